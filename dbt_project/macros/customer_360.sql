@@ -1,0 +1,141 @@
+{# The three quantile scores weighted by the policy (RFM); between 1 and 5 when the weights add up to 1. #}
+{% macro rfm_score() -%}
+    {%- set weights = policy('rfm', 'weights') -%}
+    cast(
+            {{ weights.recency }} * rfm_recency
+            + {{ weights.frequency }} * rfm_frequency
+            + {{ weights.monetary }} * rfm_monetary
+            as double
+        )
+{%- endmacro %}
+
+
+{# Grade by the policy's cutpoints on the weighted score, best first; the letter after the last is for the rest. #}
+{% macro rfm_grade() -%}
+    {%- set grades = policy('rfm', 'grades') -%}
+    case
+            {%- for grade, least_score in grades.items() %}
+            when rfm_score >= {{ least_score }} then '{{ grade }}'
+            {%- endfor %}
+            else '{{ 'ABCDEFGHIJ'[grades | length] }}'
+        end
+{%- endmacro %}
+
+
+{#
+    New, active, dormant or churned at the day of the run. A running contract counts as activity of today; who never
+    bought is measured from the day the company came to know them.
+#}
+{% macro lifecycle_stage() -%}
+    case
+            when coalesce({{ days_between('first_order_date', as_of()) }}, tenure_days, 0)
+                <= {{ policy('lifecycle', 'new_days') }} then 'new'
+            when count_subscriptions > 0 then 'active'
+            when coalesce(recency_days, tenure_days) <= {{ policy('lifecycle', 'active_days') }} then 'active'
+            when coalesce(recency_days, tenure_days) <= {{ policy('lifecycle', 'dormant_days') }} then 'dormant'
+            else 'churned'
+        end
+{%- endmacro %}
+
+
+{# Value tier by place among all customers by lifetime value; the policy gives shares of customers, from the top. #}
+{% macro value_tier() -%}
+    {%- set reached = namespace(share=0) -%}
+    case
+            {%- for tier, share in var('policy').value_tiers.items() %}
+            {%- set reached.share = reached.share + share %}
+            when clv > 0 and clv_rank < {{ reached.share | round(6) }} then '{{ tier }}'
+            {%- endfor %}
+            else 'normal'
+        end
+{%- endmacro %}
+
+
+{# The condition of a declared tag, with the policy's figures in the place of their names. #}
+{% macro tag_condition(tag) -%}
+    {%- set filled = namespace(sql=tag.when) -%}
+    {%- for name, figure in var('policy').tags.items() -%}
+        {%- set filled.sql = filled.sql | replace('{' ~ name ~ '}', figure | string) -%}
+    {%- endfor -%}
+    {%- if '{' in filled.sql -%}
+        {{ exceptions.raise_compiler_error(
+            "The tag `" ~ tag.name ~ "` asks for a figure that the policy's section `tags` lacks: " ~ filled.sql ~ ". "
+            "Add the figure to the policy or correct the tag in the dbt var `tags`."
+        ) }}
+    {%- endif -%}
+    {{ return(filled.sql) }}
+{%- endmacro %}
+
+
+{# The names of all tags that hold, with commas between, in the order in which they are declared. #}
+{% macro tags() -%}
+    {%- set declared = var('tags') or [] -%}
+    {%- if declared | length == 0 -%}
+    cast('' as varchar)
+    {%- else -%}
+    cast(
+            ltrim(
+                concat(
+                    {%- for tag in declared %}
+                    case when {{ tag_condition(tag) }} then ',{{ tag.name }}' else '' end{{ ',' if not loop.last }}
+                    {%- endfor %}
+                ),
+                ','
+            )
+            as varchar
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The declared tags as a relation. #}
+{% macro declared_tags() -%}
+{%- set declared = var('tags') or [] -%}
+{%- for tag in declared %}
+select
+    '{{ tag.name }}' as tag,
+    '{{ tag.en | replace("'", "''") }}' as label_en,
+    '{{ tag.zh | replace("'", "''") }}' as label_zh,
+    '{{ tag.owner | replace("'", "''") }}' as owner,
+    '{{ tag.reason | replace("'", "''") }}' as reason
+{{ 'union all' if not loop.last }}
+{%- else -%}
+select
+    cast(null as varchar) as tag,
+    cast(null as varchar) as label_en,
+    cast(null as varchar) as label_zh,
+    cast(null as varchar) as owner,
+    cast(null as varchar) as reason
+where 1 = 0
+{%- endfor -%}
+{%- endmacro %}
+
+
+{# The lifecycle stage at the end of a day of customer_days, by purchases alone. #}
+{% macro lifecycle_on_day() -%}
+    case
+            when coalesce({{ days_between('first_order_date', 'day_date') }}, tenure_days)
+                < {{ policy('lifecycle', 'new_days') }} then 'new'
+            when coalesce({{ days_between('last_order_date', 'day_date') }}, tenure_days)
+                < {{ policy('lifecycle', 'active_days') }} then 'active'
+            when coalesce({{ days_between('last_order_date', 'day_date') }}, tenure_days)
+                < {{ policy('lifecycle', 'dormant_days') }} then 'dormant'
+            else 'churned'
+        end
+{%- endmacro %}
+
+
+{# Every calendar day from the first purchase of anybody to the day before the run, as day_date. #}
+{% macro days_of_trade() -%}
+    {{ return(adapter.dispatch('days_of_trade', 'holdfast')()) }}
+{%- endmacro %}
+
+{% macro default__days_of_trade() -%}
+    select explode(sequence(min(order_date), {{ days_before(as_of(), 1) }})) as day_date
+    from {{ ref('int_customer_order_days') }}
+{%- endmacro %}
+
+{% macro duckdb__days_of_trade() -%}
+    select cast(unnest(generate_series(min(order_date), {{ days_before(as_of(), 1) }}, interval 1 day)) as date) as day_date
+    from {{ ref('int_customer_order_days') }}
+{%- endmacro %}

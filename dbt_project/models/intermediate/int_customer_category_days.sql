@@ -1,0 +1,23 @@
+with
+
+product_days as (
+
+    select * from {{ ref('int_customer_product_days') }}
+
+),
+
+days as (
+
+    select
+        customer_id,
+        order_date,
+        category,
+        sum(count_lines) as count_lines,
+        sum(amount_spent) as amount_spent
+    from product_days
+    where category is not null
+    group by customer_id, order_date, category
+
+)
+
+select * from days

@@ -1,0 +1,83 @@
+with
+
+ledger as (
+
+    {{ ledger_rows() }}
+
+),
+
+decisions as (
+
+    select
+        *,
+        {{ add_days('as_of', churn('lead_days') + churn('horizon_days')) }} as outcome_until
+    from ledger
+    where event = 'assigned'
+
+),
+
+deliveries as (
+
+    select
+        idempotency_key,
+        min(recorded_at) as sent_at
+    from ledger
+    where event = 'sent'
+    group by idempotency_key
+
+),
+
+labels as (
+
+    select * from {{ ref('churn_labels') }}
+
+),
+
+spending as (
+
+    select
+        decisions.entry_id,
+        sum(order_days.amount_spent) as amount_spent_after
+    from decisions
+    inner join {{ ref('int_customer_order_days') }} as order_days
+        on
+            decisions.customer_id = order_days.customer_id
+            and decisions.as_of <= order_days.order_date
+            and decisions.outcome_until > order_days.order_date
+    group by decisions.entry_id
+
+),
+
+followed as (
+
+    select
+        decisions.entry_id,
+        decisions.as_of,
+        decisions.customer_id,
+        decisions.strategy_id,
+        decisions.arm,
+        decisions.event,
+        decisions.channel,
+        decisions.cost,
+        decisions.score,
+        decisions.model_version,
+        decisions.idempotency_key,
+        decisions.recorded_at,
+        deliveries.sent_at is not null as is_sent,
+        deliveries.sent_at,
+        decisions.outcome_until,
+        coalesce(labels.is_mature, false) as is_mature,
+        labels.churned,
+        case when labels.is_mature then cast(coalesce(spending.amount_spent_after, 0) as double) end
+            as amount_spent_after
+    from decisions
+    left join deliveries on decisions.idempotency_key = deliveries.idempotency_key
+    left join labels
+        on
+            decisions.as_of = labels.as_of
+            and decisions.customer_id = labels.customer_id
+    left join spending on decisions.entry_id = spending.entry_id
+
+)
+
+select * from followed

@@ -1,0 +1,24 @@
+with
+
+source as (
+
+    {{ landed('campaigns') }}
+
+),
+
+localised as (
+
+    select
+        campaign_id,
+        name,
+        channel,
+        started_at,
+        ended_at,
+        cast(cost as decimal(18, 4)) as cost,
+        {{ local_day('started_at') }} as started_date,
+        {{ local_day('ended_at') }} as ended_date
+    from source
+
+)
+
+select * from localised

@@ -1,0 +1,22 @@
+with
+
+source as (
+
+    {{ landed('consents') }}
+
+),
+
+localised as (
+
+    select
+        customer_id,
+        purpose,
+        channel,
+        is_granted,
+        changed_at,
+        {{ local_day('changed_at') }} as changed_date
+    from source
+
+)
+
+select * from localised

@@ -1,0 +1,27 @@
+with
+
+source as (
+
+    {{ landed('events') }}
+
+),
+
+localised as (
+
+    select
+        event_id,
+        customer_id,
+        occurred_at,
+        type,
+        channel,
+        session_id,
+        page,
+        product_id,
+        feature,
+        dwell_seconds,
+        {{ local_day('occurred_at') }} as occurred_date
+    from source
+
+)
+
+select * from localised

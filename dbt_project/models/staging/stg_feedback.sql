@@ -1,0 +1,24 @@
+with
+
+source as (
+
+    {{ landed('feedback') }}
+
+),
+
+localised as (
+
+    select
+        feedback_id,
+        customer_id,
+        given_at,
+        kind,
+        rating,
+        language,
+        product_id,
+        {{ local_day('given_at') }} as given_date
+    from source
+
+)
+
+select * from localised

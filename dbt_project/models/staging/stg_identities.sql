@@ -1,0 +1,22 @@
+with
+
+source as (
+
+    {{ landed('identities') }}
+
+),
+
+localised as (
+
+    select
+        customer_id,
+        kind,
+        value,
+        is_verified,
+        seen_at,
+        {{ local_day('seen_at') }} as seen_date
+    from source
+
+)
+
+select * from localised

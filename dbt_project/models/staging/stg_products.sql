@@ -1,0 +1,22 @@
+with
+
+source as (
+
+    {{ landed('products') }}
+
+),
+
+localised as (
+
+    select
+        product_id,
+        name,
+        category,
+        department,
+        brand,
+        cast(list_price as decimal(18, 4)) as list_price
+    from source
+
+)
+
+select * from localised

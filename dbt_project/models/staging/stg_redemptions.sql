@@ -1,0 +1,23 @@
+with
+
+source as (
+
+    {{ landed('redemptions') }}
+
+),
+
+localised as (
+
+    select
+        redemption_id,
+        customer_id,
+        campaign_id,
+        coupon_id,
+        redeemed_at,
+        cast(amount as decimal(18, 4)) as amount,
+        {{ local_day('redeemed_at') }} as redeemed_date
+    from source
+
+)
+
+select * from localised

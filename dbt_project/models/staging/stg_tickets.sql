@@ -1,0 +1,30 @@
+with
+
+source as (
+
+    {{ landed('tickets') }}
+
+),
+
+localised as (
+
+    select
+        ticket_id,
+        customer_id,
+        opened_at,
+        first_response_at,
+        resolved_at,
+        kind,
+        topic,
+        channel,
+        priority,
+        language,
+        satisfaction,
+        {{ local_day('opened_at') }} as opened_date,
+        {{ local_day('first_response_at') }} as first_response_date,
+        {{ local_day('resolved_at') }} as resolved_date
+    from source
+
+)
+
+select * from localised

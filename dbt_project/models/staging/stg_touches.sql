@@ -1,0 +1,24 @@
+with
+
+source as (
+
+    {{ landed('touches') }}
+
+),
+
+localised as (
+
+    select
+        touch_id,
+        customer_id,
+        campaign_id,
+        touched_at,
+        channel,
+        is_opened,
+        is_clicked,
+        {{ local_day('touched_at') }} as touched_date
+    from source
+
+)
+
+select * from localised

@@ -1,0 +1,22 @@
+with
+
+source as (
+
+    {{ landed('usage') }}
+
+),
+
+localised as (
+
+    select
+        customer_id,
+        used_at,
+        metric,
+        value,
+        unit,
+        {{ local_day('used_at') }} as used_date
+    from source
+
+)
+
+select * from localised

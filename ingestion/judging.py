@@ -1,0 +1,114 @@
+"""Judging: source rows in a temporary table, each good, bad for a reason, or a copy of another."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import duckdb
+
+from ingestion.cells import shape
+from ingestion.contract import Table
+from ingestion.projection import Projection, RowFault
+from ingestion.readers.extract import quoted
+
+STAGE = "temp.landing_rows"
+COPY = -1
+_DUPLICATE_KEY = "duplicate key"
+_BROKEN_LINE = "line cannot be split into columns"
+_REJECTS = ("reject_errors", "reject_scans")
+_BESIDES = ("landing_rows", "landing_source", "landing_verdicts", *_REJECTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The rows that stand in `STAGE`: counts of good rows, of copies, and of bad rows by place in `faults`."""
+
+    faults: tuple[RowFault, ...]
+    good: int
+    copies: int
+    bad: dict[int, int]
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Bad rows by "column: reason"."""
+        told: Counter[str] = Counter()
+        for place, count in self.bad.items():
+            fault = self.faults[place]
+            told[f"{fault.column}: {fault.reason}" if fault.column else fault.reason] += count
+        return told
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection, contract: Table, projection: Projection, *, has_rejects: bool
+) -> Judged:
+    """Write the rows of `projection` into `STAGE` and judge them; raises duckdb.Error when a row cannot be computed."""
+    for name in _REJECTS:
+        connection.execute(f"drop table if exists temp.{name}")
+    connection.execute(f"create or replace temp table landing_rows as {projection.query}", projection.parameters)
+    faults = (
+        *projection.faults,
+        RowFault(column="", reason=_BROKEN_LINE),
+        RowFault(column=contract.key[0], reason=_DUPLICATE_KEY),
+    )
+    if has_rejects:
+        _add_rejects(connection, place=len(faults) - 2)
+    _sort_out_twins(connection, contract, place=len(faults) - 1)
+    return count(connection, faults)
+
+
+def count(connection: duckdb.DuckDBPyConnection, faults: tuple[RowFault, ...]) -> Judged:
+    """Count the rows that stand in `STAGE`."""
+    counted = connection.execute(f"select coalesce(_fault, -2), count(*) from {STAGE} group by 1 order by 1").fetchall()
+    counts = dict(counted)
+    good, copies = counts.pop(-2, 0), counts.pop(COPY, 0)
+    return Judged(faults=faults, good=good, copies=copies, bad=counts)
+
+
+def tidy(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop what judging keeps beside the warehouse."""
+    for name in _BESIDES:
+        connection.execute(f"drop table if exists temp.{name}")
+
+
+def _add_rejects(connection: duckdb.DuckDBPyConnection, *, place: int) -> None:
+    """Add the lines that DuckDB could not split, by file, number and shape: their text could hold anybody's data."""
+    connection.execute(
+        f"""
+        insert into {STAGE} by name
+        select {place}::smallint as _fault, parse_filename(s.file_path) || ':' || e.line as _key,
+            to_json({{file: parse_filename(s.file_path), line: e.line, error: lower(e.error_type::varchar),
+                shape: {shape("e.csv_line")}}}) as _raw
+        from reject_errors e join reject_scans s using (scan_id, file_id)
+        qualify row_number() over (partition by s.file_path, e.line order by e.scan_id, e.column_idx) = 1
+        """
+    )
+
+
+def _sort_out_twins(connection: duckdb.DuckDBPyConnection, contract: Table, *, place: int) -> None:
+    """Mark identical rows beyond the first as copies; of rows that contradict each other keep the newest."""
+    key = ", ".join(quoted(name) for name in contract.key)
+    twins = f"select {key} from {STAGE} where _fault is null group by all having count(*) > 1"
+    if not connection.execute(f"select 1 from ({twins}) limit 1").fetchone():
+        return
+    names = ", ".join(quoted(name) for name in contract.names)
+    newest = f"{quoted(contract.moment)} desc nulls last, " if contract.moment else ""
+    match = " and ".join(f"t.{quoted(name)} is not distinct from r.{quoted(name)}" for name in contract.key)
+    connection.execute(
+        f"""
+        create or replace temp table landing_verdicts as
+        with twins as ({twins}), held as (
+            select r.rowid as place, r.* from {STAGE} r
+            where _fault is null and exists (select 1 from twins t where {match})
+        ), counted as (
+            select *, row_number() over (partition by {names} order by place) as copy from held
+        )
+        select place, case when copy > 1 then {COPY} else {place} end::smallint as verdict from counted
+        qualify copy > 1 or row_number() over (partition by {key}, copy order by {newest}{names}) > 1
+        """
+    )
+    connection.execute(
+        f"""
+        update {STAGE} set _fault = v.verdict, _raw = to_json({{{", ".join(f"{n}: {n}" for n in names.split(", "))}}}),
+            _key = concat_ws('|', {key})
+        from landing_verdicts v where landing_rows.rowid = v.place
+        """
+    )

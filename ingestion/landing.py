@@ -1,0 +1,371 @@
+"""Landing: rows of a source become rows of `raw_<source>.<table>`, exactly once, or not at all.
+
+Each feed is one transaction that holds its rows, its quarantine and its line in the manifest. Whatever is killed in
+between leaves the warehouse as it was. Every row that came in is landed, quarantined or a declared duplicate.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+from sqlalchemy.exc import SQLAlchemyError
+
+from ingestion import manifest, storing
+from ingestion.company import TOKEN_KEY, ApiSource, Company, Feed, FilesSource
+from ingestion.contract import TABLES
+from ingestion.evolution import observe
+from ingestion.faults import without_values
+from ingestion.judging import STAGE, Judged, judge, tidy
+from ingestion.manifest import Landed, Memory
+from ingestion.projection import Mapper
+from ingestion.readers.extract import Extract, FileSeen, Request, quoted
+from ingestion.readers.files import FilesReader, fingerprint_of, sort_out
+from ingestion.readers.rest import ApiReader
+from ingestion.readers.sql import SqlReader
+from ingestion.vault import MASTER_KEY_NAME, URL_NAME, Vault, VaultError, seal_stage
+
+_SAMPLE_ROWS = 3
+_BY_FILE = "file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandingReport:
+    """What one landing did: rows in = landed + quarantined + duplicate.
+
+    `reasons` counts quarantined rows by "column: reason"; `notices` tells of columns that came or went. A report over
+    several feeds sums them and keeps them in `feeds`. `skipped` means that nothing new was found: the counts are then
+    those of the landing that stands or, of an incremental feed, of the few rows that were read again.
+    """
+
+    table: str
+    source: str
+    rows_in: int
+    rows_landed: int
+    rows_quarantined: int
+    rows_duplicate: int
+    skipped: bool
+    reasons: dict[str, int] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    feeds: tuple["LandingReport", ...] = ()
+
+
+def land(
+    connection: duckdb.DuckDBPyConnection,
+    company: Company,
+    table: str,
+    *,
+    secrets: Mapping[str, str],
+    batch: str,
+    landed_at: datetime,
+) -> LandingReport:
+    """Land every feed of `table` into the warehouse behind `connection`, each in one transaction.
+
+    A feed in which nothing changed since it was last landed is skipped. `landed_at` is stored in UTC. Clear values of
+    personal columns go to the vault when the secrets name one. Raises SourceError, with nothing of that feed loaded,
+    when a source fails, changed what the mapping relies on, or leaves a required table empty.
+    """
+    manifest.prepare(connection)
+    moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at
+    landing = Landing(connection=connection, company=company, secrets=secrets, batch=batch, landed_at=moment)
+    reports = tuple(landing.land(table, feed) for feed in company.tables[table])
+    return reports[0] if len(reports) == 1 else _summed(reports)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """One batch of landings into the warehouse behind `connection`; `landed_at` is naive UTC."""
+
+    connection: duckdb.DuckDBPyConnection
+    company: Company
+    secrets: Mapping[str, str]
+    batch: str
+    landed_at: datetime
+
+    def land(self, table: str, feed: Feed) -> LandingReport:
+        """Land one feed in one transaction, or skip it when there is nothing new."""
+        try:
+            if feed.incremental:
+                with _transaction(self.connection):
+                    return self._land_new(table, feed)
+            return self._land_whole(table, feed)
+        finally:
+            tidy(self.connection)
+
+    def try_out(self, table: str, feed: Feed, *, most: int) -> tuple[LandingReport, list[dict[str, Any]]]:
+        """Judge the rows of one feed without landing them; returns what would happen and a few good rows.
+
+        Of a database or an API, which may be large or slow, only about `most` rows are read, and of files that are
+        taken one by one only the first bundle.
+        """
+        try:
+            mapper = self._mapper(table, feed)
+            if feed.incremental == _BY_FILE:
+                extract = next(self._increments(mapper, self._memory(table, feed), None))
+            else:
+                extract = self._extract(mapper, most=most)
+            judged = self._judge(mapper, extract)
+            self._refuse_empty(table, feed, judged)
+            names = ", ".join(quoted(name) for name in feed.columns)
+            rows = self.connection.execute(f"select {names} from {STAGE} where _fault is null limit {_SAMPLE_ROWS}")
+            sample = [dict(zip(feed.columns, row, strict=True)) for row in rows.fetchall()]
+            return self._report(table, feed, [judged]), sample
+        finally:
+            tidy(self.connection)
+
+    def _land_whole(self, table: str, feed: Feed) -> LandingReport:
+        """Read all of a feed and put it in the place of what stood there."""
+        memory, mapping, mapper = self._memory(table, feed), self._mapping(table, feed), self._mapper(table, feed)
+        last = memory.last
+        files = self._look(table, feed, memory)
+        fingerprint = fingerprint_of(files) if files else ""
+        if last and files and (last.fingerprint, last.mapping) == (fingerprint, mapping):
+            return _skipped(table, feed, last)
+        extract = self._extract(mapper, files=files)
+        notices = observe(memory, mapper, extract, is_accepted=last is None or last.mapping != mapping)
+        judged = self._judge(mapper, extract)
+        fingerprint = fingerprint or storing.content(self.connection)
+        if last and (last.fingerprint, last.mapping) == (fingerprint, mapping):
+            with _transaction(self.connection):
+                memory.remember_columns(extract.columns or {})
+            return _skipped(table, feed, last, notices=notices)
+        self._refuse_empty(table, feed, judged)
+        self._seal(mapper)
+        report = self._report(table, feed, [judged], notices=notices)
+        with _transaction(self.connection):
+            storing.replace(
+                self.connection, self._target(table, feed), TABLES[table], batch=self.batch, at=self.landed_at
+            )
+            storing.forget_batch(self.connection, feed.source, table, batch=self.batch)
+            self._quarantine(table, feed, judged)
+            self._remember(memory, report, fingerprint=fingerprint, mapping=mapping, cursor=None)
+            memory.forget_files()
+            memory.remember_files(extract.files, batch=self.batch, at=self.landed_at)
+            memory.remember_columns(extract.columns or {})
+        return report
+
+    def _land_new(self, table: str, feed: Feed) -> LandingReport:
+        """Read what is new in a feed and merge it, by key, into what stands there.
+
+        After a change of the mapping everything that the source still has is read again; rows that it no longer has
+        stay as they were landed, because nothing could bring them back.
+        """
+        memory, mapping, mapper = self._memory(table, feed), self._mapping(table, feed), self._mapper(table, feed)
+        last = memory.last
+        is_whole = storing.exists(self.connection, self._target(table, feed))
+        if last is None or last.mapping != mapping or not is_whole:
+            memory.forget_files()
+            last = None
+        parts: list[Judged] = []
+        notices: dict[str, None] = {}
+        cursor = last.cursor if last else None
+        for extract in self._increments(mapper, memory, cursor):
+            notices |= dict.fromkeys(observe(memory, mapper, extract, is_accepted=last is None and not parts))
+            parts.append(self._merge(mapper, extract, memory))
+            cursor = extract.cursor or cursor
+        if last is None:
+            self._refuse_empty(table, feed, *parts)
+        report = self._report(table, feed, parts, notices=tuple(notices))
+        self._remember(memory, report, fingerprint="", mapping=mapping, cursor=cursor)
+        return report
+
+    def _merge(self, mapper: Mapper, extract: Extract, memory: Memory) -> Judged:
+        table, feed = mapper.table, mapper.feed
+        target, contract = self._target(table, feed), TABLES[table]
+        judged = self._judge(mapper, extract)
+        overlaps = storing.overlaps_with(self.connection, target, contract)
+        judged = storing.mark_known(self.connection, target, contract, judged, overlaps=overlaps, source=feed.source)
+        self._seal(mapper)
+        storing.merge(self.connection, target, contract, overlaps=overlaps, batch=self.batch, at=self.landed_at)
+        self._quarantine(table, feed, judged)
+        memory.remember_files(extract.files, batch=self.batch, at=self.landed_at)
+        if extract.columns:
+            memory.remember_columns({**memory.columns(), **extract.columns})
+        return judged
+
+    def _increments(self, mapper: Mapper, memory: Memory, cursor: str | None) -> Iterator[Extract]:
+        table, feed = mapper.table, mapper.feed
+        files = self._look(table, feed, memory)
+        if not files:
+            yield self._extract(mapper, since=cursor)
+            return
+        reader, taken = FilesReader(company=self.company, source=feed.source), memory.files()
+        bundles, moved = sort_out([file for found in files.values() for file in found], taken=taken)
+        memory.remember_files(moved, batch=self.batch, at=self.landed_at)
+        for bundle in bundles:
+            yield reader.extract_bundle(
+                self.connection,
+                feed,
+                bundle,
+                reads=mapper.reads,
+                optional=mapper.optional_reads,
+                known=memory.columns(),
+            )
+
+    def _look(self, table: str, feed: Feed, memory: Memory) -> dict[str, tuple[FileSeen, ...]]:
+        if not isinstance(self.company.sources[feed.source], FilesSource):
+            return {}
+        reader = FilesReader(company=self.company, source=feed.source)
+        return reader.look(self.connection, table, feed, taken=memory.files())
+
+    def _extract(
+        self,
+        mapper: Mapper,
+        *,
+        files: Mapping[str, tuple[FileSeen, ...]] | None = None,
+        most: int | None = None,
+        since: str | None = None,
+    ) -> Extract:
+        table, feed = mapper.table, mapper.feed
+        source = self.company.sources[feed.source]
+        if isinstance(source, FilesSource):
+            reader = FilesReader(company=self.company, source=feed.source)
+            looked = files or reader.look(self.connection, table, feed)
+            return reader.extract(self.connection, feed, looked, optional=mapper.optional_reads)
+        remote = (ApiReader if isinstance(source, ApiSource) else SqlReader)(
+            company=self.company, source=feed.source, secrets=self.secrets
+        )
+        known = self._memory(table, feed).columns() if since else {}
+        asked = Request(reads=mapper.reads, optional=mapper.optional_reads, known=known, most=most, since=since)
+        return remote.extract(self.connection, table, feed, asked)
+
+    def _judge(self, mapper: Mapper, extract: Extract) -> Judged:
+        projection = mapper.project(extract)
+        try:
+            return judge(self.connection, mapper.contract, projection, has_rejects=extract.has_rejects)
+        except duckdb.Error as error:
+            said = without_values(str(error).splitlines()[0])
+            mend = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
+            raise self.company.error(mapper.key, f"a row could not be computed ({said}).", mend) from None
+
+    def _seal(self, mapper: Mapper) -> None:
+        """Keep the clear values of the stage in the vault; what is kept there twice or too much does no harm."""
+        if not mapper.personal or not Vault.is_named(self.secrets):
+            return
+        try:
+            vault = Vault.from_secrets(self.secrets)
+            seal_stage(self.connection, vault, source=mapper.feed.source, columns=mapper.personal, at=self.landed_at)
+        except (VaultError, SQLAlchemyError) as error:
+            said = str(error) if isinstance(error, VaultError) else type(error).__name__
+            mend = f"Check `{URL_NAME}` and `{MASTER_KEY_NAME}`; without the former, only tokens are kept."
+            raise self.company.error(mapper.key, f"personal data cannot be sealed ({said}).", mend) from None
+
+    def _mapper(self, table: str, feed: Feed) -> Mapper:
+        return Mapper(
+            connection=self.connection,
+            company=self.company,
+            table=table,
+            feed=feed,
+            secrets=self.secrets,
+            on=self.landed_at.date().isoformat(),
+            keeps_clear=Vault.is_named(self.secrets),
+        )
+
+    def _memory(self, table: str, feed: Feed) -> Memory:
+        return Memory(connection=self.connection, source=feed.source, table=table)
+
+    def _target(self, table: str, feed: Feed) -> str:
+        return f"{quoted(self.company.raw_schema(feed.source))}.{quoted(table)}"
+
+    def _mapping(self, table: str, feed: Feed) -> str:
+        """Digest all that decides what the rows become besides their content."""
+        contract = [(column.name, column.type.value, column.low, column.high) for column in TABLES[table].columns]
+        key = hashlib.sha256(self.secrets.get(TOKEN_KEY, "").encode()).hexdigest()
+        decided = [feed.model_dump(), self.company.sources[feed.source].timezone, contract]
+        decided += [key] if self.company.has_personal(table) else []
+        return hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _report(self, table: str, feed: Feed, parts: list[Judged], *, notices: tuple[str, ...] = ()) -> LandingReport:
+        reasons = sum((part.reasons for part in parts), Counter[str]())
+        good, copies = sum(part.good for part in parts), sum(part.copies for part in parts)
+        return LandingReport(
+            table=table,
+            source=feed.source,
+            rows_in=good + copies + reasons.total(),
+            rows_landed=good,
+            rows_quarantined=reasons.total(),
+            rows_duplicate=copies,
+            skipped=bool(feed.incremental) and not good and not reasons,
+            reasons=dict(reasons),
+            notices=notices,
+        )
+
+    def _refuse_empty(self, table: str, feed: Feed, *parts: Judged) -> None:
+        if any(part.good for part in parts) or table not in required_tables(self.company):
+            return
+        key = self.company.key_of(table, feed)
+        reasons = sum((part.reasons for part in parts), Counter[str]())
+        if not reasons:
+            mend = "Check `from` and `where`, or bring the rows: nothing can be predicted without them."
+            raise self.company.error(key, f"the required table `{table}` came empty from `{feed.source}`.", mend)
+        worst, _ = reasons.most_common(1)[0]
+        problem = (
+            f"none of the {reasons.total()} rows of the required table `{table}` can be taken; most often {worst}."
+        )
+        raise self.company.error(key, problem, "Correct the expression of that column, or the source.")
+
+    def _quarantine(self, table: str, feed: Feed, judged: Judged) -> None:
+        storing.set_aside(self.connection, judged, source=feed.source, table=table, batch=self.batch, at=self.landed_at)
+
+    def _remember(
+        self, memory: Memory, report: LandingReport, *, fingerprint: str, mapping: str, cursor: str | None
+    ) -> None:
+        landed = Landed(
+            fingerprint=fingerprint,
+            mapping=mapping,
+            cursor=cursor,
+            rows_in=report.rows_in,
+            rows_landed=report.rows_landed,
+            rows_quarantined=report.rows_quarantined,
+            rows_duplicate=report.rows_duplicate,
+        )
+        memory.remember(landed, batch=self.batch, at=self.landed_at)
+
+
+def required_tables(company: Company) -> frozenset[str]:
+    """Return the connected tables without whose rows the platform has nothing to say."""
+    return frozenset({"customers", "orders" if "orders" in company.tables else "subscriptions"})
+
+
+def _skipped(table: str, feed: Feed, last: Landed, *, notices: tuple[str, ...] = ()) -> LandingReport:
+    return LandingReport(
+        table=table,
+        source=feed.source,
+        rows_in=last.rows_in,
+        rows_landed=last.rows_landed,
+        rows_quarantined=last.rows_quarantined,
+        rows_duplicate=last.rows_duplicate,
+        skipped=True,
+        notices=notices,
+    )
+
+
+def _summed(reports: tuple[LandingReport, ...]) -> LandingReport:
+    return LandingReport(
+        table=reports[0].table,
+        source=", ".join(report.source for report in reports),
+        rows_in=sum(report.rows_in for report in reports),
+        rows_landed=sum(report.rows_landed for report in reports),
+        rows_quarantined=sum(report.rows_quarantined for report in reports),
+        rows_duplicate=sum(report.rows_duplicate for report in reports),
+        skipped=all(report.skipped for report in reports),
+        reasons=dict(sum((Counter(report.reasons) for report in reports), Counter[str]())),
+        notices=tuple(notice for report in reports for notice in report.notices),
+        feeds=reports,
+    )
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("begin transaction")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise

@@ -1,0 +1,251 @@
+"""From source rows to canonical rows in one set-based query: cast, judge, tokenise; no row is lost on the way.
+
+The query yields every canonical column in its declared type, `_fault` (null for a good row, else the position of its
+first fault in `Projection.faults`), and for bad rows `_raw` (the mapped values as JSON) and `_key`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import duckdb
+
+from ingestion.cells import Cell, held, mapped_cell, personal_cell, unmapped_cell
+from ingestion.company import TOKEN_KEY, Company, Feed
+from ingestion.contract import TABLES, ColumnType, Table
+from ingestion.expressions import Expression, ExpressionError, parse
+from ingestion.faults import suggest, without_values
+from ingestion.readers.extract import Extract, quoted
+from ingestion.tokens import Tokeniser, tokeniser
+
+_MISSING_COLUMN = re.compile(r'[Cc]olumn "([^"]+)" (?:not found|does not exist)')
+_TEXT_MEND = (
+    "Values of csv and json files are text: write `cast(column as double)`, and a value that does not fit sets only "
+    "its row aside."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFault:
+    """Why a row cannot be taken: the canonical column (or the clause) and the reason in words."""
+
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """A query that yields judged canonical rows; `parameters` are bound by name."""
+
+    query: str
+    faults: tuple[RowFault, ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapper:
+    """The mapping of one feed of `company` into `table`, parsed once; `on` is the landing day, for ages.
+
+    With `keeps_clear` the query also yields, per mapped personal column, its clear text under the name `column^`.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    company: Company
+    table: str
+    feed: Feed
+    secrets: Mapping[str, str]
+    on: str
+    keeps_clear: bool = False
+
+    @cached_property
+    def expressions(self) -> dict[str, Expression]:
+        """The mapped expressions by canonical column; raises SourceError for one that is not SQL."""
+        return {name: self._parse(f"columns.{name}", text) for name, text in self.feed.columns.items()}
+
+    @cached_property
+    def where(self) -> Expression | None:
+        """The parsed `where`, if there is one."""
+        return self._parse("where", self.feed.where) if self.feed.where else None
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Every part of every source column name that the mapping mentions."""
+        conditions = [self.where] if self.where else []
+        grouping = re.findall(r"\w+", self.feed.group_by or "")
+        return frozenset().union(*(e.reads for e in [*self.expressions.values(), *conditions]), grouping)
+
+    @cached_property
+    def optional_reads(self) -> frozenset[str]:
+        """What only columns that may stay empty are mapped from."""
+        required = {column.name for column in self.contract.columns if column.is_required}
+        needed = [e.reads for name, e in self.expressions.items() if name in required]
+        needed += [self.where.reads] if self.where else []
+        return self.reads.difference(*needed, re.findall(r"\w+", self.feed.group_by or ""))
+
+    @cached_property
+    def personal(self) -> tuple[str, ...]:
+        """The personal columns that this feed maps."""
+        columns = self.contract.columns
+        return tuple(column.name for column in columns if column.personal and column.name in self.feed.columns)
+
+    @property
+    def contract(self) -> Table:
+        """The canonical table that is filled."""
+        return TABLES[self.table]
+
+    @property
+    def key(self) -> str:
+        """Where the feed stands in the company file."""
+        return self.company.key_of(self.table, self.feed)
+
+    def project(self, extract: Extract) -> Projection:
+        """Return the query that judges the rows of `extract`.
+
+        Raises SourceError when an expression names a column that does not exist or gives an unusable type.
+        """
+        types = self._types(extract)
+        self._refuse_epochs(types)
+        cells = [self._cell(name, types) for name in self.contract.names]
+        return self._assemble(extract, cells)
+
+    def _parse(self, part: str, text: str) -> Expression:
+        try:
+            return parse(self.connection, text, is_grouped=self.feed.group_by is not None)
+        except ExpressionError as error:
+            mend = (
+                "Write one SQL expression over the source's columns; a column whose name is a word of SQL, such as "
+                "`at`, needs double quotes around it."
+            )
+            problem = f"`{text}` is not one SQL expression ({error})."
+            raise self.company.error(f"{self.key}.{part}", problem, mend) from None
+
+    def _refuse_epochs(self, types: Mapping[str, str]) -> None:
+        for column in self.contract.columns:
+            kind = types.get(column.name, "")
+            if column.type is ColumnType.MOMENT and kind and not kind.startswith(("TIMESTAMP", "DATE", "VARCHAR")):
+                problem = f"a moment is expected, and this is of type {kind}."
+                mend = "Write `to_timestamp(column)` for seconds since 1970, `epoch_ms(column)` for milliseconds."
+                raise self.company.error(f"{self.key}.columns.{column.name}", problem, mend)
+
+    def _cell(self, name: str, types: Mapping[str, str]) -> Cell:
+        column, expression = self.contract.column(name), self.expressions.get(name)
+        if expression is None:
+            return unmapped_cell(column, frozenset(self.feed.columns), on=self.on)
+        if column.personal:
+            return personal_cell(column, has_kind="kind" in self.feed.columns)
+        zone = self.company.sources[self.feed.source].timezone
+        return mapped_cell(column, types[name], expression, zone=zone, veiled=bool(self.personal))
+
+    def _select(self, extract: Extract, items: Sequence[str], *, filtered: bool = True, grouped: bool = True) -> str:
+        clauses = [f"select {', '.join(items)} from {extract.relation}"]
+        if self.where and filtered:
+            clauses.append(f"where ({self.where.text})" + (f" or ({self.where.lost})" if self.where.lost else ""))
+        if self.feed.group_by and grouped:
+            clauses.append(f"group by {self.feed.group_by}")
+        return " ".join(clauses)
+
+    def _items(self) -> list[str]:
+        items = [item for name, expression in self.expressions.items() for item in _items(name, expression)]
+        return items + ([f"({self.where.lost}) as {quoted('where?')}"] if self.where and self.where.lost else [])
+
+    def _types(self, extract: Extract) -> dict[str, str]:
+        """Return the types of the mapped expressions; raises SourceError for the first part DuckDB cannot bind."""
+        whole = self._described(extract, self._select(extract, self._items()))
+        if isinstance(whole, dict):
+            return whole
+        parts = [
+            ("from", self._select(extract, ["1"], filtered=False, grouped=False)),
+            ("where", self._select(extract, ["1"], grouped=False)),
+            ("group_by", self._select(extract, ["1"])),
+            *((f"columns.{n}", self._select(extract, _items(n, e))) for n, e in self.expressions.items()),
+        ]
+        refusals = ((part, self._described(extract, query)) for part, query in parts)
+        part, refusal = next(((part, said) for part, said in refusals if isinstance(said, str)), ("", whole))
+        raise self.company.error(f"{self.key}.{part}".rstrip("."), *_told(refusal, is_text=extract.is_text))
+
+    def _described(self, extract: Extract, select: str) -> dict[str, str] | str:
+        try:
+            rows = self.connection.execute(f"describe {_with(extract.prelude, select)}").fetchall()
+        except duckdb.Error as error:
+            return str(error)
+        return {row[0]: row[1] for row in rows}
+
+    def _tokeniser(self) -> Tokeniser:
+        key = f"{self.key}.columns.{self.personal[0]}"
+        mend = f"Set `{TOKEN_KEY}` to a long random text, keep it for good, and never write it into this file."
+        if not self.secrets.get(TOKEN_KEY):
+            problem = f"personal data needs the environment variable `{TOKEN_KEY}`, which is not set."
+            raise self.company.error(key, problem, mend)
+        try:
+            return tokeniser(self.secrets[TOKEN_KEY])
+        except ValueError as error:
+            problem = f"the environment variable `{TOKEN_KEY}` cannot be used: {error}."
+            raise self.company.error(key, problem, mend) from None
+
+    def _assemble(self, extract: Extract, cells: Sequence[Cell]) -> Projection:
+        conditions = [(RowFault(column=c.name, reason=reason), sql) for c in cells for sql, reason in c.bad]
+        if self.where and self.where.lost:
+            conditions.insert(0, (RowFault(column="where", reason="unreadable"), 'coalesce("where?", false)'))
+        whens = " ".join(f"when {sql} then {place}" for place, (_, sql) in enumerate(conditions))
+        fault = f"case {whens} end::smallint" if conditions else "null::smallint"
+        secret = [cell for cell in cells if cell.personal]
+        tokens = self._tokeniser() if secret else None
+        mapped = self._select(extract, self._items())
+        steps = [*extract.prelude, f"mapped as {'materialized ' if secret else ''}({mapped})"]
+        steps += _token_steps(secret, tokens) if tokens else []
+        values = ", ".join(f"{cell.value} as {held(cell.name)}" for cell in cells)
+        steps.append(f"typed as (select *, {values} from {'tokenised' if tokens else 'mapped'})")
+        steps.append(f"judged as (select *, {fault} as _fault from typed)")
+        return Projection(
+            query=_with(steps, f"select {', '.join(self._outputs(cells))} from judged"),
+            faults=tuple(fault for fault, _ in conditions),
+            parameters=tokens.parameters if tokens else {},
+        )
+
+    def _outputs(self, cells: Sequence[Cell]) -> list[str]:
+        shown = {cell.name: cell.shown for cell in cells if cell.shown}
+        raw = "to_json({" + ", ".join(f"{quoted(name)}: {sql}" for name, sql in shown.items()) + "})"
+        key = f"concat_ws('|', {', '.join(shown.get(name) or 'null' for name in self.contract.key)})"
+        values = [f"{held(cell.name)} as {quoted(cell.name)}" for cell in cells]
+        clear = [f"{cell.clear} as {quoted(cell.name + '^')}" for cell in cells if cell.clear and self.keeps_clear]
+        set_aside = [
+            f"case when _fault is not null then {sql} end as {name}" for sql, name in ((raw, "_raw"), (key, "_key"))
+        ]
+        return [*values, *clear, "_fault", *set_aside]
+
+
+def _items(name: str, expression: Expression) -> list[str]:
+    """Select an expression under its name, what it lost under `name?` and what it was given under `name<`."""
+    items = [f"{expression.text} as {quoted(name)}"]
+    items += [f"({expression.lost}) as {quoted(name + '?')}"] if expression.lost else []
+    items += [f"({expression.given}) as {quoted(name + '<')}"] if expression.given else []
+    return items
+
+
+def _token_steps(secret: Sequence[Cell], tokens: Tokeniser) -> list[str]:
+    """Return the steps that compute each token once, however many rows carry the value, and bring it to the rows."""
+    clear = " union all ".join(f"select {cell.personal} as clear from mapped" for cell in secret)
+    each = f"select distinct clear from ({clear}) where clear is not null"
+    known = f"select clear, {tokens.token('clear')} as token from ({each})"
+    aliases = [quoted(cell.name + "#") for cell in secret]
+    named = ", ".join(f"{alias}.token as {alias}" for alias in aliases)
+    pairs = zip(aliases, secret, strict=True)
+    joins = " ".join(f"left join tokens {alias} on {alias}.clear = {cell.personal}" for alias, cell in pairs)
+    return [f"tokens as ({known})", f"tokenised as (select mapped.*, {named} from mapped {joins})"]
+
+
+def _with(steps: Sequence[str], select: str) -> str:
+    return f"with {', '.join(steps)} {select}" if steps else select
+
+
+def _told(refusal: str, *, is_text: bool) -> tuple[str, str]:
+    """Turn DuckDB's refusal into a problem and a mend."""
+    missing = _MISSING_COLUMN.search(refusal)
+    if missing:
+        known = re.findall(r'"([^"]+)"', refusal.partition("Candidate bindings:")[2].partition("\n")[0])
+        mend = suggest(missing[1], known) if known else "Correct its name."
+        return f"the column `{missing[1]}` does not exist there.", mend
+    said = refusal.partition(": ")[2].strip().splitlines()[0]
+    return f"DuckDB refuses it ({without_values(said)}).", _TEXT_MEND if is_text else "Correct the expression."

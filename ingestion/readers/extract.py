@@ -1,0 +1,63 @@
+"""What a reader hands to the landing: SQL that yields source rows, and how far the source was read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSeen:
+    """One file as it was read: where it lay, its SHA-256, its size in bytes and its time of change."""
+
+    path: Path
+    content: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a remote source: about `most` rows, and what is new `since` a cursor.
+
+    `reads` are the fields that the mapping mentions, those among `optional` may be missing, and `known` are fields of
+    earlier answers with their types.
+    """
+
+    reads: "Collection[str]" = ()
+    optional: "Collection[str]" = ()
+    known: "Mapping[str, str]"
+    most: int | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract:
+    """Rows of one feed, before mapping.
+
+    `prelude` holds common table expressions and `relation` what stands after FROM. `has_rejects` is set where DuckDB
+    keeps lines it could not split, `is_text` where values arrive as text. `columns` are the source's columns with their
+    types, empty where a type is not known. `files` and `cursor` tell how far the source has been read.
+    """
+
+    prelude: tuple[str, ...] = ()
+    relation: str
+    has_rejects: bool = False
+    is_text: bool = False
+    columns: "Mapping[str, str] | None" = None
+    files: tuple[FileSeen, ...] = ()
+    cursor: str | None = None
+
+
+def quoted(name: str) -> str:
+    """Return `name` as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def described(connection: duckdb.DuckDBPyConnection, select: str) -> dict[str, str]:
+    """Return the columns that `select` yields, with their DuckDB types."""
+    return {row[0]: row[1] for row in connection.execute(f"describe {select}").fetchall()}

@@ -1,0 +1,213 @@
+"""HTTP APIs with JSON pages, read by dlt's client: token, cursor, patience."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from ingestion.company import ApiSource, Company, Feed
+from ingestion.faults import suggest
+from ingestion.readers.extract import Extract, Request, described, quoted
+from ingestion.readers.sql import reach_back
+
+if TYPE_CHECKING:
+    from dlt.sources.helpers.rest_client.client import RESTClient
+    from requests import Response
+
+_PAGES = "landing_pages"
+_INTO = "landing_source"
+_SECONDS = 30
+_CIRCLE = ("the server's cursor goes round in circles.", "Check `cursor_path` and `cursor_param` of the source.")
+
+
+class _MalformedError(Exception):
+    """A page that is no JSON, or holds no list of rows where the company file says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiReader:
+    """Reads one `rest` source of `company`, whose token is among the `secrets`.
+
+    A request is tried `attempts` times in all: when the connection fails or is cut, on 429 and 5xx, and on a page that
+    is malformed. The wait between doubles from `backoff` seconds on, unless the server says how long to wait.
+    """
+
+    company: Company
+    source: str
+    secrets: Mapping[str, str]
+    attempts: int = 6
+    backoff: float = 0.5
+
+    @cached_property
+    def _declared(self) -> ApiSource:
+        source = self.company.sources[self.source]
+        assert isinstance(source, ApiSource)  # noqa: S101 - the caller chose this reader by the source's kind
+        return source
+
+    def extract(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        feed: Feed,
+        asked: Request,
+    ) -> Extract:
+        """Copy every page of the resource that `feed` names into a temporary table and return it.
+
+        The cursor that is asked for, less the feed's lookback, is sent to the server. Raises
+        SourceError when the server refuses or does not answer properly in all attempts; then nothing was read.
+        """
+        key = f"{self.company.key_of(table, feed)}.from"
+        connection.execute(f"create or replace temp table {_PAGES} (page json)")
+        start = reach_back(connection, asked.since, hours=feed.lookback_hours)
+        for page in self._limited(self._pages(key, feed, since=start), asked.most):
+            connection.execute(f"insert into {_PAGES} values (?)", [json.dumps(page)])
+        fields = self._unfold(connection, asked)
+        connection.execute(f"drop table {_PAGES}")
+        return Extract(
+            relation=f"temp.{_INTO}", is_text=True, columns=fields, cursor=self._reached(connection, key, feed, fields)
+        )
+
+    def _limited(self, pages: Iterator[list[Any]], most: int | None) -> Iterator[list[Any]]:
+        count = 0
+        for page in pages:
+            yield page
+            count += len(page)
+            if most and count >= most:
+                return
+
+    def _pages(self, key: str, feed: Feed, *, since: str | None) -> Iterator[list[Any]]:
+        from requests import JSONDecodeError, RequestException
+
+        declared = self._declared
+        sent = {declared.page_size_param: declared.page_size, declared.since_param: since}
+        parameters = {name: value for name, value in sent.items() if value is not None}
+        try:
+            client = self._client()
+            seen: set[str] = set()
+            for page in client.paginate(feed.relation, params=parameters, data_selector=declared.rows_path):
+                rows = _rows_of(page.response, declared.rows_path)
+                if page.response.url in seen:
+                    raise self.company.error(key, *_CIRCLE)
+                seen.add(page.response.url)
+                yield rows
+        except (JSONDecodeError, _MalformedError):
+            problem = (
+                f"the server answered {self.attempts} times with a page that has no list at `{declared.rows_path}`."
+            )
+            mend = f"Check `rows_path` of the source `{self.source}`, or the server."
+            raise self.company.error(key, problem, mend) from None
+        except RequestException as error:
+            raise self.company.error(key, *self._told(error)) from None
+
+    def _client(self) -> "RESTClient":
+        from dlt.sources.helpers import requests
+        from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
+        from dlt.sources.helpers.rest_client.client import RESTClient
+        from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
+
+        declared = self._declared
+        token = self._token()
+        client = requests.Client(
+            request_timeout=_SECONDS,
+            request_max_attempts=self.attempts,
+            request_backoff_factor=self.backoff,
+            retry_condition=_is_malformed(declared.rows_path),
+        )
+        return RESTClient(
+            base_url=declared.url,
+            auth=BearerTokenAuth(token) if token else None,
+            paginator=JSONResponseCursorPaginator(cursor_path=declared.cursor_path, cursor_param=declared.cursor_param),
+            session=client.session,
+        )
+
+    def _token(self) -> str | None:
+        name = self._declared.token
+        if name and not self.secrets.get(name):
+            problem = f"the environment variable `{name}` is not set."
+            mend = "Set it to the bearer token of the API, or put it in `.env`."
+            raise self.company.error(f"sources.{self.source}.token", problem, mend)
+        return self.secrets[name] if name else None
+
+    def _told(self, error: Any) -> tuple[str, str]:  # noqa: ANN401 - what requests raises is untyped here
+        response = getattr(error, "response", None)
+        status = response.status_code if response is not None else None
+        if status in {401, 403}:
+            mend = (
+                f"Check the token in `{self._declared.token}`."
+                if self._declared.token
+                else "Add `token` to the source."
+            )
+            return f"the server refused the token (HTTP {status}).", mend
+        if status is not None:
+            mend = "Check the path in `from`." if status < 500 else "Try again later."  # noqa: PLR2004 - server faults
+            return f"the server answered with HTTP {status}.", mend
+        problem = f"the server does not answer ({type(error).__name__}, {self.attempts} attempts)."
+        return problem, f"Check that it runs, and the `url` of the source `{self.source}`."
+
+    def _unfold(self, connection: duckdb.DuckDBPyConnection, asked: Request) -> dict[str, str]:
+        """Turn the rows in the pages into a table whose leaves are text; returns its fields.
+
+        Json leaves out what is empty, so that optional fields and those of earlier answers are columns even when these
+        pages do not show them; with no row at all, every field that the mapping reads is.
+        """
+        rows = f"(select unnest(from_json(page, '[\"JSON\"]')) as entry from {_PAGES})"
+        found = connection.execute(f"select json_group_structure(entry) from {rows}").fetchone()
+        structure = json.loads(found[0]) if found and found[0] else {}
+        text = json.dumps(_texts(structure) or {"_": "VARCHAR"}).replace("'", "''")
+        connection.execute(
+            f"create or replace temp table {_INTO} as select unnest(from_json(entry, '{text}')) from {rows}"
+        )
+        absent = {**dict.fromkeys(asked.optional if structure else asked.reads, "VARCHAR"), **asked.known}
+        for name, kind in absent.items():
+            connection.execute(f"alter table temp.{_INTO} add column if not exists {quoted(name)} {kind}")
+        return described(connection, f"select * from temp.{_INTO}") if structure else dict(asked.known)
+
+    def _reached(
+        self, connection: duckdb.DuckDBPyConnection, key: str, feed: Feed, fields: Mapping[str, str]
+    ) -> str | None:
+        if feed.incremental is None:
+            return None
+        if feed.incremental not in fields:
+            place = key.removesuffix("from") + "incremental"
+            problem = f"the rows have no field `{feed.incremental}`."
+            raise self.company.error(place, problem, suggest(feed.incremental, fields))
+        field = quoted(feed.incremental)
+        forms = (f"try_cast({field} as timestamptz)", f"try_cast({field} as double)", field)
+        order = ", ".join(f"{form} desc nulls last" for form in forms)
+        query = f"select {field} from temp.{_INTO} where {field} is not null order by {order} limit 1"
+        row = connection.execute(query).fetchone()
+        return row[0] if row else None
+
+
+def _rows_of(response: "Response", path: str) -> list[Any]:
+    found = response.json()
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise _MalformedError
+    return found
+
+
+def _is_malformed(path: str) -> "Callable[[Response | None, BaseException | None], bool]":
+    def judge(response: "Response | None", _: BaseException | None) -> bool:
+        if response is None or not response.ok:
+            return False
+        try:
+            _rows_of(response, path)
+        except (ValueError, _MalformedError):
+            return True
+        return False
+
+    return judge
+
+
+def _texts(structure: Any) -> Any:  # noqa: ANN401 - a JSON tree of types
+    """Return the structure with every leaf read as text."""
+    if isinstance(structure, dict):
+        return {name: _texts(kind) for name, kind in structure.items()}
+    if isinstance(structure, list):
+        return [_texts(kind) for kind in structure]
+    return "VARCHAR"

@@ -1,0 +1,73 @@
+"""`holdfast init`: a first company file that explains itself."""
+
+from pathlib import Path
+
+from ingestion.faults import CompanyError, Fault
+
+_STARTER = """\
+# One company in one file: who you are, where your rows come from, and which of your columns mean what.
+# Edit it, then ask `holdfast check company.yaml`: it tells what is missing and shows what it understood.
+
+company: My Company
+industry: retail            # retail, ecommerce, finance, telecom or saas
+timezone: UTC               # decides what a day is, such as Europe/Berlin
+currency: USD
+history_starts: 2024-01-01  # the first day of your records
+
+churn:
+  definition: inactivity    # inactivity, contract_end, spend_fall or account_closed
+  active_within_days: 60    # a customer who bought within the last 60 days ...
+  horizon_days: 30          # ... and buys nothing in the next 30 is lost
+  lead_days: 0
+
+sources:
+  shop:
+    reader: files           # csv, tsv, parquet, json or jsonl, also .gz; paths start at this file, globs are welcome
+    # timezone: Europe/Berlin   # of moments written without a zone; UTC unless you say so
+    files:
+      customers: data/customers.csv
+      orders: data/orders.csv
+  # crm:
+  #   reader: sql
+  #   connection: CRM_URL   # NAME of an environment variable that holds an SQLAlchemy address
+
+tables:                     # canonical column: any SQL expression over your columns
+  customers:
+    source: shop
+    from: customers         # a name of `files`, or a join or subquery over such names
+    columns:
+      customer_id: customer_id
+      # city: city
+      # signed_up_at: created_at
+      # email: email        # personal columns land as keyed tokens; set HOLDFAST_TOKEN_KEY for them
+
+  orders:
+    source: shop
+    from: orders
+    # where: status <> 'test'
+    columns:
+      order_id: order_id
+      customer_id: customer_id
+      ordered_at: ordered_at
+      # amount: cast(net as double) + cast(tax as double)
+
+  # Everything else is optional: identities, order_lines, products, subscriptions, usage, events, tickets, feedback,
+  # campaigns, touches, redemptions, consents. What is not connected is absent everywhere, and nothing breaks.
+"""
+
+
+def write_company(path: Path) -> Path:
+    """Write a commented company file to `path` and return it; raises CompanyError when something stands there."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_STARTER)
+    except FileExistsError:
+        mend = "Choose another name, or move the file away first."
+        raise CompanyError(path, Fault(key="", problem="the file exists already.", mend=mend)) from None
+    except OSError as error:
+        mend = "Choose a folder that you may write to."
+        raise CompanyError(
+            path, Fault(key="", problem=f"it cannot be written ({error.strerror}).", mend=mend)
+        ) from None
+    return path

@@ -1,0 +1,259 @@
+"""The vault: clear values of personal columns, encrypted and kept apart from everything that analyses them.
+
+Each customer of a source has an own random key; it encrypts that customer's values (AES-256-GCM) and is itself kept
+only wrapped by the master key (AES key wrap, RFC 3394). Destroying the wrapped key erases every copy of the values.
+Every asking for a clear value is written to the vault's audit table.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+import sqlalchemy as sa
+
+from ingestion.company import VAULT_KEYS
+
+if TYPE_CHECKING:
+    from typing import Self
+
+URL_NAME, MASTER_KEY_NAME = VAULT_KEYS
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_LEAST_SECRET = 16
+_CHUNK = 5_000
+_T = TypeVar("_T")
+
+_METADATA = sa.MetaData()
+_KEYS = sa.Table(
+    "vault_keys",
+    _METADATA,
+    sa.Column("source", sa.String(100), primary_key=True),
+    sa.Column("customer_id", sa.String(200), primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("destroyed_at", sa.DateTime, nullable=True),
+)
+_VALUES = sa.Table(
+    "vault_values",
+    _METADATA,
+    sa.Column("source", sa.String(100), primary_key=True),
+    sa.Column("customer_id", sa.String(200), primary_key=True),
+    sa.Column("column_name", sa.String(100), primary_key=True),
+    sa.Column("token", sa.String(64), primary_key=True),
+    sa.Column("nonce", sa.LargeBinary, nullable=False),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_at", sa.DateTime, nullable=False),
+)
+_ASKINGS = sa.Table(
+    "vault_askings",
+    _METADATA,
+    sa.Column("asking_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("asked_at", sa.DateTime, nullable=False),
+    sa.Column("asker", sa.String(200), nullable=False),
+    sa.Column("purpose", sa.String(500), nullable=False),
+    sa.Column("source", sa.String(100), nullable=False),
+    sa.Column("customer_id", sa.String(200), nullable=False),
+    sa.Column("column_name", sa.String(100), nullable=False),
+    sa.Column("is_answered", sa.Boolean, nullable=False),
+)
+
+
+class VaultError(Exception):
+    """The vault cannot do what it was asked; str() says why, without any value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sealable:
+    """A clear value, whose it is, and the token that stands for it elsewhere."""
+
+    source: str
+    customer_id: str
+    column: str
+    token: str
+    clear: str
+
+    def __repr__(self) -> str:
+        """Show nothing of the value."""
+        return f"Sealable({self.source}, {self.column}, {self.token})"
+
+
+class Vault:
+    """The vault behind the SQLAlchemy address `url`, opened with `master_key`, any text of 16 characters or more."""
+
+    def __init__(self, url: str, *, master_key: str) -> None:
+        """Open the vault and create its tables where they are missing."""
+        if len(master_key) < _LEAST_SECRET:
+            raise VaultError(f"`{MASTER_KEY_NAME}` has fewer than {_LEAST_SECRET} characters")
+        self._master = hashlib.sha256(master_key.encode()).digest()
+        self._url = url
+
+    @staticmethod
+    def is_named(secrets: Mapping[str, str]) -> bool:
+        """Tell whether the secrets name a vault."""
+        return bool(secrets.get(URL_NAME))
+
+    @classmethod
+    def from_secrets(cls, secrets: Mapping[str, str]) -> "Self":
+        """Return the vault that the secrets name."""
+        return cls(secrets[URL_NAME], master_key=secrets.get(MASTER_KEY_NAME, ""))
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        engine = sa.create_engine(self._url)
+        _METADATA.create_all(engine)
+        return engine
+
+    def seal(self, values: Iterable[Sealable], *, at: datetime) -> int:
+        """Encrypt and keep what is not kept yet; returns how many values were added.
+
+        Values come grouped by customer. What belongs to a customer whose key was destroyed is not kept again.
+        """
+        added = 0
+        people = groupby(values, key=lambda value: (value.source, value.customer_id))
+        for chunk in _chunks(((owner, list(held)) for owner, held in people), _CHUNK):
+            with self._engine.begin() as connection:
+                added += self._seal_chunk(connection, dict(chunk), at)
+        return added
+
+    def reveal(
+        self, source: str, customer_id: str, column: str, token: str, *, asker: str, purpose: str, at: datetime
+    ) -> str | None:
+        """Return the clear value behind `token`, or None when there is none any more; the asking is recorded first."""
+        owner = {"source": source, "customer_id": customer_id}
+        with self._engine.begin() as connection:
+            key = self._keys(connection, [(source, customer_id)]).get((source, customer_id))
+            held = connection.execute(
+                sa.select(_VALUES.c.nonce, _VALUES.c.ciphertext).filter_by(**owner, column_name=column, token=token)
+            ).first()
+            clear = _decrypt(key, held.nonce, held.ciphertext, f"{column} {token}") if key and held else None
+            asking = {"asked_at": at, "asker": asker, "purpose": purpose, "is_answered": clear is not None}
+            connection.execute(sa.insert(_ASKINGS).values(**owner, **asking, column_name=column))
+        return clear
+
+    def destroy(self, source: str, customer_id: str, *, at: datetime) -> bool:
+        """Destroy the customer's key, so that no copy of the values can be read; returns whether there was one."""
+        owner = {"source": source, "customer_id": customer_id}
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(_VALUES).filter_by(**owner))
+            gone = sa.update(_KEYS).filter_by(**owner).where(_KEYS.c.wrapped.is_not(None))
+            return connection.execute(gone.values(wrapped=None, destroyed_at=at)).rowcount > 0
+
+    def askings(self) -> list[dict[str, object]]:
+        """Return every asking for a clear value, oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(_ASKINGS).order_by(_ASKINGS.c.asking_id))
+            return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+
+    def _seal_chunk(
+        self, connection: sa.Connection, people: Mapping[tuple[str, str], list[Sealable]], at: datetime
+    ) -> int:
+        keys = self._keys(connection, list(people))
+        new = {owner: os.urandom(_KEY_BYTES) for owner in people if owner not in keys}
+        if new:
+            connection.execute(sa.insert(_KEYS), [self._key_row(owner, key, at) for owner, key in new.items()])
+        kept = self._kept(connection, list(people))
+        open_keys = {**keys, **new}
+        rows = [
+            _sealed(value, key, at)
+            for owner, values in people.items()
+            if (key := open_keys[owner]) is not None
+            for value in values
+            if (*owner, value.column, value.token) not in kept
+        ]
+        if rows:
+            connection.execute(sa.insert(_VALUES), rows)
+        return len(rows)
+
+    def _key_row(self, owner: tuple[str, str], key: bytes, at: datetime) -> dict[str, object]:
+        from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+        wrapped = aes_key_wrap(self._master, key)
+        return {"source": owner[0], "customer_id": owner[1], "wrapped": wrapped, "created_at": at}
+
+    def _keys(
+        self, connection: sa.Connection, owners: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], bytes | None]:
+        """Return the opened keys of those `owners` who have one; None stands for a destroyed one."""
+        query = sa.select(_KEYS.c.source, _KEYS.c.customer_id, _KEYS.c.wrapped)
+        rows = _of_owners(connection, query, _KEYS, owners)
+        return {(row.source, row.customer_id): self._unwrap(row.wrapped) for row in rows}
+
+    def _unwrap(self, wrapped: bytes | None) -> bytes | None:
+        from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
+
+        if wrapped is None:
+            return None
+        try:
+            return aes_key_unwrap(self._master, wrapped)
+        except InvalidUnwrap:
+            raise VaultError(f"the vault was sealed with another master key than `{MASTER_KEY_NAME}`") from None
+
+    def _kept(self, connection: sa.Connection, owners: Sequence[tuple[str, str]]) -> set[tuple[str, str, str, str]]:
+        query = sa.select(_VALUES.c.source, _VALUES.c.customer_id, _VALUES.c.column_name, _VALUES.c.token)
+        rows = _of_owners(connection, query, _VALUES, owners)
+        return {(row.source, row.customer_id, row.column_name, row.token) for row in rows}
+
+
+def seal_stage(
+    connection: duckdb.DuckDBPyConnection, vault: Vault, *, source: str, columns: Sequence[str], at: datetime
+) -> int:
+    """Seal the clear values of the good rows that stand in the stage; returns how many were new to the vault."""
+    parts = [
+        f"""select customer_id, '{column}' as name, "{column}" as token, "{column}^" as clear
+        from temp.landing_rows where _fault is null and "{column}" is not null"""
+        for column in columns
+    ]
+    query = (
+        f"select customer_id, name, token, min(clear) from ({' union all '.join(parts)}) group by all order by 1, 2, 3"
+    )
+    return vault.seal(_sealables(connection.execute(query), source), at=at)
+
+
+def _sealables(result: duckdb.DuckDBPyConnection, source: str) -> Iterator[Sealable]:
+    while rows := result.fetchmany(_CHUNK):
+        for customer_id, column, token, clear in rows:
+            yield Sealable(source=source, customer_id=customer_id, column=column, token=token, clear=clear)
+
+
+def _sealed(value: Sealable, key: bytes, at: datetime) -> dict[str, object]:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(_NONCE_BYTES)
+    bound = f"{value.column} {value.token}".encode()
+    return {
+        "source": value.source,
+        "customer_id": value.customer_id,
+        "column_name": value.column,
+        "token": value.token,
+        "nonce": nonce,
+        "ciphertext": AESGCM(key).encrypt(nonce, value.clear.encode(), bound),
+        "sealed_at": at,
+    }
+
+
+def _decrypt(key: bytes, nonce: bytes, ciphertext: bytes, bound: str) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key).decrypt(nonce, ciphertext, bound.encode()).decode()
+
+
+def _of_owners(
+    connection: sa.Connection, query: sa.Select[Any], table: sa.Table, owners: Sequence[tuple[str, str]]
+) -> Iterator[sa.Row[Any]]:
+    """Run `query` for the rows of `owners`, in pieces that every database accepts."""
+    by_source = groupby(sorted(owners), key=lambda owner: owner[0])
+    for source, held in by_source:
+        for piece in _chunks((customer_id for _, customer_id in held), 500):
+            yield from connection.execute(query.where(table.c.source == source, table.c.customer_id.in_(piece)))
+
+
+def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

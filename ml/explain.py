@@ -1,0 +1,141 @@
+"""Why a customer's score is what it is: the strongest reasons, in words, with the customer's own figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ml.dataset import DatasetError, Feature, Floats, Rows, Tabular, as_table, column
+from ml.pipeline import ChurnModel
+
+SCHEMA = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("as_of", pa.date32()),
+        ("rank", pa.int32()),
+        ("reason", pa.string()),
+        ("feature", pa.string()),
+        ("value", pa.float64()),
+        ("contribution", pa.float64()),
+        ("text_en", pa.string()),
+        ("text_zh", pa.string()),
+    ]
+)
+CHUNK = 50_000  # customers explained at once
+
+
+def explain(
+    model: ChurnModel, table: Tabular, features: Sequence[Feature], *, as_of: date | datetime, top: int = 3
+) -> pa.Table:
+    """Return up to `top` reasons per customer, the strongest first; see `SCHEMA`.
+
+    Contributions to the log-odds are summed by the features' `reason`, and reasons rank by that sum. A reason is told
+    where at least one of its features raises the risk, also when its others weigh against it; a customer without any
+    has no row. `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature
+    with the largest contribution, `value` is null for text and for what is missing.
+    """
+    data = as_table(table)
+    words = _words(model, features)
+    reasons = _Reasons.of([words[name].reason for name in model.features])
+    parts = [_explain(model, data.slice(start, CHUNK), words, reasons, top) for start in range(0, data.num_rows, CHUNK)]
+    found = pa.concat_tables([SCHEMA.remove(1).empty_table(), *parts])
+    day = as_of.date() if isinstance(as_of, datetime) else as_of
+    return found.add_column(1, SCHEMA.field("as_of"), pa.repeat(pa.scalar(day, pa.date32()), found.num_rows))
+
+
+@dataclass(frozen=True)
+class _Reasons:
+    """The reasons in order of first use, and for each the positions of its features."""
+
+    names: tuple[str, ...]
+    members: tuple[npt.NDArray[np.intp], ...]
+
+    @classmethod
+    def of(cls, reason_of_feature: Sequence[str]) -> "_Reasons":
+        names = tuple(dict.fromkeys(reason_of_feature))
+        given = np.array(reason_of_feature)
+        return cls(names, tuple(np.flatnonzero(given == name) for name in names))
+
+
+def _words(model: ChurnModel, features: Sequence[Feature]) -> dict[str, Feature]:
+    words = {feature.name: feature for feature in features}
+    wordless = [name for name in model.features if name not in words]
+    if wordless:
+        raise DatasetError(
+            f"the model reads {', '.join(wordless)}, for which no words are given. Add reason, en and zh to the "
+            "column's description in the feature table."
+        )
+    return words
+
+
+def _explain(model: ChurnModel, data: pa.Table, words: dict[str, Feature], reasons: _Reasons, top: int) -> pa.Table:
+    values, _ = model.contributions(data)
+    sums = np.column_stack([values[:, members].sum(axis=1) for members in reasons.members])
+    strongest = np.column_stack([members[values[:, members].argmax(axis=1)] for members in reasons.members])
+    raises = np.take_along_axis(values, strongest, axis=1) > 0
+    order = np.lexsort((-sums, ~raises), axis=1)[:, :top]
+    ranked = np.take_along_axis(sums, order, axis=1)
+    rows, ranks = np.nonzero(np.take_along_axis(raises, order, axis=1))
+    reason = order[rows, ranks]
+    feature = strongest[rows, reason]
+    value, en, zh = _tell(data, words, model.features, rows, feature)
+    return pa.table(
+        [
+            column(data, "customer_id").cast(pa.string()).combine_chunks().take(pa.array(rows)),
+            pa.array(ranks + 1, pa.int32()),
+            pa.array(np.array(reasons.names, dtype=object)[reason], pa.string()),
+            pa.array(np.array(model.features, dtype=object)[feature], pa.string()),
+            pa.array(value, from_pandas=True),
+            pa.array(ranked[rows, ranks]),
+            pa.array(en, pa.string()),
+            pa.array(zh, pa.string()),
+        ],
+        schema=SCHEMA.remove(1),
+    )
+
+
+def _tell(
+    data: pa.Table, words: dict[str, Feature], names: Sequence[str], rows: Rows, feature: Rows
+) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the figure and the two sentences for each (row, feature)."""
+    value = np.full(len(rows), np.nan)
+    en, zh = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=object)
+    for position in np.unique(feature):
+        mine = np.flatnonzero(feature == position)
+        told = words[names[position]]
+        own = data.column(told.name).take(pa.array(rows[mine]))
+        value[mine] = _figures(own)
+        en[mine] = _sentences(told, told.en, "no record: {}", data, rows[mine])
+        zh[mine] = _sentences(told, told.zh, "无记录:{}", data, rows[mine])
+    return value, en, zh
+
+
+def _figures(values: pa.ChunkedArray) -> Floats:
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+        return np.full(len(values), np.nan)
+    found: Floats = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _sentences(feature: Feature, template: str, missing: str, data: pa.Table, rows: Rows) -> list[str]:
+    fields = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    columns = {
+        field: column(data, feature.name if field == "value" else field).take(pa.array(rows)).to_pylist()
+        for field in dict.fromkeys(fields)
+    }
+    absent = missing.format(feature.name.replace("_", " "))
+    known = [_known(each) for each in zip(*columns.values(), strict=True)] if columns else [True] * len(rows)
+    return [
+        template.format(**{name: values[row] for name, values in columns.items()}) if known[row] else absent
+        for row in range(len(rows))
+    ]
+
+
+def _known(figures: Sequence[Any]) -> bool:
+    return all(figure is not None and figure == figure for figure in figures)  # noqa: PLR0124  (NaN is not itself)

@@ -1,0 +1,150 @@
+"""The training gate: columns that know the answer, and rows that stand on both sides of a split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ml.dataset import Floats, Rows, Tabular, as_table, labels, split_by_chance
+from ml.encode import Encoder
+from ml.members import Compute, Trees
+
+SAMPLE = 10_000  # rows looked at
+SINGLE_AUC = 0.99  # a column that ranks as well as this alone is the label in other words
+EXPECTED = 20.0  # outcomes expected in a range of values before their absence means anything
+CERTAINTY = 0.05  # fewer of them than this share of what is expected is certainty
+REPEATED = 0.01  # share of rows that may repeat another row's every figure
+FEW = 3  # rows alike that can be copies of one row
+RANGES = 20
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A column (or key) that must not be trained on, and the evidence, in one sentence."""
+
+    column: str
+    kind: str  # 'label', 'future' or 'duplicates'
+    evidence: str
+
+
+def find_leaks(
+    table: Tabular, label: str, features: Sequence[str], *, key: Sequence[str] = (), seed: int = 0
+) -> tuple[Leak, ...]:
+    """Return what would make validation figures lie; empty means the table may be trained on.
+
+    - 'label': one column alone ranks the outcome nearly perfectly.
+    - 'future': in some range of a column's values an outcome is all but certain, although a model of all other
+      columns expects many exceptions. Honest columns sharpen the odds, only the future makes them certain.
+    - 'duplicates': rows share their whole `key` (time and customer), or repeat every figure of another row.
+    """
+    whole = as_table(table)
+    target = labels(whole, label)
+    known = np.flatnonzero(~np.isnan(target))
+    rows = _sample(known, seed)
+    data, outcome = whole.take(pa.array(rows)), target[rows]
+    if not 0 < outcome.mean() < 1:
+        return ()
+    look = _Look(data, outcome, seed)
+    copies = tuple(leak for name in features if (leak := look.copy_of_label(name)))
+    honest = [name for name in features if name not in {leak.column for leak in copies}]
+    future = tuple(leak for name in honest if (leak := look.future(name, honest)))
+    return (*copies, *future, *_duplicates(whole.take(pa.array(known)), features, key))
+
+
+@dataclass(frozen=True)
+class _Look:
+    data: pa.Table
+    outcome: Floats
+    seed: int
+
+    def copy_of_label(self, name: str) -> Leak | None:
+        """Judge a column by how well the churn rates of its ranges, learned on one half, rank the other half."""
+        from sklearn.metrics import roc_auc_score
+
+        ranges = self._ranges(name)
+        half = np.random.default_rng(self.seed).random(len(ranges)) < 0.5  # noqa: PLR2004 - a half
+        sizes = np.bincount(ranges[half], minlength=ranges.max() + 1)
+        churned = np.bincount(ranges[half], weights=self.outcome[half], minlength=ranges.max() + 1)
+        rates = (churned + self.outcome.mean()) / (sizes + 1)
+        if not 0 < self.outcome[~half].mean() < 1:
+            return None
+        found = float(roc_auc_score(self.outcome[~half], rates[ranges[~half]]))
+        evidence = f"column {name!r} alone ranks the outcome with AUC {found:.3f}: it holds the label"
+        return Leak(name, "label", evidence) if found >= SINGLE_AUC else None
+
+    def future(self, name: str, features: Sequence[str]) -> Leak | None:
+        """Judge a column by ranges in which the outcome is certain, first against chance, then against the rest."""
+        ranges = self._ranges(name)
+        base = np.full(len(ranges), self.outcome.mean())
+        if self._certain(name, ranges, base) is None:
+            return None
+        others = [other for other in features if other != name]
+        return self._certain(name, ranges, self._expected(others)) if others else None
+
+    def _certain(self, name: str, ranges: Rows, expected: Floats) -> Leak | None:
+        for outcome, chance, word in ((self.outcome, expected, "left"), (1 - self.outcome, 1 - expected, "stayed")):
+            seen, due = np.bincount(ranges, weights=outcome), np.bincount(ranges, weights=chance)
+            certain = np.flatnonzero((due >= EXPECTED) & (seen < CERTAINTY * due))
+            if len(certain):
+                worst = certain[np.argmax(due[certain])]
+                evidence = (
+                    f"column {name!r}: of {int((ranges == worst).sum())} rows in one range of its values "
+                    f"{seen[worst]:.0f} {word}, where all other columns expect {due[worst]:.0f}: it knows the future"
+                )
+                return Leak(name, "future", evidence)
+        return None
+
+    def _expected(self, features: Sequence[str]) -> Floats:
+        """Return probabilities from quick trees on `features`, each row judged by trees that had not seen it."""
+        matrix = Encoder.learn(self.data, features).encode(self.data)
+        params = {"max_depth": 4, "learning_rate": 0.15, "subsample": 0.7, "colsample_bytree": 0.5}
+        found = np.empty(len(self.outcome))
+        for fold in split_by_chance(self.outcome, folds=2, seed=self.seed):
+            trees = Trees(params=params, rounds=40)
+            trees.fit(matrix[fold.train], self.outcome[fold.train], weight=None, seed=self.seed, compute=Compute())
+            found[fold.validate] = 1 / (1 + np.exp(-trees.margin(matrix[fold.validate])))
+        return found
+
+    def _ranges(self, name: str) -> Rows:
+        """Number the range of values that each row falls in; missing is one of its own."""
+        encoder = Encoder.learn(self.data, [name])
+        matrix = encoder.encode(self.data)
+        if encoder.encodings[0].levels is not None:
+            return np.where(matrix.any(axis=1), matrix.argmax(axis=1) + 1 if matrix.shape[1] else 0, 0)
+        values = matrix[:, 0]
+        missing = np.isnan(values)
+        if missing.all():
+            return np.zeros(len(values), dtype=np.intp)
+        edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, RANGES + 1)[1:-1]))
+        return np.where(missing, 0, np.searchsorted(edges, values, side="left") + 1)
+
+
+def _sample(rows: Rows, seed: int) -> Rows:
+    if len(rows) <= SAMPLE:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, SAMPLE, replace=False))
+
+
+def _duplicates(data: pa.Table, features: Sequence[str], key: Sequence[str]) -> tuple[Leak, ...]:
+    found = []
+    if key and (extra := int(data.select(list(key)).to_pandas().duplicated().sum())):
+        named = ", ".join(key)
+        found.append(Leak(named, "duplicates", f"{extra} rows repeat the key ({named}) of another row"))
+    extra, chance = _copies(data, features), _copies(_shuffled(data, features), features)
+    if features and extra - chance > REPEATED * data.num_rows > chance:
+        evidence = f"{extra} of {data.num_rows} rows repeat every figure of another row: they would stand on both sides"
+        found.append(Leak(", ".join(key) or "all features", "duplicates", evidence))
+    return tuple(found)
+
+
+def _copies(data: pa.Table, columns: Sequence[str]) -> int:
+    """Return how many rows copy another; many alike, such as customers without any activity, are no copies."""
+    sizes = data.select(list(columns)).to_pandas().value_counts(dropna=False, sort=False).to_numpy()
+    return int((sizes[sizes <= FEW] - 1).sum())
+
+
+def _shuffled(data: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Return the columns, each in an order of its own: rows that are alike now are so by chance."""
+    draw = np.random.default_rng(0)
+    return pa.table({name: data.column(name).take(pa.array(draw.permutation(data.num_rows))) for name in columns})

@@ -1,0 +1,311 @@
+"""The model registry: the only place that speaks to MLflow, and the only one in this package that does I/O."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ml.pipeline import ChurnModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+    from ml.train import Fitted
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+STATE, FINGERPRINT, MODEL_HASH = "state", "data_fingerprint", "model_hash"
+WRITING, COMPLETE = "writing", "complete"
+REVIEW, PENDING, APPROVED, REJECTED = "review_state", "pending", "approved", "rejected"
+REPLACED = "replaced_champion"
+FILE = "model.json"
+
+
+class RegistryError(RuntimeError):
+    """The registry does not hold what was asked for; the message names the version and the mend."""
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A complete version: its number, the model itself, and its tags."""
+
+    version: str
+    model: ChurnModel
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Versions of one model at an MLflow tracking address (`http://..` or `sqlite:///..`).
+
+    `artifacts` is where a new experiment keeps its files when no server decides that. A version counts only when its
+    tag `state` is `complete`, which is written last; the aliases move to such versions alone.
+    """
+
+    tracking_uri: str
+    model_name: str = "churn"
+    artifacts: str | None = None
+
+    def register(
+        self,
+        fitted: Fitted,
+        *,
+        as_of: str,
+        fingerprint: str,
+        trigger: str,
+        tags: Mapping[str, str] | None = None,
+        run_url: str | None = None,
+        documents: Mapping[str, bytes] | None = None,
+        review: bool = False,
+    ) -> str:
+        """Write a version, then point `challenger` at it; return its number.
+
+        One data `fingerprint` gives one version: a training that is repeated finds it, one that was killed half way is
+        cleared away first. With `review` the version waits for a person (`review_state` = `pending`). `documents` are
+        further artifacts by file name.
+        """
+        self._prepare()
+        found = self._complete_version(fingerprint)
+        if found is None:
+            self._clear(fingerprint)
+            run_id = self._write_run(fitted, fingerprint, documents or {})
+            found = self._write_version(run_id, fitted.model, fingerprint)
+            given = {
+                "as_of": as_of,
+                "trigger": trigger,
+                "candidate": fitted.chosen,
+                "trained_until": fitted.model.trained_until or "",
+                "training_rows": str(fitted.rows),
+                MODEL_HASH: fitted.model.fingerprint,
+                REVIEW: PENDING if review else APPROVED,
+                **({"run_url": run_url} if run_url else {}),
+                **(tags or {}),
+            }
+            self._finish(found, given)
+        if self._alias(CHAMPION) != found:
+            self._client.set_registered_model_alias(self.model_name, CHALLENGER, found)
+        return found
+
+    def champion(self) -> RegisteredModel | None:
+        """Return the version that scores, or None before the first promotion."""
+        return self._read_alias(CHAMPION)
+
+    def challenger(self) -> RegisteredModel | None:
+        """Return the newest version that waits for a decision, or None."""
+        return self._read_alias(CHALLENGER)
+
+    def read(self, version: str) -> RegisteredModel:
+        """Load one complete version; its content must have the hash that was recorded when it was written."""
+        found = self._client.get_model_version(self.model_name, version)
+        if not found:
+            raise RegistryError(
+                f"version {version} of model {self.model_name!r} was never finished. Run the training again: it clears "
+                "the half-written version away."
+            )
+        model = self._load(version)
+        if model.fingerprint != found.tags.get(MODEL_HASH):
+            raise RegistryError(
+                f"version {version} of model {self.model_name!r} does not have the content it was registered with. "
+                "Roll back to an earlier version and train again."
+            )
+        return RegisteredModel(version, model, dict(found.tags))
+
+    def promote(self, version: str) -> None:
+        """Point `champion` at a complete version that no review holds back, and remember whom it replaced."""
+        chosen = self.read(version)
+        state = chosen.metadata.get(REVIEW, APPROVED)
+        if state != APPROVED:
+            raise RegistryError(
+                f"version {version} of model {self.model_name!r} cannot become champion: its {REVIEW} is {state!r}. "
+                "Approve it first."
+            )
+        before = self._alias(CHAMPION)
+        if before is not None and before != version:
+            self._tag(version, REPLACED, before)
+        self._client.set_registered_model_alias(self.model_name, CHAMPION, version)
+        if self._alias(CHALLENGER) == version:
+            self._client.delete_registered_model_alias(self.model_name, CHALLENGER)
+
+    def roll_back(self) -> str:
+        """Give the title back to the version that the champion replaced; return its number."""
+        current = self._alias(CHAMPION)
+        tags = {} if current is None else self._client.get_model_version(self.model_name, current).tags
+        if REPLACED not in tags:
+            raise RegistryError(
+                f"model {self.model_name!r} has no earlier champion to roll back to. Promote the version you want."
+            )
+        before: str = tags[REPLACED]
+        self.read(before)
+        self._client.set_registered_model_alias(self.model_name, CHAMPION, before)
+        return before
+
+    def review(self, version: str, *, approved: bool, comment: str) -> None:
+        """Record a person's verdict on a version."""
+        self.read(version)
+        self._tag(version, "review_comment", comment)
+        self._tag(version, REVIEW, APPROVED if approved else REJECTED)
+
+    def annotate(self, version: str, tags: Mapping[str, str]) -> None:
+        """Add tags, such as the results of gates, to a version."""
+        for name, value in tags.items():
+            self._tag(version, name, value)
+
+    def versions(self) -> tuple[Mapping[str, str], ...]:
+        """Return the tags of every complete version with its `version`, the oldest first."""
+        found = [each for each in self._versions() if each.tags.get(STATE) == COMPLETE]
+        return tuple({**each.tags, "version": str(each.version)} for each in found)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    def _prepare(self) -> str:
+        """Return the experiment's id; create it and the registered model on first use."""
+        from mlflow.exceptions import MlflowException
+
+        experiment = self._client.get_experiment_by_name(self.model_name)
+        found: str = experiment.experiment_id if experiment else self._client.create_experiment(
+            self.model_name, artifact_location=self.artifacts
+        )  # fmt: skip
+        try:
+            self._client.create_registered_model(self.model_name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return found
+
+    def _versions(self) -> list[ModelVersion]:
+        found = self._client.search_model_versions(f"name = '{self.model_name}'")
+        return sorted(found, key=lambda each: int(each.version))
+
+    def _complete_version(self, fingerprint: str) -> str | None:
+        for each in self._versions():
+            if each.tags.get(FINGERPRINT) == fingerprint and each.tags.get(STATE) == COMPLETE:
+                return str(each.version)
+        return None
+
+    def _clear(self, fingerprint: str) -> None:
+        """Remove what a killed training left: versions that were never finished, and their runs."""
+        for each in self._versions():
+            if each.tags.get(FINGERPRINT) == fingerprint and each.tags.get(STATE) != COMPLETE:
+                self._client.delete_model_version(self.model_name, each.version)
+        experiment = self._prepare()
+        for run in self._client.search_runs([experiment], f"tags.{FINGERPRINT} = '{fingerprint}'"):
+            self._client.delete_run(run.info.run_id)
+
+    def _write_run(self, fitted: Fitted, fingerprint: str, documents: Mapping[str, bytes]) -> str:
+        """Write figures and files of a training; return the run's id."""
+        run = self._client.create_run(self._prepare(), tags={FINGERPRINT: fingerprint}, run_name=fitted.chosen)
+        run_id: str = run.info.run_id
+        for candidate, evaluation in fitted.evaluations.items():
+            for name, value in evaluation.as_dict().items():
+                self._client.log_metric(run_id, f"{candidate}.{name}", value)
+        self._client.log_param(run_id, "seed", fitted.model.seed)
+        with tempfile.TemporaryDirectory() as folder:
+            _save(Path(folder), fitted, documents)
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_terminated(run_id)
+        return run_id
+
+    def _write_version(self, run_id: str, model: ChurnModel, fingerprint: str) -> str:
+        """Create the version and read it back; return its number."""
+        made = self._client.create_model_version(
+            self.model_name, f"runs:/{run_id}/model", run_id, tags={FINGERPRINT: fingerprint, STATE: WRITING}
+        )
+        version = str(made.version)
+        if self._load(version).fingerprint != model.fingerprint:
+            raise RegistryError(f"version {version} of model {self.model_name!r} did not read back as written.")
+        return version
+
+    def _finish(self, version: str, tags: Mapping[str, str]) -> None:
+        self.annotate(version, tags)
+        self._tag(version, STATE, COMPLETE)
+
+    def _tag(self, version: str, name: str, value: str) -> None:
+        self._client.set_model_version_tag(self.model_name, version, name, value)
+
+    def _alias(self, alias: str) -> str | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self._client.get_model_version_by_alias(self.model_name, alias).version)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    def _read_alias(self, alias: str) -> RegisteredModel | None:
+        version = self._alias(alias)
+        return None if version is None else self.read(version)
+
+    def _load(self, version: str) -> ChurnModel:
+        run_id = self._client.get_model_version(self.model_name, version).run_id
+        if run_id is None:
+            raise RegistryError(
+                f"version {version} of model {self.model_name!r} has no run, so it was not registered by a training. "
+                "Delete it and train again."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._client.download_artifacts(run_id, f"model/data/{FILE}", folder)
+            return ChurnModel.from_bytes(Path(path).read_bytes())
+
+
+@dataclass(frozen=True)
+class ScoringFunction:
+    """What MLflow calls when it serves a version: a data frame in, probabilities out."""
+
+    model: ChurnModel
+
+    def predict(self, data: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return one column, `probability`."""
+        del params
+        return pd.DataFrame({"probability": self.model.predict(data)})
+
+
+def _load_pyfunc(path: str) -> ScoringFunction:
+    """Load a version for MLflow, which finds this function by its name."""
+    return ScoringFunction(ChurnModel.from_bytes(Path(path).read_bytes()))
+
+
+def _save(folder: Path, fitted: Fitted, documents: Mapping[str, bytes]) -> None:
+    """Write the model as MLflow reads it, the figures, and the documents. No row of data is among them."""
+    from mlflow import pyfunc
+
+    file = folder / FILE
+    file.write_bytes(fitted.model.to_bytes())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*An input example was not provided")  # it would be a row of customer data
+        pyfunc.save_model(
+            path=folder / "model",
+            loader_module="ml.registry",
+            data_path=file,
+            signature=_signature(fitted.model),
+            pip_requirements=["holdfast"],
+        )
+    file.unlink()
+    figures = {name: evaluation.as_dict() for name, evaluation in fitted.evaluations.items()}
+    content = {"chosen": fitted.chosen, "evaluations": figures, "settings": fitted.settings}
+    (folder / "evaluation.json").write_text(json.dumps(content, indent=2, sort_keys=True))
+    for name, document in documents.items():
+        (folder / name).write_bytes(document)
+
+
+def _signature(model: ChurnModel) -> ModelSignature:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    kinds = [(each.name, "double" if each.levels is None else "string") for each in model.encoder.encodings]
+    inputs = Schema([ColSpec(type=kind, name=name, required=False) for name, kind in kinds])
+    return ModelSignature(inputs=inputs, outputs=Schema([ColSpec(type="double", name="probability")]))

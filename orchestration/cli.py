@@ -1,0 +1,182 @@
+"""The `holdfast` command."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ingestion.company import CompanyError, load_company
+
+BAD_INPUT = 2
+ROOT = Path(__file__).parent.parent
+QUIET_LIBRARIES = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "DAGSTER_DISABLE_TELEMETRY": "true",
+}
+
+
+class Seam(StrEnum):
+    """The five gates."""
+
+    SOURCES = "sources"
+    CUSTOMER_360 = "customer_360"
+    FEATURES = "features"
+    SCORES = "scores"
+    PLANS = "plans"
+
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console()
+
+CompanyFile = Annotated[Path, typer.Option("--company", help="the company file")]
+Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the house keeps its state")]
+
+
+@contextmanager
+def plain_faults() -> Iterator[None]:
+    """Turn what a person can mend into one paragraph and exit code 2."""
+    from industries import IndustryError
+    from retention.channels import ChannelError
+    from retention.policy import PolicyError
+    from retention.strategies import StrategyError
+
+    try:
+        yield
+    except (CompanyError, IndustryError, ChannelError, PolicyError, StrategyError) as fault:
+        console.print(str(fault), style="red", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def enter_house(company: Path, home: Path) -> Path:
+    """Point this process and its children at one company and one state folder; return the folder."""
+    home = home.absolute()
+    instance = home / "dagster"
+    instance.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / "dagster.yaml", instance / "dagster.yaml")
+    os.environ.update(QUIET_LIBRARIES)
+    os.environ.update(HOLDFAST_HOME=str(home), HOLDFAST_COMPANY=str(company.absolute()), DAGSTER_HOME=str(instance))
+    return home
+
+
+def refuse_bad_input(path: Path, home: Path) -> None:
+    """Read every source before a new house is built, so that what a person must mend is said at once and in whole."""
+    from industries import load_industry
+    from ingestion.check import check_company
+    from retention.policy import load_policy
+
+    company = load_company(path)
+    load_policy(load_industry(company.industry).policy, company.policy)
+    if (home / "warehouse.duckdb").exists():
+        return
+    report = check_company(company, secrets=os.environ)
+    for fault in report.faults:
+        console.print(fault, style="red", highlight=False, markup=False, soft_wrap=True)
+    if report.faults:
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument()] = Path("company.yaml")) -> None:
+    """Write a commented company file to start from."""
+    from ingestion.starter import write_company
+
+    with plain_faults():
+        write_company(path)
+    console.print(f"Wrote {path}. Fill it in, then: holdfast check {path}")
+
+
+@app.command()
+def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml")) -> None:
+    """Say what a company file connects, what is missing, and show counts and samples; loads nothing."""
+    from ingestion.check import check_company
+
+    with plain_faults():
+        report = check_company(load_company(company), secrets=os.environ)
+    from orchestration.report import show_check
+
+    show_check(report, console)
+    raise typer.Exit(0 if report.is_sound else BAD_INPUT)
+
+
+@app.command()
+def run(
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the day that the run stands for")],
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+    report: Annotated[Path | None, typer.Option(help="write the run's figures here as JSON")] = None,
+) -> None:
+    """Run the line for one day: ingest, build, gate, train when due, score, decide, send, measure."""
+    with plain_faults():
+        refuse_bad_input(company, home)
+        enter_house(company, home)
+        from orchestration.line import run_line
+        from orchestration.runs import LineStoppedError
+
+        try:
+            figures = run_line(as_of.date(), console=console)
+        except LineStoppedError as stop:
+            console.print(f"The line stopped. {stop}", style="red", highlight=False, markup=False, soft_wrap=True)
+            raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None
+    from orchestration.report import show
+
+    show(figures, console)
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(figures, indent=2, default=str) + "\n")
+        console.print(f"Figures written to {report}.")
+
+
+@app.command()
+def ui(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
+    """Open Dagster's and MLflow's pages on loopback, with schedules and sensors running."""
+    with plain_faults():
+        load_company(company)
+        house = enter_house(company, home)
+    from orchestration.pages import serve
+
+    serve(house, console=console)
+
+
+@app.command()
+def override(  # noqa: PLR0917 - the options of a command
+    seam: Annotated[Seam, typer.Argument(help="the gate")],
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the day whose gate is closed")],
+    by: Annotated[str, typer.Option(help="who takes it upon themselves")],
+    reason: Annotated[str, typer.Option(help="why the line may go on")],
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Let the line go on behind a closed gate, by name and with a reason; both are recorded."""
+    with plain_faults():
+        load_company(company)
+        enter_house(company, home)
+        from orchestration.defs.resources import open_store
+
+        open_store().override_gate(seam.value, as_of.date(), by=by, reason=reason, at=datetime.now(UTC))
+    console.print(f"The {seam.value} gate of {as_of.date()} is overridden by {by}. Materialize the stages behind it.")
+
+
+@app.command()
+def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Option()] = 20) -> None:
+    """Show quarantined rows with their source and reason."""
+    from orchestration.report import show_quarantine
+
+    with plain_faults():
+        show_quarantine(home / "warehouse.duckdb", console, limit=limit)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

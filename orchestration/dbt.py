@@ -1,0 +1,127 @@
+"""How the dbt project becomes Dagster assets: the manifest, the names, and the variables of a run."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
+
+from expectations.features import FeatureRange
+from ingestion.company import Company
+from ml.dataset import Feature
+from retention.policy import Policy
+
+PROJECT = Path(__file__).parent.parent / "dbt_project"
+OWNER = "team:data"
+WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags"}
+
+
+def prepare(home: Path) -> DbtProject:
+    """Return the dbt project with a manifest that was parsed from the files as they are."""
+    project = DbtProject(PROJECT, target_path=home / "dbt" / "target", profiles_dir=PROJECT)
+    seen, parsed_from = _list_files(), project.manifest_path.with_name("parsed_from.json")
+    if not (project.manifest_path.exists() and parsed_from.exists() and json.loads(parsed_from.read_text()) == seen):
+        command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "parse"]
+        folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        folders += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
+        subprocess.run([*command, *folders], check=True)  # noqa: S603 - our own dbt, fixed arguments
+        parsed_from.write_text(json.dumps(seen))
+    return project
+
+
+def _list_files() -> list[list[str | int]]:
+    """Return name, size and age of every file that dbt parses."""
+    found = ((path, path.stat()) for path in sorted(PROJECT.rglob("*")) if path.suffix in {".sql", ".yml", ".yaml"})
+    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
+
+
+class Translator(DagsterDbtTranslator):
+    """Names dbt models by their warehouse address and ties staging to the raw tables that a company connects."""
+
+    def __init__(self, company: Company, partitions: dg.PartitionsDefinition) -> None:
+        """Hold the company whose feeds fill staging, and the partitions of every model."""
+        super().__init__()
+        self.company = company
+        self.partitions = partitions
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """Return the spec of one dbt node: owned, grouped by schema, partitioned by day, behind the gate before it."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = self.get_resource_props(manifest, unique_id)
+        if node["resource_type"] != "model":
+            return spec
+        schema = spec.key.path[0]
+        return spec.replace_attributes(
+            deps=[*spec.deps, *self._extra_deps(node["name"], schema)],
+            group_name=schema,
+            owners=[OWNER],
+            partitions_def=self.partitions,
+            kinds={"dbt", "duckdb", "table" if node["config"]["materialized"] != "view" else "view"},
+        )
+
+    def _extra_deps(self, model: str, schema: str) -> list[dg.AssetDep]:
+        table = model.removeprefix("stg_")
+        if schema == "staging":
+            return [dg.AssetDep([raw, table]) for raw in self.company.feeds().get(table, [])]
+        # the line: features wait for the verdict on the view before them
+        return [dg.AssetDep(["customer_360", "customers"])] if schema == "features" else []
+
+
+def build(
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, *, variables: Mapping[str, Any], home: Path
+) -> Iterator[Any]:
+    """Run `dbt build` for the selected models of one stage and yield its events."""
+    arguments = ["build", "--vars", json.dumps(variables), "--log-path", str(home / "dbt" / "logs")]
+    yield from dbt.cli(arguments, context=context).stream()
+
+
+def read_variables(company: Company, policy: Policy, *, as_of: date) -> dict[str, Any]:
+    """Return what the models may know about a run: the day, the company and the thresholds, nothing else."""
+    return {
+        "as_of": as_of.isoformat(),
+        "snapshots": [day.isoformat() for day in list_snapshots(company, policy, as_of=as_of)],
+        "feeds": company.feeds(),
+        "timezone": company.timezone,
+        "churn": company.churn.model_dump(mode="json"),
+        "policy": policy.model_dump(mode="json", include=WAREHOUSE_POLICY),
+    }
+
+
+def list_snapshots(company: Company, policy: Policy, *, as_of: date) -> list[date]:
+    """Return the days whose feature slices must exist: the training months up to `as_of`, and `as_of` itself."""
+    first = company.history_starts + timedelta(days=company.churn.active_within_days)
+    months = [day for day in _month_starts(first, as_of) if first <= day < as_of][-policy.training.snapshots :]
+    return [*months, as_of]
+
+
+def _month_starts(first: date, last: date) -> Iterator[date]:
+    count = (last.year - first.year) * 12 + last.month - first.month
+    for step in range(count + 1):
+        years, month = divmod(first.month - 1 + step, 12)
+        yield date(first.year + years, month + 1, 1)
+
+
+def read_features(manifest: Path) -> tuple[Feature, ...]:
+    """Return the declared features, in the order in which the dbt model declares its columns."""
+    keys = ("family", "unit", "reason", "en", "zh")
+    return tuple(Feature(name=name, **{key: meta[key] for key in keys}) for name, meta in _declared(manifest))
+
+
+def read_ranges(manifest: Path, company: Company, *, null_share: float) -> tuple[FeatureRange, ...]:
+    """Return what the features gate expects of every feature whose source tables the company connects."""
+    connected = set(company.tables)
+    return tuple(
+        FeatureRange(name=name, low=meta["low"], high=meta["high"], null_share=null_share)
+        for name, meta in _declared(manifest)
+        if set(meta["needs"]) <= connected
+    )
+
+
+def _declared(manifest: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    columns = json.loads(manifest.read_text())["nodes"]["model.holdfast.customer_features"]["columns"].values()
+    return ((column["name"], column["meta"]) for column in columns if "family" in column["meta"])

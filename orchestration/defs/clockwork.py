@@ -1,0 +1,87 @@
+"""Schedules and sensors: the nightly line, the monthly retrain, and what asks for more."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from orchestration.automation import nightly, retrain
+from orchestration.defs.resources import COMPANY, POLICY, open_channels, open_store
+from retention.channels import Message, route
+
+ALARM = "alarm"  # the medium under which a company may route such messages
+SLIPPING = {
+    "drift": dg.AssetCheckKey(dg.AssetKey(["monitoring", "drift"]), "drift_within_bounds"),
+    "performance": dg.AssetCheckKey(dg.AssetKey(["monitoring", "performance"]), "performance_within_bounds"),
+}
+
+jobs = [nightly, retrain]
+
+
+@dg.schedule(
+    job=nightly,
+    cron_schedule="0 2 * * *",
+    execution_timezone=COMPANY.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Run the line for the day that has just begun."""
+    day = context.scheduled_execution_time.date().isoformat()
+    return dg.RunRequest(run_key=day, partition_key=day)
+
+
+@dg.schedule(
+    job=retrain,
+    cron_schedule="0 4 1 * *",
+    execution_timezone=COMPANY.timezone,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Retrain on the snapshots up to this month, after the night's line has built them."""
+    month = context.scheduled_execution_time.date().isoformat()
+    return dg.RunRequest(run_key=month, partition_key=month, tags={"holdfast/trigger": "monthly"})
+
+
+@dg.sensor(job=retrain, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def retrain_when_slipping(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for a retrain when the latest drift or performance check failed; at most once in a cool-down."""
+    asked = False
+    for trigger, key in SLIPPING.items():
+        record = context.instance.get_latest_asset_check_evaluation_record(key)
+        event = record.event.dagster_event if record and record.event else None
+        evaluation = event.asset_check_evaluation_data if event else None
+        if evaluation is None or evaluation.passed:
+            continue
+        as_of = str(evaluation.metadata["as_of"].value)
+        evidence = {name: value.value for name, value in evaluation.metadata.items()}
+        request = open_store().request_retrain(
+            trigger,
+            date.fromisoformat(as_of),
+            evidence=evidence,
+            cooldown_days=POLICY.drift.cooldown_days,
+            at=datetime.now(UTC),
+        )
+        if not request.is_accepted:
+            continue
+        asked = True
+        yield dg.RunRequest(
+            run_key=request.request_id,
+            partition_key=f"{as_of[:7]}-01",
+            tags={"holdfast/trigger": trigger},
+        )
+    if not asked:
+        yield dg.SkipReason(
+            "No check of drift or performance has failed, or a retrain was asked for within the cool-down."
+        )
+
+
+@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30)
+def tell_of_failed_runs(context: dg.RunFailureSensorContext) -> None:
+    """Send one message per failed run through the company's own channel; its key makes a repetition harmless."""
+    run = context.dagster_run
+    text = (context.failure_event.message or "no message").splitlines()[0]
+    body = {"run_id": run.run_id, "job": run.job_name, "partition": run.tags.get("dagster/partition"), "text": text}
+    channel = route(open_channels(), ALARM)
+    message = Message(key=f"run-{run.run_id}", channel=ALARM, body=body)
+    if channel.find(message.key) is None:
+        channel.send(message)

@@ -1,0 +1,160 @@
+"""From scores to recorded actions: alerts, one plan under one budget, the outbox, and the ledger read back."""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pandas as pd
+
+from orchestration.defs.resources import HOME, POLICY, STRATEGIES, open_channels, open_store
+from orchestration.gates import judge, require_passed
+from orchestration.partitions import DAYS, read_as_of
+from orchestration.warehouse import Warehouse
+from retention.alerts import raise_alerts
+from retention.frames import to_arrow
+from retention.plan import HOLDOUT, TREATED, plan
+from retention.store import Store
+from retention.tiers import NONE
+
+OWNER = "team:retention"
+CANDIDATES = """
+    with latest as (
+        select * from scores.churn_scores
+        where as_of = $as_of and batch = (select max(batch) from scores.churn_scores where as_of = $as_of)
+    ),
+    reasons as (
+        select customer_id, batch,
+            max(reason) filter (where rank = 1) as main_reason,
+            string_agg(text_en, '; ' order by rank) as why_en,
+            string_agg(text_zh, '; ' order by rank) as why_zh
+        from scores.churn_reasons
+        where as_of = $as_of
+        group by customer_id, batch
+    )
+    select
+        latest.*, reasons.main_reason, reasons.why_en, reasons.why_zh,
+        customers.clv, customers.value_tier, customers.owner
+    from latest
+    left join reasons using (customer_id, batch)
+    left join customer_360.customers as customers using (customer_id)
+    order by latest.customer_id
+"""
+
+
+@dg.asset(
+    key=["retention", "alerts"],
+    deps=[["scores", "churn_scores"], ["scores", "churn_reasons"], ["customer_360", "customers"]],
+    partitions_def=DAYS,
+    group_name="retention",
+    owners=[OWNER],
+    kinds={"duckdb", "table"},
+)
+def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """One row per customer at risk and as_of: why, who answers and by when, the most money at risk first."""
+    as_of = read_as_of(context)
+    require_passed(warehouse, open_store(), "scores", as_of=as_of)
+    raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), POLICY)
+    new = open_store().record_alerts(raised, at=_now())
+    warehouse.replace_slice("retention.alerts", to_arrow(raised), as_of=as_of)
+    levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
+    money = float(raised["money_at_risk"].sum())
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": len(raised), "new": new, "money_at_risk": money, **levels}
+    )
+
+
+@dg.asset(
+    key=["retention", "plans"],
+    deps=[["retention", "alerts"]],
+    partitions_def=DAYS,
+    group_name="retention",
+    owners=[OWNER],
+    kinds={"duckdb", "table"},
+)
+def plans(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """One row per customer at risk and as_of: treated, held out or left alone, with the reason. Frozen once sent."""
+    as_of = read_as_of(context)
+    store = open_store()
+    decided = store.read_plan(as_of) if store.has_plan(as_of) else _decide(warehouse, store, as_of)
+    warehouse.replace_slice("retention.plans", to_arrow(decided), as_of=as_of)
+    arms = {str(arm): int(count) for arm, count in decided["arm"].value_counts().items()}
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": len(decided), "cost": float(decided["cost"].sum()), **arms}
+    )
+
+
+def _decide(warehouse: Warehouse, store: Store, as_of: date) -> pd.DataFrame:
+    scored = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
+    return plan(
+        scored.loc[scored["level"] != NONE],
+        STRATEGIES,
+        POLICY,
+        spent=store.spent(as_of, period=POLICY.budget.period),
+        recent_contacts=store.recent_contacts(as_of, days=POLICY.cooldown_days),
+    )
+
+
+@dg.asset_check(asset=["retention", "plans"], blocking=True)
+def plans_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Stop the line before anything is sent when the plan overspends, treats the held-out, or doubles a customer."""
+    from expectations.plans import build as build_suites
+
+    as_of = read_as_of(context)
+    suites = build_suites(
+        as_of=as_of,
+        budget=POLICY.budget.amount,
+        spent_before=open_store().spent(as_of, period=POLICY.budget.period),
+        cooldown_days=POLICY.cooldown_days,
+        holdout_share=POLICY.holdout.share,
+        has_ledger=warehouse.has_table("retention.ledger"),
+    )
+    judgement = judge(warehouse, open_store(), "plans", suites, as_of=as_of, docs=HOME / "gates")
+    return judgement.result_for(
+        ["retention", "plans"], tables=["retention.plans", "retention.ledger"], check="plans_gate"
+    )
+
+
+@dg.asset(
+    key=["operational", "outbox"],
+    deps=[["retention", "plans"]],
+    partitions_def=DAYS,
+    group_name="retention",
+    owners=[OWNER],
+    kinds={"sqlalchemy"},
+)
+def outbox(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """One message per treated customer and plan, committed with the plan and sent once, whatever happens in between."""
+    as_of = read_as_of(context)
+    require_passed(warehouse, open_store(), "plans", as_of=as_of)
+    store = open_store()
+    decided = warehouse.read("select * from retention.plans where as_of = $as_of order by rank", {"as_of": as_of})
+    committed = store.commit_plan(as_of, decided.to_pandas(), strategies=STRATEGIES, at=_now())
+    report = store.dispatch(open_channels(), at=_now(), delivery=POLICY.delivery)
+    return dg.MaterializeResult(
+        metadata={
+            "treated": int(committed["arm"].eq(TREATED).sum()),
+            "held_out": int(committed["arm"].eq(HOLDOUT).sum()),
+            "sent": report.sent,
+            "failed": report.failed,
+            "uncertain": report.uncertain,
+            "recovered": report.recovered,
+        }
+    )
+
+
+@dg.asset(
+    key=["retention", "ledger"],
+    deps=[["operational", "outbox"]],
+    partitions_def=DAYS,
+    group_name="retention",
+    owners=[OWNER],
+    kinds={"duckdb", "table"},
+)
+def ledger(warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """One row per decision or delivery ever recorded: the operational ledger, read back into the warehouse."""
+    entries = open_store().ledger()
+    warehouse.replace("retention.ledger", to_arrow(entries))
+    return dg.MaterializeResult(metadata={"dagster/row_count": len(entries)})
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,79 @@
+"""Where the house stands: the only place that reads the environment, and the resources made from it."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster_dbt import DbtCliResource
+
+from industries import load_industry
+from ingestion.company import Company, load_company
+from orchestration.dbt import PROJECT, prepare, read_features
+from orchestration.warehouse import Warehouse
+from retention.channels import Channel, build_channels
+from retention.policy import Policy, load_policy
+from retention.store import Store
+from retention.strategies import load_strategies
+
+if TYPE_CHECKING:
+    from ml.registry import Registry
+
+HOME = Path(os.environ.get("HOLDFAST_HOME", ".holdfast")).absolute()
+COMPANY: Company = load_company(Path(os.environ.get("HOLDFAST_COMPANY", "company.yaml")))
+INDUSTRY = load_industry(COMPANY.industry)
+POLICY: Policy = load_policy(INDUSTRY.policy, COMPANY.policy)
+STRATEGIES = load_strategies(INDUSTRY.path)
+OPERATIONAL_URL = os.environ.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{HOME / 'operational.db'}")
+TRACKING_URI = os.environ.get("HOLDFAST_TRACKING_URI", f"sqlite:///{HOME / 'mlflow' / 'mlflow.db'}")
+WEBSERVER_URL = os.environ.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000")
+
+
+# dbt and its profile run in processes of their own and find the warehouse by this variable.
+os.environ["HOLDFAST_HOME"] = str(HOME)
+MODELS = prepare(HOME)
+FEATURES = read_features(MODELS.manifest_path)
+
+
+def read_secrets(names: Iterable[str]) -> dict[str, str]:
+    """Return the named secrets that the environment holds; read when a connection is opened, never kept."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def open_channels() -> dict[str, Channel]:
+    """Return the ways out of the house that the company file names; a folder of files when it names none."""
+    secrets = read_secrets(os.environ)
+    return build_channels(COMPANY.channels, folder=HOME / "outbox", secrets=secrets)
+
+
+def open_store() -> Store:
+    """Return the operational store with its schema up to date."""
+    store = Store(OPERATIONAL_URL)
+    store.migrate()
+    return store
+
+
+def open_registry() -> "Registry":
+    """Return the model registry."""
+    from ml.registry import Registry
+
+    (HOME / "mlflow").mkdir(parents=True, exist_ok=True)
+    return Registry(TRACKING_URI, artifacts=(HOME / "mlflow" / "artifacts").as_uri())
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    """Name what asset bodies may ask for."""
+    return dg.Definitions(
+        resources={
+            "warehouse": Warehouse(path=str(HOME / "warehouse.duckdb")),
+            "dbt": DbtCliResource(
+                project_dir=str(PROJECT),
+                profiles_dir=str(PROJECT),
+                dbt_executable=str(Path(sys.executable).with_name("dbt")),
+            ),
+        },
+        executor=dg.in_process_executor,
+    )

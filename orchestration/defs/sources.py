@@ -1,0 +1,103 @@
+"""Ingestion: one asset per table that a source delivers, and the gate on all of them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from expectations.sources import LandedTable
+from expectations.sources import build as build_suites
+from ingestion.contract import TABLES
+from ingestion.landing import LandingReport, land, required_tables
+from orchestration.dbt import OWNER
+from orchestration.defs.resources import COMPANY, HOME, POLICY, open_store, read_secrets
+from orchestration.gates import judge
+from orchestration.partitions import DAYS, read_as_of
+from orchestration.warehouse import Warehouse
+
+GATE = "sources_gate"
+RAW = [(schema, table) for table, schemas in COMPANY.feeds().items() for schema in schemas]
+
+
+def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
+    """Return the assets that land one canonical table from every source that delivers it."""
+    specs = [
+        dg.AssetSpec(
+            key=[schema, table],
+            group_name="sources",
+            owners=[OWNER],
+            kinds={"duckdb", "table"},
+            partitions_def=DAYS,
+            description=f"{TABLES[table].grain.capitalize()}, as its source delivered it, in canonical columns.",
+        )
+        for schema in schemas
+    ]
+
+    @dg.multi_asset(name=f"land_{table}", specs=specs)
+    def land_table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+        with warehouse.connect() as connection:
+            report = land(
+                connection,
+                COMPANY,
+                table,
+                secrets=read_secrets(COMPANY.secret_names),
+                batch=context.run_id,
+                landed_at=datetime.now(UTC),
+            )
+        for feed in report.feeds or (report,):
+            yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))
+
+    return land_table
+
+
+def describe(report: LandingReport) -> dict[str, int | str | bool]:
+    """Return a landing's counts as asset metadata."""
+    return {
+        "dagster/row_count": report.rows_landed,
+        "rows_in": report.rows_in,
+        "rows_quarantined": report.rows_quarantined,
+        "rows_duplicate": report.rows_duplicate,
+        "quarantine_reasons": ", ".join(f"{name}: {count}" for name, count in report.reasons.items()) or "none",
+        "notices": "; ".join(report.notices) or "none",
+        "unchanged": report.skipped,
+    }
+
+
+landings = [build_landing(table, schemas) for table, schemas in COMPANY.feeds().items()]
+
+
+@dg.multi_asset_check(
+    name=GATE, specs=[dg.AssetCheckSpec(GATE, asset=[schema, table], blocking=True) for schema, table in RAW]
+)
+def sources_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
+    """Stop the line when a source is empty, undated, doubled, too dirty, or much smaller than it was."""
+    as_of = read_as_of(context)
+    suites = build_suites(
+        [describe_landed(warehouse, schema, table) for schema, table in RAW],
+        as_of=as_of,
+        latest=datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1),
+        maximum_future_share=POLICY.gates.maximum_future_share,
+        maximum_quarantine_share=POLICY.gates.maximum_quarantine_share,
+        minimum_rows_share=POLICY.gates.minimum_rows_share,
+    )
+    judgement = judge(warehouse, open_store(), "sources", suites, as_of=as_of, docs=HOME / "gates")
+    for schema, table in RAW:
+        yield judgement.result_for([schema, table], tables=[f"{schema}.{table}"], check=GATE)
+
+
+def describe_landed(warehouse: Warehouse, schema: str, table: str) -> LandedTable:
+    """Return what the gate must know of one landed table: its contract, and what its landing counted."""
+    contract = TABLES[table]
+    counted = warehouse.read_value(
+        "select rows_quarantined from ingestion.landings where source = $source and table_name = $table",
+        {"source": schema.removeprefix("raw_"), "table": table},
+    )
+    return LandedTable(
+        table=f"{schema}.{table}",
+        key=contract.key,
+        required=tuple(column.name for column in contract.columns if column.is_required),
+        personal=tuple(column.name for column in contract.columns if column.personal),
+        moment=contract.moment,
+        rows_quarantined=int(counted or 0),
+        may_be_empty=table not in required_tables(COMPANY),
+    )

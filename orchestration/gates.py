@@ -1,0 +1,87 @@
+"""Gates between the stages: a verdict is recorded, blocks its run, and blocks later runs until it is mended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+
+from expectations.gate import Outcome, Suite, Verdict, run_gate
+from orchestration.warehouse import Warehouse
+from retention.store import Store
+
+VERDICTS = "monitoring.gate_verdicts"
+
+
+class GateClosedError(dg.Failure):
+    """A stage was asked to run behind a gate whose last verdict was no."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict that knows how to appear in Dagster."""
+
+    verdict: Verdict
+    is_overridden: bool = False
+
+    def result_for(self, key: Sequence[str], *, tables: Sequence[str], check: str) -> dg.AssetCheckResult:
+        """Return the check result of one asset: whatever was expected of its `tables`."""
+        outcomes = [outcome for outcome in self.verdict.outcomes if outcome.table in tables]
+        failed = [outcome for outcome in outcomes if not outcome.passed]
+        return dg.AssetCheckResult(
+            asset_key=dg.AssetKey(list(key)),
+            check_name=check,
+            passed=not failed,
+            severity=dg.AssetCheckSeverity.WARN if self.is_overridden else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(_describe(failed)) or None,
+            metadata={
+                "expectations": len(outcomes),
+                "failed": dg.MetadataValue.md("\n".join(f"- {line}" for line in _describe(failed)) or "none"),
+                "data_docs": dg.MetadataValue.url(self.verdict.docs_page.as_uri()),
+            },
+        )
+
+
+def judge(
+    warehouse: Warehouse, store: Store, seam: str, suites: Sequence[Suite], *, as_of: date, docs: Path
+) -> Judgement:
+    """Run a seam's suites inside the warehouse and record the verdict; one that a person overrode only warns."""
+    verdict = run_gate(suites, database=Path(warehouse.path), docs=docs)
+    warehouse.append({VERDICTS: _as_row(verdict, seam, as_of=as_of)})
+    return Judgement(verdict, is_overridden=store.gate_override(seam, as_of) is not None)
+
+
+def require_passed(warehouse: Warehouse, store: Store, seam: str, *, as_of: date) -> None:
+    """Raise GateClosedError when the last verdict of `seam` for `as_of` was no and nobody has overridden it by name."""
+    closed_by = find_fault(warehouse, seam, as_of=as_of)
+    if closed_by is not None and store.gate_override(seam, as_of) is None:
+        raise GateClosedError(
+            f"The {seam} gate is closed for {as_of}: {closed_by}. Mend the data and materialize the stage before it "
+            f"again, or override the gate with `holdfast override {seam} --as-of {as_of} --by NAME --reason WHY`."
+        )
+
+
+def find_fault(warehouse: Warehouse, seam: str, *, as_of: date) -> str | None:
+    """Return what the last verdict of `seam` for `as_of` found, None when it passed or was never asked."""
+    if not warehouse.has_table(VERDICTS):
+        return None
+    query = (
+        f"select passed, failed from {VERDICTS} where seam = $seam and as_of = $as_of order by judged_at desc limit 1"
+    )
+    rows = warehouse.read(query, {"seam": seam, "as_of": as_of}).to_pylist()
+    return None if not rows or rows[0]["passed"] else str(rows[0]["failed"])
+
+
+def _as_row(verdict: Verdict, seam: str, *, as_of: date) -> pa.Table:
+    failed = "; ".join(_describe([outcome for outcome in verdict.outcomes if not outcome.passed]))
+    row = {"seam": seam, "as_of": as_of, "passed": verdict.passed, "failed": failed}
+    return pa.Table.from_pylist([{**row, "judged_at": datetime.now(UTC).replace(tzinfo=None)}])
+
+
+def _describe(outcomes: Sequence[Outcome]) -> list[str]:
+    return [
+        f"{outcome.table}.{outcome.column or '*'}: {outcome.expectation} ({outcome.count_offenders} offenders)"
+        for outcome in outcomes
+    ]

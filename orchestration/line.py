@@ -1,0 +1,44 @@
+"""The whole line for one day: refresh, retrain when it is due, act and measure."""
+
+from datetime import date
+from typing import Any
+
+from dagster import DagsterInstance
+from rich.console import Console
+
+from orchestration.automation import REFRESH, nightly, retrain
+from orchestration.definitions import defs
+from orchestration.defs.resources import COMPANY, HOME, open_registry
+from orchestration.report import collect
+from orchestration.runs import bury_dead_runs, execute
+from orchestration.warehouse import Warehouse
+
+
+def run_line(as_of: date, *, console: Console) -> dict[str, Any]:
+    """Run everything that the nightly and monthly schedules would have run for `as_of`; returns the run's figures."""
+    definitions = defs()
+    graph = definitions.resolve_asset_graph()
+    line, training = definitions.resolve_job_def(nightly.name), definitions.resolve_job_def(retrain.name)
+    refresh = REFRESH.resolve(graph)
+    act = nightly.selection.resolve(graph) - refresh
+    day, month = as_of.isoformat(), as_of.replace(day=1).isoformat()
+    with DagsterInstance.get() as instance:
+        bury_dead_runs(instance)
+
+        def step(title: str, job: Any, partition: str, only: Any = None) -> None:  # noqa: ANN401 - Dagster's own types
+            console.rule(f"[bold]{title}[/bold]", align="left")
+            execute(
+                job, instance=instance, partition=partition, only=only, console=console, log=HOME / "logs" / "run.log"
+            )
+
+        step(f"{COMPANY.name}: sources to features, as of {day}", line, day, list(refresh))
+        if is_training_due(as_of):
+            step(f"training for {month[:7]}", training, month)
+        step("scores to recorded actions and their outcomes", line, day, list(act))
+    return collect(Warehouse(path=str(HOME / "warehouse.duckdb")), as_of=as_of)
+
+
+def is_training_due(as_of: date) -> bool:
+    """Say whether the month of `as_of` still lacks its training."""
+    champion = open_registry().champion()
+    return champion is None or date.fromisoformat(champion.metadata["as_of"]) < as_of.replace(day=1)

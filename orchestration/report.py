@@ -1,0 +1,123 @@
+"""What a run leaves for a person to read: figures as JSON, as tables on the screen, and the quarantine."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ingestion.check import CheckReport
+from orchestration.warehouse import Warehouse
+
+QUERIES = {
+    "performance": "select * from monitoring.performance where as_of = $as_of",
+    "training": "select * from monitoring.trainings where as_of <= $as_of order by as_of desc limit 1",
+    "tiers": """
+        select tier, count(*) as customers from scores.churn_scores
+        where as_of = $as_of and batch = (select max(batch) from scores.churn_scores where as_of = $as_of)
+        group by tier order by min(score) desc""",
+    "decisions": """
+        select arm, strategy_id, count(*) as customers, sum(cost) as cost from retention.plans
+        where as_of = $as_of group by arm, strategy_id order by arm desc, customers desc""",
+    "ledger": """
+        select event, arm, count(*) as entries from retention.ledger
+        where as_of = $as_of group by event, arm order by event, arm""",
+    "effects": "select * from outcomes.strategy_effects order by strategy_id",
+    "gates": """
+        select seam, max_by(passed, judged_at) as passed from monitoring.gate_verdicts
+        where as_of = $as_of group by seam order by min(judged_at)""",
+    "quarantine": """
+        select source, table_name, reason, count(*) as rows from quarantine.rows
+        group by all order by rows desc""",
+}
+TABLES = {
+    "performance": "monitoring.performance",
+    "training": "monitoring.trainings",
+    "tiers": "scores.churn_scores",
+    "decisions": "retention.plans",
+    "ledger": "retention.ledger",
+    "effects": "outcomes.strategy_effects",
+    "gates": "monitoring.gate_verdicts",
+    "quarantine": "quarantine.rows",
+}
+TITLES = {
+    "performance": "The scores against what happened",
+    "training": "Training",
+    "tiers": "Scored customers by tier",
+    "decisions": "Decisions under one budget",
+    "ledger": "The ledger",
+    "effects": "Effect against the untreated",
+    "gates": "Gates",
+    "quarantine": "Quarantine",
+}
+
+
+def collect(warehouse: Warehouse, *, as_of: date) -> dict[str, Any]:
+    """Return the figures of the run for `as_of`, read from the warehouse it wrote."""
+    figures: dict[str, Any] = {"as_of": as_of}
+    for name, query in QUERIES.items():
+        parameters = {"as_of": as_of} if "$as_of" in query else None
+        figures[name] = warehouse.read(query, parameters).to_pylist() if warehouse.has_table(TABLES[name]) else []
+    return figures
+
+
+def show(figures: Mapping[str, Any], console: Console) -> None:
+    """Print every non-empty figure as a table."""
+    for name, title in TITLES.items():
+        rows = figures[name]
+        if rows:
+            console.print(_upright(title, rows[0]) if len(rows) == 1 else _tabulate(title, rows))
+
+
+def show_check(report: CheckReport, console: Console) -> None:
+    """Print what every feed of a company holds and lacks, a sample of it, and every fault."""
+    rows = [
+        {
+            "table": table.table,
+            "source": table.source,
+            "rows": table.rows_in,
+            "good": table.rows_good,
+            "duplicate": table.rows_duplicate,
+            "would be quarantined": ", ".join(f"{name}: {count}" for name, count in table.reasons.items()) or "-",
+            "not mapped": ", ".join(table.unmapped) or "-",
+        }
+        for table in report.tables
+    ]
+    if rows:
+        console.print(_tabulate(report.company, rows))
+    for table in report.tables:
+        for row in table.sample[:1]:
+            console.print(_upright(f"{table.table}, a row", {name: value for name, value in row.items() if value}))
+    for fault in report.faults:
+        console.print(fault, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_quarantine(warehouse: Path, console: Console, *, limit: int) -> None:
+    """Print the newest quarantined rows with their source, reason and content."""
+    query = """
+        select source, table_name, reason, column_name, row_key, raw from quarantine.rows
+        order by landed_at desc limit $limit"""
+    rows = Warehouse(path=str(warehouse)).read(query, {"limit": limit}).to_pylist()
+    console.print(_tabulate("Quarantine", rows) if rows else "The quarantine is empty.")
+
+
+def _tabulate(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column, value in rows[0].items():
+        table.add_column(column, justify="right" if isinstance(value, int | float) else "left")
+    for row in rows:
+        table.add_row(*(_say(value) for value in row.values()))
+    return table
+
+
+def _upright(title: str, row: Mapping[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    for column, value in row.items():
+        table.add_row(column, _say(value))
+    return table
+
+
+def _say(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)

@@ -1,0 +1,173 @@
+"""Runs a job in this process, shows its progress, and leaves the run in Dagster's history."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import dagster as dg
+from dagster import DagsterInstance
+from rich.console import Console
+
+SHOWN_CHECKS = ("_gate", "_within_bounds")  # dbt's own tests are shown when they fail
+PID_TAG = "holdfast/pid"
+BAD_INPUT = {"CompanyError", "SourceError", "PolicyError", "StrategyError", "ChannelError", "IndustryError"}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+class LineStoppedError(Exception):
+    """A run ended before its end; the message names the step and its reason in one paragraph."""
+
+    def __init__(self, reason: str, *, is_bad_input: bool = False) -> None:
+        """Hold the reason, and whether a person's input, not the house, was at fault."""
+        self.is_bad_input = is_bad_input
+        super().__init__(reason)
+
+
+def bury_dead_runs(instance: DagsterInstance) -> None:
+    """Mark runs as failed whose process is gone, so that a killed run does not hold the queue for ever."""
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
+        pid = run.tags.get(PID_TAG)
+        if pid and not Path(f"/proc/{pid}").exists() and not _is_alive(int(pid)):
+            instance.report_run_failed(run, "The process of this run is gone. Whatever it left undone runs again.")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def execute(
+    job: dg.JobDefinition,
+    *,
+    instance: DagsterInstance,
+    partition: str,
+    console: Console,
+    only: Sequence[dg.AssetKey] | None = None,
+    log: Path,
+) -> None:
+    """Run `job` for one partition; raises LineStoppedError with the first failure's own words."""
+    run_id = dg.make_new_run_id() if hasattr(dg, "make_new_run_id") else _new_run_id()
+    with quiet(log) as screen, _progress(instance, run_id, Console(file=screen, force_terminal=console.is_terminal)):
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            run_id=run_id,
+            run_config=QUIET,
+            raise_on_error=False,
+            asset_selection=only,
+            tags={PID_TAG: str(os.getpid())},
+        )
+    if not result.success:
+        raise _explain_failure(instance, run_id)
+
+
+def _new_run_id() -> str:
+    from uuid import uuid4
+
+    return str(uuid4())
+
+
+@contextmanager
+def quiet(log: Path) -> Iterator[IO[str]]:
+    """Send what libraries print to `log`; yields the real screen for those who have something to say."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with log.open("ab") as sink, os.fdopen(os.dup(1), "w", buffering=1) as screen:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield screen
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(kept[0], 1)
+            os.dup2(kept[1], 2)
+            os.close(kept[0])
+            os.close(kept[1])
+
+
+@contextmanager
+def _progress(instance: DagsterInstance, run_id: str, console: Console) -> Iterator[None]:
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(instance, run_id, console, done), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _watch(instance: DagsterInstance, run_id: str, console: Console, done: threading.Event) -> None:
+    """Print a line for every asset and check as its event is recorded."""
+    cursor: str | None = None
+    last = False
+    while not last:
+        last = done.wait(0.5)
+        with suppress(dg.DagsterError):
+            connection = instance.get_records_for_run(run_id, cursor=cursor)
+            cursor = connection.cursor
+            for record in connection.records:
+                _show(record.event_log_entry.dagster_event, console)
+
+
+def _show(event: dg.DagsterEvent | None, console: Console) -> None:
+    if event is None:
+        return
+    if event.is_step_materialization and event.asset_key is not None:
+        metadata = event.step_materialization_data.materialization.metadata
+        rows = metadata.get("dagster/row_count") or metadata.get("dagster/partition_row_count")
+        count = f"  [dim]{rows.value:,} rows[/dim]" if rows is not None and isinstance(rows.value, int) else ""
+        console.print(f"  [green]made[/green]  {event.asset_key.to_user_string()}{count}")
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        word = "[green]pass[/green]" if check.passed else "[red]FAIL[/red]"
+        if not check.passed or check.check_name.endswith(SHOWN_CHECKS):
+            console.print(f"  {word}  {check.check_name} on {check.asset_key.to_user_string()}")
+    elif event.is_step_failure:
+        console.print(f"  [red]STOP[/red]  {event.step_key}")
+
+
+def _explain_failure(instance: DagsterInstance, run_id: str) -> LineStoppedError:
+    """Return what closed a gate, or the root cause of the first failed step, without a stack trace."""
+    events = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(run_id).records]
+    for event in events:
+        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if check.blocking and not check.passed:
+                after = check.asset_key.to_user_string()
+                return LineStoppedError(f"{check.check_name} closed after {after}: {check.description}.")
+    for event in events:
+        if event is not None and event.is_step_failure:
+            return _root(event.step_key, event.step_failure_data.error)
+    return LineStoppedError(f"Run {run_id} did not finish; see its page in Dagster.")
+
+
+def _root(step: str | None, error: Any) -> LineStoppedError:  # noqa: ANN401 - Dagster does not export the type
+    """Return the innermost cause of a failed step in its own words."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return LineStoppedError(f"{step} failed without a reason; see the run's page in Dagster.")
+    words = error.message.strip().removeprefix(f"{error.cls_name}: ").split(": ", maxsplit=1)
+    is_qualified = words[0].endswith(str(error.cls_name)) and len(words) > 1
+    reason = words[1] if is_qualified else error.message.strip()
+    is_bad_input = error.cls_name in BAD_INPUT
+    return LineStoppedError(reason if is_bad_input else f"{step}: {reason}", is_bad_input=is_bad_input)

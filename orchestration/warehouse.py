@@ -1,0 +1,99 @@
+"""The warehouse: one DuckDB file with one writer, opened only for the length of a `with`."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pyarrow as pa
+
+
+class Warehouse(dg.ConfigurableResource[Any]):
+    """Opens the DuckDB file at `path`.
+
+    dbt runs in a process of its own and DuckDB lets one process in at a time, so nobody keeps a connection
+    across a dbt call.
+    """
+
+    path: str
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection that closes when the block ends."""
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(self.path)
+        try:
+            connection.execute("set timezone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+    def read(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Return the answer to `query` as an Arrow table."""
+        with self.connect() as connection:
+            return connection.execute(query, dict(parameters or {})).to_arrow_table()
+
+    def read_value(self, query: str, parameters: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - a cell
+        """Return the first cell of the answer, None when there is no row."""
+        with self.connect() as connection:
+            row = connection.execute(query, dict(parameters or {})).fetchone()
+            return row[0] if row else None
+
+    def has_table(self, table: str) -> bool:
+        """Say whether `schema.table` exists."""
+        with self.connect() as connection:
+            return _exists(connection, table)
+
+    def replace_slice(self, table: str, rows: pa.Table, *, as_of: date) -> None:
+        """Make `rows` the whole slice of `table` for `as_of`, in one transaction."""
+        with self.connect() as connection, _transaction(connection):
+            _create_like(connection, table, rows)
+            connection.execute(f"delete from {table} where as_of = $as_of", {"as_of": as_of})
+            _insert(connection, table, rows)
+
+    def replace(self, table: str, rows: pa.Table) -> None:
+        """Make `rows` the whole content of `table`, in one transaction."""
+        with self.connect() as connection, _transaction(connection):
+            connection.execute(f"create schema if not exists {table.split('.', maxsplit=1)[0]}")
+            connection.register("incoming", rows)
+            connection.execute(f"create or replace table {table} as select * from incoming")
+
+    def append(self, tables: Mapping[str, pa.Table]) -> None:
+        """Append to several tables in one transaction: all of it or nothing."""
+        with self.connect() as connection, _transaction(connection):
+            for table, rows in tables.items():
+                _create_like(connection, table, rows)
+                _insert(connection, table, rows)
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    schema, name = table.split(".")
+    found = connection.execute(
+        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _create_like(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    connection.execute(f"create schema if not exists {table.split('.', maxsplit=1)[0]}")
+    connection.register("incoming", rows)
+    connection.execute(f"create table if not exists {table} as select * from incoming limit 0")
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    connection.register("incoming", rows)
+    connection.execute(f"insert into {table} by name select * from incoming")

@@ -1,0 +1,192 @@
+"""The tables of the operational store, as SQLAlchemy sees them; the migrations make them."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+METADATA = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC: refuses what has no time zone, stores UTC, returns it aware."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Turn an aware moment into UTC without a zone, as it is stored."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"The moment {value} has no time zone; pass an aware datetime.")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return a stored moment as an aware one."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+PLANS = Table(
+    "plans",
+    METADATA,
+    Column("as_of", Date, primary_key=True),
+    Column("committed_at", Moment, nullable=False),
+    Column("count_rows", Integer, nullable=False),
+    Column("count_treated", Integer, nullable=False),
+    Column("count_holdout", Integer, nullable=False),
+    Column("amount_committed", Double, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    comment="one row per committed plan; never changed",
+)
+
+PLAN_ROWS = Table(
+    "plan_rows",
+    METADATA,
+    Column("as_of", Date, ForeignKey("plans.as_of"), primary_key=True),
+    Column("customer_id", String, primary_key=True),
+    Column("strategy_id", String),
+    Column("arm", String, nullable=False),
+    Column("channel", String),
+    Column("cost", Double, nullable=False),
+    Column("expected_value", Double),
+    Column("rank", Integer, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("decision_reason", String, nullable=False),
+    Column("level", String, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("probability", Double, nullable=False),
+    Column("main_reason", String),
+    Column("value_tier", String),
+    Column("clv", Double),
+    Column("money_at_risk", Double),
+    Column("propensity", Double, nullable=False),
+    Column("model_version", String),
+    comment="one row per plan and candidate; never changed",
+)
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("idempotency_key", String(64), primary_key=True),
+    Column("as_of", Date, nullable=False),
+    Column("customer_id", String, nullable=False),
+    Column("strategy_id", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("receipt", String),
+    Column("trouble", Text),
+    Column("settled_by", String),
+    comment="one row per message: pending, sending, sent, failed or uncertain",
+)
+
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("entry_id", String(64), primary_key=True),
+    Column("as_of", Date, nullable=False, index=True),
+    Column("customer_id", String, nullable=False),
+    Column("strategy_id", String, nullable=False),
+    Column("arm", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("channel", String),
+    Column("cost", Double, nullable=False),
+    Column("score", Double),
+    Column("model_version", String),
+    Column("idempotency_key", String(64), index=True),
+    Column("recorded_at", Moment, nullable=False),
+    Column("propensity", Double),
+    comment="one row per thing done or withheld; append-only",
+)
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("alert_id", String(32), primary_key=True),
+    Column("as_of", Date, nullable=False, index=True),
+    Column("customer_id", String, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("level", String, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("alert_level", String, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("probability", Double, nullable=False),
+    Column("clv", Double),
+    Column("money_at_risk", Double),
+    Column("priority", Integer, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("main_reason", String),
+    Column("why_en", Text),
+    Column("why_zh", Text),
+    Column("raised_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("state", String, nullable=False),
+    Column("acknowledged_by", String),
+    Column("acknowledged_at", Moment),
+    Column("closed_by", String),
+    Column("closed_at", Moment),
+    Column("feedback", String),
+    Column("note", Text),
+    comment="one row per alert: open, acknowledged or closed",
+)
+
+GATE_OVERRIDES = Table(
+    "gate_overrides",
+    METADATA,
+    Column("override_id", String(32), primary_key=True),
+    Column("seam", String, nullable=False, index=True),
+    Column("as_of", Date, nullable=False),
+    Column("granted_by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("granted_at", Moment, nullable=False),
+    comment="one row per gate that a person let pass; append-only",
+)
+
+RETRAIN_REQUESTS = Table(
+    "retrain_requests",
+    METADATA,
+    Column("request_id", String(32), primary_key=True),
+    Column("as_of", Date, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("is_accepted", Boolean, nullable=False),
+    Column("decision", Text, nullable=False),
+    comment="one row per request to retrain, granted or put off; append-only",
+)
+
+MODEL_EVENTS = Table(
+    "model_events",
+    METADATA,
+    Column("event_id", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("version", String, nullable=False, index=True),
+    Column("event", String, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("request_id", String(32)),
+    Column("recorded_at", Moment, nullable=False),
+    UniqueConstraint("number", name="uq_model_events_number"),
+    comment="one row per thing that happened to a model version; append-only",
+)
+
+APPEND_ONLY = (PLANS, PLAN_ROWS, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS)

@@ -1,0 +1,178 @@
+"""The story of one company, told month by month and written to disk as it happens."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from simulator import hazard
+from simulator.behaviour.marketing import run_campaigns
+from simulator.behaviour.orders import expected_orders, place_orders
+from simulator.behaviour.presence import Columns, Presence, be_present
+from simulator.behaviour.service import ask_opinions, open_cases
+from simulator.behaviour.usage import read_meters
+from simulator.behaviour.visits import browse
+from simulator.calendar import DAY_MS, Calendar, Month
+from simulator.defects import Ledger
+from simulator.hazard import Fate, Risk, State
+from simulator.parameters import Parameters
+from simulator.response import respond
+from simulator.silence import Silence
+from simulator.streams import Floats, generator
+from simulator.systems.clicks import ClickLogs
+from simulator.systems.database import Database
+from simulator.systems.desk import DeskRecords
+from simulator.systems.directory import create_directory
+from simulator.systems.drops import MarketingDrops
+from simulator.truth import Truth
+from simulator.world import World, create_world
+
+START = date(2025, 1, 1)
+_NOW = 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a simulation wrote: counts of rows, and the share of customers who left in each month."""
+
+    customers: int
+    orders: int
+    order_lines: int
+    events: int
+    tickets: int
+    defects: int
+    left_share: tuple[float, ...]
+
+
+class Story:
+    """One company from its first to its last month. `tell` writes everything below `folder`."""
+
+    def __init__(self, parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int) -> None:
+        """Create the world and its systems; nothing has happened yet."""
+        calendar = Calendar(start=START, count=months, timezone=parameters.timezone)
+        self.world: World = create_world(parameters, calendar, customers=customers, seed=seed)
+        directory = create_directory(self.world)
+        sources, truth = folder / "sources", folder / "truth"
+        self._ledger = Ledger(truth / "defects.parquet")
+        self._database = Database(sources / "database", self.world, directory, self._ledger)
+        self._clicks = ClickLogs(sources / "clicks", self.world, directory, self._ledger)
+        self._desk = DeskRecords(sources / "desk", self.world, directory, self._ledger)
+        self._drops = MarketingDrops(sources / "marketing", self.world, directory, self._ledger)
+        self._truth = Truth(truth, self.world, directory)
+        self._counts = dict.fromkeys(("orders", "order_lines", "events", "tickets"), 0)
+        self._left_share: list[float] = []
+        self._silence = Silence.fresh(customers, rhythm=parameters.orders.rhythm)
+
+    def tell(self) -> Summary:
+        """Live through every month and write it; returns what was written."""
+        state = hazard.burn_in(self.world)
+        intercept = hazard.calibrate(self.world, state)
+        for month in self.world.calendar.months:
+            self._live(state, month, intercept)
+        self._database.close(state)
+        self._desk.close()
+        self._truth.close(state, self._facts(intercept))
+        self._ledger.close()
+        return Summary(
+            customers=self.world.size,
+            defects=self._ledger.count,
+            left_share=tuple(self._left_share),
+            **self._counts,
+        )
+
+    def _live(self, state: State, month: Month, intercept: float) -> None:
+        world = self.world
+        risk = hazard.assess(world, state, month=month.index, intercept=intercept)
+        before = risk.contributions.sum(axis=0)
+        self._truth.remember(state)
+        fate = hazard.depart(world, state, risk, month=month)
+        self._left_share.append(round(float(fate.left.sum() / max(fate.known.sum(), 1)), 5))
+        presence = self._experience(state, month, before)
+        self._write_truth(risk, fate, presence)
+        self._act(state, month, risk, presence)
+
+    def _experience(self, state: State, month: Month, before: Floats) -> Presence:
+        """Let the month happen to everyone, and return who is there in what mood by then."""
+        world, rng = self.world, generator(self.world.seed, "experience", month.index)
+        state.need = hazard.fade_need(world, state, rng)
+        state.product, incident = hazard.disappoint(world, state, rng)
+        state.price, surprised = hazard.raise_price(world, state, rng, month=month.index)
+        state.rival = hazard.attract(world, state, month.index)
+        early = be_present(world, state, month, pain=before, surprised=surprised)
+        cases, severity = open_cases(early, state, incident=incident)
+        state.service = hazard.complain(world, state, severity)
+        after = hazard.contributions(world, state).sum(axis=0)
+        mood = ((1 - _NOW) * before + _NOW * after).astype(np.float32)
+        presence = be_present(world, state, month, pain=mood, surprised=surprised)
+        self._desk.write_month(month, cases, ask_opinions(presence))
+        self._counts["tickets"] += len(cases["customer"])
+        return presence
+
+    def _write_truth(self, risk: Risk, fate: Fate, presence: Presence) -> None:
+        before = replace(presence, pain=risk.contributions.sum(axis=0))
+        label = self._forecast(presence.month, risk, expected_orders(before))
+        self._truth.write_month(presence.month, risk, fate, label=label, response=respond(self.world, risk, fate.draw))
+
+    def _forecast(self, month: Month, risk: Risk, rate: Floats) -> Floats:
+        """Return the probability that the industry's definition will see each customer as churned."""
+        churn = self.world.parameters.churn
+        if churn.definition != "inactivity":
+            return risk.hazard
+        return self._silence.forecast(risk.hazard, rate * self._season_ahead(month), months=churn.horizon_days / 30)
+
+    def _season_ahead(self, month: Month) -> float:
+        """Return the mean demand of the months that the churn horizon covers, relative to the first of them."""
+        parameters = self.world.parameters
+        ahead = range(round(parameters.churn.horizon_days / 30))
+        factors = [parameters.season[(month.season + step) % len(parameters.season)] for step in ahead]
+        return sum(factors) / len(factors) / factors[0]
+
+    def _watch(self, risk: Risk, presence: Presence, orders: Columns) -> None:
+        """Let the best forecaster see who bought, and when last."""
+        last = np.zeros(self.world.size, dtype=np.int64)
+        np.maximum.at(last, orders["customer"], orders["at"])
+        end = presence.first_ms + presence.month.days * DAY_MS
+        since = (end - last) / (presence.month.days * DAY_MS)
+        self._silence.live(risk.hazard, expected_orders(presence), bought=last > 0, since=since)
+
+    def _act(self, state: State, month: Month, risk: Risk, presence: Presence) -> None:
+        orders, lines = place_orders(presence, state)
+        if self.world.parameters.churn.definition == "inactivity":
+            self._watch(risk, presence, orders)
+        self._database.write_month(month, orders, lines, read_meters(presence))
+        events = browse(presence, orders)
+        self._clicks.write_month(month, events)
+        campaigns, touches, state.touch = run_campaigns(presence, risk)
+        self._drops.write_month(month, campaigns, touches)
+        self._counts["orders"] += len(orders["customer"])
+        self._counts["order_lines"] += len(lines["order"]) if lines else 0
+        self._counts["events"] += len(events["at"])
+
+    def _facts(self, intercept: float) -> dict[str, object]:
+        parameters, calendar = self.world.parameters, self.world.calendar
+        return {
+            "industry": parameters.industry,
+            "seed": self.world.seed,
+            "customers": self.world.size,
+            "first_day": calendar.months[0].first,
+            "days": calendar.days,
+            "intercept": round(intercept, 6),
+            "left_share": self._left_share,
+            "counts": self._counts,
+            "shocks": json.loads(parameters.shocks.model_dump_json()),
+            "bundles": parameters.catalogue.bundles if parameters.catalogue else 0,
+        }
+
+
+def simulate(parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int) -> Summary:
+    """Write a company with `customers` customers over `months` months below `folder`.
+
+    `folder/sources` holds what the company's systems hold, `folder/truth` what nobody knows. The same arguments give
+    the same files, byte for byte. Raises FileExistsError when the folder already holds a world.
+    """
+    for part in ("sources", "truth"):
+        if (folder / part).exists():
+            raise FileExistsError(f"`{folder / part}` exists already; name an empty folder, or remove that one first")
+    return Story(parameters, folder, customers=customers, months=months, seed=seed).tell()

@@ -1,0 +1,24 @@
+"""A small company that several test modules share, run once from end to end."""
+
+from pathlib import Path
+
+import pytest
+from house import House, write_shop
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """A company that has not run yet."""
+    write_shop(tmp_path / "shop")
+    return House(folder=tmp_path / "shop", home=tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def finished_house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """The company after one undisturbed run; tests only read it."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_shop(folder / "shop")
+    finished = House(folder=folder / "shop", home=folder / "home")
+    done = finished.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return finished

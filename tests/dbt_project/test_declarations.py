@@ -1,0 +1,49 @@
+"""What dbt cannot import is written a second time in the project, and held together here."""
+
+import re
+
+import pytest
+import yaml
+
+from dbt_project.library import HERE
+from ingestion.contract import TABLES
+from retention.policy import load_policy
+
+VARS = yaml.safe_load((HERE / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+SILENTLY_DIFFERENT = {
+    "a cast by colons": r"::",
+    "arg_max": r"\barg_(max|min)\b",
+    "quantile_cont": r"\bquantile_cont\b",
+    "an ordered list": r"\b(list|array_agg|string_agg)\s*\(",
+    "generate_series": r"\bgenerate_series\b",
+    "unnest": r"\bunnest\b",
+    "exclude": r"\*\s*exclude",
+    "strftime": r"\bstrftime\b",
+    "epoch": r"\bepoch",
+    "a quoted identifier": r'"',
+    "any_value": r"\bany_value\b",
+}
+
+
+def test_the_default_policy_is_the_policy_file() -> None:
+    policy = load_policy().model_dump(mode="json")
+    assert {section: policy[section] for section in VARS["policy"]} == VARS["policy"]
+
+
+def test_the_canonical_tables_of_the_project_are_the_contract() -> None:
+    text = (HERE / "macros/canonical_tables.sql").read_text(encoding="utf-8")
+    declared = re.findall(r"'name': '(\w+)', 'type': '(\w+)'", text)
+    assert declared == [(column.name, str(column.type)) for table in TABLES.values() for column in table.columns]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_staging_carries_every_column_that_is_not_personal(table: str) -> None:
+    model = (HERE / f"models/staging/stg_{table}.sql").read_text(encoding="utf-8")
+    missing = [column.name for column in TABLES[table].columns if not re.search(rf"\b{column.name}\b", model)]
+    assert missing == [column.name for column in TABLES[table].columns if column.personal and table != "identities"]
+
+
+@pytest.mark.parametrize("model", sorted((HERE / "models").rglob("*.sql")), ids=lambda path: path.stem)
+def test_no_model_says_what_another_engine_reads_differently(model: object) -> None:
+    sql = re.sub(r"\{\{ config\(.*?\) \}\}", "", model.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert [name for name, pattern in SILENTLY_DIFFERENT.items() if re.search(pattern, sql)] == []

@@ -1,0 +1,151 @@
+"""Features against a second implementation that shares nothing with the first: plain pandas on the raw rows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+if TYPE_CHECKING:
+    from tests.dbt_project.conftest import Warehouse
+
+AS_OF = pd.Timestamp("2017-12-01")
+ZONE = "America/New_York"
+
+
+def aged(company: Mapping, table: str, moment: str) -> pd.DataFrame:
+    """Rows of a table before the day, with `age` in days and `day` on the company's clock."""
+    rows = pd.concat([tables[table] for tables in company.values() if table in tables], ignore_index=True)
+    rows["day"] = local_day(rows[moment])
+    rows["age"] = (AS_OF - rows["day"]).dt.days
+    return rows[rows["age"] > 0]
+
+
+def local_day(moments: pd.Series) -> pd.Series:
+    return moments.dt.tz_localize("UTC").dt.tz_convert(ZONE).dt.tz_localize(None).dt.normalize()
+
+
+def summed(rows: pd.DataFrame, column: str, window: int) -> pd.Series:
+    return rows[rows["age"] <= window].groupby("customer_id")[column].sum()
+
+
+def counted(rows: pd.DataFrame, window: int = 10_000) -> pd.Series:
+    return rows[rows["age"] <= window].groupby("customer_id").size()
+
+
+def from_orders(company: Mapping) -> dict[str, pd.Series]:
+    orders = aged(company, "orders", "ordered_at")
+    failed = orders[orders["status"] == "failed"]
+    orders = orders[~orders["status"].isin(["failed", "cancelled"])]
+    days = orders.drop_duplicates(["customer_id", "day"]).sort_values("day")
+    gaps = days.groupby("customer_id")["day"].diff().dt.days
+    gap = gaps.groupby(days["customer_id"])
+    recency = orders.groupby("customer_id")["age"].min()
+    longer = gaps[gaps > days["customer_id"].map(recency)].groupby(days["customer_id"]).size()
+    full = orders.assign(price=orders["amount"] + orders["discount"])
+    weeks = orders.assign(week=(orders["age"] - 1) // 7 + 1)
+    recent = weeks[weeks["week"] <= 13]
+    thirteen = recent.pivot_table(index="customer_id", columns="week", values="age", aggfunc="size", fill_value=0)
+    thirteen = thirteen.reindex(columns=range(1, 14), fill_value=0)
+    slope = thirteen.apply(lambda row: -np.polyfit(range(1, 14), row, 1)[0], axis=1)
+    half = summed(orders, "amount", 180)
+    quarter = summed(orders, "amount", 90).reindex(half.index, fill_value=0)
+    return {
+        "count_orders_30d": counted(orders, 30),
+        "count_orders_365d": counted(orders, 365),
+        "amount_spent_90d": summed(orders, "amount", 90),
+        "share_discount_90d": summed(full, "discount", 90) / summed(full, "price", 90),
+        "recency_days": recency,
+        "days_since_first_order": orders.groupby("customer_id")["age"].max(),
+        "mean_gap_days": gap.mean(),
+        "median_gap_days": gap.median(),
+        "longest_gap_days": gap.max(),
+        "last_gap_days": gap.last(),
+        "deviation_gap_days": gap.std(ddof=0),
+        "share_gaps_longer": longer.reindex(gap.count().index, fill_value=0) / gap.count().replace(0, np.nan),
+        "rate_orders_halved_30d": (0.5 ** (days["age"] / 30)).groupby(days["customer_id"]).sum(),
+        "count_weeks_active_13": weeks[weeks["week"] <= 13].groupby("customer_id")["week"].nunique(),
+        "trend_orders_weekly_13": slope,
+        "count_stores_90d": orders[orders["age"] <= 90].groupby("customer_id")["store"].nunique(),
+        "count_payment_failures_365d": counted(failed, 365),
+        "amount_per_order_365d": summed(orders, "amount", 365) / counted(orders, 365),
+        "change_spend_90d": (2 * quarter - half) / (half - quarter).where(half - quarter != 0),
+        "days_overdue": recency - gap.median(),
+    }
+
+
+def from_products(company: Mapping) -> dict[str, pd.Series]:
+    lines = aged(company, "order_lines", "ordered_at").dropna(subset="product_id")
+    products = pd.concat([tables["products"] for tables in company.values()])
+    lines = lines.merge(products[["product_id", "department", "category"]], on="product_id", how="left")
+    of_category = lines.dropna(subset="category").groupby(["customer_id", "category"])["age"]
+    first, last = of_category.max(), of_category.min()
+    spend = lines.dropna(subset="department").groupby(["customer_id", "department"])["amount"].sum()
+    return {
+        "count_products_30d": lines[lines["age"] <= 30].groupby("customer_id")["product_id"].nunique(),
+        "count_departments_90d": lines[lines["age"] <= 90].groupby("customer_id")["department"].nunique(),
+        "count_categories_new_30d": first[first <= 30].groupby("customer_id").size(),
+        "count_categories_dropped": last[(last > 30) & (last <= 90)].groupby("customer_id").size(),
+        "share_main_department": spend.groupby("customer_id").max() / spend.groupby("customer_id").sum(),
+    }
+
+
+def from_service(company: Mapping) -> dict[str, pd.Series]:
+    tickets = aged(company, "tickets", "opened_at")
+    answered = tickets[local_day(tickets["first_response_at"]) < AS_OF]
+    solved = tickets[local_day(tickets["resolved_at"]) < AS_OF]
+    wait = (answered["first_response_at"] - answered["opened_at"]).dt.total_seconds() / 3600
+    open_now = tickets[~tickets.index.isin(solved.index)]
+    return {
+        "count_complaints_90d": counted(tickets[tickets["kind"] == "complaint"], 90),
+        "count_open_tickets": counted(open_now),
+        "days_oldest_open_ticket": open_now.groupby("customer_id")["age"].max(),
+        "mean_response_hours_365d": wait[answered["age"] <= 365].groupby(answered["customer_id"]).mean(),
+        "mean_satisfaction_365d": solved[solved["age"] <= 365].groupby("customer_id")["satisfaction"].mean(),
+    }
+
+
+def from_behaviour(company: Mapping) -> dict[str, pd.Series]:
+    events = aged(company, "events", "occurred_at")
+    logins = events[events["type"] == "login"]
+    contracts = aged(company, "subscriptions", "started_at")
+    runs_out = contracts["renews_at"].where(~contracts["is_auto_renewing"])
+    ended = local_day(contracts["cancelled_at"].fillna(runs_out))
+    running = contracts[ended.isna() | (ended >= AS_OF)]
+    touches = aged(company, "touches", "touched_at")
+    return {
+        "count_logins_30d": counted(logins, 30),
+        "count_active_days_90d": events[events["age"] <= 90].groupby("customer_id")["day"].nunique(),
+        "days_since_login": logins.groupby("customer_id")["age"].min(),
+        "hours_dwelt_90d": summed(events, "dwell_seconds", 90) / 3600,
+        "amount_contracts_monthly": running.groupby("customer_id")["amount_monthly"].sum(),
+        "share_touches_opened_365d": touches.groupby("customer_id")["is_opened"].mean(),
+    }
+
+
+def test_thirty_and_more_features_are_what_pandas_finds(lived: "Warehouse", company: Mapping) -> None:
+    expected = from_orders(company) | from_products(company) | from_service(company) | from_behaviour(company)
+    found = lived.query(
+        f"select customer_id, {', '.join(expected)} from features.customer_features where as_of = '{AS_OF:%Y-%m-%d}'"
+    ).set_index("customer_id")
+    wrong = []
+    for name, values in expected.items():
+        aligned = values.reindex(found.index).astype(float)
+        filled = aligned.fillna(0) if found[name].notna().all() else aligned
+        if not np.allclose(found[name], filled, rtol=1e-7, atol=1e-7, equal_nan=True):
+            wrong.append(name)
+    assert wrong == []
+    assert len(expected) >= 30
+
+
+@pytest.mark.parametrize("window", [7, 30, 60, 90, 180, 365])
+def test_a_window_holds_its_last_day_and_not_the_day_before_it(
+    lived: "Warehouse", company: Mapping, window: int
+) -> None:
+    orders = aged(company, "orders", "ordered_at")
+    orders = orders[~orders["status"].isin(["failed", "cancelled"])]
+    found = lived.query(
+        f"select sum(count_orders_{window}d) as orders from features.customer_features where as_of = '2017-12-01'"
+    )
+    assert found["orders"].tolist() == [float((orders["age"] <= window).sum())]

@@ -1,0 +1,74 @@
+"""The library is the one place where a feature is declared; what it writes is what is committed."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dbt_project.library import HERE, LibraryError, load_library, render
+from ingestion.contract import TABLES
+
+ENTRY = {
+    "name": "count_{w}d",
+    "windows": [7, 30],
+    "sql": "sum(n) filter (where age_days <= {w})",
+    "family": "purchase",
+    "unit": "orders",
+    "reason": "inactivity",
+    "means": "orders in {w} days",
+    "en": "{value:.0f} orders in {w} days",
+    "zh": "{w}天{value:.0f}单",
+}
+GROUP = {"name": "orders", "needs": ["orders"], "from": "int_days", "day": "order_date"}
+
+
+def write(folder: Path, **changes: object) -> Path:
+    (folder / "orders.yaml").write_text(yaml.dump(GROUP | {"features": [ENTRY | changes]}))
+    return folder
+
+
+def test_the_committed_models_are_what_the_library_writes() -> None:
+    rendered = render(load_library())
+    assert {name: (HERE / name).read_text(encoding="utf-8") for name in rendered} == rendered
+
+
+def test_no_generated_model_outlives_its_group() -> None:
+    rendered = {Path(name).name for name in render(load_library())}
+    assert {path.name for path in (HERE / "models/features/as_of").glob("int_snapshot_*.sql")} <= rendered
+
+
+def test_an_entry_with_windows_is_one_feature_per_window(tmp_path: Path) -> None:
+    features = load_library(write(tmp_path)).features
+    assert [(feature.name, feature.sql, feature.window) for feature in features] == [
+        ("count_7d", "sum(n) filter (where age_days <= 7)", 7),
+        ("count_30d", "sum(n) filter (where age_days <= 30)", 30),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"family": "mood"}, "orders.yaml: the entry `count_{w}d` has the family `mood`; take one of"),
+        ({"reason": "stars"}, "orders.yaml: the entry `count_{w}d` has the reason `stars`; take one of"),
+        ({"colour": "red"}, "orders.yaml: the entry `count_{w}d` has the unknown key `colour`"),
+        ({"name": "same"}, "The feature `same` is declared twice"),
+    ],
+)
+def test_a_wrong_entry_is_refused_by_file_and_name(tmp_path: Path, changes: dict, message: str) -> None:
+    with pytest.raises(LibraryError) as refused:
+        load_library(write(tmp_path, **changes))
+    assert str(refused.value).startswith(message)
+
+
+def test_every_phrase_can_be_spoken_of_a_value() -> None:
+    for feature in load_library().features:
+        assert "{" not in feature.en.format(value=0.5) + feature.zh.format(value=0.5)
+
+
+def test_every_feature_rests_on_canonical_tables_alone() -> None:
+    assert {table for feature in load_library().features for table in feature.needs} <= set(TABLES)
+
+
+def test_all_seven_families_have_features() -> None:
+    families = {feature.family for feature in load_library().features}
+    assert families == {"satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market"}

@@ -1,0 +1,65 @@
+"""`holdfast check`: what it tells before anything is loaded."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.check import CheckReport, TableCheck, check_company
+from ingestion.company import load_company
+from ingestion.contract import TABLES
+
+if TYPE_CHECKING:
+    from conftest import Shop
+
+
+def test_a_sound_company_is_shown_with_counts_samples_and_what_is_left_empty(shop: "Shop") -> None:
+    shop.append("sales.csv", "o3,,2024-02-01,1\n")
+    report = check_company(shop.company(), secrets={})
+    assert report.is_sound
+    assert report.tables[0] == TableCheck(
+        table="customers",
+        source="shop",
+        rows_in=3,
+        rows_good=3,
+        rows_duplicate=0,
+        reasons={},
+        unmapped=tuple(name for name in TABLES["customers"].names if name not in {"customer_id", "city"}),
+        sample=(
+            {"customer_id": "c1", "city": "Bern"},
+            {"customer_id": "c2", "city": "Basel"},
+            {"customer_id": "c3", "city": None},
+        ),
+    )
+    assert (report.tables[1].rows_good, report.tables[1].reasons) == (2, {"customer_id: missing": 1})
+
+
+def test_samples_show_personal_values_as_tokens_only(shop: "Shop") -> None:
+    shop.customers["columns"]["email"] = "email"
+    report = check_company(shop.company(), secrets={"HOLDFAST_TOKEN_KEY": "0123456789abcdef"})
+    assert sorted(str(row["email"])[:4] for row in report.tables[0].sample) == ["None", "tok_", "tok_"]
+
+
+def test_every_feed_that_cannot_be_read_is_told_and_the_others_are_shown(shop: "Shop") -> None:
+    shop.document["sources"]["shop"]["files"]["sales"] = "sale.csv"
+    shop.document["sources"]["crm"] = {"reader": "sql", "connection": "CRM_URL"}
+    shop.document["tables"]["products"] = {"source": "crm", "from": "products", "columns": {"product_id": "id"}}
+    report = check_company(shop.company(), secrets={})
+    assert [check.table for check in report.tables] == ["customers"]
+    assert [fault.split(": ")[0].rsplit(", ", 1)[1] for fault in report.faults] == [
+        "sources.shop.files.sales",
+        "sources.crm.connection",
+    ]
+
+
+def test_the_example_shop_is_sound() -> None:
+    company = load_company(Path("examples/complete_journey/company.yaml"))
+    report: CheckReport = check_company(company, secrets={})
+    assert {check.table: (check.rows_good, check.reasons, check.rows_duplicate) for check in report.tables} == {
+        "customers": (2469, {}, 0),
+        "orders": (155848, {}, 0),
+        "order_lines": (1469307, {}, 0),
+        "products": (92331, {}, 0),
+        "campaigns": (27, {}, 0),
+        "touches": (6589, {}, 0),
+        "redemptions": (2102, {}, 0),
+    }
+    assert report.faults == ()

@@ -1,0 +1,169 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from ml.drift import (
+    Check,
+    DriftLimits,
+    PerformanceLimits,
+    decide_request,
+    measure_drift,
+    measure_performance,
+    population_stability,
+)
+from ml.evaluate import Evaluation
+
+LIMITS = DriftLimits(minimum_rows=200, psi=0.25, ks=0.15, importance_share=0.8, drifted_importance=0.3, score_psi=0.25)
+IMPORTANCE = {"recency_days": 0.7, "complaints": 0.2, "plan": 0.06, "orders_90d": 0.04}
+SOUND = Evaluation(
+    n=2000,
+    base_rate=0.2,
+    auc=0.80,
+    pr_auc=0.5,
+    brier=0.12,
+    ece=0.01,
+    log_loss=0.4,
+    accuracy=0.84,
+    majority_accuracy=0.80,
+    lift_at_capacity=3.0,
+    capacity=0.1,
+)
+DECAY = PerformanceLimits(minimum_rows=200, minimum_accuracy=0.9, maximum_auc_drop=0.05, maximum_calibration_error=0.05)
+
+
+def changed(table: pa.Table, name: str, values: object) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, values)
+
+
+def test_two_samples_of_one_world_have_not_drifted(names: tuple[str, ...], world: Callable[..., pa.Table]) -> None:
+    found = measure_drift(world(0), world(1), names, IMPORTANCE, limits=LIMITS)
+
+    assert found.state == "stable"
+    assert found.drifted_importance == 0.0
+    assert max(each.psi for each in found.features) < 0.02
+
+
+def test_a_shift_of_the_heaviest_feature_asks_for_a_new_training_and_is_named(
+    names: tuple[str, ...], world: Callable[..., pa.Table]
+) -> None:
+    after = world(1)
+    slower = changed(after, "recency_days", pc.multiply(after.column("recency_days"), 2.0))
+
+    found = measure_drift(world(0), slower, names, IMPORTANCE, limits=LIMITS)
+
+    assert found.drifted
+    assert "recency_days: PSI" in found.reason
+    assert found.drifted_importance == pytest.approx(0.7 / 0.9)
+
+
+def test_a_shift_of_a_feature_without_weight_is_seen_but_not_heard(
+    names: tuple[str, ...], world: Callable[..., pa.Table]
+) -> None:
+    after = world(1)
+    more = changed(after, "orders_90d", pc.add(after.column("orders_90d"), 20.0))
+
+    found = measure_drift(world(0), more, names, IMPORTANCE, limits=LIMITS)
+
+    shifted = next(each for each in found.features if each.feature == "orders_90d")
+    assert shifted.psi > 1
+    assert (shifted.counts, shifted.drifted, found.drifted) == (False, False, False)
+
+
+def test_new_categories_and_new_gaps_count_as_drift(names: tuple[str, ...], world: Callable[..., pa.Table]) -> None:
+    after = world(1)
+    renamed = changed(after, "plan", pa.array(["brand new"] * after.num_rows))
+    gone = changed(renamed, "complaints", pa.array([None] * after.num_rows, pa.float64()))
+
+    found = {each.feature: each.psi for each in measure_drift(
+        world(0), gone, names, IMPORTANCE, limits=LIMITS
+    ).features}  # fmt: skip
+
+    assert found["plan"] > 1
+    assert found["complaints"] > 1
+
+
+def test_a_shift_of_the_scores_alone_asks_for_a_new_training(
+    names: tuple[str, ...], world: Callable[..., pa.Table]
+) -> None:
+    draw = np.random.default_rng(0)
+    scores = (draw.beta(1, 8, 2400), draw.beta(3, 8, 2400))
+
+    found = measure_drift(world(0), world(1), names, IMPORTANCE, limits=LIMITS, scores=scores)
+
+    assert found.drifted
+
+
+def test_below_the_sample_floor_nothing_is_said(names: tuple[str, ...], world: Callable[..., pa.Table]) -> None:
+    found = measure_drift(world(0), world(1).slice(0, 199), names, IMPORTANCE, limits=LIMITS)
+
+    assert (found.state, found.drifted) == ("insufficient", False)
+
+
+def test_psi_of_a_known_shift_matches_the_formula() -> None:
+    before, after = np.array([500_000.0, 500_000.0]), np.array([250_000.0, 750_000.0])
+
+    assert population_stability(before, after) == pytest.approx(0.25 * np.log(2) + 0.25 * np.log(1.5), abs=1e-5)
+
+
+def test_a_model_below_90_percent_accuracy_that_beats_its_baseline_has_not_decayed() -> None:
+    found = measure_performance(SOUND, limits=DECAY, promised=SOUND)
+
+    assert not found.decayed
+    assert "accuracy 84.0% beside a majority baseline of 80.0%" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ({"auc": 0.74}, "AUC fell"),
+        ({"ece": 0.08}, "calibration error 0.080"),
+        ({"brier": 0.17}, "no gain"),
+        ({"accuracy": 0.75}, "accuracy below 90%"),
+    ],
+)
+def test_each_kind_of_decay_asks_for_a_new_training_and_is_named(fault: dict[str, float], word: str) -> None:
+    found = measure_performance(replace(SOUND, **fault), limits=DECAY, promised=SOUND)
+
+    assert found.decayed
+    assert word in found.reason
+
+
+def test_too_few_matured_labels_are_not_judged() -> None:
+    assert measure_performance(replace(SOUND, n=100, ece=0.5), limits=DECAY).state == "insufficient"
+
+
+def months(*failed: bool) -> list[Check]:
+    return [Check(date(2025, month, 1), each) for month, each in enumerate(failed, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("checks", "retrain"),
+    [
+        ([], False),
+        (months(True), False),
+        (months(True, True), True),
+        (months(True, True, False), False),
+        (months(True, False, True), False),
+        (list(reversed(months(False, True, True))), True),
+    ],
+)
+def test_a_retrain_is_asked_for_only_after_two_failed_checks_in_a_row(
+    checks: list[Check],
+    retrain: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
+    assert decide_request(checks, consecutive=2, cooldown_days=25).retrain is retrain
+
+
+@pytest.mark.parametrize(("asked", "retrain"), [(date(2025, 1, 8), False), (date(2025, 1, 7), True)])
+def test_a_second_request_waits_for_the_cool_down(
+    asked: date,
+    retrain: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
+    found = decide_request(months(False, True), consecutive=1, cooldown_days=25, last_request=asked)
+
+    assert found.retrain is retrain

@@ -1,0 +1,107 @@
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ml.dataset import DatasetError, Feature
+from ml.explain import SCHEMA, explain
+from ml.score import SCHEMA as SCORES
+from ml.score import score
+from ml.train import Fitted
+
+ODD = pa.table(
+    {
+        "customer_id": ["silent", "complains", "fine", "unknown"],
+        "recency_days": [90.0, 2.0, 1.0, 80.0],
+        "orders_90d": pa.array([2.0, 9.0, 9.0, None]),
+        "complaints": [0.0, 3.0, 0.0, 0.0],
+        "plan": ["pro", "pro", "pro", None],
+    }
+)
+
+
+def test_the_strongest_reason_is_told_in_both_languages_with_the_customers_own_figures(
+    small: Fitted, features: tuple[Feature, ...]
+) -> None:
+    found = explain(small.model, ODD, features, as_of=date(2025, 7, 1)).to_pylist()
+
+    assert found[0] == {
+        "customer_id": "silent",
+        "as_of": date(2025, 7, 1),
+        "rank": 1,
+        "reason": "inactivity",
+        "feature": "recency_days",
+        "value": 90.0,
+        "contribution": pytest.approx(found[0]["contribution"]),
+        "text_en": "no purchase for 90 days",
+        "text_zh": "90 天未购买",
+    }
+    first = {row["customer_id"]: row["reason"] for row in found if row["rank"] == 1}
+    assert first["complains"] == "service"
+
+
+def test_only_what_raises_the_risk_is_a_reason_and_ranks_follow_the_contributions(
+    small: Fitted, table: pa.Table, features: tuple[Feature, ...]
+) -> None:
+    found = explain(small.model, table, features, as_of=date(2025, 7, 1), top=2)
+
+    assert found.schema == SCHEMA
+    frame = found.to_pandas()
+    assert (frame["contribution"] > 0).all()
+    assert set(frame["rank"]) == {1, 2}
+    by_rank = frame.assign(row=(frame["rank"] == 1).cumsum()).pivot_table(
+        index="row", columns="rank", values="contribution"
+    )
+    assert (by_rank[2].dropna() <= by_rank.loc[by_rank[2].notna(), 1]).all()
+
+
+def test_a_reason_sums_the_contributions_of_its_features(small: Fitted, features: tuple[Feature, ...]) -> None:
+    merged = [type(each)(each.name, each.family, each.unit, "all", each.en, each.zh) for each in features]
+
+    found = explain(small.model, ODD, merged, as_of=date(2025, 7, 1)).to_pylist()
+
+    values, _ = small.model.contributions(ODD)
+    assert found[0]["contribution"] == pytest.approx(values[0].sum())
+
+
+def test_a_figure_that_is_missing_is_said_to_be_missing(small: Fitted, features: tuple[Feature, ...]) -> None:
+    only = ODD.slice(3, 1)
+    merged = [type(each)(each.name, "", "", each.name, each.en, each.zh) for each in features]
+
+    found = explain(small.model, only, merged, as_of=date(2025, 7, 1), top=4).to_pylist()
+
+    texts = {row["feature"]: row["text_en"] for row in found}
+    assert texts["recency_days"] == "no purchase for 80 days"
+    assert {texts[name] for name in ("orders_90d", "plan") if name in texts} <= {
+        "no record: orders 90d",
+        "no record: plan",
+    }
+
+
+def test_a_feature_without_words_is_named(small: Fitted, features: tuple[Feature, ...]) -> None:
+    with pytest.raises(DatasetError, match="the model reads plan, for which no words"):
+        explain(small.model, ODD, features[:3], as_of=date(2025, 7, 1))
+
+
+def test_a_score_is_a_hundred_times_the_probability_and_carries_its_version(small: Fitted) -> None:
+    found = score(small.model, ODD, as_of=date(2025, 7, 1), horizon_days=30, model_version="7")
+
+    assert found.schema == SCORES
+    np.testing.assert_allclose(found.column("score"), 100 * small.model.predict(ODD))
+    assert found.select(["customer_id", "as_of", "horizon_days", "model_version"]).to_pylist()[0] == {
+        "customer_id": "silent",
+        "as_of": date(2025, 7, 1),
+        "horizon_days": 30,
+        "model_version": "7",
+    }
+
+
+def test_importance_names_every_feature_and_sums_to_one(
+    fitted: Fitted, table: pa.Table, names: tuple[str, ...]
+) -> None:
+    found = fitted.model.importance(table)
+
+    assert tuple(found) == names
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert max(found, key=lambda name: found[name]) == "recency_days"

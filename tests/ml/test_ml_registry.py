@@ -1,0 +1,222 @@
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pyarrow as pa
+import pytest
+
+from ml.registry import Registry, RegistryError
+from ml.train import Fitted
+
+
+class Server(Protocol):
+    address: str
+    files: Path
+
+
+STOP_AT = """
+import pickle, sys, time
+from pathlib import Path
+from ml.registry import Registry
+
+address, name, step, fitted, reached = sys.argv[1:]
+
+def stop(*given, **named):
+    Path(reached).touch()
+    time.sleep(600)
+
+setattr(Registry, step, stop)
+model = pickle.loads(Path(fitted).read_bytes())
+Registry(address, name).register(model, as_of="2025-07-01", fingerprint="f", trigger="t")
+"""
+
+
+@pytest.fixture
+def registry(server: Server) -> Registry:
+    return Registry(server.address, f"churn-{uuid4().hex[:8]}")
+
+
+def files(registry: Registry, server: Server) -> Path:
+    """Return the folder of the registry's only run."""
+    experiment = registry._client.get_experiment_by_name(registry.model_name)
+    assert experiment is not None
+    return server.files / experiment.experiment_id
+
+
+def register(registry: Registry, fitted: Fitted, fingerprint: str = "f", *, review: bool = False) -> str:
+    return registry.register(
+        fitted,
+        as_of="2025-07-01",
+        fingerprint=fingerprint,
+        trigger="monthly",
+        tags={"gate": "passed"},
+        run_url="http://127.0.0.1/runs/1",
+        documents={"card.html": b"<html></html>"},
+        review=review,
+    )
+
+
+def numbers(registry: Registry) -> list[str]:
+    return [str(each.version) for each in registry._versions()]
+
+
+def test_a_registered_version_is_challenger_and_not_champion(registry: Registry, small: Fitted) -> None:
+    version = register(registry, small)
+
+    challenger = registry.challenger()
+    assert challenger is not None
+    assert registry.champion() is None
+    assert challenger.version == version
+    assert challenger.metadata == {
+        "state": "complete",
+        "data_fingerprint": "f",
+        "as_of": "2025-07-01",
+        "trigger": "monthly",
+        "candidate": "logistic_regression",
+        "trained_until": "2025-06-01",
+        "training_rows": "2400",
+        "model_hash": small.model.fingerprint,
+        "review_state": "approved",
+        "run_url": "http://127.0.0.1/runs/1",
+        "gate": "passed",
+    }
+
+
+def test_a_promoted_version_scores_to_the_bit_like_the_model_that_was_trained(
+    registry: Registry, small: Fitted, table: pa.Table
+) -> None:
+    registry.promote(register(registry, small))
+
+    champion = registry.champion()
+
+    assert champion is not None
+    assert (champion.model.predict(table) == small.model.predict(table)).all()
+    assert registry.challenger() is None
+
+
+def test_training_again_on_the_same_data_gives_the_same_version(registry: Registry, small: Fitted) -> None:
+    first, second = register(registry, small), register(registry, small)
+
+    assert first == second
+    assert numbers(registry) == [first]
+
+
+def test_a_rollback_gives_the_title_back_to_the_version_before(registry: Registry, small: Fitted) -> None:
+    first, second = register(registry, small, "a"), register(registry, small, "b")
+    registry.promote(first)
+    registry.promote(second)
+
+    found = registry.roll_back()
+
+    champion = registry.champion()
+    assert champion is not None
+    assert (found, champion.version) == (first, first)
+
+
+def test_there_is_nothing_to_roll_back_to_before_the_second_promotion(registry: Registry, small: Fitted) -> None:
+    registry.promote(register(registry, small))
+
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.roll_back()
+
+
+@pytest.mark.parametrize("step", ["_write_version", "_finish"])
+def test_a_training_killed_while_it_registers_leaves_no_champion_and_one_version_when_repeated(
+    registry: Registry, small: Fitted, tmp_path: Path, step: str
+) -> None:
+    _kill_at(step, registry, small, tmp_path)
+    half_written = numbers(registry)
+    assert (registry.champion(), registry.challenger(), registry.versions()) == (None, None, ())
+    for version in half_written:
+        with pytest.raises(RegistryError, match="never finished"):
+            registry.promote(version)
+
+    version = register(registry, small)
+
+    assert numbers(registry) == [version]
+    challenger = registry.challenger()
+    assert challenger is not None
+    assert challenger.version == version
+
+
+def _kill_at(step: str, registry: Registry, fitted: Fitted, folder: Path) -> None:
+    reached, model = folder / "reached", folder / "fitted.pickle"
+    model.write_bytes(pickle.dumps(fitted))
+    arguments = [registry.tracking_uri, registry.model_name, step, str(model), str(reached)]
+    with subprocess.Popen([sys.executable, "-c", STOP_AT, *arguments], stderr=subprocess.DEVNULL) as process:
+        while not reached.exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    assert reached.exists()
+
+
+def test_a_version_whose_content_was_changed_is_refused(registry: Registry, server: Server, small: Fitted) -> None:
+    version = register(registry, small)
+    written = next(files(registry, server).rglob("model.json"))
+    other = replace(small.model, weights={"logistic_regression": 0.5})
+    written.write_bytes(other.to_bytes())
+
+    with pytest.raises(RegistryError, match="does not have the content"):
+        registry.promote(version)
+
+
+def test_a_version_that_waits_for_review_is_promoted_only_after_approval(registry: Registry, small: Fitted) -> None:
+    version = register(registry, small, review=True)
+    with pytest.raises(RegistryError, match="review_state is 'pending'"):
+        registry.promote(version)
+
+    registry.review(version, approved=True, comment="figures looked at")
+    registry.promote(version)
+
+    champion = registry.champion()
+    assert champion is not None
+    assert (champion.metadata["review_state"], champion.metadata["review_comment"]) == ("approved", "figures looked at")
+
+
+def test_a_rejected_version_never_becomes_champion(registry: Registry, small: Fitted) -> None:
+    version = register(registry, small, review=True)
+    registry.review(version, approved=False, comment="unfair")
+
+    with pytest.raises(RegistryError, match="review_state is 'rejected'"):
+        registry.promote(version)
+
+
+def test_no_artifact_holds_a_customer_or_an_example_row(
+    registry: Registry, server: Server, small: Fitted, table: pa.Table
+) -> None:
+    register(registry, small)
+
+    written = {path.name: path.read_bytes() for path in files(registry, server).rglob("*") if path.is_file()}
+
+    assert set(written) == {
+        "MLmodel",
+        "card.html",
+        "conda.yaml",
+        "evaluation.json",
+        "model.json",
+        "python_env.yaml",
+        "requirements.txt",
+    }
+    customers = {name.encode() for name in table.column("customer_id").to_pylist() if len(name) > 3}
+    assert [name for name, content in written.items() if any(b'"' + each + b'"' in content for each in customers)] == []
+
+
+def test_mlflow_itself_can_load_and_call_a_version_from_a_database_without_a_server(
+    tmp_path: Path, small: Fitted, table: pa.Table
+) -> None:
+    from mlflow import pyfunc
+
+    registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "files"))
+    register(registry, small)
+    folder = next((tmp_path / "files").rglob("MLmodel")).parent
+
+    found = pyfunc.load_model(str(folder)).predict(table.to_pandas().head(5))
+
+    assert found["probability"].tolist() == small.model.predict(table.slice(0, 5)).tolist()

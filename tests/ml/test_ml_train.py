@@ -1,0 +1,179 @@
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from ml.dataset import DatasetError, days, split_by_chance, split_by_time
+from ml.evaluate import evaluate
+from ml.pipeline import ChurnModel
+from ml.train import TIE, Fitted, fit
+
+
+def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibrated(
+    fitted: Fitted, world: Callable[..., pa.Table]
+) -> None:
+    later = world(seed=1, customers=2000, months=3)
+    label = later.column("churned").to_numpy(zero_copy_only=False).astype(float)
+
+    found = evaluate(label, fitted.model.predict(later))
+
+    assert found.auc > 0.76
+    assert found.ece < 0.05
+    assert found.brier_skill > 0.1
+
+
+def test_all_candidates_are_evaluated_and_the_lowest_loss_or_a_tied_blend_is_chosen(fitted: Fitted) -> None:
+    losses = {name: each.log_loss for name, each in fitted.evaluations.items()}
+
+    best = min(losses, key=lambda name: losses[name])
+    assert set(losses) == {"logistic_regression", "random_forest", "xgboost", "blend"}
+    assert fitted.chosen == ("blend" if losses["blend"] < losses[best] + TIE else best)
+    assert fitted.model.name == fitted.chosen
+
+
+@pytest.mark.parametrize("candidate", ["logistic_regression", "random_forest", "xgboost", "neural_net", "blend"])
+def test_contributions_add_up_to_the_log_odds_of_every_kind_of_model(
+    table: pa.Table, candidate: str, names: tuple[str, ...]
+) -> None:
+    candidates = ("logistic_regression", "neural_net", "xgboost") if candidate == "blend" else (candidate,)
+    model = _model(table, names, candidates)
+
+    values, base = model.contributions(table)
+
+    assert values.shape == (table.num_rows, len(names))
+    np.testing.assert_allclose(values.sum(axis=1) + base, model.margin(table), atol=1e-4)
+
+
+def _model(table: pa.Table, names: tuple[str, ...], candidates: tuple[str, ...]) -> ChurnModel:
+    parts = [fit(table, "churned", "as_of", features=names, candidates=(each,), folds=1).model for each in candidates]
+    members = {each: part.members[each] for each, part in zip(candidates, parts, strict=True)}
+    shares = {each: (position + 1) / sum(range(len(parts) + 1)) for position, each in enumerate(candidates)}
+    return ChurnModel("any", parts[0].encoder, members, shares, parts[0].calibrator)
+
+
+def test_the_same_seed_gives_the_same_model_and_the_same_scores(
+    table: pa.Table, fitted: Fitted, names: tuple[str, ...]
+) -> None:
+    again = fit(table, "churned", "as_of", features=names, maturity_days=28)
+
+    assert again.model.fingerprint == fitted.model.fingerprint
+    assert (again.model.predict(table) == fitted.model.predict(table)).all()
+
+
+def test_another_seed_gives_another_model(table: pa.Table, names: tuple[str, ...]) -> None:
+    first, second = (
+        fit(table, "churned", "as_of", features=names, candidates=("xgboost",), folds=1, seed=seed).model.fingerprint
+        for seed in (0, 1)
+    )
+
+    assert first != second
+
+
+def test_a_model_read_back_from_its_bytes_scores_to_the_bit_alike(table: pa.Table, fitted: Fitted) -> None:
+    again = ChurnModel.from_bytes(fitted.model.to_bytes())
+
+    assert again.fingerprint == fitted.model.fingerprint
+    assert (again.predict(table) == fitted.model.predict(table)).all()
+
+
+def test_missing_values_unseen_categories_and_integers_are_normal_input(fitted: Fitted) -> None:
+    odd = pa.table(
+        {
+            "recency_days": pa.array([None, 3], pa.int64()),
+            "orders_90d": pa.array([None, None]),
+            "complaints": [float("inf"), 1.0],
+            "plan": pa.array(["never seen", None]),
+        }
+    )
+
+    found = fitted.model.predict(odd)
+
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_a_data_frame_is_scored_like_the_arrow_table(table: pa.Table, fitted: Fitted) -> None:
+    frame = table.to_pandas()
+
+    np.testing.assert_array_equal(fitted.model.predict(frame), fitted.model.predict(table))
+
+
+def test_a_missing_feature_column_is_named(table: pa.Table, fitted: Fitted) -> None:
+    with pytest.raises(DatasetError, match="column 'complaints' is missing"):
+        fitted.model.predict(table.drop_columns("complaints"))
+
+
+def test_a_date_among_the_features_is_named(table: pa.Table, names: tuple[str, ...]) -> None:
+    with pytest.raises(DatasetError, match="feature 'as_of' has type date32"):
+        fit(table, "churned", features=[*names, "as_of"])
+
+
+def test_too_few_churners_are_refused_with_their_number(table: pa.Table, names: tuple[str, ...]) -> None:
+    few = table.slice(0, 12)
+
+    with pytest.raises(DatasetError, match=r"churned and .* stayed rows; 10 of each are needed"):
+        fit(few, "churned", features=names)
+
+
+def test_rows_without_a_label_are_not_learned_from(table: pa.Table, names: tuple[str, ...]) -> None:
+    last = pc.equal(table.column("as_of"), pc.max(table.column("as_of")))
+    immature = pc.if_else(last, None, table.column("churned"))
+    position = table.column_names.index("churned")
+
+    found = fit(
+        table.set_column(position, "churned", immature),
+        "churned",
+        "as_of",
+        features=names,
+        candidates=("logistic_regression",),
+    )
+
+    assert found.rows == 2000
+    assert found.model.trained_until == "2025-05-01"
+
+
+def test_a_split_by_time_learns_only_from_snapshots_whose_labels_had_matured(table: pa.Table) -> None:
+    when = days(table, "as_of")
+
+    found = split_by_time(table, "as_of", folds=2, maturity_days=35)
+
+    assert [(when[fold.train].max(), set(when[fold.validate])) for fold in found] == [
+        (np.datetime64("2025-03-01"), {np.datetime64("2025-05-01")}),
+        (np.datetime64("2025-04-01"), {np.datetime64("2025-06-01")}),
+    ]
+
+
+def test_one_snapshot_alone_cannot_be_split_by_time(table: pa.Table) -> None:
+    with pytest.raises(DatasetError, match="1 snapshot"):
+        split_by_time(table.slice(0, 400), "as_of")
+
+
+def test_rows_of_one_group_never_straddle_a_split() -> None:
+    group = np.repeat(np.arange(50), 4)
+    label = np.tile([0.0, 1.0], 100)
+
+    found = split_by_chance(label, group=group)
+
+    assert [set(group[fold.train]) & set(group[fold.validate]) for fold in found] == [set()] * 5
+
+
+def test_validation_probabilities_do_not_come_from_the_labels_they_are_judged_by(
+    table: pa.Table, names: tuple[str, ...]
+) -> None:
+    """With labels drawn at random nothing can be learned, so a look at one's own label would show at once."""
+    noise = np.random.default_rng(3).random(table.num_rows) < 0.3
+    random = table.set_column(table.column_names.index("churned"), "churned", pa.array(noise))
+
+    found = fit(random, "churned", "as_of", features=names, maturity_days=28)
+
+    assert all(each.auc < 0.56 for each in found.evaluations.values())
+    assert abs(found.validation.column("probability").to_numpy().mean() - 0.3) < 0.05
+
+
+def test_the_model_file_holds_no_value_of_a_single_customer(table: pa.Table, names: tuple[str, ...]) -> None:
+    marked = table.append_column("nickname", pa.array([f"person {row}" for row in range(table.num_rows)]))
+
+    model = fit(marked, "churned", "as_of", features=[*names, "nickname"], candidates=("logistic_regression",)).model
+
+    assert b"person" not in model.to_bytes()

@@ -1,0 +1,72 @@
+"""What Dagster is told: the keys, who owns them, and the clockwork, for the shop of the example."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KEYS = Path(__file__).with_name("asset_keys.txt")
+DESCRIBE = """
+import json
+import dagster as dg
+from orchestration.definitions import defs
+definitions = defs()
+graph = definitions.resolve_asset_graph()
+nodes = [graph.get(key) for key in graph.materializable_asset_keys]
+described = {
+    node.key.to_user_string(): {
+        "group": node.group_name,
+        "owners": list(node.owners),
+        "kinds": sorted(node.kinds),
+        "description": node.description,
+        "is_partitioned": node.is_partitioned,
+    }
+    for node in nodes
+}
+repository = definitions.get_repository_def()
+gates = [key for key in graph.asset_check_keys if graph.get(key).blocking and key.name.endswith("_gate")]
+checks = sorted(key.to_user_string() for key in gates)
+clockwork = {
+    "schedules": {each.name: each.default_status.value for each in repository.schedule_defs},
+    "sensors": {each.name: each.default_status.value for each in repository.sensor_defs},
+}
+print("RESULT" + json.dumps({"assets": described, "gates": checks, "clockwork": clockwork}))
+"""
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, object]]]:
+    home = tmp_path_factory.mktemp("definitions")
+    company = ROOT / "examples" / "complete_journey" / "company.yaml"
+    environment = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_COMPANY": str(company)}
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", DESCRIBE], env=environment, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    found: dict[str, dict[str, dict[str, object]]] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
+    return found
+
+
+def test_the_asset_keys_are_the_pinned_warehouse_addresses(described: dict[str, dict[str, object]]) -> None:
+    assert sorted(described["assets"]) == KEYS.read_text().splitlines()
+
+
+@pytest.mark.parametrize("attribute", ["group", "owners", "kinds", "description", "is_partitioned"])
+def test_every_asset_says_what_it_is(described: dict[str, dict[str, dict[str, object]]], attribute: str) -> None:
+    assert [key for key, asset in described["assets"].items() if not asset[attribute]] == []
+
+
+def test_every_seam_has_a_blocking_gate(described: dict[str, dict[str, object]]) -> None:
+    gates = {str(key).rsplit(":", maxsplit=1)[1] for key in described["gates"]}
+    assert gates == {"sources_gate", "customer_360_gate", "features_gate", "scores_gate", "plans_gate"}
+
+
+def test_schedules_and_sensors_run_by_default(described: dict[str, dict[str, object]]) -> None:
+    assert described["clockwork"] == {
+        "schedules": {"every_month": "RUNNING", "every_night": "RUNNING"},
+        "sensors": {"retrain_when_slipping": "RUNNING", "tell_of_failed_runs": "RUNNING"},
+    }

@@ -1,0 +1,56 @@
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from retention.alerts import raise_alerts
+from retention.frames import to_arrow
+from retention.outcomes import read_effects
+from retention.plan import plan
+from retention.policy import Policy, load_policy
+from retention.store import Store
+from retention.strategies import Strategy
+from retention.tiers import assign
+
+AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
+
+Make = Callable[..., Strategy]
+Frame = Callable[..., pd.DataFrame]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_plan_that_does_nothing_has_the_columns_of_one_that_acts(
+    count: int, make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    acting = to_arrow(plan(make_candidates(2), [make_strategy()], policy, spent=0))
+    idle = plan(make_candidates(count, main_reason=None, clv=np.nan, model_version=None), [], policy, spent=0)
+    assert to_arrow(idle).schema == acting.schema
+    assert acting.schema.field("strategy_id").type == pa.string()
+    assert acting.schema.field("as_of").type == pa.date32()
+
+
+def test_no_alerts_have_the_columns_of_some(make_candidates: Frame) -> None:
+    policy = load_policy()
+    scores = assign(make_candidates(2, why_en="w", why_zh="z").drop(columns="level"), policy)
+    assert to_arrow(raise_alerts(scores.iloc[:0], policy)).schema == to_arrow(raise_alerts(scores, policy)).schema
+
+
+def test_moments_lose_their_zone_and_not_their_hour(
+    sqlite_store: Store, make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    empty = to_arrow(sqlite_store.ledger()).schema
+    decided = plan(make_candidates(1), [make_strategy()], policy, spent=0)
+    sqlite_store.commit_plan(date(2017, 12, 1), decided, strategies=[make_strategy()], at=AT)
+    ledger = to_arrow(sqlite_store.ledger())
+    assert ledger.schema == empty
+    assert ledger.column("recorded_at").to_pylist() == [AT.replace(tzinfo=None)]
+
+
+def test_effects_without_any_decision_have_numbers_for_columns() -> None:
+    nobody = pd.DataFrame({"strategy_id": [], "arm": [], "churned": [], "is_mature": []})
+    effects = to_arrow(read_effects(nobody, load_policy()))
+    assert effects.schema.field("difference_low").type == pa.float64()
+    assert effects.column("n_treated").to_pylist() == [0]
