@@ -18,7 +18,7 @@ demo: $(VENV)/ready ## run the whole line on a real shop: sources to a recorded 
 	@$(BIN)/holdfast run --company $(COMPANY) --as-of $(AS_OF) --report reports/demo.json
 
 test: $(VENV)/ready ## run the tests
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q --numprocesses 2 --dist loadgroup
 
 check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from ml.dataset import Floats, Rows, Tabular, as_table, labels, split_by_chance
 from ml.encode import Encoder
 from ml.members import Compute, Trees
 
-SAMPLE = 10_000  # rows looked at
+SAMPLE = 5_000  # rows looked at
 SINGLE_AUC = 0.99  # a column that ranks as well as this alone is the label in other words
 EXPECTED = 20.0  # outcomes expected in a range of values before their absence means anything
 CERTAINTY = 0.05  # fewer of them than this share of what is expected is certainty

@@ -107,7 +107,7 @@ class Registry:
     def read(self, version: str) -> RegisteredModel:
         """Load one complete version; its content must have the hash that was recorded when it was written."""
         found = self._client.get_model_version(self.model_name, version)
-        if not found:
+        if found.tags.get(STATE) != COMPLETE:
             raise RegistryError(
                 f"version {version} of model {self.model_name!r} was never finished. Run the training again: it clears "
                 "the half-written version away."

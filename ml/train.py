@@ -34,6 +34,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BLEND = "blend"
+IDLE = 0.05  # a smaller share of the blend is left out
 FEWEST = 10  # churned, and stayed, rows below which no split holds both outcomes
 
 
@@ -290,7 +291,13 @@ def _weigh(study: Study, trials: Mapping[str, Trial]) -> dict[str, Weights]:
     if len(trials) == 1:
         return alone
     margins = {name: trial.margin for name, trial in trials.items()}
-    return {**alone, BLEND: Weights(learn_shares(margins, study.target[study.validated]))}
+    return {**alone, BLEND: Weights(_without_idle(learn_shares(margins, study.target[study.validated])))}
+
+
+def _without_idle(shares: Mapping[str, float]) -> dict[str, float]:
+    """Leave out members that hardly count: they would cost time at every scoring and change no score."""
+    kept = {name: share for name, share in shares.items() if share >= IDLE}
+    return {name: share / sum(kept.values()) for name, share in kept.items()}
 
 
 def _choose(evaluations: Mapping[str, Evaluation]) -> str:

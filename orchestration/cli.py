@@ -19,6 +19,7 @@ from ingestion.company import CompanyError, load_company
 BAD_INPUT = 2
 ROOT = Path(__file__).parent.parent
 QUIET_LIBRARIES = {
+    "OMP_WAIT_POLICY": "passive",  # two trainings share the cores
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     "GX_ANALYTICS_ENABLED": "false",

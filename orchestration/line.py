@@ -10,8 +10,10 @@ from orchestration.automation import REFRESH, nightly, retrain
 from orchestration.definitions import defs
 from orchestration.defs.resources import COMPANY, HOME, open_registry
 from orchestration.report import collect
-from orchestration.runs import bury_dead_runs, execute
+from orchestration.runs import bury_dead_runs, execute, quiet
 from orchestration.warehouse import Warehouse
+
+LOG = HOME / "logs" / "run.log"
 
 
 def run_line(as_of: date, *, console: Console) -> dict[str, Any]:
@@ -27,12 +29,12 @@ def run_line(as_of: date, *, console: Console) -> dict[str, Any]:
 
         def step(title: str, job: Any, partition: str, only: Any = None) -> None:  # noqa: ANN401 - Dagster's own types
             console.rule(f"[bold]{title}[/bold]", align="left")
-            execute(
-                job, instance=instance, partition=partition, only=only, console=console, log=HOME / "logs" / "run.log"
-            )
+            execute(job, instance=instance, partition=partition, only=only, console=console, log=LOG)
 
         step(f"{COMPANY.name}: sources to features, as of {day}", line, day, list(refresh))
-        if is_training_due(as_of):
+        with quiet(LOG):
+            is_due = is_training_due(as_of)
+        if is_due:
             step(f"training for {month[:7]}", training, month)
         step("scores to recorded actions and their outcomes", line, day, list(act))
     return collect(Warehouse(path=str(HOME / "warehouse.duckdb")), as_of=as_of)

@@ -24,7 +24,10 @@ QUERIES = {
     "ledger": """
         select event, arm, count(*) as entries from retention.ledger
         where as_of = $as_of group by event, arm order by event, arm""",
-    "effects": "select * from outcomes.strategy_effects order by strategy_id",
+    "effects": """
+        select strategy_id, n_treated, n_holdout, retention_treated, retention_holdout, difference,
+            difference_low, difference_high, needed_holdout, verdict
+        from outcomes.strategy_effects order by strategy_id""",
     "gates": """
         select seam, max_by(passed, judged_at) as passed from monitoring.gate_verdicts
         where as_of = $as_of group by seam order by min(judged_at)""",

@@ -6,6 +6,12 @@ import pytest
 from house import House, write_shop
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each folder's tests, which share fixtures, in one of the processes that run side by side."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     """A company that has not run yet."""

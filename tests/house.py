@@ -126,7 +126,8 @@ def read_tables(house: House) -> dict[str, tuple[int, str]]:
     with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as connection:
         tables = connection.execute(
             "select table_schema, table_name, list(column_name order by ordinal_position) "
-            "from information_schema.columns where table_schema not in ('ingestion', 'intermediate', 'quarantine', 'staging') "
+            "from information_schema.columns "
+            "where table_schema not in ('ingestion', 'intermediate', 'quarantine', 'staging') "
             "and table_name <> 'gate_verdicts' group by all order by all"
         ).fetchall()
         for schema, name, columns in tables:

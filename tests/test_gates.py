@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
 from house import AS_OF, House
+
+from ingestion.company import load_company
+from ingestion.landing import land
 
 SPOILT = {
     "sources": ("delete from raw_shop.orders", "customer_360/customers"),
@@ -24,46 +27,50 @@ SPOILT = {
     "scores": ("update scores.churn_scores set probability = 2, score = 200", "retention/alerts"),
     "plans": ("update retention.plans set cost = 1e9 where arm = 'treated'", "operational/outbox"),
 }
-CHECKED = {
-    "sources": "raw_shop/orders",
-    "customer_360": "customer_360/customers",
-    "features": "features/customer_features",
-    "scores": "scores/churn_scores",
-    "plans": "retention/plans",
-}
 RUN = """
-import json, sys
+import json, os, shutil, sys
 import dagster as dg
+import duckdb
 from orchestration.definitions import defs
-seam, checked, behind, as_of, with_gate = sys.argv[1:6]
+
+as_of, warehouse, kept = sys.argv[1], sys.argv[2], sys.argv[2] + ".kept"
 definitions = defs()
-asset = dg.AssetKey(behind.split("/"))
-selection = dg.AssetSelection.assets(asset).without_checks()
-if with_gate == "yes":
-    keys = [key for key in definitions.resolve_asset_graph().asset_check_keys if key.name == f"{seam}_gate"]
-    selection = selection | dg.AssetSelection.checks(*keys)
-job = dg.define_asset_job("behind", selection)
-merged = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-result = merged.resolve_job_def("behind").execute_in_process(partition_key=as_of, raise_on_error=False)
-made = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()]
-failed = [each.check_name for each in result.get_asset_check_evaluations() if not each.passed]
-words = [event.step_failure_data.error.to_string() for event in result.all_events if event.is_step_failure]
-print("RESULT" + json.dumps({"made": made, "failed": sorted(set(failed)), "words": words}))
+
+
+def materialize(behind, gate):
+    selection = dg.AssetSelection.assets(dg.AssetKey(behind.split("/"))).without_checks()
+    if gate:
+        keys = [key for key in definitions.resolve_asset_graph().asset_check_keys if key.name == gate]
+        selection = selection | dg.AssetSelection.checks(*keys)
+    jobs = dg.Definitions(jobs=[dg.define_asset_job("behind", selection)])
+    job = dg.Definitions.merge(definitions, jobs).resolve_job_def("behind")
+    result = job.execute_in_process(partition_key=as_of, raise_on_error=False)
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return {
+        "made": [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()],
+        "failed": sorted({each.check_name for each in result.get_asset_check_evaluations() if not each.passed}),
+        "words": [str(error.cause.message if error.cause else error.message) for error in errors],
+    }
+
+
+shutil.copyfile(warehouse, kept)
+found = {}
+for seam, (spoil, behind) in json.loads(sys.argv[3]).items():
+    shutil.copyfile(kept, warehouse)
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(spoil)
+    found[seam] = [materialize(behind, f"{seam}_gate"), materialize(behind, None)]
+print("RESULT" + json.dumps(found))
 """
 
 
-@pytest.fixture(params=list(SPOILT))
-def spoilt(request: pytest.FixtureRequest, finished_house: House, tmp_path: Path) -> tuple[str, House]:
-    seam: str = request.param
-    shutil.copytree(finished_house.home, tmp_path / "home", ignore=shutil.ignore_patterns("dagster", "gates"))
-    house = House(folder=finished_house.folder, home=tmp_path / "home")
-    with duckdb.connect(str(house.home / "warehouse.duckdb")) as connection:
-        connection.execute(SPOILT[seam][0])
-    return seam, house
-
-
-def materialize_behind(seam: str, house: House, *, with_gate: bool) -> dict[str, list[str]]:
-    arguments = [seam, CHECKED[seam], SPOILT[seam][1], AS_OF, "yes" if with_gate else "no"]
+@pytest.fixture(scope="module")
+def stopped(finished_house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, list[str]]]]:
+    """What happened behind each gate in the run of its verdict, and in a later run without it."""
+    home = tmp_path_factory.mktemp("spoilt") / "home"
+    shutil.copytree(finished_house.home, home, ignore=shutil.ignore_patterns("dagster", "gates", "outbox"))
+    house = House(folder=finished_house.folder, home=home)
+    arguments = [AS_OF, str(home / "warehouse.duckdb"), json.dumps(SPOILT)]
     answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", RUN, *arguments],
         env=os.environ | house.environment,
@@ -72,14 +79,34 @@ def materialize_behind(seam: str, house: House, *, with_gate: bool) -> dict[str,
         check=False,
     )
     assert "RESULT" in answer.stdout, answer.stdout + answer.stderr
-    found: dict[str, list[str]] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
+    found: dict[str, list[dict[str, list[str]]]] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
     return found
 
 
-def test_a_closed_gate_stops_what_is_behind_it_in_its_run_and_in_later_ones(spoilt: tuple[str, House]) -> None:
-    seam, house = spoilt
-    same_run = materialize_behind(seam, house, with_gate=True)
+@pytest.mark.parametrize("seam", SPOILT)
+def test_a_closed_gate_stops_what_is_behind_it(stopped: dict[str, list[dict[str, list[str]]]], seam: str) -> None:
+    same_run = stopped[seam][0]
     assert (same_run["made"], same_run["failed"]) == ([], [f"{seam}_gate"])
-    later = materialize_behind(seam, house, with_gate=False)
+
+
+@pytest.mark.parametrize("seam", SPOILT)
+def test_a_closed_gate_stays_closed_in_later_runs(stopped: dict[str, list[dict[str, list[str]]]], seam: str) -> None:
+    later = stopped[seam][1]
     assert later["made"] == []
     assert f"The {seam} gate is closed for {AS_OF}" in later["words"][0]
+
+
+def test_quarantined_rows_are_counted_and_can_be_read_back(house: House) -> None:
+    orders = house.folder / "orders.csv"
+    orders.write_text(orders.read_text() + "o999999,c0001,not a day,10.0,0.0\n")
+    with duckdb.connect(str(house.home.parent / "raw.duckdb")) as connection:
+        report = land(
+            connection,
+            load_company(house.company),
+            "orders",
+            secrets={},
+            batch="b",
+            landed_at=datetime(2024, 10, 1, tzinfo=UTC),
+        )
+        read_back = connection.execute("select table_name, row_key, batch from quarantine.rows").fetchall()
+    assert (report.rows_quarantined, read_back) == (1, [("orders", "o999999", "b")])

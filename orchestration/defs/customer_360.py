@@ -28,6 +28,7 @@ IDENTITIES = {
     select="path:models/staging path:models/intermediate path:models/customer_360",
     dagster_dbt_translator=Translator(COMPANY, DAYS),
     partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.multi_run(),
     name="customer_360_models",
 )
 def customer_360_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:

@@ -21,6 +21,7 @@ RANGES = read_ranges(MODELS.manifest_path, COMPANY, null_share=POLICY.gates.maxi
     select="path:models/features",
     dagster_dbt_translator=Translator(COMPANY, DAYS),
     partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.multi_run(),
     name="feature_models",
 )
 def feature_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:

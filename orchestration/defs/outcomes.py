@@ -20,6 +20,7 @@ from retention.outcomes import read_effects
     select="path:models/outcomes",
     dagster_dbt_translator=Translator(COMPANY, DAYS),
     partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.multi_run(),
     name="outcome_models",
 )
 def outcome_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """The monthly training: candidates, the challenger in the registry, and its promotion when it is better."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from hashlib import sha256
 from io import RawIOBase
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ml.train import Fitted
 
 OWNER = "team:data-science"
+LOOKED_AT = 2_000  # latest rows whose contributions are averaged for the model card
 TRAINING_SET = """
     select features.*, labels.churned
     from features.customer_features as features
@@ -56,20 +57,27 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 )
 def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
     """Learn from the matured monthly snapshots, register the challenger, promote it when it is better."""
+    from ml.card import write_card
     from ml.dataset import list_informative
     from ml.train import fit
 
     as_of = read_as_of(context)
     require_passed(warehouse, open_store(), "features", as_of=as_of)
     table = warehouse.read(TRAINING_SET, {"as_of": as_of})
+    features = list_informative(table, [feature.name for feature in FEATURES])
+    refuse_leaks(table, features)
     fitted = fit(
         table,
         "churned",
         "as_of",
-        features=list_informative(table, [feature.name for feature in FEATURES]),
+        features=features,
         maturity_days=COMPANY.churn.lead_days + COMPANY.churn.horizon_days,
         capacity=POLICY.training.capacity_share,
         seed=POLICY.training.seed,
+    )
+    facts = {"snapshots up to": str(fitted.model.trained_until), "data fingerprint": fingerprint(table)}
+    card = write_card(
+        fitted, facts=facts, importance=fitted.model.importance(table.slice(max(table.num_rows - LOOKED_AT, 0)))
     )
     version = open_registry().register(
         fitted,
@@ -78,6 +86,7 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         trigger=context.run.tags.get("holdfast/trigger", "manual"),
         tags={"features_gate": "passed"},
         run_url=f"/runs/{context.run_id}",
+        documents={"card.html": card},
         review=POLICY.promotion.mode == "review",
     )
     row = describe(fitted, as_of=as_of, version=version)
@@ -95,6 +104,16 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         metadata={**row, "as_of": as_of.isoformat(), "candidates": list_candidates(fitted)},
     )
     yield dg.MaterializeResult(asset_key=["monitoring", "promotions"], metadata={**judged, "as_of": as_of.isoformat()})
+
+
+def refuse_leaks(table: pa.Table, features: Sequence[str]) -> None:
+    """Raise when a column gives the outcome away, and name it: the training gate."""
+    from ml.leakage import find_leaks
+
+    leaks = find_leaks(table, "churned", features, key=("as_of", "customer_id"), seed=POLICY.training.seed)
+    if leaks:
+        named = "; ".join(f"{leak.column} ({leak.kind})" for leak in leaks)
+        raise dg.Failure(f"The training set gives the outcome away: {named}. Mend the feature, or take it out.")
 
 
 def promote(fitted: "Fitted", table: pa.Table, version: str) -> Decision:
