@@ -23,6 +23,7 @@ MATURED = """
     inner join features.churn_labels as labels using (as_of, customer_id)
     inner join features.customer_features as features using (as_of, customer_id)
     where labels.is_mature and latest.as_of = $as_of
+    order by customer_id
 """
 NEWLY_MATURED = """
     select distinct labels.as_of
@@ -115,7 +116,7 @@ def drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materia
 
 def _eligible(warehouse: Warehouse, day: date | str | None) -> pa.Table:
     names = ", ".join(feature.name for feature in FEATURES)
-    query = f"select {names} from features.customer_features where as_of = $day and is_eligible"
+    query = f"select {names} from features.customer_features where as_of = $day and is_eligible order by customer_id"
     return warehouse.read(query, {"day": day})
 
 
