@@ -15,7 +15,7 @@ from ingestion.company import load_company
 from ingestion.landing import land
 
 SPOILT = {
-    "sources": ("delete from raw_shop.orders", "customer_360/customers"),
+    "sources": ("delete from raw_shop.orders", "staging/stg_orders"),
     "customer_360": (
         "insert into customer_360.customers select * from customer_360.customers limit 3",
         "features/customer_features",
@@ -38,7 +38,8 @@ definitions = defs()
 
 
 def materialize(behind, gate):
-    selection = dg.AssetSelection.assets(dg.AssetKey(behind.split("/"))).without_checks()
+    chosen = dg.AssetSelection.assets(dg.AssetKey(behind.split("/")))
+    selection = chosen.required_multi_asset_neighbors().without_checks()
     if gate:
         keys = [key for key in definitions.resolve_asset_graph().asset_check_keys if key.name == gate]
         selection = selection | dg.AssetSelection.checks(*keys)
