@@ -7,7 +7,8 @@ from house import House, write_shop
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each folder's tests, which share fixtures, in one of the processes that run side by side."""
+    """Keep each folder's tests, which share fixtures, in one of the processes that run side by side; longest first."""
+    items.sort(key=lambda item: item.path.parent.name != "tests")
     for item in items:
         item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
 
