@@ -7,18 +7,31 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+ifdef INDUSTRY
+# An invented company of that industry, its systems served on loopback while a command runs.
+export HOLDFAST_HOME ?= .holdfast/$(INDUSTRY)
+export HOLDFAST_TOKEN_KEY ?= for-an-invented-company-only
+WORLD := $(HOLDFAST_HOME)/world
+COMPANY := $(WORLD)/company.yaml
+AS_OF ?= 2025-12-01
+REPORT := reports/$(INDUSTRY).json
+SERVED := $(BIN)/python -m simulator.serve $(WORLD)
+else
+export HOLDFAST_HOME ?= .holdfast
 COMPANY ?= examples/complete_journey/company.yaml
 AS_OF ?= 2017-12-01
-export HOLDFAST_HOME ?= .holdfast
+REPORT := reports/demo.json
+SERVED :=
+endif
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-demo: $(VENV)/ready ## run the whole line on a real shop: sources to a recorded retention action
-	@$(BIN)/holdfast run --company $(COMPANY) --as-of $(AS_OF) --report reports/demo.json
+demo: $(VENV)/ready $(WORLD) ## run the whole line on a real shop, or on an invented company: make demo INDUSTRY=telecom
+	@$(SERVED) $(BIN)/holdfast run --company $(COMPANY) --as-of $(AS_OF) --report $(REPORT)
 
 test: $(VENV)/ready ## run the tests
-	@$(BIN)/pytest -q --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest -q --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/ruff check .
@@ -27,11 +40,19 @@ check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --disable-progress-bar -q dbt_project/models
 
-ui: $(VENV)/ready ## open Dagster's and MLflow's pages on the demo's house
-	@$(BIN)/holdfast ui --company $(COMPANY)
+ui: $(VENV)/ready $(WORLD) ## open Dagster's and MLflow's pages on the demo's house
+	@$(SERVED) $(BIN)/holdfast ui --company $(COMPANY)
 
 bench: $(VENV)/ready ## measure: make bench TOPIC=sources
 	@$(BIN)/python -m bench.$(TOPIC)
+
+ifdef INDUSTRY
+$(WORLD): | $(VENV)/ready
+	@mkdir -p $(HOLDFAST_HOME)
+	@rm -rf $@.new
+	@$(BIN)/python -m simulator --industry $(INDUSTRY) --customers 5000 --months 12 --seed 0 --out $@.new
+	@mv $@.new $@
+endif
 
 clean: ## remove the environment and everything a run wrote
 	rm -rf $(VENV) .holdfast reports

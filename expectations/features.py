@@ -44,7 +44,8 @@ def build(
 
     `snapshots` are the slices that must be present. A feature has exploded when the mean of its magnitude differs from
     the slice at `previous` by more than `explosion_factor`, either way, and its mean moved by more than a standard
-    deviation of that slice. Slices with fewer than `minimum_rows` rows may be constant and may jump. What was already
+    deviation of that slice. A feature with fewer than `minimum_rows` values, or with
+    values for hardly anybody, may be constant and may jump. What was already
     empty or constant in the slice before, or all but so, may stay it: that is a feature without material.
     """
     grain = Suite(
@@ -174,7 +175,7 @@ def _expect_sound(factor: float, minimum_rows: int) -> "Iterator[Expectation]":
     yield _expect(
         "feature_varies",
         "row_count as rows_alike",
-        where=f"is_constant and not may_be_constant and did_vary and filled >= {minimum_rows}",
+        where=f"is_constant and not may_be_constant and did_vary and filled >= {_most(minimum_rows)}",
         says="no feature has one value for everybody, unless the slice before did",
     )
     yield _expect(
@@ -186,11 +187,16 @@ def _expect_sound(factor: float, minimum_rows: int) -> "Iterator[Expectation]":
     yield _expect(
         "feature_has_not_exploded",
         "mean, mean_before",
-        where=f"least(filled, filled_before) >= {minimum_rows} and abs(mean - mean_before) > deviation_before "
+        where=f"least(filled, filled_before) >= {_most(minimum_rows)} and abs(mean - mean_before) > deviation_before "
         f"and greatest(magnitude, magnitude_before) > {factor} * least(magnitude, magnitude_before) "
         "and magnitude_before > 0",
         says=f"no feature is more than {factor:g} times what it was in the slice before, or less than the same part",
     )
+
+
+def _most(minimum_rows: int) -> str:
+    """Return the values that a feature must have before chance no longer makes them all alike."""
+    return f"greatest({minimum_rows}, {NOTICEABLE} * row_count)"
 
 
 def _expect(rule: str, measures: str, *, where: str, says: str) -> "Expectation":

@@ -16,6 +16,7 @@ EXPECTED = 20.0  # outcomes expected in a range of values before their absence m
 CERTAINTY = 0.05  # fewer of them than this share of what is expected is certainty
 REPEATED = 0.01  # share of rows that may repeat another row's every figure
 FEW = 3  # rows alike that can be copies of one row
+DIFFERENT = 0.25  # share of the expected differences in outcome from which on rows alike are different customers
 RANGES = 20
 
 
@@ -36,7 +37,8 @@ def find_leaks(
     - 'label': one column alone ranks the outcome nearly perfectly.
     - 'future': in some range of a column's values an outcome is all but certain, although a model of all other
       columns expects many exceptions. Honest columns sharpen the odds, only the future makes them certain.
-    - 'duplicates': rows share their whole `key` (time and customer), or repeat every figure of another row.
+    - 'duplicates': rows share their whole `key` (time and customer), or repeat every figure of another row, and its
+      outcome. Customers of whom little is known are alike as well, but not all of those who are alike leave together.
     """
     whole = as_table(table)
     target = labels(whole, label)
@@ -49,7 +51,7 @@ def find_leaks(
     copies = tuple(leak for name in features if (leak := look.copy_of_label(name)))
     honest = [name for name in features if name not in {leak.column for leak in copies}]
     future = tuple(leak for name in honest if (leak := look.future(name, honest)))
-    return (*copies, *future, *_duplicates(whole.take(pa.array(known)), features, key))
+    return (*copies, *future, *_duplicates(whole.take(pa.array(known)), target[known], features, key))
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,13 @@ def _sample(rows: Rows, seed: int) -> Rows:
     return np.sort(np.random.default_rng(seed).choice(rows, SAMPLE, replace=False))
 
 
-def _duplicates(data: pa.Table, features: Sequence[str], key: Sequence[str]) -> tuple[Leak, ...]:
+def _duplicates(data: pa.Table, outcome: Floats, features: Sequence[str], key: Sequence[str]) -> tuple[Leak, ...]:
     found = []
     if key and (extra := int(data.select(list(key)).to_pandas().duplicated().sum())):
         named = ", ".join(key)
         found.append(Leak(named, "duplicates", f"{extra} rows repeat the key ({named}) of another row"))
     extra, chance = _copies(data, features), _copies(_shuffled(data, features), features)
-    if features and extra - chance > REPEATED * data.num_rows > chance:
+    if features and extra - chance > REPEATED * data.num_rows > chance and not _differ(data, outcome, features):
         evidence = f"{extra} of {data.num_rows} rows repeat every figure of another row: they would stand on both sides"
         found.append(Leak(", ".join(key) or "all features", "duplicates", evidence))
     return tuple(found)
@@ -142,6 +144,18 @@ def _copies(data: pa.Table, columns: Sequence[str]) -> int:
     """Return how many rows copy another; many alike, such as customers without any activity, are no copies."""
     sizes = data.select(list(columns)).to_pandas().value_counts(dropna=False, sort=False).to_numpy()
     return int((sizes[sizes <= FEW] - 1).sum())
+
+
+def _differ(data: pa.Table, outcome: Floats, columns: Sequence[str]) -> bool:
+    """Say whether rows that are alike had different outcomes as often as different customers would."""
+    alike = data.select(list(columns)).to_pandas()
+    groups = alike.assign(outcome=outcome).groupby(list(columns), dropna=False, sort=False)["outcome"]
+    sizes, churned = groups.count().to_numpy(), groups.sum().to_numpy()
+    few = (sizes > 1) & (sizes <= FEW)
+    rate = churned[few].sum() / max(sizes[few].sum(), 1)
+    expected = float((1 - rate ** sizes[few] - (1 - rate) ** sizes[few]).sum())
+    seen = int(((churned > 0) & (churned < sizes))[few].sum())
+    return expected >= EXPECTED and seen >= DIFFERENT * expected
 
 
 def _shuffled(data: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -2,31 +2,17 @@
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from ingestion.company import CompanyError, load_company
-
-BAD_INPUT = 2
-ROOT = Path(__file__).parent.parent
-QUIET_LIBRARIES = {
-    "OMP_WAIT_POLICY": "passive",  # two trainings share the cores
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-    "GX_ANALYTICS_ENABLED": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "DAGSTER_DISABLE_TELEMETRY": "true",
-}
+from ingestion.company import load_company
+from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_house, plain_faults
+from orchestration.commands.segments import segment
 
 
 class Seam(StrEnum):
@@ -40,36 +26,6 @@ class Seam(StrEnum):
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
-
-CompanyFile = Annotated[Path, typer.Option("--company", help="the company file")]
-Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the house keeps its state")]
-
-
-@contextmanager
-def plain_faults() -> Iterator[None]:
-    """Turn what a person can mend into one paragraph and exit code 2."""
-    from industries import IndustryError
-    from retention.channels import ChannelError
-    from retention.policy import PolicyError
-    from retention.strategies import StrategyError
-
-    try:
-        yield
-    except (CompanyError, IndustryError, ChannelError, PolicyError, StrategyError) as fault:
-        console.print(str(fault), style="red", highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(BAD_INPUT) from None
-
-
-def enter_house(company: Path, home: Path) -> Path:
-    """Point this process and its children at one company and one state folder; return the folder."""
-    home = home.absolute()
-    instance = home / "dagster"
-    instance.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ROOT / "dagster.yaml", instance / "dagster.yaml")
-    os.environ.update(QUIET_LIBRARIES)
-    os.environ.update(HOLDFAST_HOME=str(home), HOLDFAST_COMPANY=str(company.absolute()), DAGSTER_HOME=str(instance))
-    return home
 
 
 def refuse_bad_input(path: Path, home: Path) -> None:
@@ -178,6 +134,8 @@ def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Optio
     with plain_faults():
         show_quarantine(home / "warehouse.duckdb", console, limit=limit)
 
+
+app.command()(segment)
 
 if __name__ == "__main__":
     sys.exit(app())

@@ -17,7 +17,11 @@ LOOPBACK = "127.0.0.1"
 
 
 def serve(home: Path, *, console: Console) -> None:
-    """Start both pages and the daemon that runs schedules and sensors; ends on Ctrl-C or when one of them dies."""
+    """Start both pages and the daemon that runs schedules and sensors.
+
+    Ends, with all of them, on Ctrl-C, when it is asked to terminate, or when one of them dies.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     ports = {"Dagster": find_port(3000), "MLflow": find_port(5000)}
     children = [
         subprocess.Popen(command, cwd=ROOT, stdout=log.open("ab"), stderr=subprocess.STDOUT)  # noqa: S603

@@ -25,8 +25,9 @@ QUERIES = {
         select event, arm, count(*) as entries from retention.ledger
         where as_of = $as_of group by event, arm order by event, arm""",
     "effects": """
-        select strategy_id, n_treated, n_holdout, retention_treated, retention_holdout, difference,
-            difference_low, difference_high, needed_holdout, verdict
+        select strategy_id as strategy, n_treated as treated, n_holdout as held_out,
+            retention_treated as stayed, retention_holdout as stayed_held_out,
+            difference, difference_low as low, difference_high as high, needed_holdout as needed, verdict
         from outcomes.strategy_effects order by strategy_id""",
     "gates": """
         select seam, max_by(passed, judged_at) as passed from monitoring.gate_verdicts
@@ -71,7 +72,7 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
     for name, title in TITLES.items():
         rows = figures[name]
         if rows:
-            console.print(_upright(title, rows[0]) if len(rows) == 1 else _tabulate(title, rows))
+            console.print(_upright(title, rows[0]) if len(rows) == 1 else tabulate(title, rows))
 
 
 def show_check(report: CheckReport, console: Console) -> None:
@@ -89,7 +90,7 @@ def show_check(report: CheckReport, console: Console) -> None:
         for table in report.tables
     ]
     if rows:
-        console.print(_tabulate(report.company, rows))
+        console.print(tabulate(report.company, rows))
     for table in report.tables:
         for row in table.sample[:1]:
             console.print(_upright(f"{table.table}, a row", {name: value for name, value in row.items() if value}))
@@ -103,13 +104,16 @@ def show_quarantine(warehouse: Path, console: Console, *, limit: int) -> None:
         select source, table_name, reason, column_name, row_key, raw from quarantine.rows
         order by landed_at desc limit $limit"""
     rows = Warehouse(path=str(warehouse)).read(query, {"limit": limit}).to_pylist()
-    console.print(_tabulate("Quarantine", rows) if rows else "The quarantine is empty.")
+    console.print(tabulate("Quarantine", rows) if rows else "The quarantine is empty.")
 
 
-def _tabulate(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def tabulate(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return rows of one shape as a table for the screen."""
     table = Table(title=title, title_justify="left")
     for column, value in rows[0].items():
-        table.add_column(column, justify="right" if isinstance(value, int | float) else "left")
+        table.add_column(
+            column.replace("_", " "), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(_say(value) for value in row.values()))
     return table

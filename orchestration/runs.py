@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterInstance
@@ -61,7 +62,7 @@ def execute(
     log: Path,
 ) -> None:
     """Run `job` for one partition; raises LineStoppedError with the first failure's own words."""
-    run_id = dg.make_new_run_id() if hasattr(dg, "make_new_run_id") else _new_run_id()
+    run_id = str(uuid4())
     with quiet(log) as screen, _progress(instance, run_id, Console(file=screen, force_terminal=console.is_terminal)):
         result = job.execute_in_process(
             instance=instance,
@@ -74,12 +75,6 @@ def execute(
         )
     if not result.success:
         raise _explain_failure(instance, run_id)
-
-
-def _new_run_id() -> str:
-    from uuid import uuid4
-
-    return str(uuid4())
 
 
 @contextmanager

@@ -1,5 +1,7 @@
-"""The warehouse: one DuckDB file with one writer, opened only for the length of a `with`."""
+"""The warehouse: one DuckDB file with one writer, opened only for the length of a `with`, and its published copy."""
 
+import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -9,6 +11,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pyarrow as pa
+
+PATIENCE_SECONDS = 60
 
 
 class Warehouse(dg.ConfigurableResource[Any]):
@@ -24,7 +28,7 @@ class Warehouse(dg.ConfigurableResource[Any]):
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection that closes when the block ends."""
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(self.path)
+        connection = _enter(self.path)
         try:
             connection.execute("set timezone = 'UTC'")
             yield connection
@@ -67,6 +71,34 @@ class Warehouse(dg.ConfigurableResource[Any]):
             for table, rows in tables.items():
                 _create_like(connection, table, rows)
                 _insert(connection, table, rows)
+
+    def publish(self, target: Path, tables: Mapping[str, str], parameters: Mapping[str, object]) -> None:
+        """Write the answer to each query as a table of a new file, and put that file in the place of `target`.
+
+        Whoever still reads the file before keeps it until they close it; nobody ever sees half of one.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f"{target.name}.new")
+        fresh.unlink(missing_ok=True)
+        address = str(fresh).replace("'", "''")
+        with self.connect() as connection:
+            connection.execute(f"attach '{address}' as published")
+            for table, query in tables.items():
+                connection.execute(f"create table published.{table} as {query}", dict(parameters))
+            connection.execute("detach published")
+        os.replace(fresh, target)  # noqa: PTH105 - atomic, also over a file that is being read
+
+
+def _enter(path: str) -> duckdb.DuckDBPyConnection:
+    """Open the file, waiting a while for another process, such as the dbt of a killed run, to leave it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return duckdb.connect(path)
+        except duckdb.IOException as error:
+            if "lock" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 @contextmanager

@@ -169,6 +169,15 @@ class Tags(_Section):
     silent_days: Days
 
 
+class Segment(_Section):
+    """A named filter over the published customers, who answers for it, and what it is called."""
+
+    filter: Annotated[str, Field(min_length=1)]
+    owner: str
+    en: str
+    zh: str
+
+
 class Training(_Section):
     """The training set and its floors."""
 
@@ -187,6 +196,15 @@ class Promotion(_Section):
     minimum_auc: Share
     maximum_calibration_error: Share
     minimum_gain: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Fairness(_Section):
+    """How a model may treat protected groups (S52), and which segments its card shows."""
+
+    protected: tuple[str, ...]
+    segments: tuple[str, ...]
+    maximum_gap: Share
+    minimum_rows: Annotated[int, Field(ge=1)]
 
 
 class Drift(_Section):
@@ -244,8 +262,10 @@ class Policy(_Section):
     lifecycle: Lifecycle
     value_tiers: ValueTiers
     tags: Tags
+    segments: dict[str, Segment]
     training: Training
     promotion: Promotion
+    fairness: Fairness
     drift: Drift
     performance: Performance
     gates: Gates

@@ -4,13 +4,25 @@ from pathlib import Path
 
 import pytest
 from house import House, write_shop
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+
+class OneProcessPerFolder(LoadScopeScheduling):
+    """Keeps each folder's tests, which share fixtures, in one of the processes that run side by side."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessPerFolder:
+    return OneProcessPerFolder(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each folder's tests, which share fixtures, in one of the processes that run side by side; longest first."""
+    """Begin with the longest, so that both processes end together."""
     items.sort(key=lambda item: item.path.parent.name != "tests")
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
 
 
 @pytest.fixture

@@ -46,6 +46,39 @@ tables:
       discount: rebate
 """
 
+CONTRACTS = """\
+company: Corner Gym
+industry: saas
+timezone: Europe/Berlin
+currency: EUR
+history_starts: 2024-01-01
+churn: {definition: contract_end, active_within_days: 30, horizon_days: 30}
+policy:
+  tiers: {high: 30, medium: 12}
+  training: {minimum_customers: 50, minimum_churners: 10}
+  promotion: {minimum_auc: 0.3, minimum_gain: -1, maximum_calibration_error: 0.5}
+sources:
+  books:
+    reader: files
+    files: {members: members.csv, contracts: contracts.csv}
+tables:
+  customers:
+    source: books
+    from: members
+    columns: {customer_id: id, signed_up_at: since}
+  subscriptions:
+    source: books
+    from: contracts
+    columns:
+      subscription_id: number
+      customer_id: member
+      plan: plan
+      started_at: since
+      cancelled_at: until
+      amount_monthly: fee
+      is_auto_renewing: "true"
+"""
+
 
 @dataclass(frozen=True)
 class House:
@@ -103,6 +136,23 @@ def write_shop(folder: Path, *, customers: int = 400, seed: int = 20240101) -> N
     orders.to_csv(folder / "orders.csv", index=False)
     people.to_csv(folder / "customers.csv", index=False)
     (folder / "company.yaml").write_text(COMPANY)
+
+
+def write_gym(folder: Path, *, members: int = 600, seed: int = 20240102) -> None:
+    """Write a company of contracts alone, whose cheap plan is cancelled much more often than the other."""
+    rng = np.random.default_rng(seed)
+    joined = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 150, members), unit="D")
+    is_cheap = rng.random(members) < 0.5
+    stays = rng.exponential(np.where(is_cheap, 120, 900)).astype(int) + 30
+    until = joined + pd.to_timedelta(stays, unit="D")
+    ids = [f"m{index:04d}" for index in range(members)]
+    contracts = pd.DataFrame({"number": [f"k{index:04d}" for index in range(members)], "member": ids, "since": joined})
+    contracts["until"] = until.where(until < pd.Timestamp("2024-11-15"))
+    contracts["plan"], contracts["fee"] = np.where(is_cheap, "basic", "full"), np.where(is_cheap, 15.0, 45.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    contracts.to_csv(folder / "contracts.csv", index=False)
+    pd.DataFrame({"id": ids, "since": joined}).to_csv(folder / "members.csv", index=False)
+    (folder / "company.yaml").write_text(CONTRACTS)
 
 
 def read_ledger(house: House) -> pd.DataFrame:

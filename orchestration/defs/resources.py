@@ -12,6 +12,7 @@ from dagster_dbt import DbtCliResource
 from industries import load_industry
 from ingestion.company import Company, load_company
 from orchestration.dbt import PROJECT, prepare, read_features
+from orchestration.published import Published, published_in
 from orchestration.warehouse import Warehouse
 from retention.channels import Channel, build_channels
 from retention.policy import Policy, load_policy
@@ -28,6 +29,7 @@ POLICY: Policy = load_policy(INDUSTRY.policy, COMPANY.policy)
 STRATEGIES = load_strategies(INDUSTRY.path)
 OPERATIONAL_URL = os.environ.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{HOME / 'operational.db'}")
 TRACKING_URI = os.environ.get("HOLDFAST_TRACKING_URI", f"sqlite:///{HOME / 'mlflow' / 'mlflow.db'}")
+PUBLISHED: Published = published_in(HOME)
 WEBSERVER_URL = os.environ.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000")
 
 

@@ -279,6 +279,21 @@ def test_a_feature_that_may_be_constant_or_empty_passes(spoil: Spoil, failures: 
     assert failures(features.build(ranges, **usual, explosion_factor=10.0, minimum_rows=20)) == set()
 
 
+def test_a_feature_that_hardly_anybody_has_may_be_constant(spoil: Spoil, failures: Failures) -> None:
+    spoil(
+        "create or replace table features.customer_features as "
+        "select as_of, 'c' || i as customer_id, case when i < 40 then if(as_of < date '2026-03-01', i, 7) end as rare "
+        "from range(6000) as numbers(i), (values (date '2026-02-01'), (date '2026-03-01')) as slices(as_of)"
+    )
+    usual = {"as_of": AS_OF, "previous": date(2026, 2, 1), "snapshots": []}
+    rare = [FeatureRange(name="rare", low=0, null_share=1.0)]
+    assert failures(features.build(rare, **usual, explosion_factor=10.0, minimum_rows=20)) == set()
+    spoil("update features.customer_features set rare = 7 where as_of = date '2026-03-01'")
+    assert failures(features.build(rare, **usual, explosion_factor=10.0, minimum_rows=20)) == {
+        ("feature_varies", "rare")
+    }
+
+
 def test_a_missing_slice_is_stopped_and_its_day_named(judge: Judge) -> None:
     gone = judge(expect_features(snapshots=[date(2026, 1, 1)])).failures
     assert [(one.expectation, one.offenders) for one in gone] == [("slice_is_present", ("2026-01-01",))]

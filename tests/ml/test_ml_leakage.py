@@ -64,3 +64,21 @@ def test_rows_repeated_under_new_keys_are_caught(rows: pa.Table) -> None:
 
     assert [leak.kind for leak in found] == ["duplicates"]
     assert "200 of 2200 rows repeat every figure" in found[0].evidence
+
+
+def test_different_customers_of_whom_little_is_known_may_be_alike() -> None:
+    draw = np.random.default_rng(3)
+    tenure, plan = draw.geometric(0.004, 4_000), draw.integers(0, 2, 4_000)
+    table = pa.table(
+        {
+            "as_of": ["2024-01-01"] * 4_000,
+            "customer_id": [f"c{row}" for row in range(4_000)],
+            "tenure_days": tenure.astype(float),
+            "fee": plan * 30.0 + 15.0,
+            "tenure_weeks": tenure // 7.0,
+            "days_to_renewal": 30.0 - tenure % 30,
+            "churned": draw.random(4_000) < 0.1 + 0.2 * plan,
+        }
+    )
+    features = ["tenure_days", "fee", "tenure_weeks", "days_to_renewal"]
+    assert find_leaks(table, "churned", features, key=("as_of", "customer_id")) == ()

@@ -1,0 +1,87 @@
+"""What people read: one table of customers with their scores and plans, in a file that nobody locks."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from orchestration.defs.resources import HOME, POLICY, PUBLISHED, open_store
+from orchestration.gates import require_passed
+from orchestration.partitions import DAYS, read_as_of
+from orchestration.warehouse import Warehouse
+
+OWNER = "team:data"
+CUSTOMERS = """
+    with latest as (
+        select * from scores.churn_scores
+        where as_of = $as_of and batch = (select max(batch) from scores.churn_scores where as_of = $as_of)
+    ),
+    reasons as (
+        select customer_id, batch, reason as main_reason, text_en as why_en, text_zh as why_zh
+        from scores.churn_reasons
+        where as_of = $as_of and rank = 1
+    )
+    select
+        customers.*,
+        latest.probability,
+        latest.score,
+        latest.tier,
+        latest.alert_level,
+        reasons.main_reason,
+        reasons.why_en,
+        reasons.why_zh,
+        latest.model_version,
+        plans.arm,
+        plans.strategy_id,
+        latest.probability * greatest(customers.clv, 0) as money_at_risk
+    from customer_360.customers as customers
+    left join latest using (customer_id)
+    left join reasons on latest.customer_id = reasons.customer_id and latest.batch = reasons.batch
+    left join retention.plans as plans on customers.customer_id = plans.customer_id and plans.as_of = $as_of
+    order by customers.customer_id
+"""
+
+
+def _spec(table: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=["published", table],
+        deps=[["customer_360", "customers"], ["scores", "churn_reasons"], ["retention", "plans"]],
+        group_name="published",
+        owners=[OWNER],
+        kinds={"duckdb", "table"},
+        partitions_def=DAYS,
+        description=description,
+    )
+
+
+@dg.multi_asset(
+    name="published",
+    specs=[
+        _spec(
+            "customers",
+            "One row per customer: the 360 view with score, reason and decision, to read at any time.",
+        ),
+        _spec("segments", "One row per declared segment and as_of: customers and money at risk in it."),
+    ],
+)
+def published(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+    """Swap in what passed the gates, and count the declared segments in it."""
+    as_of = read_as_of(context)
+    require_passed(warehouse, open_store(), "plans", as_of=as_of)
+    warehouse.publish(PUBLISHED.path, {"customers": CUSTOMERS}, {"as_of": as_of})
+    rows = []
+    for name, declared in POLICY.segments.items():
+        found = PUBLISHED.segment(declared.filter, limit=0)
+        rows.append({"as_of": as_of, "segment": name, **declared.model_dump()})
+        rows[-1] |= {"customers": found.count, "money_at_risk": found.money_at_risk}
+    if rows:
+        warehouse.replace_slice("published.segments", pa.Table.from_pylist(rows), as_of=as_of)
+    count = PUBLISHED.segment("true", limit=0).count
+    yield dg.MaterializeResult(
+        asset_key=["published", "customers"],
+        metadata={"dagster/row_count": count, "file": dg.MetadataValue.path(str(PUBLISHED.path.relative_to(HOME)))},
+    )
+    yield dg.MaterializeResult(
+        asset_key=["published", "segments"],
+        metadata={"dagster/row_count": len(rows), **{row["segment"]: row["customers"] for row in rows}},
+    )
