@@ -5,6 +5,7 @@ A file of the library is a group: the day aggregate it reads, the canonical tabl
 and a reader sees plain SQL.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -124,6 +125,7 @@ def render(library: Library) -> dict[str, str]:
         "models/features/as_of/_as_of.yml": _as_of_yaml(library),
         "models/features/customer_features.sql": _features_sql(library),
         "models/features/customer_features.yml": _features_yaml(library),
+        "macros/library_features.sql": _features_macro(library),
     }
 
 
@@ -325,7 +327,7 @@ def _as_of_yaml(library: Library) -> str:
     ]
     for group in library.groups:
         described = f"One row per day of a snapshot and customer with a row in {group.source} before it."
-        models.append({"name": group.model, "description": described, "data_tests": [keys]})
+        models.append({"name": group.model, "description": described})
     return _yaml({"version": 2, "models": models})
 
 
@@ -359,6 +361,37 @@ def _nesting(library: Library) -> str:
             windows.setdefault(feature.name.replace(str(feature.window), "#"), []).append(feature)
     pairs = [pair for nested in windows.values() for pair in pairwise(nested)]
     return " or ".join(f"{shorter.name} > {longer.name}" for shorter, longer in pairs)
+
+
+def _features_macro(library: Library) -> str:
+    """A macro that lists the features, with their phrases as SQL over a value that stands in braces: {x}."""
+    entries = [
+        f"        {{'name': '{feature.name}', 'needs': {list(feature.needs)},\n"
+        f"         'en': \"{_spoken(feature.en)}\",\n         'zh': \"{_spoken(feature.zh)}\"}},"
+        for feature in library.features
+    ]
+    listed = "\n".join(entries)
+    return (
+        f"{{# The features of the library and their phrases; {_MARK}. #}}\n"
+        f"{{% macro library_features() -%}}\n    {{{{ return([\n{listed}\n    ]) }}}}\n{{%- endmacro %}}\n"
+    )
+
+
+def _spoken(phrase: str) -> str:
+    """Write a phrase of Python's format language as SQL that speaks the value {x}."""
+    parts = re.split(r"(\{value:[^}]+\})", phrase)
+    return "concat(" + ", ".join(_part(part) for part in parts if part) + ")"
+
+
+def _part(part: str) -> str:
+    found = re.fullmatch(r"\{value:(\+?)\.(\d)([f%])\}", part)
+    if found is None:
+        return "'" + part.replace("'", "''") + "'"
+    sign, digits, kind = found.groups()
+    value = "100 * {x}" if kind == "%" else "{x}"
+    spoken = [f"cast(cast({value} as decimal(38, {digits})) as varchar)"]
+    signed = ["case when {x} < 0 then '' else '+' end"] if sign else []
+    return ", ".join(signed + spoken + (["'%'"] if kind == "%" else []))
 
 
 def _column(name: str, data_type: str, description: str) -> dict[str, Any]:

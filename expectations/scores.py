@@ -32,7 +32,8 @@ def build(
     `tiers` maps a tier to the lowest score (0 to 100) that belongs to it, and whoever is below all of them is in
     `lowest_tier`; `alerts` does the same for alert levels, below which there is none (null or `none`). The mean
     probability may differ from `base_rate`, where one is known, by `base_rate_band`. At most
-    `maximum_share_at_one_value` of a batch of `minimum_rows` or more may share one score.
+    `maximum_share_at_one_value` of a batch of `minimum_rows` or more may share one score. A customer has at most
+    `reasons_each` reasons, and at least one above `lowest_tier`: whoever has none to leave need not be told any.
     """
     where = f"as_of = date '{as_of}' and batch = {batch}"
     return [
@@ -51,7 +52,7 @@ def build(
                 *([] if base_rate is None else _expect_base_rate(base_rate, base_rate_band)),
             ],
         ),
-        Suite(seam=SEAM, table=REASONS, where=where, expectations=[*_expect_reasons(where, reasons_each)]),
+        Suite(seam=SEAM, table=REASONS, where=where, expectations=[*_expect_reasons(where, reasons_each, lowest_tier)]),
     ]
 
 
@@ -111,7 +112,7 @@ def _expect_base_rate(rate: float, band: float) -> "Iterator[Expectation]":
     yield expect_mean("probability", low=max(0.0, rate - band), high=min(1.0, rate + band))
 
 
-def _expect_reasons(where: str, each: int) -> "Iterator[Expectation]":
+def _expect_reasons(where: str, each: int, lowest_tier: str) -> "Iterator[Expectation]":
     yield expect_unique(("customer_id", "rank"))
     for column in ("reason", "feature", "text_en", "text_zh"):
         yield expect_true(
@@ -121,11 +122,12 @@ def _expect_reasons(where: str, each: int) -> "Iterator[Expectation]":
             key=("customer_id", "rank"),
             says=f"{column} is told",
         )
-    ranked = "select customer_id from {batch} group by customer_id having count(*) = "
+    at_risk = f"select customer_id from {SCORES} where {where} and tier <> '{lowest_tier}'"
+    ranked = f"count(*) <= {each} and min(rank) = 1 and max(rank) = count(*)"
     yield expect_none(
         "reasons_are_complete",
-        f"select customer_id from {SCORES} where {where} and customer_id not in "
-        f"({ranked}{each} and min(rank) = 1 and max(rank) = {each})",
+        f"select customer_id from ({at_risk}) where customer_id not in (select customer_id from {{batch}}) "
+        f"union all select customer_id from {{batch}} group by customer_id having not ({ranked})",
         column="rank",
-        says=f"every scored customer has {each} reasons, ranked from 1",
+        says=f"every customer at risk has 1 to {each} reasons, ranked from 1 without a gap",
     )

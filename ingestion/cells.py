@@ -1,13 +1,17 @@
-"""One canonical column as SQL: its typed value, what may be shown of it, and the conditions that make its row bad."""
+"""One canonical column as SQL: its typed value, what may be shown of it, what is mended, and what makes its row bad."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingestion.company import Bound
 from ingestion.contract import Column, ColumnType
 from ingestion.expressions import Expression
 from ingestion.readers.extract import quoted
 from ingestion.tokens import age_band, email_domain, normalised
 
 _OFFSET = r"(?i):\d{2}(\.\d+)?\s*(z|utc|[+-]\d{2}(:?\d{2})?)$"
+_DAY_FIRST = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})\b"
+_EPOCH_UNITS = {10: 1_000_000, 13: 1_000}  # digits of a count since 1970 -> its unit in microseconds
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _MISFIT = {
     ColumnType.INTEGER: "not a whole number",
@@ -23,14 +27,15 @@ class Cell:
     """One column of the query over mapped rows.
 
     `value` is typed, and stands under `held(name)` for what follows; `shown` is text for the quarantine, or None where
-    the column is not mapped; `bad` pairs conditions with reasons; `personal` is the normalised text that a token stands
-    for, and `clear` the text as it came.
+    the column is not mapped; `bad` pairs conditions with reasons, `mended` pairs conditions with the rule that repaired
+    the value; `personal` is the normalised text that a token stands for, and `clear` the text as it came.
     """
 
     name: str
     value: str
     shown: str | None = None
     bad: tuple[tuple[str, str], ...] = ()
+    mended: tuple[tuple[str, str], ...] = ()
     personal: str | None = None
     clear: str | None = None
 
@@ -40,10 +45,20 @@ def held(name: str) -> str:
     return quoted(name + "=")
 
 
-def mapped_cell(column: Column, kind: str, expression: Expression, *, zone: str, veiled: bool) -> Cell:
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """How a feed writes moments: the `zone` of those without one, and whether days may stand before months."""
+
+    zone: str
+    day_first: bool = False
+
+
+def mapped_cell(
+    column: Column, kind: str, expression: Expression, *, clock: Clock, veiled: bool, bounds: Sequence[Bound] = ()
+) -> Cell:
     """Return the cell of a mapped column whose source expression has the DuckDB type `kind`.
 
-    Moments without a zone are in `zone`. With `veiled`, text of the row is shown by its shape only.
+    Values outside of `bounds` make their row bad. With `veiled`, text of the row is shown by its shape only.
     """
     raw, typed = quoted(column.name), held(column.name)
     filled = f"nullif(trim({raw}), '')" if kind == "VARCHAR" else raw
@@ -53,30 +68,53 @@ def mapped_cell(column: Column, kind: str, expression: Expression, *, zone: str,
     bad += [(f"{typed} is null", "missing")] if column.is_required else []
     bad += [(f"{typed} < {column.low}", f"below {column.low:g}")] if column.low is not None else []
     bad += [(f"{typed} > {column.high}", f"above {column.high:g}")] if column.high is not None else []
+    bad += [fault for bound in bounds for fault in _outside(bound, typed)]
     return Cell(
         name=column.name,
-        value=_typed(column, kind, filled, zone),
+        value=_typed(column, kind, filled, clock),
         shown=_shown(column, given, veiled=veiled),
-        bad=tuple(bad),
+        bad=tuple(dict.fromkeys(bad)),
+        mended=_mended_moment(filled, clock) if column.type is ColumnType.MOMENT and kind == "VARCHAR" else (),
     )
 
 
-def personal_cell(column: Column, *, has_kind: bool) -> Cell:
-    """Return the cell of a mapped personal column: its token, which a join with the dictionary of tokens brings."""
+def personal_cell(column: Column, *, has_kind: bool, on: str) -> Cell:
+    """Return the cell of a mapped personal column: its token, which a join with the dictionary of tokens brings.
+
+    An impossible day, before the column's earliest or after the landing day `on`, is emptied.
+    """
+    absurd = impossible_day(column, on=on)
     text = f"{quoted(column.name)}::varchar"
+    text = f"case when not coalesce({absurd}, false) then {text} end" if absurd else text
     same = normalised(column.name, text, kind=quoted("kind") if has_kind else None)
     token = quoted(column.name + "#")
     bad = ((f"{held(column.name)} is null", "missing"),) if column.is_required else ()
-    return Cell(name=column.name, value=token, shown=token, bad=bad, personal=same, clear=f"trim({text})")
+    mended = ((absurd, "impossible_value"),) if absurd else ()
+    return Cell(
+        name=column.name, value=token, shown=token, bad=bad, mended=mended, personal=same, clear=f"trim({text})"
+    )
 
 
-def unmapped_cell(column: Column, mapped: frozenset[str], *, on: str) -> Cell:
-    """Return the cell of a column that is not mapped: null, or a coarse attribute of personal data that is."""
+def impossible_day(column: Column, *, on: str) -> str | None:
+    """Return the condition that a day is before the column's earliest or after the day `on`, if it has an earliest."""
+    if column.earliest is None:
+        return None
+    day = f"try_cast({quoted(column.name)} as date)"
+    return f"({day} < date '{column.earliest}' or {day} > date '{on}')"
+
+
+def unmapped_cell(column: Column, mapped: frozenset[str], *, on: str, birth: Column | None = None) -> Cell:
+    """Return the cell of a column that is not mapped: null, or a coarse attribute of personal data that is.
+
+    `birth` is the day of birth in the same table, whose impossible days give no age.
+    """
     value = f"null::{column.type.value}"
     if column.name == "email_domain" and "email" in mapped:
         value = email_domain(f"{quoted('email')}::varchar")
     if column.name == "age_band" and "birth_date" in mapped:
         value = age_band(quoted("birth_date"), on=f"date '{on}'")
+        absurd = impossible_day(birth, on=on) if birth else None
+        value = f"case when not coalesce({absurd}, false) then {value} end" if absurd else value
     return Cell(name=column.name, value=value)
 
 
@@ -93,10 +131,39 @@ def _shown(column: Column, given: str, *, veiled: bool) -> str:
     return shape(given) if column.type is ColumnType.TEXT else f"coalesce({held(column.name)}::varchar, {shape(given)})"
 
 
-def _typed(column: Column, kind: str, filled: str, zone: str) -> str:
+def _outside(bound: Bound, typed: str) -> list[tuple[str, str]]:
+    """Return the conditions that a value lies outside of `bound`, with their reasons."""
+    told, whose = "", ""
+    if bound.metric:
+        told, whose = f" for {bound.metric}", f"{held('metric')} = '{bound.metric}' and "
+    ends = (("<", "below", bound.low), (">", "above", bound.high))
+    return [(f"{whose}{typed} {sign} {end}", f"{word} {end:.12g}{told}") for sign, word, end in ends if end is not None]
+
+
+def _mended_moment(filled: str, clock: Clock) -> tuple[tuple[str, str], ...]:
+    """Return when a text is no plain ISO moment and was read all the same; UTC written as Z is plain."""
+    offset = f"not suffix({filled}, 'Z') and regexp_matches({filled}, '{_OFFSET}')"
+    day_first = f"regexp_matches({filled}, '{_DAY_FIRST}')"
+    return (
+        (_is_epoch(filled), "epoch_time"),
+        (offset, "offset_time"),
+        *(((day_first, "day_first_time"),) if clock.day_first else ()),
+    )
+
+
+def _is_epoch(filled: str) -> str:
+    digits = ", ".join(str(digits) for digits in _EPOCH_UNITS)
+    return f"strlen({filled}) in ({digits}) and {_number(filled)} is not null"
+
+
+def _number(filled: str) -> str:
+    return f"try_cast({filled} as ubigint)"
+
+
+def _typed(column: Column, kind: str, filled: str, clock: Clock) -> str:
     """Return SQL for the value in the column's type, null where it does not fit."""
     if column.type is ColumnType.MOMENT:
-        return _moment(kind, filled, zone)
+        return _moment(kind, filled, clock)
     if column.type is ColumnType.TEXT and kind.startswith("DECIMAL"):
         text = f"({filled})::varchar"
         return f"case when contains({text}, '.') then rtrim(rtrim({text}, '0'), '.') else {text} end"
@@ -121,20 +188,29 @@ def _misfit(column: Column, kind: str, filled: str) -> list[str]:
     return [f"case when {typed} is null then {filled} is not null else {strange} end"]
 
 
-def _moment(kind: str, filled: str, zone: str) -> str:
-    """Return SQL for a UTC timestamp; what carries no zone of its own is in `zone`.
+def _moment(kind: str, filled: str, clock: Clock) -> str:
+    """Return SQL for a UTC timestamp; what carries no zone of its own is in the clock's.
 
-    DuckDB's cast of text to a plain timestamp drops a written offset, so such text goes through its zoned type.
+    Text may be ISO, with an offset or without, or a count since 1970 of ten digits (seconds) or thirteen
+    (milliseconds). DuckDB's cast of text to a plain timestamp drops a written offset, so such text goes through its
+    zoned type.
     """
 
     def in_utc(naive: str) -> str:
-        return naive if zone == "UTC" else f"timezone('UTC', timezone('{zone}', {naive}))"
+        return naive if clock.zone == "UTC" else f"timezone('UTC', timezone('{clock.zone}', {naive}))"
 
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"timezone('UTC', {filled})"
     if kind != "VARCHAR":
         return in_utc(filled if kind == "TIMESTAMP" else f"try_cast({filled} as timestamp)")
-    joined = rf"regexp_replace({filled}, '\s+([+-]\d)', '\1')"
+    since_1970 = " ".join(
+        f"when strlen({filled}) = {digits} and {_number(filled)} is not null "
+        f"then make_timestamp({_number(filled)}::bigint * {unit})"
+        for digits, unit in _EPOCH_UNITS.items()
+    )
+    ordered = rf"regexp_replace({filled}, '{_DAY_FIRST}', '\3-\2-\1')" if clock.day_first else filled
+    joined = rf"regexp_replace({ordered}, '\s+([+-]\d)', '\1')"
     zoned = f"timezone('UTC', try_cast({joined} as timestamptz))"
-    plain = in_utc(f"try_cast({filled} as timestamp)")
-    return f"case when regexp_matches({filled}, '{_OFFSET}') then {zoned} else {plain} end"
+    plain = in_utc(f"try_cast({ordered} as timestamp)")
+    zulu = f"when suffix({filled}, 'Z') then try_cast({filled} as timestamp)"  # most logs, by the shortest way
+    return f"case {zulu} {since_1970} when regexp_matches({filled}, '{_OFFSET}') then {zoned} else {plain} end"

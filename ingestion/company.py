@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ingestion.contract import TABLES
+from ingestion import presets
+from ingestion.contract import TABLES, ColumnType
 from ingestion.faults import CompanyError, Fault, SourceError, suggest
 
 __all__ = [
     "ApiSource",
+    "Bound",
     "Churn",
+    "Cleaning",
     "Company",
     "CompanyError",
     "Feed",
@@ -28,6 +31,12 @@ __all__ = [
 TOKEN_KEY = "HOLDFAST_TOKEN_KEY"  # noqa: S105 - the name of a secret, not the secret
 VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY")
 _NAME = r"^[a-z][a-z0-9_]*$"
+_CHURN_NEEDS = {
+    "inactivity": "orders",
+    "spend_fall": "orders",
+    "contract_end": "subscriptions",
+    "account_closed": "subscriptions",
+}
 
 
 def _check_zone(name: str) -> str:
@@ -51,12 +60,50 @@ class _Part(BaseModel):
 
 
 class Churn(_Part):
-    """What losing a customer means: who counts as active, and how far ahead the loss is looked for, in days."""
+    """What losing a customer means: who counts as active, and how far ahead the loss is looked for, in days.
+
+    `inactivity`: nothing is bought within the horizon. `contract_end`: no contract runs at its end. `account_closed`:
+    by then notice was given for every contract. `spend_fall`: what is spent within the horizon falls by at least
+    `fall_share` below what was spent in as many days before.
+    """
 
     definition: Literal["inactivity", "contract_end", "spend_fall", "account_closed"]
     active_within_days: int = Field(default=60, ge=1)
     horizon_days: int = Field(default=30, ge=1)
     lead_days: int = Field(default=0, ge=0)
+    fall_share: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _share_belongs_to_spend(self) -> Self:
+        if (self.definition == "spend_fall") != (self.fall_share is not None):
+            raise ValueError("`fall_share` belongs to the definition `spend_fall`, and that needs one, such as 0.8")
+        return self
+
+
+class Bound(_Part):
+    """The range of plausible values of a number, both ends included, or of one `metric` of the table `usage`."""
+
+    table: str
+    column: str
+    metric: str | None = Field(default=None, pattern=_NAME)
+    low: float | None = None
+    high: float | None = None
+
+
+class Cleaning(_Part):
+    """What a company adds to the product's cleaning rules, which stand in `dbt_project/dbt_project.yml`.
+
+    `bounds` take the place of the industry's for the same column; a row outside of them is quarantined. `vocabulary`
+    adds spellings: table, column, the word that is meant, and how it is also written. `fills` says by table and column
+    what stands for a missing value. Clicks alike within `duplicate_seconds` count once; rows that come up to
+    `late_days` after they happened are put where they belong.
+    """
+
+    duplicate_seconds: float | None = Field(default=None, gt=0)
+    late_days: int | None = Field(default=None, ge=0)
+    bounds: tuple[Bound, ...] = ()
+    vocabulary: dict[str, dict[str, dict[str, tuple[str, ...]]]] = Field(default_factory=dict)
+    fills: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 class FilesSource(_Part):
@@ -115,6 +162,7 @@ class Feed(_Part):
     `relation` (written `from`) is what is read; `columns` maps canonical columns to SQL expressions over it.
     `incremental` is absent when the whole relation is read each time, `file` when each file is taken exactly once,
     else the column whose growing value marks what is new; rows up to `lookback_hours` behind it are read again.
+    `day_first` says that text such as 03/04/2025 means the third of April; without it such a row is set aside.
     """
 
     source: str
@@ -123,6 +171,7 @@ class Feed(_Part):
     group_by: Sql | None = None
     columns: dict[str, Sql] = Field(min_length=1)
     incremental: str | None = None
+    day_first: bool = False
     lookback_hours: float = Field(default=0, ge=0)
 
 
@@ -139,6 +188,8 @@ class Company(_Part):
     currency: str = Field(pattern="^[A-Z]{3}$")
     history_starts: date
     churn: Churn
+    churn_also: tuple[Churn, ...] = ()
+    cleaning: Cleaning = Cleaning()
     policy: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     sources: dict[Annotated[str, Field(pattern=_NAME)], Source] = Field(min_length=1)
@@ -166,6 +217,14 @@ class Company(_Part):
         personal = {column.name for column in TABLES[table].columns if column.personal}
         return any(personal & set(feed.columns) for feed in self.tables[table])
 
+    def bounds_of(self, table: str) -> tuple[Bound, ...]:
+        """Return the ranges of plausible values in `table`: the company's own, and the industry's for the rest."""
+        own = [bound for bound in self.cleaning.bounds if bound.table == table]
+        known = {(bound.column, bound.metric) for bound in own}
+        usual = [Bound.model_validate(bound) for bound in presets.read_preset(self.industry).bounds]
+        rest = [bound for bound in usual if bound.table == table and (bound.column, bound.metric) not in known]
+        return (*own, *rest)
+
     def error(self, key: str, problem: str, mend: str) -> SourceError:
         """Return the error that names this company's file, the `key`, the `problem` and the `mend`."""
         return SourceError(self.path, Fault(key=key, problem=problem, mend=mend, line=_line_in(self.path, key)))
@@ -177,12 +236,13 @@ class Company(_Part):
 
 
 def load_company(path: Path) -> Company:
-    """Read and validate the company file at `path`.
+    """Read and validate the company file at `path`; without `churn` the industry's usual definition holds.
 
     Raises CompanyError with one paragraph per fault: each names the file, the line, the key and the mend.
     """
     document, root = _parse(path)
     _refuse_repeated_keys(path, root)
+    document = {**_usual_churn(document), **document}
     try:
         company = Company.model_validate({**document, "path": path})
     except ValidationError as error:
@@ -213,6 +273,15 @@ def _parse(path: Path) -> tuple[dict[str, Any], yaml.Node]:
         mend = "Take it out."
         raise CompanyError(path, _placed(Fault(key="path", problem="`path` is an unknown key.", mend=mend), root))
     return document, root
+
+
+def _usual_churn(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the preset says about churn for the connected tables, if the industry and the tables are there."""
+    industry, tables = document.get("industry"), document.get("tables")
+    if industry not in presets.names() or not isinstance(tables, dict):
+        return {}
+    usual = presets.read_preset(industry).usual_churn(tables)
+    return {"churn": usual} if usual else {}
 
 
 def _unreadable(error: Exception) -> Fault:
@@ -308,8 +377,12 @@ def _known_keys(trail: tuple[str, ...], document: Mapping[str, Any]) -> list[str
     match trail:
         case ():
             model: type[BaseModel] = Company
-        case ("churn",):
+        case ("churn",) | ("churn_also", _):
             model = Churn
+        case ("cleaning",):
+            model = Cleaning
+        case ("cleaning", "bounds", _):
+            model = Bound
         case ("sources", name):
             model = _source_model(document["sources"][name].get("reader"))
         case _:
@@ -323,7 +396,7 @@ def _source_model(reader: str) -> type[BaseModel]:
 
 
 def _contradictions(company: Company) -> list[Fault]:
-    faults = [*_missing_tables(company)]
+    faults = [*_missing_tables(company), *_industry_faults(company), *_cleaning_faults(company)]
     for table, feeds in company.tables.items():
         if table not in TABLES:
             problem = f"`{table}` is no canonical table."
@@ -344,6 +417,50 @@ def _missing_tables(company: Company) -> list[Fault]:
         problem = "neither `orders` nor `subscriptions` is connected, so that nobody could ever be lost."
         faults.append(Fault(key="tables", problem=problem, mend="Add `tables.orders` or `tables.subscriptions`."))
     return faults
+
+
+def _industry_faults(company: Company) -> list[Fault]:
+    if company.industry not in presets.names():
+        problem = f"`{company.industry}` is no industry that Holdfast knows."
+        return [Fault(key="industry", problem=problem, mend=suggest(company.industry, presets.names()))]
+    meant = [("churn", company.churn)]
+    meant += [(f"churn_also.{place}", churn) for place, churn in enumerate(company.churn_also)]
+    lacking = [(key, churn) for key, churn in meant if _CHURN_NEEDS[churn.definition] not in company.tables]
+    told = "the definition `{}` reads the table `{}`, which is not connected."
+    return [
+        Fault(
+            key=f"{key}.definition",
+            problem=told.format(churn.definition, _CHURN_NEEDS[churn.definition]),
+            mend=f"Connect `tables.{_CHURN_NEEDS[churn.definition]}`, or choose a definition that does without.",
+        )
+        for key, churn in lacking
+        if {"orders", "subscriptions"} & set(company.tables)
+    ]
+
+
+def _cleaning_faults(company: Company) -> list[Fault]:
+    rules = company.cleaning
+    named = [(f"bounds.{place}", bound.table, bound.column) for place, bound in enumerate(rules.bounds)]
+    for key, declared in (("vocabulary", rules.vocabulary), ("fills", rules.fills)):
+        named += [(f"{key}.{table}.{name}", table, name) for table, columns in declared.items() for name in columns]
+    faults = (_column_fault(f"cleaning.{key}", table, column) for key, table, column in named)
+    return [fault for fault in faults if fault]
+
+
+def _column_fault(key: str, table: str, column: str) -> Fault | None:
+    """Return what is wrong with a cleaning rule on `table.column`, if anything is."""
+    if table not in TABLES:
+        return Fault(key=key, problem=f"`{table}` is no canonical table.", mend=suggest(table, TABLES))
+    contract = TABLES[table]
+    if column not in contract.names:
+        problem = f"`{column}` is no column of the canonical table `{table}`."
+        return Fault(key=key, problem=problem, mend=suggest(column, contract.names))
+    wanted = {ColumnType.NUMBER, ColumnType.INTEGER} if ".bounds." in key else {ColumnType.TEXT}
+    fitting = [c.name for c in contract.columns if c.type in wanted and not c.personal and c.name not in contract.key]
+    if column in fitting:
+        return None
+    word = "a number" if ".bounds." in key else "a text that may be rewritten"
+    return Fault(key=key, problem=f"`{table}.{column}` is not {word}.", mend=suggest(column, fitting))
 
 
 def _shared_sources(table: str, feeds: tuple[Feed, ...]) -> list[Fault]:

@@ -25,7 +25,8 @@ class Column:
     """One canonical column.
 
     `personal` columns never reach the warehouse in clear: ingestion replaces them by keyed tokens.
-    `low` and `high` are inclusive bounds outside which a row breaks the contract.
+    `low` and `high` are inclusive bounds outside which a row breaks the contract. `earliest` is the first believable
+    day (ISO): a day before it, or after the landing, is emptied and counted, and its row stays.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     unit: str | None = None
     low: float | None = None
     high: float | None = None
+    earliest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,7 @@ def _flag(name: str, description: str) -> Column:
     return Column(name=name, type=ColumnType.FLAG, description=description)
 
 
+_FIRST_BIRTH = "1900-01-01"
 _CUSTOMER = _text("customer_id", "the customer's id in this source", required=True)
 
 CUSTOMERS = Table(
@@ -109,7 +112,13 @@ CUSTOMERS = Table(
         _text("email_domain", "the e-mail address after the @, filled in when it is not mapped"),
         _text("phone", "telephone number", personal=True),
         _text("address", "postal address", personal=True),
-        _text("birth_date", "date of birth", personal=True),
+        Column(
+            name="birth_date",
+            type=ColumnType.TEXT,
+            description="date of birth",
+            personal=True,
+            earliest=_FIRST_BIRTH,
+        ),
         _text("city", "city, no finer"),
         _text("region", "sales region"),
         _text("country", "country"),
@@ -123,6 +132,7 @@ CUSTOMERS = Table(
         _text("acquisition_channel", "where the customer came from"),
         _amount("acquisition_cost", "what winning the customer cost"),
         _text("owner", "the responsible employee or team"),
+        _flag("is_test", "the company's own tester; every row of a tester is taken out in staging"),
     ),
     moment="signed_up_at",
 )
@@ -156,6 +166,7 @@ ORDERS = Table(
         _text("store", "store or site"),
         _text("payment_method", "how it was paid"),
         _text("status", "paid, failed, cancelled, refunded"),
+        _flag("is_test", "placed to try the till; taken out in staging"),
     ),
     moment="ordered_at",
 )
@@ -243,6 +254,7 @@ EVENTS = Table(
         _text("product_id", "product looked at"),
         _text("feature", "product feature used"),
         _number("dwell_seconds", "time spent", unit="seconds", low=0),
+        _flag("is_test", "made by the company's own testers; taken out in staging"),
     ),
     moment="occurred_at",
 )

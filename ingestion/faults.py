@@ -55,6 +55,11 @@ def listing(names: Sequence[str], *, most: int = 24) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "nothing"
 
 
+def kind_of(message: str) -> str:
+    """Return what kind of error a message tells of, and nothing of its text, which may hold anybody's data."""
+    return message.partition(":")[0].strip()
+
+
 def without_values(message: str) -> str:
-    """Return an error message without the quoted values in it, which may be personal."""
-    return re.sub(r"'[^']*'", "'...'", message)
+    """Return an error message without what stands in quotes, which may be personal and hold quotes of its own."""
+    return re.sub(r"'.*'", "'...'", message, flags=re.DOTALL)

@@ -7,11 +7,12 @@ import duckdb
 
 from ingestion.cells import shape
 from ingestion.contract import Table
-from ingestion.projection import Projection, RowFault
+from ingestion.projection import Mend, Projection, RowFault
 from ingestion.readers.extract import quoted
 
 STAGE = "temp.landing_rows"
 COPY = -1
+_GOOD = -2
 _DUPLICATE_KEY = "duplicate key"
 _BROKEN_LINE = "line cannot be split into columns"
 _REJECTS = ("reject_errors", "reject_scans")
@@ -20,12 +21,19 @@ _BESIDES = ("landing_rows", "landing_source", "landing_verdicts", *_REJECTS)
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """The rows that stand in `STAGE`: counts of good rows, of copies, and of bad rows by place in `faults`."""
+    """The rows that stand in `STAGE`: counts of good rows, of copies, and of bad rows by place in `faults`.
+
+    `rows_in` was counted when the rows were read, before any was judged; `mended` counts the repaired values of good
+    rows by place in `mends`.
+    """
 
     faults: tuple[RowFault, ...]
+    mends: tuple[Mend, ...]
+    rows_in: int
     good: int
     copies: int
     bad: dict[int, int]
+    mended: dict[int, int]
 
     @property
     def reasons(self) -> Counter[str]:
@@ -36,6 +44,13 @@ class Judged:
             told[f"{fault.column}: {fault.reason}" if fault.column else fault.reason] += count
         return told
 
+    @property
+    def repairs(self) -> Counter[str]:
+        """Repaired values by "column: rule"."""
+        return Counter(
+            {f"{self.mends[place].column}: {self.mends[place].rule}": count for place, count in self.mended.items()}
+        )
+
 
 def judge(
     connection: duckdb.DuckDBPyConnection, contract: Table, projection: Projection, *, has_rejects: bool
@@ -43,24 +58,41 @@ def judge(
     """Write the rows of `projection` into `STAGE` and judge them; raises duckdb.Error when a row cannot be computed."""
     for name in _REJECTS:
         connection.execute(f"drop table if exists temp.{name}")
-    connection.execute(f"create or replace temp table landing_rows as {projection.query}", projection.parameters)
+    create = f"create or replace temp table landing_rows as {projection.query}"
+    rows_in = _count(connection.execute(create, projection.parameters))
     faults = (
         *projection.faults,
         RowFault(column="", reason=_BROKEN_LINE),
         RowFault(column=contract.key[0], reason=_DUPLICATE_KEY),
     )
     if has_rejects:
-        _add_rejects(connection, place=len(faults) - 2)
+        rows_in += _add_rejects(connection, place=len(faults) - 2)
     _sort_out_twins(connection, contract, place=len(faults) - 1)
-    return count(connection, faults)
+    return count(connection, faults, projection.mends, rows_in=rows_in)
 
 
-def count(connection: duckdb.DuckDBPyConnection, faults: tuple[RowFault, ...]) -> Judged:
-    """Count the rows that stand in `STAGE`."""
-    counted = connection.execute(f"select coalesce(_fault, -2), count(*) from {STAGE} group by 1 order by 1").fetchall()
-    counts = dict(counted)
-    good, copies = counts.pop(-2, 0), counts.pop(COPY, 0)
-    return Judged(faults=faults, good=good, copies=copies, bad=counts)
+def count(
+    connection: duckdb.DuckDBPyConnection, faults: tuple[RowFault, ...], mends: tuple[Mend, ...], *, rows_in: int
+) -> Judged:
+    """Count the rows that stand in `STAGE`, of `rows_in` that came."""
+    verdicts = "select coalesce(_fault, -2), coalesce(_mended, 0), count(*)"
+    counted = connection.execute(f"{verdicts} from {STAGE} group by 1, 2 order by 1, 2").fetchall()
+    counts: Counter[int] = Counter()
+    mended: Counter[int] = Counter()
+    for verdict, bits, rows in counted:
+        counts[verdict] += rows
+        if verdict == _GOOD:
+            mended.update({place: rows for place in range(len(mends)) if bits >> place & 1})
+    good, copies = counts.pop(_GOOD, 0), counts.pop(COPY, 0)
+    return Judged(
+        faults=faults, mends=mends, rows_in=rows_in, good=good, copies=copies, bad=dict(counts), mended=dict(mended)
+    )
+
+
+def _count(done: duckdb.DuckDBPyConnection) -> int:
+    """Return how many rows a statement wrote."""
+    row = done.fetchone()
+    return int(row[0]) if row else 0
 
 
 def tidy(connection: duckdb.DuckDBPyConnection) -> None:
@@ -69,9 +101,9 @@ def tidy(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"drop table if exists temp.{name}")
 
 
-def _add_rejects(connection: duckdb.DuckDBPyConnection, *, place: int) -> None:
+def _add_rejects(connection: duckdb.DuckDBPyConnection, *, place: int) -> int:
     """Add the lines that DuckDB could not split, by file, number and shape: their text could hold anybody's data."""
-    connection.execute(
+    done = connection.execute(
         f"""
         insert into {STAGE} by name
         select {place}::smallint as _fault, parse_filename(s.file_path) || ':' || e.line as _key,
@@ -81,6 +113,7 @@ def _add_rejects(connection: duckdb.DuckDBPyConnection, *, place: int) -> None:
         qualify row_number() over (partition by s.file_path, e.line order by e.scan_id, e.column_idx) = 1
         """
     )
+    return _count(done)
 
 
 def _sort_out_twins(connection: duckdb.DuckDBPyConnection, contract: Table, *, place: int) -> None:

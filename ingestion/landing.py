@@ -20,7 +20,7 @@ from ingestion import manifest, storing
 from ingestion.company import TOKEN_KEY, ApiSource, Company, Feed, FilesSource
 from ingestion.contract import TABLES
 from ingestion.evolution import observe
-from ingestion.faults import without_values
+from ingestion.faults import kind_of, without_values
 from ingestion.judging import STAGE, Judged, judge, tidy
 from ingestion.manifest import Landed, Memory
 from ingestion.projection import Mapper
@@ -28,6 +28,7 @@ from ingestion.readers.extract import Extract, FileSeen, Request, quoted
 from ingestion.readers.files import FilesReader, fingerprint_of, sort_out
 from ingestion.readers.rest import ApiReader
 from ingestion.readers.sql import SqlReader
+from ingestion.tokens import FORM
 from ingestion.vault import MASTER_KEY_NAME, URL_NAME, Vault, VaultError, seal_stage
 
 _SAMPLE_ROWS = 3
@@ -38,7 +39,8 @@ _BY_FILE = "file"
 class LandingReport:
     """What one landing did: rows in = landed + quarantined + duplicate.
 
-    `reasons` counts quarantined rows by "column: reason"; `notices` tells of columns that came or went. A report over
+    `reasons` counts quarantined rows by "column: reason", `repairs` values of landed rows that were repaired by
+    "column: rule"; `notices` tells of columns that came or went. A report over
     several feeds sums them and keeps them in `feeds`. `skipped` means that nothing new was found: the counts are then
     those of the landing that stands or, of an incremental feed, of the few rows that were read again.
     """
@@ -51,6 +53,7 @@ class LandingReport:
     rows_duplicate: int
     skipped: bool
     reasons: dict[str, int] = field(default_factory=dict)
+    repairs: dict[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     feeds: tuple["LandingReport", ...] = ()
 
@@ -142,6 +145,7 @@ class Landing:
                 self.connection, self._target(table, feed), TABLES[table], batch=self.batch, at=self.landed_at
             )
             storing.forget_batch(self.connection, feed.source, table, batch=self.batch)
+            storing.forget_repairs(self.connection, feed.source, table)
             self._quarantine(table, feed, judged)
             self._remember(memory, report, fingerprint=fingerprint, mapping=mapping, cursor=None)
             memory.forget_files()
@@ -238,8 +242,9 @@ class Landing:
         projection = mapper.project(extract)
         try:
             return judge(self.connection, mapper.contract, projection, has_rejects=extract.has_rejects)
-        except duckdb.Error as error:
-            said = without_values(str(error).splitlines()[0])
+        except (duckdb.Error, UnicodeDecodeError) as error:  # the latter when DuckDB cuts a quoted value in two
+            message = str(error).splitlines()[0]
+            said = kind_of(message) if mapper.personal else without_values(message)
             mend = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
             raise self.company.error(mapper.key, f"a row could not be computed ({said}).", mend) from None
 
@@ -276,22 +281,25 @@ class Landing:
         """Digest all that decides what the rows become besides their content."""
         contract = [(column.name, column.type.value, column.low, column.high) for column in TABLES[table].columns]
         key = hashlib.sha256(self.secrets.get(TOKEN_KEY, "").encode()).hexdigest()
-        decided = [feed.model_dump(), self.company.sources[feed.source].timezone, contract]
-        decided += [key] if self.company.has_personal(table) else []
+        bounds = [bound.model_dump() for bound in self.company.bounds_of(table)]
+        decided: list[object] = [feed.model_dump(), self.company.sources[feed.source].timezone, contract, bounds]
+        decided += [key, FORM, Vault.is_named(self.secrets)] if self.company.has_personal(table) else []
         return hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()
 
     def _report(self, table: str, feed: Feed, parts: list[Judged], *, notices: tuple[str, ...] = ()) -> LandingReport:
         reasons = sum((part.reasons for part in parts), Counter[str]())
+        repairs = sum((part.repairs for part in parts), Counter[str]())
         good, copies = sum(part.good for part in parts), sum(part.copies for part in parts)
         return LandingReport(
             table=table,
             source=feed.source,
-            rows_in=good + copies + reasons.total(),
+            rows_in=sum(part.rows_in for part in parts),
             rows_landed=good,
             rows_quarantined=reasons.total(),
             rows_duplicate=copies,
             skipped=bool(feed.incremental) and not good and not reasons,
             reasons=dict(reasons),
+            repairs=dict(repairs),
             notices=notices,
         )
 
@@ -310,7 +318,9 @@ class Landing:
         raise self.company.error(key, problem, "Correct the expression of that column, or the source.")
 
     def _quarantine(self, table: str, feed: Feed, judged: Judged) -> None:
-        storing.set_aside(self.connection, judged, source=feed.source, table=table, batch=self.batch, at=self.landed_at)
+        source, batch, at = feed.source, self.batch, self.landed_at
+        storing.set_aside(self.connection, judged, source=source, table=table, batch=batch, at=at)
+        storing.note_repairs(self.connection, judged, source=source, table=table, batch=batch, at=at)
 
     def _remember(
         self, memory: Memory, report: LandingReport, *, fingerprint: str, mapping: str, cursor: str | None
@@ -355,6 +365,7 @@ def _summed(reports: tuple[LandingReport, ...]) -> LandingReport:
         rows_duplicate=sum(report.rows_duplicate for report in reports),
         skipped=all(report.skipped for report in reports),
         reasons=dict(sum((Counter(report.reasons) for report in reports), Counter[str]())),
+        repairs=dict(sum((Counter(report.repairs) for report in reports), Counter[str]())),
         notices=tuple(notice for report in reports for notice in report.notices),
         feeds=reports,
     )

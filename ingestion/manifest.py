@@ -27,6 +27,10 @@ create table if not exists ingestion.files (
 create table if not exists ingestion.columns (
     source varchar, table_name varchar, column_name varchar, type varchar, primary key (source, table_name, column_name)
 );
+create table if not exists ingestion.repairs (
+    source varchar, table_name varchar, batch varchar, column_name varchar, rule varchar, count_rows bigint,
+    landed_at timestamp
+);
 create table if not exists quarantine.rows (
     source varchar, table_name varchar, batch varchar, reason varchar, column_name varchar, row_key varchar,
     raw json, landed_at timestamp

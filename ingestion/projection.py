@@ -1,7 +1,8 @@
 """From source rows to canonical rows in one set-based query: cast, judge, tokenise; no row is lost on the way.
 
 The query yields every canonical column in its declared type, `_fault` (null for a good row, else the position of its
-first fault in `Projection.faults`), and for bad rows `_raw` (the mapped values as JSON) and `_key`.
+first fault in `Projection.faults`), `_mended` (the sum of 2 to the power of the positions of what was repaired, in
+`Projection.mends`), and for bad rows `_raw` (the mapped values as JSON) and `_key`.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from ingestion.cells import Cell, held, mapped_cell, personal_cell, unmapped_cell
+from ingestion.cells import Cell, Clock, held, mapped_cell, personal_cell, unmapped_cell
 from ingestion.company import TOKEN_KEY, Company, Feed
 from ingestion.contract import TABLES, ColumnType, Table
 from ingestion.expressions import Expression, ExpressionError, parse
@@ -36,11 +37,20 @@ class RowFault:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mend:
+    """A value that was read although it was not written as it should be: its column and the rule that repaired it."""
+
+    column: str
+    rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Projection:
     """A query that yields judged canonical rows; `parameters` are bound by name."""
 
     query: str
     faults: tuple[RowFault, ...]
+    mends: tuple[Mend, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -132,11 +142,13 @@ class Mapper:
     def _cell(self, name: str, types: Mapping[str, str]) -> Cell:
         column, expression = self.contract.column(name), self.expressions.get(name)
         if expression is None:
-            return unmapped_cell(column, frozenset(self.feed.columns), on=self.on)
+            birth = self.contract.column("birth_date") if name == "age_band" else None
+            return unmapped_cell(column, frozenset(self.feed.columns), on=self.on, birth=birth)
         if column.personal:
-            return personal_cell(column, has_kind="kind" in self.feed.columns)
-        zone = self.company.sources[self.feed.source].timezone
-        return mapped_cell(column, types[name], expression, zone=zone, veiled=bool(self.personal))
+            return personal_cell(column, has_kind="kind" in self.feed.columns, on=self.on)
+        clock = Clock(zone=self.company.sources[self.feed.source].timezone, day_first=self.feed.day_first)
+        bounds = [bound for bound in self.company.bounds_of(self.table) if bound.column == name]
+        return mapped_cell(column, types[name], expression, clock=clock, veiled=bool(self.personal), bounds=bounds)
 
     def _select(self, extract: Extract, items: Sequence[str], *, filtered: bool = True, grouped: bool = True) -> str:
         clauses = [f"select {', '.join(items)} from {extract.relation}"]
@@ -197,10 +209,13 @@ class Mapper:
         steps += _token_steps(secret, tokens) if tokens else []
         values = ", ".join(f"{cell.value} as {held(cell.name)}" for cell in cells)
         steps.append(f"typed as (select *, {values} from {'tokenised' if tokens else 'mapped'})")
-        steps.append(f"judged as (select *, {fault} as _fault from typed)")
+        mends = [(Mend(column=c.name, rule=rule), sql) for c in cells for sql, rule in c.mended]
+        mended = " + ".join(f"case when {sql} then {2**place} else 0 end" for place, (_, sql) in enumerate(mends))
+        steps.append(f"judged as (select *, {fault} as _fault, ({mended or 0})::integer as _mended from typed)")
         return Projection(
             query=_with(steps, f"select {', '.join(self._outputs(cells))} from judged"),
             faults=tuple(fault for fault, _ in conditions),
+            mends=tuple(mend for mend, _ in mends),
             parameters=tokens.parameters if tokens else {},
         )
 
@@ -213,7 +228,7 @@ class Mapper:
         set_aside = [
             f"case when _fault is not null then {sql} end as {name}" for sql, name in ((raw, "_raw"), (key, "_key"))
         ]
-        return [*values, *clear, "_fault", *set_aside]
+        return [*values, *clear, "_fault", "_mended", *set_aside]
 
 
 def _items(name: str, expression: Expression) -> list[str]:

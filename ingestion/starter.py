@@ -14,11 +14,15 @@ timezone: UTC               # decides what a day is, such as Europe/Berlin
 currency: USD
 history_starts: 2024-01-01  # the first day of your records
 
-churn:
-  definition: inactivity    # inactivity, contract_end, spend_fall or account_closed
+churn:                      # without this block, what is usual in the industry
+  definition: inactivity    # inactivity, contract_end, spend_fall (with fall_share: 0.8) or account_closed
   active_within_days: 60    # a customer who bought within the last 60 days ...
   horizon_days: 30          # ... and buys nothing in the next 30 is lost
   lead_days: 0
+
+# cleaning:                 # your own rules over the product's; docs/cleaning.md lists them all
+#   vocabulary: {orders: {channel: {store: [flagship]}}}
+#   bounds: [{table: orders, column: amount, low: 0, high: 20000}]
 
 sources:
   shop:
@@ -44,12 +48,12 @@ tables:                     # canonical column: any SQL expression over your col
   orders:
     source: shop
     from: orders
-    # where: status <> 'test'
     columns:
       order_id: order_id
       customer_id: customer_id
       ordered_at: ordered_at
       # amount: cast(net as double) + cast(tax as double)
+      # is_test: memo = 'test'    # taken out in staging, and counted
 
   # Everything else is optional: identities, order_lines, products, subscriptions, usage, events, tickets, feedback,
   # campaigns, touches, redemptions, consents. What is not connected is absent everywhere, and nothing breaks.

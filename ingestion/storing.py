@@ -60,7 +60,7 @@ def mark_known(
     if overlaps:
         match = _match(contract, contract.names)
         connection.execute(f"update {STAGE} s set _fault = {COPY} from {target} r where s._fault is null and {match}")
-    return count(connection, judged.faults)
+    return count(connection, judged.faults, judged.mends, rows_in=judged.rows_in)
 
 
 def set_aside(
@@ -82,6 +82,23 @@ def set_aside(
             "at": at,
         },
     )
+
+
+def note_repairs(
+    connection: duckdb.DuckDBPyConnection, judged: Judged, *, source: str, table: str, batch: str, at: datetime
+) -> None:
+    """Write down which values of the good rows were repaired, by column and rule."""
+    for place, rows in judged.mended.items():
+        mend = judged.mends[place]
+        connection.execute(
+            "insert into ingestion.repairs values (?, ?, ?, ?, ?, ?, ?)",
+            [source, table, batch, mend.column, mend.rule, rows, at],
+        )
+
+
+def forget_repairs(connection: duckdb.DuckDBPyConnection, source: str, table: str) -> None:
+    """Forget the repairs of rows that are about to be replaced."""
+    connection.execute("delete from ingestion.repairs where source = ? and table_name = ?", [source, table])
 
 
 def forget_batch(connection: duckdb.DuckDBPyConnection, source: str, table: str, *, batch: str) -> None:

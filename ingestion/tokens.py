@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 _BLOCK = 64
 _LEAST_KEY = 16
+# What is tokenised changes with this number, so that everything is landed anew under the same form.
+FORM = 2
+# Country calling codes, ITU-T E.164: one digit, the two-digit ones, all others have three.
+_COUNTRIES = r"1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9]\d\d"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +49,27 @@ def normalised(column: str, value: str, *, kind: str | None = None) -> str:
     `kind` is the SQL expression that says what an `identities.value` is.
     """
     text = f"nullif(trim({value}), '')"
-    email, phone = f"lower({text})", f"nullif(regexp_replace({text}, '[^0-9]', '', 'g'), '')"
+    email, phone = f"lower({text})", _national(text)
     match column:
         case "email":
             return email
         case "phone":
             return phone
         case "name" | "address":
-            return rf"lower(regexp_replace({text}, '\s+', ' ', 'g'))"
+            return rf"nullif(lower(regexp_replace({text}, '[^\p{{L}}\p{{N}}]+', '', 'g')), '')"
         case "value" if kind:
             return f"case {kind} when 'email' then {email} when 'phone' then {phone} else {text} end"
     return text
+
+
+def _national(text: str) -> str:
+    """Return SQL for the digits of a telephone number without country code and trunk prefix.
+
+    A number written from abroad and at home is one number; that two countries may have the same one is accepted,
+    because a shared number alone links nobody.
+    """
+    digits = rf"regexp_replace({text}, '[^0-9+]', '', 'g')"
+    return rf"nullif(replace(regexp_replace({digits}, '^(?:(?:\+|00)(?:{_COUNTRIES}))?0*', ''), '+', ''), '')"
 
 
 def email_domain(value: str) -> str:

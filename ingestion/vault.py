@@ -83,6 +83,21 @@ class Sealable:
         return f"Sealable({self.source}, {self.column}, {self.token})"
 
 
+@dataclass(frozen=True, kw_only=True, order=True)
+class Asked:
+    """Which clear value is asked for: whose, of which column, behind which token."""
+
+    source: str
+    customer_id: str
+    column: str
+    token: str
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """Whose value it is, by column of the vault."""
+        return {"source": self.source, "customer_id": self.customer_id}
+
+
 class Vault:
     """The vault behind the SQLAlchemy address `url`, opened with `master_key`, any text of 16 characters or more."""
 
@@ -125,15 +140,19 @@ class Vault:
         self, source: str, customer_id: str, column: str, token: str, *, asker: str, purpose: str, at: datetime
     ) -> str | None:
         """Return the clear value behind `token`, or None when there is none any more; the asking is recorded first."""
-        owner = {"source": source, "customer_id": customer_id}
-        with self._engine.begin() as connection:
-            key = self._keys(connection, [(source, customer_id)]).get((source, customer_id))
-            held = connection.execute(
-                sa.select(_VALUES.c.nonce, _VALUES.c.ciphertext).filter_by(**owner, column_name=column, token=token)
-            ).first()
-            clear = _decrypt(key, held.nonce, held.ciphertext, f"{column} {token}") if key and held else None
-            asking = {"asked_at": at, "asker": asker, "purpose": purpose, "is_answered": clear is not None}
-            connection.execute(sa.insert(_ASKINGS).values(**owner, **asking, column_name=column))
+        asked = Asked(source=source, customer_id=customer_id, column=column, token=token)
+        return self.reveal_all([asked], asker=asker, purpose=purpose, at=at).get(asked)
+
+    def reveal_all(self, asked: Iterable["Asked"], *, asker: str, purpose: str, at: datetime) -> dict["Asked", str]:
+        """Return the clear values that are still there; each asking is recorded before its answer leaves the vault."""
+        clear: dict[Asked, str] = {}
+        who = {"asked_at": at, "asker": asker, "purpose": purpose}
+        for chunk in _chunks(sorted(set(asked)), _CHUNK):
+            with self._engine.begin() as connection:
+                answers = self._open(connection, chunk)
+                rows = [{**who, **one.owner, "column_name": one.column, "is_answered": one in answers} for one in chunk]
+                connection.execute(sa.insert(_ASKINGS), rows)
+            clear |= answers
         return clear
 
     def destroy(self, source: str, customer_id: str, *, at: datetime) -> bool:
@@ -150,6 +169,18 @@ class Vault:
             rows = connection.execute(sa.select(_ASKINGS).order_by(_ASKINGS.c.asking_id))
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
 
+    def _open(self, connection: sa.Connection, asked: Sequence["Asked"]) -> dict["Asked", str]:
+        """Return those of the clear values whose keys were not destroyed."""
+        wanted, owners = set(asked), sorted({(one.source, one.customer_id) for one in asked})
+        keys = self._keys(connection, owners)
+        answers = {}
+        for row in _of_owners(connection, sa.select(_VALUES), _VALUES, owners):
+            one = Asked(source=row.source, customer_id=row.customer_id, column=row.column_name, token=row.token)
+            key = keys.get((row.source, row.customer_id))
+            if one in wanted and key is not None:
+                answers[one] = _decrypt(key, row.nonce, row.ciphertext, f"{one.column} {one.token}")
+        return answers
+
     def _seal_chunk(
         self, connection: sa.Connection, people: Mapping[tuple[str, str], list[Sealable]], at: datetime
     ) -> int:
@@ -160,11 +191,10 @@ class Vault:
         kept = self._kept(connection, list(people))
         open_keys = {**keys, **new}
         rows = [
-            _sealed(value, key, at)
+            row
             for owner, values in people.items()
             if (key := open_keys[owner]) is not None
-            for value in values
-            if (*owner, value.column, value.token) not in kept
+            for row in _sealed([one for one in values if (*owner, one.column, one.token) not in kept], key, at)
         ]
         if rows:
             connection.execute(sa.insert(_VALUES), rows)
@@ -221,20 +251,22 @@ def _sealables(result: duckdb.DuckDBPyConnection, source: str) -> Iterator[Seala
             yield Sealable(source=source, customer_id=customer_id, column=column, token=token, clear=clear)
 
 
-def _sealed(value: Sealable, key: bytes, at: datetime) -> dict[str, object]:
+def _sealed(values: Sequence[Sealable], key: bytes, at: datetime) -> Iterator[dict[str, object]]:
+    """Yield the rows that hold one customer's values, encrypted and bound to their column and token."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    nonce = os.urandom(_NONCE_BYTES)
-    bound = f"{value.column} {value.token}".encode()
-    return {
-        "source": value.source,
-        "customer_id": value.customer_id,
-        "column_name": value.column,
-        "token": value.token,
-        "nonce": nonce,
-        "ciphertext": AESGCM(key).encrypt(nonce, value.clear.encode(), bound),
-        "sealed_at": at,
-    }
+    cipher = AESGCM(key)
+    for value in values:
+        nonce = os.urandom(_NONCE_BYTES)
+        yield {
+            "source": value.source,
+            "customer_id": value.customer_id,
+            "column_name": value.column,
+            "token": value.token,
+            "nonce": nonce,
+            "ciphertext": cipher.encrypt(nonce, value.clear.encode(), f"{value.column} {value.token}".encode()),
+            "sealed_at": at,
+        }
 
 
 def _decrypt(key: bytes, nonce: bytes, ciphertext: bytes, bound: str) -> str:

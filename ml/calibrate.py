@@ -19,6 +19,7 @@ class Calibrator:
     a: float = 1.0
     b: float = 1.0
     c: float = 0.0
+    shift: float = 0.0  # taken off the log-odds first: how much higher this model's level is than the calibrated ones'
 
     @classmethod
     def learn(cls, margin: Floats, label: Floats, *, weight: Floats | None = None) -> Self:
@@ -48,7 +49,7 @@ class Calibrator:
 
     def logit(self, margin: Floats) -> Floats:
         """Return calibrated log-odds (n) for log-odds (n)."""
-        wide = np.asarray(margin, dtype=float)
+        wide = np.asarray(margin, dtype=float) - self.shift
         return self.a * _log_sigmoid(wide) - self.b * _log_sigmoid(-wide) + self.c
 
 

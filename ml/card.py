@@ -6,13 +6,20 @@ from html import escape
 import numpy as np
 
 from ml.dataset import Floats
+from ml.drift import FeatureReference
 from ml.evaluate import Evaluation
+from ml.fairness import GroupFigures
 from ml.train import Fitted
 
 SIDE, MARGIN = 260, 34
 POINTS = 60  # of a curve: enough to see, too few to tell a customer by
 CAUTION = "Accuracy means little where one outcome is rare: read it beside the majority baseline."
 SHOWN = 20  # features named by importance
+FAIRNESS = (
+    "Protected groups are no features. The model is refused where it misstates a group's churn by more than the policy "
+    "allows and chance explains."
+)
+REFERENCE = "Deciles of the last snapshot it learned from, for the features that carry its importance."
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430 }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .25rem .8rem; text-align: right }
@@ -22,11 +29,20 @@ figure { display: inline-block; margin: 0 1rem 1rem 0 } figcaption { font-weight
 Curve = tuple[Floats, Floats]
 
 
-def write_card(fitted: Fitted, *, facts: Mapping[str, str], importance: Mapping[str, float]) -> bytes:
+def write_card(
+    fitted: Fitted,
+    *,
+    facts: Mapping[str, str],
+    importance: Mapping[str, float],
+    groups: Sequence[GroupFigures] = (),
+    protected: Sequence[str] = (),
+    reference: Sequence[FeatureReference] = (),
+) -> bytes:
     """Return the page as UTF-8 HTML.
 
     `facts` are shown first, in order: data fingerprint, snapshots, trigger, decision. Figures and curves come from the
-    validation rows, which the models behind them had not learned from.
+    validation rows, which the models behind them had not learned from. `groups` are shown as segments, those of the
+    `protected` columns as fairness; `reference` is what later drift is measured against.
     """
     label = fitted.validation.column("label").to_numpy()
     probability = fitted.validation.column("probability").to_numpy()
@@ -35,6 +51,7 @@ def write_card(fitted: Fitted, *, facts: Mapping[str, str], importance: Mapping[
         _plot("Precision and recall", _precision_recall(label, probability), "churners found", "precision"),
         _plot("Reliability", _reliability(label, probability), "predicted", "observed", diagonal=True, dots=True),
         _plot("Gain", _gain(label, probability), "customers contacted", "churners found", diagonal=True),
+        _plot_lift(_gain(label, probability)),
     )
     parts = (
         f"<h1>Churn model: {escape(fitted.chosen)}</h1>",
@@ -43,6 +60,9 @@ def write_card(fitted: Fitted, *, facts: Mapping[str, str], importance: Mapping[
         _evaluations(fitted.evaluations),
         *figures,
         f"<h2>What it looks at</h2>{_importance(importance)}",
+        f"<h2>Segments</h2>{_groups([each for each in groups if each.column not in protected])}",
+        f"<h2>Fairness</h2><p>{FAIRNESS}</p>{_groups([each for each in groups if each.column in protected])}",
+        f"<h2>Drift reference</h2><p>{REFERENCE}</p>{_reference(reference)}",
     )
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Churn model</title><style>{STYLE}</style>'
     return f"{page}<body>{''.join(parts)}</body></html>".encode()
@@ -65,19 +85,60 @@ def _importance(importance: Mapping[str, float]) -> str:
     return f"<table>{cells}</table>"
 
 
+def _groups(groups: Sequence[GroupFigures]) -> str:
+    heads = ("group", "rows", "churned", "predicted", "gap", "AUC", "contacted", "churners found")
+    rows = [
+        (
+            f"{each.column}: {each.group}",
+            str(each.rows),
+            *(f"{share:.1%}" for share in (each.base_rate, each.mean_probability)),
+            f"{each.gap:+.1%}",
+            "" if each.auc is None else f"{each.auc:.3f}",
+            f"{each.contacted:.1%}",
+            "" if each.found is None else f"{each.found:.1%}",
+        )
+        for each in groups
+    ]
+    return _table(heads, rows) if rows else "<p>No group is large enough to be judged.</p>"
+
+
+def _reference(reference: Sequence[FeatureReference]) -> str:
+    heads = ("feature", "missing", *(f"{10 * step} %" for step in range(1, 10)))
+    rows = [
+        (each.feature, f"{each.missing:.1%}", *(f"{value:.4g}" for value in each.deciles))
+        for each in reference
+        if each.deciles
+    ]
+    return _table(heads, rows)
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(each)}</th>" for each in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _plot(title: str, curve: Curve, across: str, up: str, *, diagonal: bool = False, dots: bool = False) -> str:
+def _plot(
+    title: str,
+    curve: Curve,
+    across: str,
+    up: str,
+    *,
+    diagonal: bool = False,
+    dots: bool = False,
+    level: float | None = None,
+) -> str:
     points = [(MARGIN + SIDE * x, 10 + SIDE * (1 - y)) for x, y in zip(*curve, strict=True)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     drawn = f'<polyline points="{line}" fill="none" stroke="#0b6bcb" stroke-width="2"/>'
     if dots:
         drawn += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="#0b6bcb"/>' for x, y in points)
-    even = f'<line x1="{MARGIN}" y1="{10 + SIDE}" x2="{MARGIN + SIDE}" y2="10" stroke="#b9c2cc"/>' if diagonal else ""
+    ends = (10 + SIDE, 10) if diagonal else None if level is None else (10 + SIDE * (1 - level),) * 2
+    even = (
+        f'<line x1="{MARGIN}" y1="{ends[0]:.1f}" x2="{MARGIN + SIDE}" y2="{ends[1]:.1f}" stroke="#b9c2cc"/>'
+        if ends
+        else ""
+    )
     frame = f'<rect x="{MARGIN}" y="10" width="{SIDE}" height="{SIDE}" fill="none" stroke="#8b97a5"/>'
     words = (
         f'<text x="{MARGIN + SIDE / 2}" y="{SIDE + 30}" text-anchor="middle" font-size="12">{across} (0 to 1)</text>'
@@ -85,6 +146,14 @@ def _plot(title: str, curve: Curve, across: str, up: str, *, diagonal: bool = Fa
     )
     size = f'width="{SIDE + MARGIN + 10}" height="{SIDE + 40}"'
     return f"<figure><figcaption>{title}</figcaption><svg {size}>{frame}{even}{drawn}{words}</svg></figure>"
+
+
+def _plot_lift(gain: Curve) -> str:
+    """Plot how many times more often the contacted churn than all, over the share contacted; 1 is the dotted line."""
+    across, found = gain
+    lift = np.divide(found[1:], across[1:])
+    top = float(np.ceil(lift.max()))
+    return _plot("Lift", (across[1:], lift / top), "customers contacted", f"lift, of {top:.0f}", level=1 / top)
 
 
 def _roc(label: Floats, probability: Floats) -> Curve:

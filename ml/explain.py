@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ml.dataset import DatasetError, Feature, Floats, Rows, Tabular, as_table, column
-from ml.pipeline import ChurnModel
+from ml.pipeline import Model
 
 SCHEMA = pa.schema(
     [
@@ -27,22 +27,32 @@ SCHEMA = pa.schema(
     ]
 )
 CHUNK = 50_000  # customers explained at once
+EXACT = 20_000  # customers up to whom Shapley values are worked out: minutes, beyond hours
 
 
 def explain(
-    model: ChurnModel, table: Tabular, features: Sequence[Feature], *, as_of: date | datetime, top: int = 3
+    model: Model,
+    table: Tabular,
+    features: Sequence[Feature],
+    *,
+    as_of: date | datetime,
+    top: int = 3,
+    exact: bool | None = None,
 ) -> pa.Table:
     """Return up to `top` reasons per customer, the strongest first; see `SCHEMA`.
 
     Contributions to the log-odds are summed by the features' `reason`, and reasons rank by that sum. A reason is told
     where at least one of its features raises the risk, also when its others weigh against it; a customer without any
     has no row. `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature
-    with the largest contribution, `value` is null for text and for what is missing.
+    with the largest contribution, `value` is null for text and for what is missing. Contributions are `exact` Shapley
+    values for up to `EXACT` customers, and beyond follow each customer's path through the trees, unless told.
     """
     data = as_table(table)
+    shapley = data.num_rows <= EXACT if exact is None else exact
     words = _words(model, features)
     reasons = _Reasons.of([words[name].reason for name in model.features])
-    parts = [_explain(model, data.slice(start, CHUNK), words, reasons, top) for start in range(0, data.num_rows, CHUNK)]
+    slices = (data.slice(start, CHUNK) for start in range(0, data.num_rows, CHUNK))
+    parts = [_explain(model, each, words, reasons, top=top, exact=shapley) for each in slices]
     found = pa.concat_tables([SCHEMA.remove(1).empty_table(), *parts])
     day = as_of.date() if isinstance(as_of, datetime) else as_of
     return found.add_column(1, SCHEMA.field("as_of"), pa.repeat(pa.scalar(day, pa.date32()), found.num_rows))
@@ -62,7 +72,7 @@ class _Reasons:
         return cls(names, tuple(np.flatnonzero(given == name) for name in names))
 
 
-def _words(model: ChurnModel, features: Sequence[Feature]) -> dict[str, Feature]:
+def _words(model: Model, features: Sequence[Feature]) -> dict[str, Feature]:
     words = {feature.name: feature for feature in features}
     wordless = [name for name in model.features if name not in words]
     if wordless:
@@ -73,8 +83,10 @@ def _words(model: ChurnModel, features: Sequence[Feature]) -> dict[str, Feature]
     return words
 
 
-def _explain(model: ChurnModel, data: pa.Table, words: dict[str, Feature], reasons: _Reasons, top: int) -> pa.Table:
-    values, _ = model.contributions(data)
+def _explain(
+    model: Model, data: pa.Table, words: dict[str, Feature], reasons: _Reasons, *, top: int, exact: bool
+) -> pa.Table:
+    values, _ = model.contributions(data, exact=exact)
     sums = np.column_stack([values[:, members].sum(axis=1) for members in reasons.members])
     strongest = np.column_stack([members[values[:, members].argmax(axis=1)] for members in reasons.members])
     raises = np.take_along_axis(values, strongest, axis=1) > 0

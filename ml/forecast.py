@@ -1,12 +1,16 @@
 """The overall churn rate of the coming months, with an interval that says how little is known."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from ml.dataset import Floats
+from ml.dataset import Floats, Tabular, as_table, column
+from ml.encode import numbers
 
 SEASON = 12  # months
 RIDGE = 2.0  # months of evidence against a season that was seen only once
@@ -101,3 +105,112 @@ def _rate(logit: Floats) -> Floats:
 
 
 DAMPING = 0.8
+
+
+SCHEMA = pa.schema(
+    [
+        ("group", pa.string()),
+        ("month", pa.date32()),
+        ("is_forecast", pa.bool_()),
+        ("rate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("industry_line", pa.float64()),
+        ("chance_above_line", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class GroupForecasts:
+    """One row per group and month, past and to come; see `SCHEMA`. `unknown` gives the reason of groups without any."""
+
+    table: pa.Table
+    unknown: Mapping[str, str]
+
+
+def forecast_groups(
+    history: Tabular,
+    *,
+    group: str = "group",
+    month: str = "month",
+    customers: str = "customers",
+    churned: str = "churned",
+    line: float | None = None,
+    ahead: int = 3,
+    coverage: float = 0.80,
+) -> GroupForecasts:
+    """Forecast the churn rate of each group beside the industry's line.
+
+    `history` has one row per group and month with counts of customers at risk and churned. Past rows carry the Wilson
+    interval of their count, coming ones that of `forecast_churn_rate`, both at `coverage`. `chance_above_line` is the
+    chance that the rate lies above `line` (a monthly rate, see `monthly_rate`), null without a line. A group whose
+    history is too short keeps its past rows and gives its reason in `unknown`.
+    """
+    data = as_table(history)
+    names = column(data, group).cast(pa.string())
+    rows: list[dict[str, Any]] = []
+    unknown = {}
+    for name in sorted(pc.unique(names).to_pylist()):
+        mine = data.filter(pc.equal(names, name))
+        when = [_day(each) for each in column(mine, month).to_pylist()]
+        size, lost = (numbers(each, column(mine, each)) for each in (customers, churned))
+        points = [_observe(*each, coverage) for each in sorted(zip(when, size, lost, strict=True))]
+        rows += [_row(name, point, line, coverage, is_forecast=False) for point in points]
+        try:
+            coming = forecast_churn_rate(when, size, lost, ahead=ahead, coverage=coverage)
+        except ForecastError as error:
+            unknown[name] = str(error)
+            continue
+        rows += [_row(name, point, line, coverage, is_forecast=True) for point in coming]
+    return GroupForecasts(pa.Table.from_pylist(rows, schema=SCHEMA), unknown)
+
+
+def monthly_rate(rate: float, *, period_days: int) -> float:
+    """Return the rate of 30 days that adds up to `rate` over `period_days`, at a constant hazard."""
+    return float(1 - (1 - rate) ** (30 / period_days))
+
+
+def _observe(month: date, size: float, lost: float, coverage: float) -> Forecast:
+    """Return a past month with its Wilson interval; without customers the rate is unknown."""
+    if not size:
+        return Forecast(month, float("nan"), 0.0, 1.0)
+    z, rate = _quantile(coverage), lost / size
+    middle = (rate + z * z / (2 * size)) / (1 + z * z / size)
+    reach = z / (1 + z * z / size) * (rate * (1 - rate) / size + z * z / (4 * size * size)) ** 0.5
+    return Forecast(month, float(rate), float(max(0.0, middle - reach)), float(min(1.0, middle + reach)))
+
+
+def _row(name: str, point: Forecast, line: float | None, coverage: float, *, is_forecast: bool) -> dict[str, Any]:
+    known = not np.isnan(point.rate)
+    return {
+        "group": name,
+        "month": point.month,
+        "is_forecast": is_forecast,
+        "rate": point.rate if known else None,
+        "low": point.low,
+        "high": point.high,
+        "industry_line": line,
+        "chance_above_line": None if line is None or not known else _chance_above(point, line, coverage),
+    }
+
+
+def _chance_above(point: Forecast, line: float, coverage: float) -> float:
+    """Return the normal tail in log-odds whose width is that of the interval."""
+    from scipy.stats import norm
+
+    low, high, middle, edge = (_logit(each) for each in (point.low, point.high, point.rate, line))
+    spread = max((high - low) / (2 * _quantile(coverage)), TINY)
+    return float(norm.sf((edge - middle) / spread))
+
+
+def _logit(rate: float) -> float:
+    bounded = min(max(rate, TINY), 1 - TINY)
+    return float(np.log(bounded / (1 - bounded)))
+
+
+def _day(value: date | str) -> date:
+    return date.fromisoformat(value[:10]) if isinstance(value, str) else date(value.year, value.month, value.day)
+
+
+TINY = 1e-6

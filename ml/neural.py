@@ -65,8 +65,9 @@ class Neural(Member):
             )
         return found
 
-    def contributions(self, matrix: Floats) -> Contributions:
+    def contributions(self, matrix: Floats, *, exact: bool = True) -> Contributions:
         """Return the parts of `margin`; the base is the margin of the mean customer."""
+        del exact  # there is but one way
         origin = np.zeros((1, matrix.shape[1] + len(self.gaps)))
         base = float(np.mean([_forward(origin, each)[-1][0, 0] for each in self._loaded()]))
         values = np.zeros(matrix.shape)

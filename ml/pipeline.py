@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -18,8 +19,60 @@ FORMAT = 1
 KINDS: dict[str, type[Member]] = {each.kind: each for each in (Linear, Trees, Neural)}
 
 
+class Model(ABC):
+    """What scores customers and says why: registered, read back and explained without knowing how it is built."""
+
+    name: str
+    seed: int
+    trained_until: str | None
+
+    @property
+    @abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns it reads."""
+
+    @property
+    @abstractmethod
+    def categories(self) -> frozenset[str]:
+        """Those of `features` that are text; the others are numbers."""
+
+    @abstractmethod
+    def predict(self, data: Tabular) -> Floats:
+        """Return the calibrated probability of churn for each row."""
+
+    @abstractmethod
+    def margin(self, data: Tabular) -> Floats:
+        """Return the log-odds before calibration for each row."""
+
+    @abstractmethod
+    def contributions(self, data: Tabular, *, exact: bool = True) -> tuple[Floats, float]:
+        """Return what each feature adds to `margin` (rows x features, in log-odds), and the base they add to.
+
+        They add up in any case; with `exact` trees share their log-odds out by Shapley values, without along each
+        row's path, which is many times quicker.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return all there is to the model, as JSON can hold it."""
+
+    def to_bytes(self) -> bytes:
+        """Return the whole model as canonical JSON: parameters and aggregates, no row of data, no code."""
+        return json.dumps(self.state(), sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of `to_bytes`: the same data, seed and code give the same one on one machine."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def importance(self, data: Tabular) -> dict[str, float]:
+        """Return each feature's share of the mean absolute contribution over `data`; the shares sum to 1."""
+        mean = np.abs(self.contributions(data)[0]).mean(axis=0)
+        return dict(zip(self.features, (mean / max(mean.sum(), 1e-12)).tolist(), strict=True))
+
+
 @dataclass(frozen=True)
-class ChurnModel:
+class ChurnModel(Model):
     """Encoder, weighted members and calibrator.
 
     The log-odds before calibration are the weighted mean of the members' log-odds. So the members' contributions,
@@ -39,6 +92,11 @@ class ChurnModel:
         """Names of the columns it reads."""
         return self.encoder.features
 
+    @property
+    def categories(self) -> frozenset[str]:
+        """Those of `features` that are text."""
+        return frozenset(each.name for each in self.encoder.encodings if each.levels is not None)
+
     def predict(self, data: Tabular) -> Floats:
         """Return the calibrated probability of churn for each row."""
         return self.calibrator.probability(self.margin(data))
@@ -50,27 +108,23 @@ class ChurnModel:
         total: Floats = np.sum(parts, axis=0)
         return total
 
-    def contributions(self, data: Tabular) -> tuple[Floats, float]:
-        """Return what each feature adds to `margin` (rows x features, in log-odds), and the base they add to."""
+    def contributions(self, data: Tabular, *, exact: bool = True) -> tuple[Floats, float]:
+        """Return what each feature adds to `margin` (rows x features, in log-odds), and the base they add to.
+
+        They add up in any case; with `exact` trees share their log-odds out by Shapley values, without along each
+        row's path, which is many times quicker.
+        """
         matrix = self.encoder.encode(as_table(data))
         values, base = np.zeros(matrix.shape), 0.0
         for name, weight in sorted(self.weights.items()):
-            part: Contributions = self.members[name].contributions(matrix)
+            part: Contributions = self.members[name].contributions(matrix, exact=exact)
             values += weight * part.values
             base += weight * part.base
-        starts = np.flatnonzero(np.diff(self.encoder.owners, prepend=-1))
-        found = np.zeros((len(values), len(self.features)))
-        found[:, self.encoder.owners[starts]] = np.add.reduceat(values, starts, axis=1)
-        return found, base
+        return self.encoder.attribute(values), base
 
-    def importance(self, data: Tabular) -> dict[str, float]:
-        """Return each feature's share of the mean absolute contribution over `data`; the shares sum to 1."""
-        mean = np.abs(self.contributions(data)[0]).mean(axis=0)
-        return dict(zip(self.features, (mean / max(mean.sum(), 1e-12)).tolist(), strict=True))
-
-    def to_bytes(self) -> bytes:
-        """Return the whole model as canonical JSON: parameters and aggregates, no row of data, no code."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """Return settings, encoder, members and calibration."""
+        return {
             "format": FORMAT,
             "name": self.name,
             "seed": self.seed,
@@ -80,12 +134,15 @@ class ChurnModel:
             "weights": dict(self.weights),
             "calibrator": vars(self.calibrator),
         }
-        return json.dumps(state, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Rebuild a model that scores exactly as the one that was written."""
-        state = json.loads(data)
+        return cls.restore(json.loads(data))
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild from `state`."""
         if state["format"] != FORMAT:
             raise ValueError(f"model format {state['format']} cannot be read, {FORMAT} can. Train the model again.")
         return cls(
@@ -97,11 +154,6 @@ class ChurnModel:
             seed=state["seed"],
             trained_until=state["trained_until"],
         )
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of `to_bytes`: the same data, seed and code give the same one on one machine."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
 
 
 def _member(state: dict[str, Any]) -> Member:

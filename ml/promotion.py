@@ -1,13 +1,15 @@
 """Whether a challenger becomes champion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from ml.dataset import Floats, Tabular, as_table, days
+from ml.drift import calibration_by_chance
 from ml.evaluate import Evaluation, evaluate
-from ml.pipeline import ChurnModel
+from ml.pipeline import Model
 from ml.train import Fitted
 
 
@@ -42,15 +44,18 @@ class Comparison:
 
 def compare(
     fitted: Fitted,
-    champion: ChurnModel | None,
+    champion: Model | None,
     table: Tabular,
     *,
     time: str,
     margin: float,
     bar: Bar,
     capacity: float,
+    objections: Sequence[str] = (),
 ) -> Comparison:
     """Decide on rows of the training `table` that neither model had learned from.
+
+    `objections` are clauses against the challenger from elsewhere, such as unfairness; one is enough to refuse it.
 
     The challenger is judged by its validation probabilities, given before it learned from those rows; the champion by
     its own on the same rows, of snapshots later than it was trained until. Without any such row nothing is promoted.
@@ -69,24 +74,27 @@ def compare(
     label, probability = _figures(rows)
     challenger = evaluate(label, probability, capacity=capacity)
     if champion is None:
-        return Comparison(decide(challenger, None, margin=margin, bar=bar), challenger, None)
+        return Comparison(decide(challenger, None, margin=margin, bar=bar, objections=objections), challenger, None)
     same = as_table(table).take(rows.column("row"))
     other = evaluate(label, champion.predict(same), capacity=capacity)
-    return Comparison(decide(challenger, other, margin=margin, bar=bar), challenger, other)
+    decision = decide(challenger, other, margin=margin, bar=bar, objections=objections)
+    return Comparison(decision, challenger, other)
 
 
 def _figures(validation: pa.Table) -> tuple[Floats, Floats]:
     return validation.column("label").to_numpy(), validation.column("probability").to_numpy()
 
 
-def decide(challenger: Evaluation, champion: Evaluation | None, *, margin: float, bar: Bar) -> Decision:
+def decide(
+    challenger: Evaluation, champion: Evaluation | None, *, margin: float, bar: Bar, objections: Sequence[str] = ()
+) -> Decision:
     """Decide from evaluations on the same later data.
 
     The challenger must gain over the baseline that always answers with the base rate, whatever its accuracy: see
     `refusals`. Then it must beat the champion's AUC by `margin` without a worse Brier score, or beat the Brier score
     by `margin` of the baseline's without a worse AUC.
     """
-    against = refusals(challenger, bar=bar)
+    against = (*refusals(challenger, bar=bar), *objections)
     if against:
         return Decision(promote=False, reason="refused: " + "; ".join(against))
     if champion is None:
@@ -102,10 +110,12 @@ def decide(challenger: Evaluation, champion: Evaluation | None, *, margin: float
 def refusals(evaluation: Evaluation, *, bar: Bar) -> tuple[str, ...]:
     """Return what speaks against a model on its own, each as a clause; empty if nothing does.
 
-    Accuracy can only refuse: where one outcome is rare, answering always alike is nearly always right.
+    Accuracy can only refuse: where one outcome is rare, answering always alike is nearly always right. Accuracy and
+    calibration are allowed what chance does to samples of that size.
     """
     shown = evaluation
     gain = shown.pr_auc - shown.base_rate
+    gap = float(np.hypot(bar.maximum_calibration_error, calibration_by_chance(shown)))
     checks = (
         (shown.brier_skill > 0, f"its Brier score is no better than the base rate's (skill {shown.brier_skill:.3f})"),
         (
@@ -118,8 +128,8 @@ def refusals(evaluation: Evaluation, *, bar: Bar) -> tuple[str, ...]:
             f"its top {shown.capacity:.0%} churn only {shown.lift_at_capacity:.2f} times as often as all",
         ),
         (
-            shown.ece <= bar.maximum_calibration_error,
-            f"its calibration error {shown.ece:.3f} is above {bar.maximum_calibration_error:.3f}",
+            shown.ece <= gap,
+            f"its calibration error {shown.ece:.3f} is above {gap:.3f}",
         ),
         (
             shown.accuracy >= shown.majority_accuracy - _chance(shown),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ml.pipeline import ChurnModel
+from ml.segmented import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
+    from ml.pipeline import Model
     from ml.train import Fitted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 STATE, FINGERPRINT, MODEL_HASH = "state", "data_fingerprint", "model_hash"
 WRITING, COMPLETE = "writing", "complete"
 REVIEW, PENDING, APPROVED, REJECTED = "review_state", "pending", "approved", "rejected"
-REPLACED = "replaced_champion"
+REPLACED, STANDING = "replaced_champion", "standing"
+AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refused", "rolled_back"
+COMMENT, REVIEWER = "review_comment", "reviewed_by"
+UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
 FILE = "model.json"
+TOLD = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity")
 
 
 class RegistryError(RuntimeError):
@@ -40,7 +45,7 @@ class RegisteredModel:
     """A complete version: its number, the model itself, and its tags."""
 
     version: str
-    model: ChurnModel
+    model: Model
     metadata: Mapping[str, str]
 
 
@@ -86,14 +91,15 @@ class Registry:
                 "candidate": fitted.chosen,
                 "trained_until": fitted.model.trained_until or "",
                 "training_rows": str(fitted.rows),
+                **_figures(fitted),
                 MODEL_HASH: fitted.model.fingerprint,
                 REVIEW: PENDING if review else APPROVED,
                 **({"run_url": run_url} if run_url else {}),
                 **(tags or {}),
             }
             self._finish(found, given)
-        if self._alias(CHAMPION) != found:
-            self._client.set_registered_model_alias(self.model_name, CHALLENGER, found)
+        if found == self.versions()[-1]["version"] != self._alias(CHAMPION):
+            self._point(CHALLENGER, found)
         return found
 
     def champion(self) -> RegisteredModel | None:
@@ -106,7 +112,7 @@ class Registry:
 
     def read(self, version: str) -> RegisteredModel:
         """Load one complete version; its content must have the hash that was recorded when it was written."""
-        found = self._client.get_model_version(self.model_name, version)
+        found = self._find(version)
         if found.tags.get(STATE) != COMPLETE:
             raise RegistryError(
                 f"version {version} of model {self.model_name!r} was never finished. Run the training again: it clears "
@@ -132,28 +138,37 @@ class Registry:
         before = self._alias(CHAMPION)
         if before is not None and before != version:
             self._tag(version, REPLACED, before)
-        self._client.set_registered_model_alias(self.model_name, CHAMPION, version)
+        self._point(CHAMPION, version)
         if self._alias(CHALLENGER) == version:
             self._client.delete_registered_model_alias(self.model_name, CHALLENGER)
 
-    def roll_back(self) -> str:
-        """Give the title back to the version that the champion replaced; return its number."""
+    def roll_back(self, *, by: str, reason: str) -> str:
+        """Give the title back to the version that the champion replaced; return its number.
+
+        The version that loses it is marked first, so that no later training of the same data promotes it again.
+        """
         current = self._alias(CHAMPION)
         tags = {} if current is None else self._client.get_model_version(self.model_name, current).tags
-        if REPLACED not in tags:
+        if current is None or REPLACED not in tags:
             raise RegistryError(
                 f"model {self.model_name!r} has no earlier champion to roll back to. Promote the version you want."
             )
         before: str = tags[REPLACED]
         self.read(before)
-        self._client.set_registered_model_alias(self.model_name, CHAMPION, before)
+        self.annotate(current, {COMMENT: reason, REVIEWER: by, REVIEW: REJECTED, STANDING: ROLLED_BACK})
+        self._point(CHAMPION, before)
         return before
 
-    def review(self, version: str, *, approved: bool, comment: str) -> None:
+    def review(self, version: str, *, approved: bool, comment: str, by: str | None = None) -> None:
         """Record a person's verdict on a version."""
         self.read(version)
-        self._tag(version, "review_comment", comment)
+        self.annotate(version, {COMMENT: comment, **({REVIEWER: by} if by else {})})
         self._tag(version, REVIEW, APPROVED if approved else REJECTED)
+
+    def aliases(self) -> dict[str, str]:
+        """Return which version is champion and which is challenger, where there is one."""
+        found = {alias: self._alias(alias) for alias in (CHAMPION, CHALLENGER)}
+        return {alias: version for alias, version in found.items() if version is not None}
 
     def annotate(self, version: str, tags: Mapping[str, str]) -> None:
         """Add tags, such as the results of gates, to a version."""
@@ -185,6 +200,18 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         return found
+
+    def _find(self, version: str) -> ModelVersion:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_model_version(self.model_name, version)
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN:
+                raise
+            raise RegistryError(
+                f"There is no version {version} of model {self.model_name!r}; `holdfast model list` shows which are."
+            ) from None
 
     def _versions(self) -> list[ModelVersion]:
         found = self._client.search_model_versions(f"name = '{self.model_name}'")
@@ -219,7 +246,7 @@ class Registry:
         self._client.set_terminated(run_id)
         return run_id
 
-    def _write_version(self, run_id: str, model: ChurnModel, fingerprint: str) -> str:
+    def _write_version(self, run_id: str, model: Model, fingerprint: str) -> str:
         """Create the version and read it back; return its number."""
         made = self._client.create_model_version(
             self.model_name, f"runs:/{run_id}/model", run_id, tags={FINGERPRINT: fingerprint, STATE: WRITING}
@@ -236,13 +263,16 @@ class Registry:
     def _tag(self, version: str, name: str, value: str) -> None:
         self._client.set_model_version_tag(self.model_name, version, name, value)
 
+    def _point(self, alias: str, version: str) -> None:
+        self._client.set_registered_model_alias(self.model_name, alias, version)
+
     def _alias(self, alias: str) -> str | None:
         from mlflow.exceptions import MlflowException
 
         try:
             return str(self._client.get_model_version_by_alias(self.model_name, alias).version)
         except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            if error.error_code in UNKNOWN:
                 return None
             raise
 
@@ -250,7 +280,7 @@ class Registry:
         version = self._alias(alias)
         return None if version is None else self.read(version)
 
-    def _load(self, version: str) -> ChurnModel:
+    def _load(self, version: str) -> Model:
         run_id = self._client.get_model_version(self.model_name, version).run_id
         if run_id is None:
             raise RegistryError(
@@ -259,14 +289,14 @@ class Registry:
             )
         with tempfile.TemporaryDirectory() as folder:
             path = self._client.download_artifacts(run_id, f"model/data/{FILE}", folder)
-            return ChurnModel.from_bytes(Path(path).read_bytes())
+            return read_model(Path(path).read_bytes())
 
 
 @dataclass(frozen=True)
 class ScoringFunction:
     """What MLflow calls when it serves a version: a data frame in, probabilities out."""
 
-    model: ChurnModel
+    model: Model
 
     def predict(self, data: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return one column, `probability`."""
@@ -276,7 +306,7 @@ class ScoringFunction:
 
 def _load_pyfunc(path: str) -> ScoringFunction:
     """Load a version for MLflow, which finds this function by its name."""
-    return ScoringFunction(ChurnModel.from_bytes(Path(path).read_bytes()))
+    return ScoringFunction(read_model(Path(path).read_bytes()))
 
 
 def _save(folder: Path, fitted: Fitted, documents: Mapping[str, bytes]) -> None:
@@ -302,10 +332,16 @@ def _save(folder: Path, fitted: Fitted, documents: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(document)
 
 
-def _signature(model: ChurnModel) -> ModelSignature:
+def _figures(fitted: Fitted) -> dict[str, str]:
+    """Return the chosen candidate's figures on later data as tags."""
+    shown = fitted.evaluations[fitted.chosen].as_dict()
+    return {name: f"{shown[name]:.4f}" for name in TOLD}
+
+
+def _signature(model: Model) -> ModelSignature:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    kinds = [(each.name, "double" if each.levels is None else "string") for each in model.encoder.encodings]
+    kinds = [(name, "string" if name in model.categories else "double") for name in model.features]
     inputs = Schema([ColSpec(type=kind, name=name, required=False) for name, kind in kinds])
     return ModelSignature(inputs=inputs, outputs=Schema([ColSpec(type="double", name="probability")]))

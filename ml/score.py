@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml.dataset import Tabular, as_table, column
-from ml.pipeline import ChurnModel
+from ml.pipeline import Model
 
 SCHEMA = pa.schema(
     [
@@ -20,7 +20,7 @@ SCHEMA = pa.schema(
 )
 
 
-def score(model: ChurnModel, table: Tabular, *, as_of: date, horizon_days: int, model_version: str) -> pa.Table:
+def score(model: Model, table: Tabular, *, as_of: date, horizon_days: int, model_version: str) -> pa.Table:
     """Score each row of `table` (with `customer_id` and the model's features); see `SCHEMA`.
 
     `probability` is the calibrated probability of churn within the horizon, `score` is 100 times it.

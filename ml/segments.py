@@ -1,15 +1,16 @@
 """Models for groups of customers, kept only where a group really behaves differently."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ml.dataset import DatasetError, Floats, Tabular, as_table, column
+from ml.dataset import DatasetError, Floats, Rows, Tabular, as_table
 from ml.evaluate import EvaluationError, evaluate
-from ml.pipeline import ChurnModel
+from ml.pipeline import ChurnModel, Model
+from ml.segmented import SegmentedModel, list_groups
 from ml.train import Fitted, fit
 
 
@@ -25,26 +26,6 @@ class Verdict:
     auc_global: float | None = None
 
 
-@dataclass(frozen=True)
-class SegmentedModel:
-    """The global model, and the models of those groups that earned one."""
-
-    segment: str
-    shared: ChurnModel
-    own: Mapping[str, ChurnModel] = field(default_factory=dict)
-
-    def predict(self, data: Tabular) -> Floats:
-        """Return the calibrated probability for each row, by its group's model where there is one."""
-        table = as_table(data)
-        found = self.shared.predict(table)
-        groups = _groups(table, self.segment)
-        for name, model in self.own.items():
-            mine = np.flatnonzero(groups == name)
-            if len(mine):
-                found[mine] = model.predict(table.take(pa.array(mine)))
-        return found
-
-
 def fit_segments(
     fitted: Fitted,
     table: Tabular,
@@ -54,39 +35,76 @@ def fit_segments(
     segment: str,
     margin: float,
     **given: Any,  # noqa: ANN401 - as fit has them
-) -> tuple[SegmentedModel, tuple[Verdict, ...]]:
+) -> tuple[Fitted, tuple[Verdict, ...]]:
     """Train a model per value of `segment`; keep those that beat the global one on the group's validation rows.
 
-    `fitted` is what `fit` made of the same `table`; `given` are the other arguments it had. A model is kept when its
-    AUC is higher by `margin`, its Brier score no worse, and the gain larger than two standard errors of chance.
+    `fitted` is what `fit` made of the same `table`; `given` are the other arguments it had. Each group takes over the
+    settings that were found for all. Its model is kept when its AUC is higher by `margin`, its Brier score no worse,
+    and the gain larger than two standard errors of chance. Returns `fitted` itself where none is kept; else one whose
+    model is a `SegmentedModel`, whose validation rows carry the kept models' probabilities, and whose evaluations
+    count it as one more candidate.
     """
     whole = as_table(table)
-    groups = _groups(whole, segment)
-    own, verdicts = {}, []
+    groups = list_groups(whole, segment)
+    own, verdicts, better = {}, [], {}
     for name in sorted({each for each in groups if each is not None}):
         rows = np.flatnonzero(groups == name)
         try:
-            mine = fit(whole.take(pa.array(rows)), label, time, **given)
+            mine = fit(whole.take(pa.array(rows)), label, time, **{**given, **_settled(fitted)})
             verdict = _compare(name, fitted, mine, rows, margin)
         except (DatasetError, EvaluationError) as error:
             verdicts.append(Verdict(name, kept=False, reason=str(error), rows=len(rows)))
             continue
         verdicts.append(verdict)
         if verdict.kept:
-            own[name] = mine.model
-    return SegmentedModel(segment, fitted.model, own), tuple(verdicts)
+            own[name] = _plain(mine.model)
+            better.update(_by_row(mine, rows))
+    return (_join(fitted, segment, own, better) if own else fitted), tuple(verdicts)
 
 
-def _groups(table: pa.Table, segment: str) -> Any:  # noqa: ANN401 - an array of text and None
-    return np.array(column(table, segment).cast(pa.string()).to_pylist(), dtype=object)
+def _settled(fitted: Fitted) -> dict[str, Any]:
+    """Return the arguments that make `fit` use the chosen candidate's settings and try no other."""
+    used = sorted(_plain(fitted.model).weights)
+    return {"candidates": used, "recipes": {name: (fitted.recipes[name],) for name in used}}
 
 
-def _compare(name: str, fitted: Fitted, mine: Fitted, rows: Any, margin: float) -> Verdict:  # noqa: ANN401 - row numbers
-    validated = {int(rows[each["row"]]): each for each in mine.validation.to_pylist()}
+def _join(fitted: Fitted, segment: str, own: Mapping[str, ChurnModel], better: Mapping[int, float]) -> Fitted:
+    rows = fitted.validation.column("row").to_pylist()
+    given = fitted.validation.column("probability").to_pylist()
+    probability = np.array([better.get(row, before) for row, before in zip(rows, given, strict=True)])
+    place = fitted.validation.column_names.index("probability")
+    shown = fitted.evaluations[fitted.chosen]
+    figures = evaluate(fitted.validation.column("label").to_numpy(), probability, capacity=shown.capacity)
+    name = f"{fitted.chosen} by {segment}"
+    return replace(
+        fitted,
+        model=SegmentedModel(segment, _plain(fitted.model), own),
+        chosen=name,
+        evaluations={**fitted.evaluations, name: figures},
+        validation=fitted.validation.set_column(place, "probability", pa.array(probability)),
+    )
+
+
+def _plain(model: Model) -> ChurnModel:
+    if not isinstance(model, ChurnModel):
+        raise TypeError("the model is segmented already. Give fit_segments what fit returned.")
+    return model
+
+
+def _by_row(mine: Fitted, rows: Rows) -> dict[int, float]:
+    """Return the honest probabilities of a group's model by row of the whole table."""
+    found = zip(
+        mine.validation.column("row").to_pylist(), mine.validation.column("probability").to_pylist(), strict=True
+    )
+    return {int(rows[row]): probability for row, probability in found}
+
+
+def _compare(name: str, fitted: Fitted, mine: Fitted, rows: Rows, margin: float) -> Verdict:
+    validated = _by_row(mine, rows)
     shared = {each["row"]: each for each in fitted.validation.to_pylist() if each["row"] in validated}
     both = sorted(shared)
     label = np.array([shared[row]["label"] for row in both])
-    ours = evaluate(label, np.array([validated[row]["probability"] for row in both]))
+    ours = evaluate(label, np.array([validated[row] for row in both]))
     theirs = evaluate(label, np.array([shared[row]["probability"] for row in both]))
     gain, chance = ours.auc - theirs.auc, _chance(label)
     kept = gain >= max(margin, 2 * chance) and ours.brier <= theirs.brier

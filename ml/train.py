@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -24,11 +24,11 @@ from ml.dataset import (
     split_by_chance,
     split_by_time,
 )
-from ml.encode import Encoder
+from ml.encode import Encoder, numbers
 from ml.evaluate import Evaluation, evaluate
 from ml.members import Compute, Linear, Member, Trees
 from ml.neural import Neural
-from ml.pipeline import ChurnModel
+from ml.pipeline import ChurnModel, Model
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,13 +60,14 @@ class Fitted:
     the calibrated `probability` that the chosen candidate gave it before it learned from it.
     """
 
-    model: ChurnModel
+    model: Model
     chosen: str
     evaluations: Mapping[str, Evaluation]
     validation: pa.Table
     settings: Mapping[str, Any]
     rows: int
     base_rate: float
+    recipes: Mapping[str, "Recipe"] = field(default_factory=dict)  # the settings found, to be used again
 
 
 def fit(
@@ -82,6 +83,8 @@ def fit(
     capacity: float = 0.10,
     seed: int = 0,
     compute: Compute | None = None,
+    weight: str | None = None,
+    recipes: Mapping[str, Sequence[Recipe]] | None = None,
 ) -> Fitted:
     """Learn the probability of `label` from `features` (default: every other column).
 
@@ -91,33 +94,68 @@ def fit(
     rows alone; the figures in `evaluations` leave each fold out of its own calibration and blend. Rows without a
     label are not used. The candidate with the lowest log loss, or the blend where none beats it by more than `TIE`,
     is refitted on all labelled rows. A fourth candidate, "neural_net", is tried where it is asked for.
+
+    `weight` names a column that says how many customers a row stands for: learning, calibration and figures follow it.
+    `recipes` replaces the settings tried for the candidates it names, as `Fitted.recipes` of an earlier fit or
+    `ml.tune` give them.
     """
+    whole = as_table(table)
+    study = open_study(
+        whole,
+        label,
+        time,
+        features=features,
+        group=group,
+        folds=folds,
+        maturity_days=maturity_days,
+        seed=seed,
+        compute=compute,
+        weight=weight,
+    )
+    trials = study.trials({name: {**RECIPES, **(recipes or {})}[name] for name in candidates})
+    ensemble = _weigh(study, trials)
+    evaluations = {name: study.evaluate(weights, trials, capacity=capacity) for name, weights in ensemble.items()}
+    chosen = _choose(evaluations)
+    model = study.refit(chosen, ensemble[chosen], trials)
+    if time is not None:
+        model = replace(model, trained_until=str(days(study.data, time).max()))
+    return Fitted(
+        model=model,
+        chosen=chosen,
+        evaluations=evaluations,
+        validation=study.validation(ensemble[chosen], trials, rows=np.flatnonzero(~np.isnan(labels(whole, label)))),
+        settings={name: trial.settings() for name, trial in trials.items()},
+        rows=len(study.target),
+        base_rate=float(np.average(study.target, weights=study.weight)),
+        recipes={name: trial.settled() for name, trial in trials.items()},
+    )
+
+
+def open_study(
+    table: Tabular,
+    label: str,
+    time: str | None = None,
+    *,
+    features: Sequence[str] | None = None,
+    group: str | None = None,
+    folds: int | None = None,
+    maturity_days: int = 0,
+    seed: int = 0,
+    compute: Compute | None = None,
+    weight: str | None = None,
+) -> "Study":
+    """Take the labelled rows of `table` and split them as `fit` does; see there for the arguments."""
     whole = as_table(table)
     target = labels(whole, label)
     known = np.flatnonzero(~np.isnan(target))
     target = target[known]
     _require_both(target, label)
     data = whole.take(pa.array(known))
-    names = tuple(features) if features is not None else learnable_columns(data, but=_not_features(label, time, group))
+    besides = _not_features(label, time, group, weight)
+    names = tuple(features) if features is not None else learnable_columns(data, but=besides)
     split = _split(data, target, time, group=group, folds=folds, maturity_days=maturity_days, seed=seed)
-    split = _usable(split, target, label)
-    study = Study(data, target, names, split, seed, compute or Compute())
-    trials = study.trials({name: RECIPES[name] for name in candidates})
-    ensemble = _weigh(study, trials)
-    evaluations = {name: study.evaluate(weights, trials, capacity=capacity) for name, weights in ensemble.items()}
-    chosen = _choose(evaluations)
-    model = study.refit(chosen, ensemble[chosen], trials)
-    if time is not None:
-        model = replace(model, trained_until=str(days(data, time).max()))
-    return Fitted(
-        model=model,
-        chosen=chosen,
-        evaluations=evaluations,
-        validation=study.validation(ensemble[chosen], trials, rows=known),
-        settings={name: trial.settings() for name, trial in trials.items()},
-        rows=len(target),
-        base_rate=float(target.mean()),
-    )
+    stands_for = None if weight is None else numbers(weight, column(data, weight))
+    return Study(data, target, names, _usable(split, target, label), seed, compute or Compute(), stands_for)
 
 
 @dataclass(frozen=True)
@@ -127,6 +165,10 @@ class Trial:
     recipe: Recipe
     rounds: int | None
     margin: Floats
+
+    def settled(self) -> Recipe:
+        """Return the recipe with its number of rounds decided."""
+        return Recipe(self.recipe.build(rounds=self.rounds))
 
     def settings(self) -> dict[str, Any]:
         """Return the setting by name, without what was learned."""
@@ -145,6 +187,7 @@ class Study:
     folds: tuple[Fold, ...]
     seed: int
     compute: Compute
+    weight: Floats | None = None
 
     @property
     def validated(self) -> Rows:
@@ -157,21 +200,27 @@ class Study:
         return np.repeat(np.arange(len(self.folds)), [len(fold.validate) for fold in self.folds])
 
     def trials(self, candidates: Mapping[str, Sequence[Recipe]]) -> dict[str, Trial]:
-        """Try the settings of each candidate; keep the one with the lowest loss on rows not learned from."""
+        """Try the settings of each candidate; keep the one that does best on rows not learned from."""
         _ = self.matrices  # once, before the workers share it
         tasks = [(name, recipe) for name, recipes in candidates.items() for recipe in recipes]
         found: dict[str, list[Trial]] = {name: [] for name in candidates}
         for (name, _), trials in zip(tasks, self._side_by_side(lambda task: self.run(task[1]), tasks), strict=True):
             found[name].extend(trials)
-        return {name: min(trials, key=lambda trial: self.loss(trial.margin)) for name, trials in found.items()}
+        return {name: self._best(trials) for name, trials in found.items()}
+
+    def _best(self, trials: Sequence[Trial]) -> Trial:
+        """Return the setting that ranks best among those whose loss lies within `TIE` of the lowest."""
+        losses = [self.loss(trial.margin) for trial in trials]
+        tied = [trial for trial, loss in zip(trials, losses, strict=True) if loss <= min(losses) + TIE]
+        return max(tied, key=lambda trial: self.rank(trial.margin))
 
     def run(self, recipe: Recipe) -> list[Trial]:
         """Return one trial per number of rounds of a recipe."""
         stops = recipe.rounds or (None,)
         found: dict[int | None, list[Floats]] = {stop: [] for stop in stops}
-        for train, label, validate in self.matrices:
+        for fold, (train, label, validate) in zip(self.folds, self.matrices, strict=True):
             member = recipe.build(rounds=max(recipe.rounds, default=None))
-            member.fit(train, label, weight=None, seed=self.seed, compute=self.compute)
+            member.fit(train, label, weight=self.weigh(fold.train), seed=self.seed, compute=self.compute)
             for stop in stops:
                 found[stop].append(_margin(member, validate, stop))
         return [Trial(recipe, stop, np.concatenate(parts)) for stop, parts in found.items()]
@@ -181,17 +230,31 @@ class Study:
         """Return per fold the matrix and labels to learn from, and the matrix to validate on."""
         found = []
         for fold in self.folds:
-            train = self.data.take(pa.array(fold.train))
-            encoder = Encoder.learn(train, self.features)
+            train, label = self.data.take(pa.array(fold.train)), self.target[fold.train]
+            encoder, matrix = Encoder.learn_and_encode(train, self.features, label, seed=self.seed)
             validate = self.data.take(pa.array(fold.validate))
-            found.append((encoder.encode(train), self.target[fold.train], encoder.encode(validate)))
+            found.append((matrix, label, encoder.encode(validate)))
         return found
+
+    def weigh(self, rows: Rows) -> Floats | None:
+        """Return how many customers each of `rows` stands for, or None where every row is one."""
+        return None if self.weight is None else self.weight[rows]
 
     def loss(self, margin: Floats) -> float:
         """Log loss after calibration."""
-        label = self.target[self.validated]
-        logit = Calibrator.learn(margin, label).logit(margin)
-        return float(np.mean(np.logaddexp(0, np.where(label > 0, -logit, logit))))
+        label, weight = self.target[self.validated], self.weigh(self.validated)
+        logit = Calibrator.learn(margin, label, weight=weight).logit(margin)
+        return float(np.average(np.logaddexp(0, np.where(label > 0, -logit, logit)), weights=weight))
+
+    def rank(self, margin: Floats) -> float:
+        """Mean ROC-AUC of the folds that saw both outcomes."""
+        from sklearn.metrics import roc_auc_score
+
+        label, fold_of = self.target[self.validated], self.fold_of
+        parts = [fold_of == fold for fold in range(len(self.folds))]
+        return float(
+            np.mean([roc_auc_score(label[mine], margin[mine]) for mine in parts if 0 < label[mine].mean() < 1])
+        )
 
     def honest(self, weights: "Weights", trials: Mapping[str, Trial]) -> Floats:
         """Return probabilities for `validated`, each fold blended and calibrated by the other folds."""
@@ -199,14 +262,17 @@ class Study:
         found = np.empty(len(label))
         for fold in range(len(self.folds)):
             mine = fold_of == fold
-            rest = ~mine if len(self.folds) > 1 else mine
-            blended = weights.without(fold, trials, label=label, rest=rest)
-            found[mine] = Calibrator.learn(blended[rest], label[rest]).probability(blended[mine])
+            rest = np.flatnonzero(~mine if len(self.folds) > 1 else mine)
+            weight = self.weigh(self.validated[rest])
+            blended = weights.without(trials, label=label, rest=rest, weight=weight)
+            calibrator = Calibrator.learn(blended[rest], label[rest], weight=weight)
+            found[mine] = calibrator.probability(blended[mine])
         return found
 
     def evaluate(self, weights: "Weights", trials: Mapping[str, Trial], *, capacity: float) -> Evaluation:
         """Evaluate honest probabilities."""
-        return evaluate(self.target[self.validated], self.honest(weights, trials), capacity=capacity)
+        label, probability = self.target[self.validated], self.honest(weights, trials)
+        return evaluate(label, probability, capacity=capacity, weight=self.weigh(self.validated))
 
     def validation(self, weights: "Weights", trials: Mapping[str, Trial], *, rows: Rows) -> pa.Table:
         """Return the honest probabilities as a table; see `Fitted`."""
@@ -221,17 +287,33 @@ class Study:
 
     def refit(self, name: str, weights: "Weights", trials: Mapping[str, Trial]) -> ChurnModel:
         """Learn from every labelled row; the calibration stays the one of rows that had not been learned from."""
-        encoder = Encoder.learn(self.data, self.features)
-        matrix = encoder.encode(self.data)
+        encoder, matrix = Encoder.learn_and_encode(self.data, self.features, self.target, seed=self.seed)
         names = sorted(weights.shares)
         built = [trials[each].recipe.build(rounds=trials[each].rounds, bags=BAGS.get(each)) for each in names]
 
         def learn(member: Member) -> Member:
-            return member.fit(matrix, self.target, weight=None, seed=self.seed, compute=self.compute)
+            return member.fit(matrix, self.target, weight=self.weight, seed=self.seed, compute=self.compute)
 
         members = dict(zip(names, self._side_by_side(learn, built), strict=True))
-        calibrator = Calibrator.learn(weights.blend(trials), self.target[self.validated])
+        calibrator = Calibrator.learn(
+            weights.blend(trials), self.target[self.validated], weight=self.weigh(self.validated)
+        )
+        calibrator = replace(calibrator, shift=self._rise())
         return ChurnModel(name, encoder, members, weights.shares, calibrator, seed=self.seed)
+
+    def _rise(self) -> float:
+        """Return by how much the log-odds of churn lie higher in all rows than in those that the folds learned from.
+
+        A model's level is that of its training rows. Where churn rises over time, the folds' models lie too low and
+        their calibration lifts them; the model of all rows has risen by itself, and must not be lifted twice.
+        """
+        every = np.arange(len(self.target))
+        levels = [self._level(fold.train) for fold in self.folds]
+        return float(self._level(every) - np.average(levels, weights=[len(fold.validate) for fold in self.folds]))
+
+    def _level(self, rows: Rows) -> float:
+        rate = np.average(self.target[rows], weights=self.weigh(rows))
+        return float(np.log(rate / (1 - rate)))
 
     def _side_by_side(self, work: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
         """Do `work` on each task, `compute.workers` at a time; the order of the results is that of the tasks."""
@@ -250,16 +332,17 @@ class Weights:
         mean: Floats = np.sum([share * trials[name].margin for name, share in self.shares.items()], axis=0)
         return mean
 
-    def without(self, fold: int, trials: Mapping[str, Trial], *, label: Floats, rest: Rows) -> Floats:
-        """Return the blend with shares learned again from the rows `rest`, so that `fold` had no say."""
-        del fold
+    def without(
+        self, trials: Mapping[str, Trial], *, label: Floats, rest: Rows, weight: Floats | None = None
+    ) -> Floats:
+        """Return the blend with shares learned again from the rows `rest` alone, so that no other had a say."""
         if len(self.shares) == 1:
             return self.blend(trials)
         margins = {name: trials[name].margin[rest] for name in self.shares}
-        return Weights(learn_shares(margins, label[rest])).blend(trials)
+        return Weights(learn_shares(margins, label[rest], weight=weight)).blend(trials)
 
 
-def learn_shares(margins: Mapping[str, Floats], label: Floats) -> dict[str, float]:
+def learn_shares(margins: Mapping[str, Floats], label: Floats, *, weight: Floats | None = None) -> dict[str, float]:
     """Return shares >= 0 that sum to 1 and minimise the log loss of the mean log-odds, pulled towards equality.
 
     The scale of the mean is free, since calibration follows. Stacking as in Breiman, "Stacked regressions", 1996.
@@ -270,13 +353,14 @@ def learn_shares(margins: Mapping[str, Floats], label: Floats) -> dict[str, floa
     stacked = np.column_stack([margins[name] for name in names])
     sign = np.where(label > 0, -1.0, 1.0)
     even = 1 / len(names)
+    share = np.full(len(label), 1 / len(label)) if weight is None else weight / weight.sum()
 
     def loss(point: Floats) -> tuple[float, Floats]:
         logit = stacked @ point[:-1] + point[-1]
-        slope = sign / (1 + np.exp(-sign * logit)) / len(label)
+        slope = share * sign / (1 + np.exp(-sign * logit))
         pull = point[:-1] - even
         gradient = np.append(slope @ stacked + 2 * EVENNESS * pull, slope.sum())
-        return float(np.mean(np.logaddexp(0, sign * logit)) + EVENNESS * pull @ pull), gradient
+        return float(share @ np.logaddexp(0, sign * logit) + EVENNESS * pull @ pull), gradient
 
     start = np.append(np.full(len(names), even), 0.0)
     bounds = [*((0.0, None) for _ in names), (None, None)]
@@ -291,7 +375,8 @@ def _weigh(study: Study, trials: Mapping[str, Trial]) -> dict[str, Weights]:
     if len(trials) == 1:
         return alone
     margins = {name: trial.margin for name, trial in trials.items()}
-    return {**alone, BLEND: Weights(_without_idle(learn_shares(margins, study.target[study.validated])))}
+    shares = learn_shares(margins, study.target[study.validated], weight=study.weigh(study.validated))
+    return {**alone, BLEND: Weights(_without_idle(shares))}
 
 
 def _without_idle(shares: Mapping[str, float]) -> dict[str, float]:
@@ -347,7 +432,7 @@ def _require_both(target: Floats, label: str) -> None:
         )
 
 
-TIE = 0.001  # log loss within which the mean of several is preferred: it depends less on chance
+TIE = 0.001  # log loss that is chance: within it settings go by their ranking, and the mean of several is preferred
 EVENNESS = 0.002  # pull of the blend towards equal shares, beside a log loss of a few tenths
 BAGS = {"xgboost": 3, "neural_net": 3}  # seeds averaged in the final fit
 _GROWTH = {"learning_rate": 0.03, "subsample": 0.7, "colsample_bytree": 0.5}

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ingestion.company import load_company
+from orchestration.commands import identity, models
 from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_house, plain_faults
 from orchestration.commands.segments import segment
 
@@ -136,6 +137,8 @@ def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Optio
 
 
 app.command()(segment)
+app.add_typer(identity.app, name="identity")
+app.add_typer(models.app, name="model")
 
 if __name__ == "__main__":
     sys.exit(app())

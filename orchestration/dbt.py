@@ -13,12 +13,13 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 
 from expectations.features import FeatureRange
 from ingestion.company import Company
+from ingestion.identity.records import has_evidence
 from ml.dataset import Feature
 from retention.policy import Policy
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 OWNER = "team:data"
-WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags"}
+WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules"}
 
 
 def prepare(home: Path) -> DbtProject:
@@ -65,9 +66,11 @@ class Translator(DagsterDbtTranslator):
         )
 
     def _extra_deps(self, model: str, schema: str) -> list[dg.AssetDep]:
-        table = model.removeprefix("stg_")
         if schema == "staging":
-            return [dg.AssetDep([raw, table]) for raw in self.company.feeds().get(table, [])]
+            feeds = self.company.feeds()
+            tables = [model.removeprefix("stg_")] if model.startswith("stg_") else list(feeds)
+            raw = [dg.AssetDep([raw, table]) for table in tables for raw in feeds.get(table, [])]
+            return [*raw, dg.AssetDep(["identity", "members"])] if has_evidence(self.company) else raw
         # the line: features wait for the verdict on the view before them
         return [dg.AssetDep(["customer_360", "customers"])] if schema == "features" else []
 
@@ -89,7 +92,10 @@ def read_variables(company: Company, policy: Policy, *, as_of: date) -> dict[str
         "snapshots": [day.isoformat() for day in list_snapshots(company, policy, as_of=as_of)],
         "feeds": company.feeds(),
         "timezone": company.timezone,
+        "identity": has_evidence(company),
         "churn": company.churn.model_dump(mode="json"),
+        "churn_also": [churn.model_dump(mode="json") for churn in company.churn_also],
+        "company_cleaning": company.cleaning.model_dump(mode="json"),
         "policy": policy.model_dump(mode="json", include=WAREHOUSE_POLICY),
     }
 

@@ -6,11 +6,11 @@ from typing import Any
 from dagster import DagsterInstance
 from rich.console import Console
 
-from orchestration.automation import REFRESH, nightly, retrain
+from orchestration.automation import REFRESH, TRIGGER, nightly, retrain
 from orchestration.definitions import defs
-from orchestration.defs.resources import COMPANY, HOME, open_registry
+from orchestration.defs.resources import COMPANY, HOME
 from orchestration.report import collect
-from orchestration.runs import bury_dead_runs, execute, quiet
+from orchestration.runs import bury_dead_runs, execute
 from orchestration.warehouse import Warehouse
 
 LOG = HOME / "logs" / "run.log"
@@ -24,23 +24,24 @@ def run_line(as_of: date, *, console: Console) -> dict[str, Any]:
     refresh = REFRESH.resolve(graph)
     act = nightly.selection.resolve(graph) - refresh
     day, month = as_of.isoformat(), as_of.replace(day=1).isoformat()
+    warehouse = Warehouse(path=str(HOME / "warehouse.duckdb"))
     with DagsterInstance.get() as instance:
         bury_dead_runs(instance)
 
-        def step(title: str, job: Any, partition: str, only: Any = None) -> None:  # noqa: ANN401 - Dagster's own types
+        def step(title: str, job: Any, partition: str, only: Any = None, **tags: str) -> None:  # noqa: ANN401 - Dagster's own types
             console.rule(f"[bold]{title}[/bold]", align="left")
-            execute(job, instance=instance, partition=partition, only=only, console=console, log=LOG)
+            execute(job, instance=instance, partition=partition, only=only, console=console, log=LOG, tags=tags)
 
         step(f"{COMPANY.name}: sources to features, as of {day}", line, day, list(refresh))
-        with quiet(LOG):
-            is_due = is_training_due(as_of)
-        if is_due:
-            step(f"training for {month[:7]}", training, month)
+        if is_training_due(warehouse, as_of):
+            step(f"training for {month[:7]}", training, month, **{TRIGGER: "monthly"})
         step("scores to recorded actions and their outcomes", line, day, list(act))
-    return collect(Warehouse(path=str(HOME / "warehouse.duckdb")), as_of=as_of)
+    return collect(warehouse, as_of=as_of)
 
 
-def is_training_due(as_of: date) -> bool:
-    """Say whether the month of `as_of` still lacks its training."""
-    champion = open_registry().champion()
-    return champion is None or date.fromisoformat(champion.metadata["as_of"]) < as_of.replace(day=1)
+def is_training_due(warehouse: Warehouse, as_of: date) -> bool:
+    """Say whether the month of `as_of` still lacks its training; its row is written last, whatever came of it."""
+    if not warehouse.has_table("monitoring.trainings"):
+        return True
+    newest = warehouse.read_value("select max(as_of) from monitoring.trainings")
+    return newest is None or bool(newest < as_of.replace(day=1))

@@ -13,6 +13,8 @@ DAYS = dg.DailyPartitionsDefinition(
 MONTHS = dg.MonthlyPartitionsDefinition(
     start_date=COMPANY.history_starts.replace(day=1).isoformat(), timezone=COMPANY.timezone, end_offset=1
 )
+# A day stands on the days before it, so that a backfill runs them one by one.
+ONE_A_RUN = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
 
 def read_as_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> date:

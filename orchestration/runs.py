@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -59,6 +59,7 @@ def execute(
     partition: str,
     console: Console,
     only: Sequence[dg.AssetKey] | None = None,
+    tags: Mapping[str, str] | None = None,
     log: Path,
 ) -> None:
     """Run `job` for one partition; raises LineStoppedError with the first failure's own words."""
@@ -71,7 +72,7 @@ def execute(
             run_config=QUIET,
             raise_on_error=False,
             asset_selection=only,
-            tags={PID_TAG: str(os.getpid())},
+            tags={**(tags or {}), PID_TAG: str(os.getpid())},
         )
     if not result.success:
         raise _explain_failure(instance, run_id)

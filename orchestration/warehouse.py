@@ -82,10 +82,10 @@ class Warehouse(dg.ConfigurableResource[Any]):
         fresh.unlink(missing_ok=True)
         address = str(fresh).replace("'", "''")
         with self.connect() as connection:
-            connection.execute(f"attach '{address}' as published")
+            connection.execute(f"attach '{address}' as snapshot")
             for table, query in tables.items():
-                connection.execute(f"create table published.{table} as {query}", dict(parameters))
-            connection.execute("detach published")
+                connection.execute(f"create table snapshot.{table} as {query}", dict(parameters))
+            connection.execute("detach snapshot")
         os.replace(fresh, target)  # noqa: PTH105 - atomic, also over a file that is being read
 
 
@@ -124,6 +124,11 @@ def _create_like(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tab
     connection.execute(f"create schema if not exists {table.split('.', maxsplit=1)[0]}")
     connection.register("incoming", rows)
     connection.execute(f"create table if not exists {table} as select * from incoming limit 0")
+    # a later release may tell more of a row; what an earlier one did not tell stays unknown
+    held = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
+    for name, kind, *_ in connection.execute("describe incoming").fetchall():
+        if name not in held:
+            connection.execute(f"alter table {table} add column {name} {kind}")
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:

@@ -160,6 +160,20 @@ class ValueTiers(_Section):
         return self
 
 
+class ValueTrend(_Section):
+    """From which change of spend on a customer's value is rising or falling (S28)."""
+
+    change: Share
+
+
+class ProductRules(_Section):
+    """What makes two categories that are bought together a rule (S39)."""
+
+    minimum_support: Share
+    minimum_confidence: Share
+    minimum_lift: float = Field(ge=0)
+
+
 class Tags(_Section):
     """Limits of the first customer tags (S22)."""
 
@@ -185,7 +199,42 @@ class Training(_Section):
     minimum_customers: Count
     minimum_churners: Count
     capacity_share: Annotated[float, Field(gt=0, le=1)]
+    treated: Literal["untreated", "weighted"]
+    largest_weight: Annotated[float, Field(ge=1)]
     seed: int
+
+
+class RiskSignal(_Section):
+    """A warning sign in words: it shows when `feature` is at least, or at most, a bound, and has a weight."""
+
+    en: str
+    zh: str
+    feature: str
+    weight: Annotated[float, Field(gt=0)]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _has_one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a signal needs either at_least or at_most")
+        return self
+
+
+class SmallData(_Section):
+    """What scores while there are too few customers to learn from (L11)."""
+
+    weight_of_rules: Annotated[float, Field(gt=0)]
+    signals: Annotated[tuple[RiskSignal, ...], Field(min_length=1)]
+
+
+class Forecast(_Section):
+    """The forecast of the overall churn rate (S50)."""
+
+    groups: tuple[str, ...]
+    months_ahead: Annotated[int, Field(ge=1)]
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    minimum_customers: Count
 
 
 class Promotion(_Section):
@@ -218,6 +267,7 @@ class Drift(_Section):
     score_psi: Money
     consecutive: Annotated[int, Field(ge=1)]
     cooldown_days: Days
+    page: bool
 
 
 class Performance(_Section):
@@ -227,6 +277,7 @@ class Performance(_Section):
     minimum_accuracy: Share
     maximum_auc_drop: Share
     maximum_calibration_error: Share
+    consecutive: Annotated[int, Field(ge=1)]
 
 
 class Gates(_Section):
@@ -262,8 +313,12 @@ class Policy(_Section):
     lifecycle: Lifecycle
     value_tiers: ValueTiers
     tags: Tags
+    value_trend: ValueTrend
+    product_rules: ProductRules
     segments: dict[str, Segment]
     training: Training
+    small_data: SmallData
+    forecast: Forecast
     promotion: Promotion
     fairness: Fairness
     drift: Drift

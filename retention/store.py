@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from retention import outbox, requests
 from retention.database import lock_for_migration, open_engine
+from retention.identity import IdentityDecision, list_apart, record_decision
 from retention.plan import COLUMNS as PLAN_COLUMNS
 from retention.plan import HOLDOUT, TREATED
 from retention.policy import load_policy
@@ -198,6 +199,24 @@ class Store:
     def gate_overrides(self) -> "pd.DataFrame":
         """Return every override, oldest first."""
         return self._read(select(GATE_OVERRIDES).order_by(GATE_OVERRIDES.c.granted_at))
+
+    def decide_identity(
+        self, customer_id: str, *, other_id: str | None = None, is_apart: bool, by: str, reason: str, at: datetime
+    ) -> IdentityDecision:
+        """Take a customer id apart from another, or from all others, or let it be linked again; by name, for a reason.
+
+        The same decision again changes nothing. Raises ValueError without a name or a reason.
+        """
+        decision = IdentityDecision(
+            customer_id=customer_id, other_id=other_id, is_apart=is_apart, decided_by=by, reason=reason, decided_at=at
+        )
+        with self.engine.begin() as connection:
+            return record_decision(connection, decision)
+
+    def kept_apart(self) -> list[IdentityDecision]:
+        """Return the decisions by which customer ids are kept apart now, oldest first."""
+        with self._reading.connect() as connection:
+            return list_apart(connection)
 
     def request_retrain(
         self, trigger: str, as_of: date, *, evidence: Mapping[str, Any], cooldown_days: int, at: datetime

@@ -189,4 +189,19 @@ MODEL_EVENTS = Table(
     comment="one row per thing that happened to a model version; append-only",
 )
 
-APPEND_ONLY = (PLANS, PLAN_ROWS, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS)
+IDENTITY_DECISIONS = Table(
+    "identity_decisions",
+    METADATA,
+    Column("decision_id", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("customer_id", String, nullable=False, index=True),
+    Column("other_id", String),
+    Column("is_apart", Boolean, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    UniqueConstraint("number", name="uq_identity_decisions_number"),
+    comment="one row per time a person took customer ids apart, or let them be linked again; append-only",
+)
+
+APPEND_ONLY = (PLANS, PLAN_ROWS, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS)

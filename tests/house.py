@@ -22,6 +22,7 @@ policy:
   tiers: {high: 60, medium: 25}
   training: {minimum_customers: 50, minimum_churners: 10}
   promotion: {minimum_auc: 0.5}
+  drift: {page: false}
   gates: {minimum_customers: 50}
 sources:
   shop:
@@ -56,7 +57,8 @@ churn: {definition: contract_end, active_within_days: 30, horizon_days: 30}
 policy:
   tiers: {high: 30, medium: 12}
   training: {minimum_customers: 50, minimum_churners: 10}
-  promotion: {minimum_auc: 0.3, minimum_gain: -1, maximum_calibration_error: 0.5}
+  promotion: {minimum_auc: 0.3, minimum_gain: 0, maximum_calibration_error: 0.5}
+  drift: {page: false}
 sources:
   books:
     reader: files

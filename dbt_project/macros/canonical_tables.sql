@@ -29,6 +29,7 @@
                 {'name': 'acquisition_channel', 'type': 'varchar'},
                 {'name': 'acquisition_cost', 'type': 'double'},
                 {'name': 'owner', 'type': 'varchar'},
+                {'name': 'is_test', 'type': 'boolean'},
             ],
         },
         'identities': {
@@ -54,6 +55,7 @@
                 {'name': 'store', 'type': 'varchar'},
                 {'name': 'payment_method', 'type': 'varchar'},
                 {'name': 'status', 'type': 'varchar'},
+                {'name': 'is_test', 'type': 'boolean'},
             ],
         },
         'order_lines': {
@@ -120,6 +122,7 @@
                 {'name': 'product_id', 'type': 'varchar'},
                 {'name': 'feature', 'type': 'varchar'},
                 {'name': 'dwell_seconds', 'type': 'double'},
+                {'name': 'is_test', 'type': 'boolean'},
             ],
         },
         'tickets': {

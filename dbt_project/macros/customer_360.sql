@@ -51,6 +51,29 @@
 {%- endmacro %}
 
 
+{# Where the value goes: the spend of a quarter against the quarter before, by the policy's share of change. #}
+{% macro value_trend() -%}
+    {%- set share = policy('value_trend', 'change') -%}
+    case
+            when amount_spent_quarter > 0 and amount_spent_quarter_before = 0 then 'rising'
+            when amount_spent_quarter > (1 + {{ share }}) * amount_spent_quarter_before then 'rising'
+            when amount_spent_quarter < (1 - {{ share }}) * amount_spent_quarter_before then 'falling'
+            else 'steady'
+        end
+{%- endmacro %}
+
+
+{# What makes the value: contracts, or whichever of orders and basket stands higher above the typical buyer's. #}
+{% macro value_driver() -%}
+    case
+            when coalesce(yearly_contracts, 0) > coalesce(yearly_purchases, 0) then 'contracts'
+            when orders_to_typical is null then 'none'
+            when orders_to_typical >= basket_to_typical then 'orders'
+            else 'basket'
+        end
+{%- endmacro %}
+
+
 {# The condition of a declared tag, with the policy's figures in the place of their names. #}
 {% macro tag_condition(tag) -%}
     {%- set filled = namespace(sql=tag.when) -%}
@@ -122,20 +145,4 @@ where 1 = 0
                 < {{ policy('lifecycle', 'dormant_days') }} then 'dormant'
             else 'churned'
         end
-{%- endmacro %}
-
-
-{# Every calendar day from the first purchase of anybody to the day before the run, as day_date. #}
-{% macro days_of_trade() -%}
-    {{ return(adapter.dispatch('days_of_trade', 'holdfast')()) }}
-{%- endmacro %}
-
-{% macro default__days_of_trade() -%}
-    select explode(sequence(min(order_date), {{ days_before(as_of(), 1) }})) as day_date
-    from {{ ref('int_customer_order_days') }}
-{%- endmacro %}
-
-{% macro duckdb__days_of_trade() -%}
-    select cast(unnest(generate_series(min(order_date), {{ days_before(as_of(), 1) }}, interval 1 day)) as date) as day_date
-    from {{ ref('int_customer_order_days') }}
 {%- endmacro %}

@@ -14,10 +14,10 @@
 {# One value of the churn definition. #}
 {% macro churn(key) -%}
     {%- set definition = var('churn') -%}
-    {%- if key == 'definition' and definition[key] not in ('inactivity', 'contract_end') -%}
+    {%- if definition.definition not in ('inactivity', 'contract_end', 'spend_fall', 'account_closed') -%}
         {{ exceptions.raise_compiler_error(
-            "The churn definition `" ~ definition[key] ~ "` is unknown. Set churn.definition in company.yaml to inactivity "
-            "(no purchase within the horizon) or contract_end (no running contract at its end)."
+            "The churn definition `" ~ definition.definition ~ "` is unknown. Set churn.definition in company.yaml to "
+            "inactivity, contract_end, spend_fall or account_closed."
         ) }}
     {%- endif -%}
     {{ return(definition[key]) }}

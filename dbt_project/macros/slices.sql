@@ -9,7 +9,8 @@
 
 
 {#
-    The slices this run builds: those that are wanted and missing, and always the slice of the run's own day.
+    The slices this run builds: those that are wanted and missing, those so young that late rows may belong to them, and
+    always the slice of the run's own day.
     The answer rests on features.customer_features alone, which is written last: a run that was killed between
     the facts and the features starts the same slices again.
 #}
@@ -23,7 +24,9 @@
         {{ return(wanted) }}
     {%- endif -%}
     {%- set found = run_query('select distinct cast(as_of as varchar) as as_of from ' ~ features).columns[0].values() | map('string') | list -%}
-    {%- set kept = found | reject('equalto', var('as_of') | string) | list -%}
+    {%- set as_of = modules.datetime.date.fromisoformat(var('as_of') | string) -%}
+    {%- set settled = (as_of - modules.datetime.timedelta(days=cleaning('late_days'))).isoformat() -%}
+    {%- set kept = found | reject('ge', settled) | list -%}
     {{ return(wanted | reject('in', kept) | list) }}
 {%- endmacro %}
 
@@ -36,10 +39,4 @@ select cast('{{ day }}' as date) as as_of
 union all
 {% endif -%}
 {%- endfor -%}
-{%- endmacro %}
-
-
-{# How a slice replaces its former self: by engine, since not every engine deletes rows. #}
-{% macro slice_strategy() -%}
-    {{ return('insert_overwrite' if target.type == 'spark' else 'delete+insert') }}
 {%- endmacro %}

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +25,11 @@ QUIET_LIBRARIES = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "ERROR",
     "DAGSTER_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
 }
 
-console = Console()
+# a log file is as wide as its tables, a screen as wide as it is
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 130)
 
 CompanyFile = Annotated[Path, typer.Option("--company", help="the company file")]
 Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the house keeps its state")]

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from orchestration.automation import nightly, retrain
-from orchestration.defs.resources import COMPANY, POLICY, open_channels, open_store
+from orchestration.automation import ASKED_ON, REQUEST, TRIGGER, nightly, retrain
+from orchestration.defs.resources import COMPANY, POLICY, open_channels, open_registry, open_store
+from orchestration.review import find_unread, settle_reviews
 from retention.channels import Message, route
 
 ALARM = "alarm"  # the medium under which a company may route such messages
@@ -39,7 +40,7 @@ def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Retrain on the snapshots up to this month, after the night's line has built them."""
     month = context.scheduled_execution_time.date().isoformat()
-    return dg.RunRequest(run_key=month, partition_key=month, tags={"holdfast/trigger": "monthly"})
+    return dg.RunRequest(run_key=month, partition_key=month, tags={TRIGGER: "monthly"})
 
 
 @dg.sensor(job=retrain, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -52,8 +53,10 @@ def retrain_when_slipping(context: dg.SensorEvaluationContext) -> Iterator[dg.Ru
         evaluation = event.asset_check_evaluation_data if event else None
         if evaluation is None or evaluation.passed:
             continue
-        as_of = str(evaluation.metadata["as_of"].value)
         evidence = {name: value.value for name, value in evaluation.metadata.items()}
+        if not evidence.get("is_retrain_due", True):  # too few failed checks in a row
+            continue
+        as_of = str(evidence["as_of"])
         request = open_store().request_retrain(
             trigger,
             date.fromisoformat(as_of),
@@ -67,12 +70,32 @@ def retrain_when_slipping(context: dg.SensorEvaluationContext) -> Iterator[dg.Ru
         yield dg.RunRequest(
             run_key=request.request_id,
             partition_key=f"{as_of[:7]}-01",
-            tags={"holdfast/trigger": trigger},
+            tags={TRIGGER: trigger, REQUEST: request.request_id, ASKED_ON: as_of},
         )
     if not asked:
         yield dg.SkipReason(
             "No check of drift or performance has failed, or a retrain was asked for within the cool-down."
         )
+
+
+@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+def carry_out_reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Move the champion's alias as a person has decided on the MLflow page: approved becomes champion, if it may."""
+    registry = open_registry()
+    settled = settle_reviews(registry, open_store(), at=datetime.now(UTC))
+    for outcome in settled:
+        context.log.info("version %s: %s. %s", outcome.version, outcome.standing, outcome.reason)
+    events = [
+        dg.AssetObservation(
+            asset_key=["monitoring", "promotions"],
+            metadata={"model_version": each.version, "standing": each.standing, "reason": each.reason},
+        )
+        for each in settled
+    ]
+    unread = find_unread(registry)
+    waits = f"The review_state of version {', '.join(unread)} is no verdict; write approved or rejected."
+    said = waits if unread else "No version was reviewed since the last look."
+    return dg.SensorResult(asset_events=events, skip_reason=None if settled else dg.SkipReason(said))
 
 
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30)

@@ -9,7 +9,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from orchestration.dbt import Translator, build, read_variables
 from orchestration.defs.resources import COMPANY, HOME, MODELS, POLICY, open_store
 from orchestration.gates import judge, require_passed
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 
 MEMBERS = {
@@ -28,7 +28,7 @@ IDENTITIES = {
     select="path:models/staging path:models/intermediate path:models/customer_360",
     dagster_dbt_translator=Translator(COMPANY, DAYS),
     partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.multi_run(),
+    backfill_policy=ONE_A_RUN,
     name="customer_360_models",
 )
 def customer_360_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from orchestration.defs.resources import HOME, POLICY, STRATEGIES, open_channels, open_store
 from orchestration.gates import judge, require_passed
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.alerts import raise_alerts
 from retention.frames import to_arrow
@@ -41,6 +41,7 @@ CANDIDATES = """
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["retention", "alerts"],
     deps=[["scores", "churn_scores"], ["scores", "churn_reasons"], ["customer_360", "customers"]],
     partitions_def=DAYS,
@@ -63,6 +64,7 @@ def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["retention", "plans"],
     deps=[["retention", "alerts"]],
     partitions_def=DAYS,
@@ -114,6 +116,7 @@ def plans_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> 
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["operational", "outbox"],
     deps=[["retention", "plans"]],
     partitions_def=DAYS,
@@ -142,6 +145,7 @@ def outbox(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["retention", "ledger"],
     deps=[["operational", "outbox"]],
     partitions_def=DAYS,

@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
+from ingestion.identity.history import drop_stale_slices
 from orchestration.dbt import Translator, build, list_snapshots, read_ranges, read_variables
 from orchestration.defs.resources import COMPANY, HOME, MODELS, POLICY, open_store
 from orchestration.gates import judge, require_passed
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 
 RANGES = read_ranges(MODELS.manifest_path, COMPANY, null_share=POLICY.gates.maximum_null_share)
@@ -21,13 +22,16 @@ RANGES = read_ranges(MODELS.manifest_path, COMPANY, null_share=POLICY.gates.maxi
     select="path:models/features",
     dagster_dbt_translator=Translator(COMPANY, DAYS),
     partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.multi_run(),
+    backfill_policy=ONE_A_RUN,
     name="feature_models",
 )
 def feature_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
     """Build the feature slices that are missing up to the partition's day, and every label."""
     as_of = read_as_of(context)
     require_passed(warehouse, open_store(), "customer_360", as_of=as_of)
+    with warehouse.connect() as connection:
+        days = list_snapshots(COMPANY, POLICY, as_of=as_of)
+        drop_stale_slices(connection, "features.customer_features", days=days)
     yield from build(context, dbt, variables=read_variables(COMPANY, POLICY, as_of=as_of), home=HOME)
 
 

@@ -1,18 +1,37 @@
 """Monitoring: scores against what happened, features against what was learned from. It asks, it does not call."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 
-from ml.drift import DriftLimits, PerformanceLimits, measure_drift, measure_performance
+from ml.drift import (
+    Check,
+    DriftLimits,
+    DriftReport,
+    PerformanceLimits,
+    Slice,
+    decide_request,
+    measure_drift,
+    measure_performance,
+    pair_months,
+)
 from ml.evaluate import Evaluation, evaluate
-from orchestration.defs.resources import FEATURES, POLICY, open_registry
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.defs.resources import COMPANY, HOME, INDUSTRY, POLICY, open_registry
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 
+if TYPE_CHECKING:
+    from ml.registry import RegisteredModel
+
 OWNER = "team:data-science"
+EVIDENCE = (  # what a request to retrain rests on, as far as a table has it
+    "state", "reason", "model_version", "compared_with", "moved_most", "drifted_importance", "score_psi", "auc", "ece",
+    "request", "is_retrain_due",
+)  # fmt: skip
 MATURED = """
     with latest as (
         select * from scores.churn_scores
@@ -25,6 +44,42 @@ MATURED = """
     where labels.is_mature and latest.as_of = $as_of
     order by customer_id
 """
+VERDICT = (
+    *(("as_of", pa.date32()), ("model_version", pa.string()), ("state", pa.string()), ("reason", pa.string())),
+    *(("is_retrain_due", pa.bool_()), ("request", pa.string())),
+)
+PERFORMANCE = pa.schema(
+    [
+        *VERDICT,
+        ("n", pa.int64()),
+        *((name, pa.float64()) for name in Evaluation.__dataclass_fields__ if name != "n"),
+        *((name, pa.float64()) for name in ("brier_skill", "auc_recency_alone", "gain_over_recency")),
+    ]
+)
+DRIFT = pa.schema(
+    [
+        *VERDICT,
+        *(("drifted_importance", pa.float64()), ("score_psi", pa.float64())),
+        *(("compared_with", pa.string()), ("moved_most", pa.string())),
+    ]
+)
+EVERYBODY = "all"
+HISTORY = """
+    with known as (
+        select labels.as_of as month, labels.churned, customers.*
+        from features.churn_labels as labels
+        left join customer_360.customers as customers using (customer_id)
+        where labels.is_mature and labels.label_until <= $as_of and labels.as_of = date_trunc('month', labels.as_of)
+    ),
+    grouped as (select 'all' as "group", month, churned from known{groups})
+    select "group", month, count(*) as customers, count(*) filter (where churned) as churned
+    from grouped group by all having count(*) >= $fewest order by all
+"""
+SAMPLE = 20_000  # customers of a slice, by hash: the PSI of ten bins then lies within 0.002 of that of all
+SLICE = f"""
+    select * from features.customer_features where as_of = $day and is_eligible
+    order by hash(customer_id), customer_id limit {SAMPLE}
+"""
 NEWLY_MATURED = """
     select distinct labels.as_of
     from features.churn_labels as labels
@@ -35,6 +90,7 @@ NEWLY_MATURED = """
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["monitoring", "performance"],
     deps=[["scores", "churn_scores"], ["features", "churn_labels"], ["outcomes", "strategy_effects"]],
     partitions_def=DAYS,
@@ -48,8 +104,8 @@ def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.M
     if scored is None:
         return dg.MaterializeResult(metadata={"state": "no scored day has matured labels yet"})
     row = measure(warehouse, scored)
-    warehouse.replace_slice("monitoring.performance", pa.Table.from_pylist([row]), as_of=scored)
-    return dg.MaterializeResult(metadata={**row, "as_of": scored.isoformat()})
+    warehouse.replace_slice("monitoring.performance", _table(row, PERFORMANCE), as_of=scored)
+    return dg.MaterializeResult(metadata=_tell_row(row))
 
 
 def measure(warehouse: Warehouse, scored: date) -> dict[str, Any]:
@@ -58,19 +114,28 @@ def measure(warehouse: Warehouse, scored: date) -> dict[str, Any]:
     label = rows["churned"].to_numpy().astype(float)
     shown = evaluate(label, rows["probability"].to_numpy(), capacity=POLICY.training.capacity_share)
     silence = rows["recency_days"].to_numpy().astype(float)
-    alone = evaluate(label, silence / (1 + silence)).auc  # any rising function of the days keeps their order
+    is_known = not np.isnan(silence).any()  # contracts have no silence
+    alone = evaluate(label, silence / (1 + silence)).auc if is_known else None  # any rising function keeps the order
     version = rows["model_version"][0].as_py()
-    limits = PerformanceLimits(**POLICY.performance.model_dump())
+    limits = PerformanceLimits(**POLICY.performance.model_dump(exclude={"consecutive"}))
     report = measure_performance(shown, promised=_promised(warehouse, version), limits=limits)
-    figures = {**shown.as_dict(), "auc_recency_alone": alone, "gain_over_recency": shown.auc - alone}
-    return {"as_of": scored, "model_version": version, **figures, "state": report.state, "reason": report.reason}
+    figures = {
+        **shown.as_dict(),
+        "auc_recency_alone": alone,
+        "gain_over_recency": None if alone is None else shown.auc - alone,
+    }
+    row = {"as_of": scored, "model_version": version, **figures, "state": report.state, "reason": report.reason}
+    count = POLICY.performance.consecutive
+    return row | ask(warehouse, "monitoring.performance", row, bad="decayed", consecutive=count)
 
 
 def _promised(warehouse: Warehouse, version: str) -> Evaluation | None:
     query = "select * from monitoring.trainings where model_version = $version order by as_of desc limit 1"
     rows = warehouse.read(query, {"version": version}).to_pylist()
     names = Evaluation.__dataclass_fields__
-    return Evaluation(**{name: rows[0][name] for name in names}) if rows else None
+    if not rows or rows[0]["auc"] is None:  # rules promise nothing
+        return None
+    return Evaluation(**{name: rows[0][name] for name in names})
 
 
 @dg.asset_check(asset=["monitoring", "performance"])
@@ -80,6 +145,7 @@ def performance_within_bounds(context: dg.AssetCheckExecutionContext, warehouse:
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["monitoring", "drift"],
     deps=[["features", "customer_features"], ["scores", "churn_scores"], ["outcomes", "strategy_effects"]],
     partitions_def=DAYS,
@@ -92,32 +158,108 @@ def drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materia
     as_of = read_as_of(context)
     champion = open_registry().champion()
     if champion is None:
-        raise dg.Failure("No champion: there is nothing that features could have drifted from. Run the `retrain` job.")
-    slices = {name: _eligible(warehouse, day) for name, day in (("then", champion.model.trained_until), ("now", as_of))}
-    report = measure_drift(
-        slices["then"],
-        slices["now"],
-        champion.model.features,
-        champion.model.importance(slices["then"]),
-        limits=DriftLimits(**POLICY.drift.model_dump(exclude={"consecutive", "cooldown_days"})),
-        scores=(champion.model.predict(slices["then"]), champion.model.predict(slices["now"])),
-    )
+        return dg.MaterializeResult(metadata={"state": "no champion: nothing that features could have drifted from"})
+    report, season = compare(warehouse, champion, as_of)
     worst = sorted(report.features, key=lambda each: -each.psi * each.importance)[:5]
     row: dict[str, Any] = {
         "as_of": as_of,
         "model_version": champion.version,
         "drifted_importance": report.drifted_importance,
     }
-    row |= {"score_psi": report.score_psi, "state": report.state}
+    row |= {"score_psi": report.score_psi, "state": report.state, "compared_with": season}
     row |= {"reason": report.reason, "moved_most": ", ".join(f"{each.feature} {each.psi:.3f}" for each in worst)}
-    warehouse.replace_slice("monitoring.drift", pa.Table.from_pylist([row]), as_of=as_of)
-    return dg.MaterializeResult(metadata={**row, "as_of": as_of.isoformat()})
+    row |= ask(warehouse, "monitoring.drift", row, bad="drifted", consecutive=POLICY.drift.consecutive)
+    warehouse.replace_slice("monitoring.drift", _table(row, DRIFT), as_of=as_of)
+    page = (
+        draw_page(warehouse, champion, as_of, [each.feature for each in report.features]) if POLICY.drift.page else {}
+    )
+    return dg.MaterializeResult(metadata={**_tell_row(row), **page})
 
 
-def _eligible(warehouse: Warehouse, day: date | str | None) -> pa.Table:
-    names = ", ".join(feature.name for feature in FEATURES)
-    query = f"select {names} from features.customer_features where as_of = $day and is_eligible order by customer_id"
-    return warehouse.read(query, {"day": day})
+def _table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([dict(row)], schema=schema)
+
+
+def _tell_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as metadata, which knows neither days nor nulls."""
+    told = {name: value for name, value in row.items() if value is not None}
+    return told | {"as_of": row["as_of"].isoformat()}
+
+
+def draw_page(
+    warehouse: Warehouse, champion: "RegisteredModel", as_of: date, features: Sequence[str]
+) -> dict[str, dg.MetadataValue[Any]]:
+    """Return the month's Evidently page as metadata; it is drawn once a month, on the first day that is run."""
+    path = HOME / "monitoring" / f"drift-{as_of:%Y-%m}.html"
+    if not path.exists():
+        from ml.report import write_drift_report
+
+        then = _read_slice(warehouse, champion, date.fromisoformat(str(champion.model.trained_until)))
+        now = _read_slice(warehouse, champion, as_of)
+        if min(then.rows.num_rows, now.rows.num_rows) < POLICY.drift.minimum_rows:
+            return {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(write_drift_report(then, now, features, limit=POLICY.drift.psi))
+        fresh.replace(path)
+    return {"page_of_the_month": dg.MetadataValue.url(path.as_uri())}
+
+
+def compare(warehouse: Warehouse, champion: "RegisteredModel", as_of: date) -> tuple[DriftReport, str]:
+    """Measure how far `as_of` lies from what the champion learned; return also what its season was compared with."""
+    last = date.fromisoformat(str(champion.model.trained_until))
+    then, now = (_read_slice(warehouse, champion, day) for day in (last, as_of))
+    year_ago = _read_slice(warehouse, champion, _a_year_before(as_of))
+    has_year = year_ago.rows.num_rows >= POLICY.drift.minimum_rows
+    days = [] if has_year else _list_learned(warehouse, last)
+    read = {day: _read_slice(warehouse, champion, day) for day in days}
+    earlier = pair_months(days, last=last, as_of=as_of)
+    report = measure_drift(
+        then,
+        now,
+        champion.model.features,
+        champion.model.importance(then.rows),
+        limits=DriftLimits(**POLICY.drift.model_dump(exclude={"consecutive", "cooldown_days", "page"})),
+        year_ago=year_ago if has_year else None,
+        learned=list(read.values()),
+        ordinary=[(read[before], read[after]) for before, after in earlier],
+    )
+    if has_year:
+        return report, f"{last} and the same month a year ago, {_a_year_before(as_of)}"
+    return report, f"{last} and the {len(days)} snapshots up to it, beyond what {len(earlier)} pairs of them had moved"
+
+
+def ask(warehouse: Warehouse, table: str, row: Mapping[str, Any], *, bad: str, consecutive: int) -> dict[str, Any]:
+    """Say whether a retrain is due: enough failed checks of one champion in a row. The cool-down is the store's."""
+    query = f"""
+        select as_of, state from {table}
+        where as_of < $as_of and model_version = $version order by as_of desc limit $count
+    """
+    given = {"as_of": row["as_of"], "version": row["model_version"], "count": consecutive}
+    before = warehouse.read(query, given).to_pylist() if warehouse.has_table(table) else []
+    checks = [Check(each["as_of"], failed=each["state"] == bad) for each in (*before, row)]
+    request = decide_request(checks, consecutive=consecutive, cooldown_days=0)
+    return {"is_retrain_due": request.retrain, "request": request.reason}
+
+
+def _list_learned(warehouse: Warehouse, last: date) -> list[date]:
+    """Return the monthly snapshots up to the last one that the champion learned from, the oldest first."""
+    query = """
+        select distinct as_of from features.customer_features
+        where as_of <= $last and as_of = date_trunc('month', as_of) order by as_of desc limit $count
+    """
+    days = warehouse.read(query, {"last": last, "count": POLICY.training.snapshots})["as_of"].to_pylist()
+    return sorted(days)
+
+
+def _read_slice(warehouse: Warehouse, champion: "RegisteredModel", day: date) -> Slice:
+    rows = warehouse.read(SLICE, {"day": day}).select(champion.model.features)
+    return Slice(rows, champion.model.predict(rows) if rows.num_rows else None)
+
+
+def _a_year_before(day: date) -> date:
+    """Return the first day of the month a year before: monthly snapshots are what is always there."""
+    return date(day.year - 1, day.month, 1)
 
 
 @dg.asset_check(asset=["monitoring", "drift"])
@@ -133,11 +275,70 @@ def _read_verdict(
     as_of = read_as_of(context)
     if not warehouse.has_table(table):
         return dg.AssetCheckResult(passed=True, metadata={"as_of": as_of.isoformat(), "state": "nothing measured yet"})
-    query = f"select as_of, state, reason from {table} where as_of <= $as_of order by as_of desc limit 1"
+    query = f"select * from {table} where as_of <= $as_of order by as_of desc limit 1"
     found = warehouse.read(query, {"as_of": as_of}).to_pylist()
-    state, reason = (found[0]["state"], found[0]["reason"]) if found else ("nothing measured yet", "")
+    row = found[0] if found else {"state": "nothing measured yet", "reason": ""}
+    evidence = {name: row[name] for name in EVIDENCE if row.get(name) is not None}
     return dg.AssetCheckResult(
-        passed=state != bad,
+        passed=row["state"] != bad,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"as_of": as_of.isoformat(), "state": state, "reason": reason},
+        metadata={**evidence, "as_of": as_of.isoformat()},
     )
+
+
+@dg.asset(
+    backfill_policy=ONE_A_RUN,
+    key=["monitoring", "churn_forecast"],
+    deps=[["features", "churn_labels"], ["customer_360", "customers"], ["outcomes", "strategy_effects"]],
+    partitions_def=DAYS,
+    group_name="monitoring",
+    owners=[OWNER],
+    kinds={"duckdb", "table"},
+)
+def churn_forecast(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    """One row per as_of, group and month, past and to come: the churn rate, its interval and the industry's line."""
+    from ml.forecast import forecast_groups
+
+    as_of = read_as_of(context)
+    history = warehouse.read(
+        HISTORY.format(groups=_select_groups(warehouse)),
+        {"as_of": as_of, "fewest": POLICY.forecast.minimum_customers},
+    )
+    if not history.num_rows:
+        return dg.MaterializeResult(metadata={"state": "no month's labels have matured yet"})
+    found = forecast_groups(
+        history,
+        line=INDUSTRY.churn_line.over(COMPANY.churn.horizon_days),
+        ahead=POLICY.forecast.months_ahead,
+        coverage=POLICY.forecast.coverage,
+    )
+    rows = found.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), found.table.num_rows))
+    warehouse.replace_slice("monitoring.churn_forecast", rows, as_of=as_of)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows.num_rows,
+            "of_everybody": dg.MetadataValue.md(_tell(rows)),
+            "groups_without_forecast": "; ".join(f"{name}: {why}" for name, why in found.unknown.items()) or "none",
+        }
+    )
+
+
+def _select_groups(warehouse: Warehouse) -> str:
+    """Return the queries that count each of the policy's groups by month."""
+    known = warehouse.read("select * from customer_360.customers limit 0").column_names
+    return "".join(
+        f" union all select '{name}: ' || {name}, month, churned from known where {name} is not null"
+        for name in POLICY.forecast.groups
+        if name in known
+    )
+
+
+def _tell(rows: pa.Table) -> str:
+    """Return the forecast of all customers as a table in Markdown."""
+    lines = ["| month | rate | from | to | industry |", "|---|---|---|---|---|"]
+    for row in rows.to_pylist():
+        if row["group"] == EVERYBODY and row["rate"] is not None:
+            month = f"{row['month']:%Y-%m}" + (" (forecast)" if row["is_forecast"] else "")
+            figures = " | ".join(f"{row[name]:.1%}" for name in ("rate", "low", "high", "industry_line"))
+            lines.append(f"| {month} | {figures} |")
+    return "\n".join(lines)

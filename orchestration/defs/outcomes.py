@@ -8,7 +8,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 
 from orchestration.dbt import Translator, build, read_variables
 from orchestration.defs.resources import COMPANY, HOME, MODELS, POLICY
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.frames import to_arrow
 from retention.outcomes import read_effects
@@ -20,7 +20,7 @@ from retention.outcomes import read_effects
     select="path:models/outcomes",
     dagster_dbt_translator=Translator(COMPANY, DAYS),
     partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.multi_run(),
+    backfill_policy=ONE_A_RUN,
     name="outcome_models",
 )
 def outcome_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
@@ -30,6 +30,7 @@ def outcome_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> It
 
 
 @dg.asset(
+    backfill_policy=ONE_A_RUN,
     key=["outcomes", "strategy_effects"],
     deps=[["outcomes", "treatment_outcomes"]],
     partitions_def=DAYS,
@@ -39,7 +40,8 @@ def outcome_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> It
 )
 def strategy_effects(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """One row per strategy: retention of the treated against the untreated, with an interval and a verdict."""
-    decisions = warehouse.read("select * from outcomes.treatment_outcomes where event = 'assigned'").to_pandas()
+    query = "select * from outcomes.treatment_outcomes where event = 'assigned' order by entry_id"
+    decisions = warehouse.read(query).to_pandas()
     effects = read_effects(decisions, POLICY)
     warehouse.replace("outcomes.strategy_effects", to_arrow(effects))
     verdicts = {str(row.strategy_id): str(row.verdict) for row in effects.itertuples()}

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from orchestration.defs.resources import HOME, POLICY, PUBLISHED, open_store
 from orchestration.gates import require_passed
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 
 OWNER = "team:data"
@@ -55,6 +55,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 
 
 @dg.multi_asset(
+    backfill_policy=ONE_A_RUN,
     name="published",
     specs=[
         _spec(

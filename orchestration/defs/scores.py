@@ -2,20 +2,27 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 
 from ml.explain import explain
-from ml.registry import RegisteredModel
-from ml.score import score
-from orchestration.defs.resources import COMPANY, FEATURES, HOME, POLICY, open_registry, open_store
+from ml.registry import AWAITING, STANDING, RegisteredModel
+from ml.score import SCHEMA, score
+from orchestration.defs.resources import COMPANY, FEATURES, HOME, INDUSTRY, POLICY, open_registry, open_store
 from orchestration.gates import find_fault, judge, require_passed
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.tiers import assign
 
-SCORES, REASONS = "scores.churn_scores", "scores.churn_reasons"
+if TYPE_CHECKING:
+    from ml.dataset import Floats
+
+SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.rule_scores"
+RULES = "rules-1"  # the version of scores without a model
+SILENT, SILENCES = "recency_days", ("last_gap_days",)  # the present silence, and those that have ended
+ELIGIBLE = "select * from features.customer_features where as_of = $as_of and is_eligible order by customer_id"
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
@@ -31,6 +38,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 
 
 @dg.multi_asset(
+    backfill_policy=ONE_A_RUN,
     specs=[
         _spec(
             SCORES,
@@ -45,28 +53,51 @@ def churn_scores(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Ite
     as_of = read_as_of(context)
     require_passed(warehouse, open_store(), "features", as_of=as_of)
     champion = open_registry().champion()
-    if champion is None:
-        raise dg.Failure("No champion: the registry has no promoted churn model yet. Run the `retrain` job first.")
-    if not _is_scored(warehouse, as_of, champion.version):
-        warehouse.append(_score(warehouse, champion, as_of))
+    version = RULES if champion is None else champion.version
+    if champion is None and not is_small(warehouse):
+        raise dg.Failure(f"No champion: {explain_absence()}")
+    if not _is_scored(warehouse, as_of, version):
+        features = warehouse.read(ELIGIBLE, {"as_of": as_of})
+        found = score_by_rules(features, as_of) if champion is None else _score(champion, features, as_of)
+        batch = pa.scalar(_next_batch(warehouse, as_of))
+        warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
     for table in (SCORES, REASONS):
         rows = warehouse.read_value(f"select count(*) from {table} where as_of = $as_of", {"as_of": as_of})
         yield dg.MaterializeResult(
-            asset_key=table.split("."), metadata={"dagster/row_count": rows, "model_version": champion.version}
+            asset_key=table.split("."), metadata={"dagster/row_count": rows, "model_version": version}
         )
+
+
+def is_small(warehouse: Warehouse) -> bool:
+    """Say whether the last training found too little to learn from."""
+    if not warehouse.has_table("monitoring.trainings"):
+        return False
+    state = warehouse.read_value("select state from monitoring.trainings order by as_of desc limit 1")
+    return bool(state == "small")
+
+
+def explain_absence() -> str:
+    """Return why no version scores, and what mends it."""
+    waiting = [each["version"] for each in open_registry().versions() if each.get(STANDING) == AWAITING]
+    if waiting:
+        return f"version {', '.join(waiting)} waits for a review; see `holdfast model list` and docs/review.md."
+    return "the registry has no promoted churn model yet. Run the `retrain` job first."
 
 
 def _is_scored(warehouse: Warehouse, as_of: date, version: str) -> bool:
     """Say whether the latest batch of `as_of` is already the work of this version, and passed its gate."""
     if not warehouse.has_table(SCORES) or find_fault(warehouse, "scores", as_of=as_of) is not None:
         return False
+    return _latest_version(warehouse, as_of) == version
+
+
+def _latest_version(warehouse: Warehouse, as_of: date) -> str | None:
     query = f"select max_by(model_version, batch) from {SCORES} where as_of = $as_of"
-    return bool(warehouse.read_value(query, {"as_of": as_of}) == version)
+    found: str | None = warehouse.read_value(query, {"as_of": as_of})
+    return found
 
 
-def _score(warehouse: Warehouse, champion: RegisteredModel, as_of: date) -> dict[str, pa.Table]:
-    query = "select * from features.customer_features where as_of = $as_of and is_eligible order by customer_id"
-    features = warehouse.read(query, {"as_of": as_of})
+def _score(champion: RegisteredModel, features: pa.Table, as_of: date) -> dict[str, pa.Table]:
     scores = score(
         champion.model,
         features,
@@ -74,10 +105,71 @@ def _score(warehouse: Warehouse, champion: RegisteredModel, as_of: date) -> dict
         horizon_days=COMPANY.churn.horizon_days,
         model_version=champion.version,
     )
-    reasons = explain(champion.model, features, FEATURES, as_of=as_of, top=3)
-    batch = pa.scalar(_next_batch(warehouse, as_of))
-    tiered = pa.Table.from_pandas(assign(scores.to_pandas(), POLICY), preserve_index=False)
-    return {SCORES: _stamp(tiered, batch), REASONS: _stamp(reasons, batch)}
+    return {SCORES: _assign(scores), REASONS: explain(champion.model, features, FEATURES, as_of=as_of, top=3)}
+
+
+def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
+    """Score without a model: by how long silences last and by the rules that show; see `read_probabilities`."""
+    from ml.reasons import count_lasting, explain_rules
+    from ml.rules import Signal
+    from ml.small import score_small
+
+    horizon = COMPANY.churn.horizon_days
+    given = POLICY.small_data.signals
+    signals = [
+        Signal(each.en, each.feature, each.weight, at_least=each.at_least, at_most=each.at_most) for each in given
+    ]
+    small = score_small(features, signals, horizon_days=horizon, silent_days=SILENT, past_silences=SILENCES)
+    customers = small.table["customer_id"].to_pylist()
+    lasting = count_lasting(features, SILENT, SILENCES)
+    told = zip(customers, small.table["survival_probability"].to_pylist(), lasting, strict=True)
+    fewest = POLICY.small_data.weight_of_rules
+    reasons = explain_rules(
+        features,
+        signals,
+        FEATURES,
+        words={each.en: each.zh for each in given},
+        chances={name: chance for name, chance, count in told if chance is not None and count >= fewest},
+        as_of=as_of,
+        horizon_days=horizon,
+        silent_days=SILENT,
+    )
+    kept = small.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), len(customers)))
+    return {SCORES: _assign(read_probabilities(small.table, lasting, as_of)), REASONS: reasons, RULED: kept}
+
+
+def read_probabilities(small: pa.Table, lasting: "Floats", as_of: date) -> pa.Table:
+    """Return scores in their usual form from those of `ml.small`.
+
+    The probability is the chance that the customer's silence lasts, drawn towards the share of the rules that show
+    where few silences have lasted as long; the industry's line where nothing is known. `scores.rule_scores` keeps both.
+    """
+    from ml.reasons import join_chances
+
+    survival, ruled = (small[name].to_numpy().astype(float) for name in ("survival_probability", "rule_score"))
+    chances = join_chances(
+        survival,
+        ruled / 100,
+        lasting,
+        weight=POLICY.small_data.weight_of_rules,
+        otherwise=INDUSTRY.churn_line.over(COMPANY.churn.horizon_days),
+    )
+    rows = len(chances)
+    return pa.table(
+        [
+            small["customer_id"].combine_chunks(),
+            pa.repeat(pa.scalar(as_of, pa.date32()), rows),
+            pa.repeat(pa.scalar(COMPANY.churn.horizon_days, pa.int32()), rows),
+            pa.array(chances),
+            pa.array(100 * chances),
+            pa.repeat(RULES, rows),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _assign(scores: pa.Table) -> pa.Table:
+    return pa.Table.from_pandas(assign(scores.to_pandas(), POLICY), preserve_index=False)
 
 
 def _next_batch(warehouse: Warehouse, as_of: date) -> int:

@@ -12,7 +12,7 @@ from ingestion.landing import LandingReport, land, required_tables
 from orchestration.dbt import OWNER
 from orchestration.defs.resources import COMPANY, HOME, POLICY, open_store, read_secrets
 from orchestration.gates import judge
-from orchestration.partitions import DAYS, read_as_of
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 
 GATE = "sources_gate"
@@ -33,7 +33,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
         for schema in schemas
     ]
 
-    @dg.multi_asset(name=f"land_{table}", specs=specs)
+    @dg.multi_asset(name=f"land_{table}", specs=specs, backfill_policy=ONE_A_RUN)
     def land_table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
         with warehouse.connect() as connection:
             report = land(
@@ -58,6 +58,7 @@ def describe(report: LandingReport) -> dict[str, int | str | bool]:
         "rows_quarantined": report.rows_quarantined,
         "rows_duplicate": report.rows_duplicate,
         "quarantine_reasons": ", ".join(f"{name}: {count}" for name, count in report.reasons.items()) or "none",
+        "repairs": ", ".join(f"{name}: {count}" for name, count in report.repairs.items()) or "none",
         "notices": "; ".join(report.notices) or "none",
         "unchanged": report.skipped,
     }

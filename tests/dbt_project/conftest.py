@@ -32,6 +32,11 @@ LEDGER = """
 """
 CUSTOMERS = 40
 HOUSEHOLDS = 40
+ALSO = [
+    {"definition": "spend_fall", "active_within_days": 40, "horizon_days": 60, "lead_days": 7, "fall_share": 0.5},
+    {"definition": "contract_end", "active_within_days": 60, "horizon_days": 30, "lead_days": 0, "fall_share": None},
+    {"definition": "account_closed", "active_within_days": 60, "horizon_days": 30, "lead_days": 0, "fall_share": None},
+]
 ENDED_LATER = {  # what a row learns after it was written, and the moment at which it learns it
     "tickets": {"first_response_at": ["first_response_at"], "resolved_at": ["resolved_at", "satisfaction"]},
     "subscriptions": {"cancelled_at": ["cancelled_at", "cancel_reason"]},
@@ -131,7 +136,7 @@ def lived(
     warehouse = new_warehouse(company)
     warehouse.dbt("run", feeds=feeds, as_of=SNAPSHOTS[-1])
     warehouse.execute("create schema retention", LEDGER)
-    warehouse.dbt("build", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
+    warehouse.dbt("build", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS, churn_also=ALSO)
     return warehouse
 
 

@@ -105,3 +105,25 @@ def test_a_tag_is_held_since_the_first_run_of_its_present_spell(lived: "Warehous
     )
     assert found.to_numpy().tolist() == expected
     assert {row[2] for row in expected} == {"2017-10-01", "2017-12-01"}
+
+
+def test_the_trend_of_value_is_a_quarter_against_the_one_before(lived: "Warehouse") -> None:
+    share, customers = load_policy().value_trend.change, view(lived)
+    now, before = customers["amount_spent_quarter"], customers["amount_spent_quarter_before"]
+    rising, falling = (now > (1 + share) * before), (now < (1 - share) * before)
+    assert customers["value_trend"].tolist() == np.select([rising, falling], ["rising", "falling"], "steady").tolist()
+    assert set(customers["value_trend"]) == {"rising", "falling", "steady"}
+
+
+def test_the_driver_of_value_is_what_stands_highest_above_the_typical_buyer(lived: "Warehouse") -> None:
+    customers = view(lived)
+    buyers = customers[customers["count_orders_year"] > 0]
+    orders = buyers["count_orders_year"] / buyers["count_orders_year"].median()
+    baskets = buyers["amount_spent_year"] / buyers["count_orders_year"]
+    basket = baskets / baskets.median()
+    pd.testing.assert_series_equal(buyers["orders_to_typical"], orders, check_names=False)
+    pd.testing.assert_series_equal(buyers["basket_to_typical"], basket, check_names=False)
+    by_trade = np.where(orders >= basket, "orders", "basket")
+    ours = buyers["value_driver"] != "contracts"
+    assert buyers["value_driver"][ours].tolist() == by_trade[ours].tolist()
+    assert set(customers["value_driver"]) >= {"orders", "basket", "contracts"}

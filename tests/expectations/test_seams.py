@@ -352,6 +352,20 @@ def test_a_customer_twice_in_a_slice_is_stopped(spoil: Spoil, failures: Failures
             {("reasons_are_complete", "rank")},
         ),
         (
+            (
+                "delete from scores.churn_reasons where batch = 2 and customer_id in "
+                "(select customer_id from scores.churn_scores where tier = 'high')"
+            ),
+            {("reasons_are_complete", "rank")},
+        ),
+        (
+            (
+                "delete from scores.churn_reasons where batch = 2 and customer_id in "
+                "(select customer_id from scores.churn_scores where tier = 'low')"
+            ),
+            set(),
+        ),
+        (
             "update scores.churn_reasons set rank = 1 where customer_id = 'c3' and rank = 2",
             {("key_is_unique", "customer_id, rank")},
         ),

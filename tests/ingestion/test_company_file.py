@@ -31,6 +31,36 @@ def test_the_secrets_a_company_needs_are_named(shop: "Shop") -> None:
     assert shop.company().secret_names == ("CRM_URL", "DESK_TOKEN", *vault)
 
 
+@pytest.mark.parametrize(
+    ("industry", "meant"),
+    [
+        ("retail", ("inactivity", 60, 30, None)),
+        ("telecom", ("spend_fall", 60, 60, 0.8)),  # the first of its definitions that orders can answer
+    ],
+)
+def test_without_churn_the_industrys_usual_definition_holds(
+    shop: "Shop", industry: str, meant: tuple[str, int, int, float | None]
+) -> None:
+    del shop.document["churn"]
+    shop.document["industry"] = industry
+    churn = shop.company().churn
+    assert (churn.definition, churn.active_within_days, churn.horizon_days, churn.fall_share) == meant
+
+
+def test_where_no_usual_definition_can_be_answered_churn_is_asked_for(shop: "Shop") -> None:
+    del shop.document["churn"]
+    shop.document["tables"] = {"customers": shop.customers}
+    assert "churn: the key `churn` is missing" in shop.load_refused()
+
+
+def test_further_definitions_stand_beside_the_main_one(shop: "Shop") -> None:
+    shop.document["churn_also"] = [{"definition": "spend_fall", "fall_share": 0.5, "lead_days": 30}]
+    assert [churn.definition for churn in (shop.company().churn, *shop.company().churn_also)] == [
+        "inactivity",
+        "spend_fall",
+    ]
+
+
 def test_an_unknown_key_is_named_with_its_line_and_its_likely_meaning(shop: "Shop") -> None:
     orders = shop.orders
     orders["colums"] = orders.pop("columns")

@@ -54,6 +54,8 @@ def test_moments_land_in_utc_whether_they_carry_an_offset_or_follow_the_sources_
         ("2024-07-01 10:00:00 -0330", moment("2024-07-01 13:30:00")),
         ("2024-07-01", moment("2024-07-01 00:00:00")),
         (" 2024-07-01 10:00:00 ", moment("2024-07-01 10:00:00")),
+        ("1719828000", moment("2024-07-01 10:00:00")),
+        ("1719828000500", moment("2024-07-01 10:00:00.500000")),
     ],
 )
 def test_a_moment_is_understood_however_it_is_written(shop: "Shop", written: str, meant: datetime) -> None:

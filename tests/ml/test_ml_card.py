@@ -3,6 +3,8 @@ from html.parser import HTMLParser
 import pyarrow as pa
 
 from ml.card import write_card
+from ml.drift import describe_reference
+from ml.fairness import measure_groups
 from ml.train import Fitted
 
 
@@ -23,17 +25,36 @@ class Words(HTMLParser):
 
 def page(fitted: Fitted, table: pa.Table) -> Words:
     found = Words()
-    facts = {"data fingerprint": "f<1>", "decision": "first champion"}
-    found.feed(write_card(fitted, facts=facts, importance=fitted.model.importance(table)).decode())
+    importance = fitted.model.importance(table)
+    validated = table.take(fitted.validation.column("row"))
+    groups = measure_groups(
+        fitted.validation.column("label").to_numpy(),
+        fitted.validation.column("probability").to_numpy(),
+        {"plan": validated.column("plan").to_pylist(), "age_band": ["young", "old"] * (validated.num_rows // 2)},
+        capacity=0.1,
+        minimum_rows=30,
+    )
+    card = write_card(
+        fitted,
+        facts={"data fingerprint": "f<1>", "decision": "first champion"},
+        importance=importance,
+        groups=groups,
+        protected=["age_band"],
+        reference=describe_reference(table, fitted.model.features, importance, importance_share=1.0),
+    )
+    found.feed(card.decode())
     return found
 
 
-def test_the_card_shows_facts_every_candidate_four_plots_and_the_features(fitted: Fitted, table: pa.Table) -> None:
+def test_the_card_shows_facts_every_candidate_five_plots_the_groups_and_what_drift_is_measured_against(
+    fitted: Fitted, table: pa.Table
+) -> None:
     found = page(fitted, table)
 
-    assert found.tags.count("figure") == 4
+    assert found.tags.count("figure") == 5
     wanted = {"f<1>", "first champion", "majority accuracy", *fitted.evaluations, *fitted.model.features}
-    assert wanted <= set(found.text)
+    assert wanted | {"Lift", "plan: basic", "age_band: young", "Fairness", "Drift reference", "50 %"} <= set(found.text)
+    assert found.text.index("plan: pro") < found.text.index("Fairness") < found.text.index("age_band: old")
 
 
 def test_the_card_asks_nothing_of_the_network_and_names_no_customer(fitted: Fitted, table: pa.Table) -> None:

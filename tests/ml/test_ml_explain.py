@@ -105,3 +105,17 @@ def test_importance_names_every_feature_and_sums_to_one(
     assert tuple(found) == names
     assert sum(found.values()) == pytest.approx(1.0)
     assert max(found, key=lambda name: found[name]) == "recency_days"
+
+
+def test_beyond_the_limit_reasons_follow_the_path_through_the_trees(
+    fitted: Fitted, features: tuple[Feature, ...], table: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, day = table.slice(0, 60), date(2025, 7, 1)
+    shapley = explain(fitted.model, some, features, as_of=day)
+    monkeypatch.setattr("ml.explain.EXACT", 59)
+
+    found = explain(fitted.model, some, features, as_of=day)
+
+    assert found.equals(explain(fitted.model, some, features, as_of=day, exact=False))
+    assert shapley.equals(explain(fitted.model, some, features, as_of=day, exact=True))
+    assert not found.equals(shapley)

@@ -1,10 +1,11 @@
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ml.dataset import month_starts
-from ml.forecast import ForecastError, forecast_churn_rate
+from ml.forecast import ForecastError, forecast_churn_rate, forecast_groups, monthly_rate
 
 
 def history(rates: np.ndarray, seed: int = 0) -> tuple[list[date], np.ndarray, np.ndarray]:
@@ -55,3 +56,45 @@ def test_an_80_percent_interval_holds_about_80_percent_of_what_came() -> None:
 def test_five_months_are_too_few() -> None:
     with pytest.raises(ForecastError, match="5 months of churn rates are known, 6 are needed"):
         forecast_churn_rate(*history(np.full(5, 0.12)))
+
+
+def test_groups_are_forecast_side_by_side_with_the_industry_line_and_the_short_one_says_why() -> None:
+    months, size, lost = history(np.full(18, 0.12))
+    table = pa.table(
+        {
+            "group": ["retail"] * 18 + ["new"] * 2,
+            "month": [*months, *months[:2]],
+            "customers": [*size, 100.0, 0.0],
+            "churned": [*lost, 10.0, 0.0],
+        }
+    )
+
+    found = forecast_groups(table, line=0.08, ahead=2)
+
+    rows = found.table.to_pylist()
+    coming = forecast_churn_rate(months, size, lost, ahead=2)
+    assert found.unknown == {"new": "2 months of churn rates are known, 6 are needed to forecast any."}
+    assert [(row["group"], row["is_forecast"]) for row in rows] == [
+        *[("new", False)] * 2, *[("retail", False)] * 18, *[("retail", True)] * 2,
+    ]  # fmt: skip
+    assert [(row["month"], row["rate"], row["low"], row["high"]) for row in rows[-2:]] == [
+        (each.month, each.rate, each.low, each.high) for each in coming
+    ]
+    assert all(row["industry_line"] == 0.08 and row["chance_above_line"] > 0.95 for row in rows[2:])
+    assert (rows[0]["low"], rows[0]["rate"], rows[0]["high"]) == (
+        pytest.approx(0.06778, abs=1e-5), 0.1, pytest.approx(0.14514, abs=1e-5)
+    )  # fmt: skip
+    assert (rows[1]["rate"], rows[1]["chance_above_line"]) == (None, None)
+
+
+def test_without_an_industry_line_nothing_is_compared() -> None:
+    months, size, lost = history(np.full(8, 0.12))
+    table = pa.table({"group": ["all"] * 8, "month": months, "customers": size, "churned": lost})
+
+    found = forecast_groups(table).table
+
+    assert found.column("industry_line").null_count == found.column("chance_above_line").null_count == 11
+
+
+def test_a_yearly_line_becomes_the_rate_of_thirty_days() -> None:
+    assert monthly_rate(1 - 0.9**12, period_days=360) == pytest.approx(0.1)

@@ -111,3 +111,13 @@ def test_a_better_model_replaces_a_champion_that_knows_less(table: pa.Table, fit
     found = compare(fitted, poor, table, time="as_of", margin=0.002, bar=BAR, capacity=0.1)
 
     assert found.decision.promote
+
+
+@pytest.mark.parametrize(("rows", "promote"), [(200, True), (20_000, False)])
+def test_a_calibration_error_that_chance_explains_does_not_refuse(
+    rows: int,
+    promote: bool,  # noqa: FBT001 - a column of the table above
+) -> None:
+    shown = replace(GOOD, n=rows, ece=0.06)
+
+    assert decide(shown, None, margin=0.01, bar=BAR).promote is promote

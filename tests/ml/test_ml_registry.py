@@ -12,7 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
-from ml.registry import Registry, RegistryError
+from ml.registry import TOLD, Registry, RegistryError
 from ml.train import Fitted
 
 
@@ -83,6 +83,7 @@ def test_a_registered_version_is_challenger_and_not_champion(registry: Registry,
         "trained_until": "2025-06-01",
         "training_rows": "2400",
         "model_hash": small.model.fingerprint,
+        **{name: f"{small.evaluations[small.chosen].as_dict()[name]:.4f}" for name in TOLD},
         "review_state": "approved",
         "run_url": "http://127.0.0.1/runs/1",
         "gate": "passed",
@@ -113,28 +114,56 @@ def test_a_rollback_gives_the_title_back_to_the_version_before(registry: Registr
     registry.promote(first)
     registry.promote(second)
 
-    found = registry.roll_back()
+    found = registry.roll_back(by="ann", reason="too many false alarms")
 
     champion = registry.champion()
     assert champion is not None
     assert (found, champion.version) == (first, first)
+    left = registry.read(second).metadata
+    assert (left["standing"], left["review_comment"], left["reviewed_by"]) == (
+        "rolled_back",
+        "too many false alarms",
+        "ann",
+    )
+    with pytest.raises(RegistryError, match="review_state is 'rejected'"):
+        registry.promote(second)
+
+
+def test_a_training_repeated_after_a_rollback_does_not_make_its_version_challenger_again(
+    registry: Registry, small: Fitted
+) -> None:
+    first, second, third = (register(registry, small, name) for name in "abc")
+    registry.promote(first)
+
+    register(registry, small, "b")
+
+    assert registry.aliases() == {"champion": first, "challenger": third}
+    assert second not in registry.aliases().values()
+
+
+def test_a_version_that_does_not_exist_is_named_with_the_mend(registry: Registry, small: Fitted) -> None:
+    register(registry, small)
+
+    with pytest.raises(RegistryError, match=r"no version 9 of model 'churn-.*holdfast model list"):
+        registry.read("9")
 
 
 def test_there_is_nothing_to_roll_back_to_before_the_second_promotion(registry: Registry, small: Fitted) -> None:
     registry.promote(register(registry, small))
 
     with pytest.raises(RegistryError, match="no earlier champion"):
-        registry.roll_back()
+        registry.roll_back(by="ann", reason="a test")
 
 
-@pytest.mark.parametrize("step", ["_write_version", "_finish"])
+@pytest.mark.parametrize("step", ["_write_version", "_finish", "_point"])
 def test_a_training_killed_while_it_registers_leaves_no_champion_and_one_version_when_repeated(
     registry: Registry, small: Fitted, tmp_path: Path, step: str
 ) -> None:
     _kill_at(step, registry, small, tmp_path)
-    half_written = numbers(registry)
-    assert (registry.champion(), registry.challenger(), registry.versions()) == (None, None, ())
-    for version in half_written:
+    assert (registry.champion(), registry.challenger()) == (None, None)
+    finished = {each["version"] for each in registry.versions()}
+    assert len(finished) == (step == "_point")
+    for version in set(numbers(registry)) - finished:
         with pytest.raises(RegistryError, match="never finished"):
             registry.promote(version)
 

@@ -1,9 +1,15 @@
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.segments import SegmentedModel, fit_segments
-from ml.train import fit
+from ml.dataset import Feature
+from ml.explain import explain
+from ml.pipeline import ChurnModel
+from ml.segmented import SegmentedModel, read_model
+from ml.segments import fit_segments
+from ml.train import Fitted, fit
 
 GIVEN = {"features": ("silence", "spend"), "candidates": ("logistic_regression",)}
 
@@ -25,29 +31,77 @@ def world(*, differs: bool) -> pa.Table:
     )
 
 
-def segmented(table: pa.Table) -> tuple[SegmentedModel, dict[str, bool]]:
-    fitted = fit(table, "churned", "as_of", **GIVEN)
-    model, verdicts = fit_segments(fitted, table, "churned", "as_of", segment="kind", margin=0.01, **GIVEN)
-    return model, {verdict.segment: verdict.kept for verdict in verdicts}
-
-
-def test_a_group_that_really_differs_gets_a_model_of_its_own_and_is_scored_by_it() -> None:
+@pytest.fixture(scope="module")
+def differing() -> tuple[pa.Table, Fitted, dict[str, bool]]:
     table = world(differs=True)
+    return (table, *segmented(table))
 
-    model, kept = segmented(table)
+
+@pytest.fixture(scope="module")
+def model(differing: tuple[pa.Table, Fitted, dict[str, bool]]) -> SegmentedModel:
+    found = differing[1].model
+    assert isinstance(found, SegmentedModel)
+    return found
+
+
+def segmented(table: pa.Table) -> tuple[Fitted, dict[str, bool]]:
+    fitted = fit(table, "churned", "as_of", **GIVEN)
+    found, verdicts = fit_segments(fitted, table, "churned", "as_of", segment="kind", margin=0.01, **GIVEN)
+    return found, {verdict.segment: verdict.kept for verdict in verdicts}
+
+
+def test_a_group_that_really_differs_gets_a_model_of_its_own_and_is_scored_by_it(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel
+) -> None:
+    table, _, kept = differing
 
     assert kept == {"company": True, "person": True}
     company = np.array(table.column("kind").to_pylist()) == "company"
     assert (model.predict(table)[company] == model.own["company"].predict(table)[company]).all()
 
 
+def test_what_segments_gain_shows_in_the_figures_that_promotion_reads(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]],
+) -> None:
+    _, fitted, _ = differing
+
+    figures = fitted.evaluations
+
+    assert fitted.chosen == "logistic_regression by kind"
+    assert figures[fitted.chosen].auc > figures["logistic_regression"].auc + 0.05
+
+
 def test_in_a_world_that_is_the_same_for_all_the_global_model_stays() -> None:
     table = world(differs=False)
 
-    model, kept = segmented(table)
+    fitted, kept = segmented(table)
 
     assert kept == {"company": False, "person": False}
-    assert (model.predict(table) == model.shared.predict(table)).all()
+    assert isinstance(fitted.model, ChurnModel)
+
+
+def test_contributions_add_up_for_customers_of_every_group(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel
+) -> None:
+    table = differing[0]
+
+    values, base = model.contributions(table)
+
+    assert model.features == ("silence", "spend", "kind")
+    np.testing.assert_allclose(values.sum(axis=1) + base, model.margin(table), atol=1e-9)
+
+
+def test_a_segmented_model_read_back_scores_to_the_bit_alike_and_tells_reasons(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel
+) -> None:
+    table = differing[0].append_column("customer_id", pa.array([str(row) for row in range(6000)]))
+    words = [Feature(name, "any", "", name, name + " is {value}", name) for name in model.features]
+
+    again = read_model(model.to_bytes())
+
+    assert again.fingerprint == model.fingerprint
+    assert (again.predict(table) == model.predict(table)).all()
+    assert explain(again, table, words, as_of=date(2025, 5, 1)).num_rows > table.num_rows
 
 
 def test_a_group_too_small_to_learn_from_is_left_to_the_global_model_with_the_reason() -> None:
@@ -56,17 +110,19 @@ def test_a_group_too_small_to_learn_from_is_left_to_the_global_model_with_the_re
     few = table.set_column(table.column_names.index("kind"), "kind", pa.array(kind))
     fitted = fit(few, "churned", "as_of", **GIVEN)
 
-    _, verdicts = fit_segments(fitted, few, "churned", "as_of", segment="kind", margin=0.01, **GIVEN)
+    found, verdicts = fit_segments(fitted, few, "churned", "as_of", segment="kind", margin=0.01, **GIVEN)
 
     rare = next(verdict for verdict in verdicts if verdict.segment == "rare")
+    assert found is fitted
     assert not rare.kept
     assert "10 of each are needed" in rare.reason
 
 
 @pytest.mark.parametrize("unknown", ["never seen", None])
-def test_a_customer_of_an_unknown_group_is_scored_by_the_global_model(unknown: str | None) -> None:
-    table = world(differs=True)
-    model, _ = segmented(table)
+def test_a_customer_of_an_unknown_group_is_scored_by_the_global_model(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel, unknown: str | None
+) -> None:
+    table = differing[0]
     stranger = table.slice(0, 1).set_column(table.column_names.index("kind"), "kind", pa.array([unknown], pa.string()))
 
     assert model.predict(stranger).tolist() == model.shared.predict(stranger).tolist()

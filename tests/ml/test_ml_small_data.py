@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 
 from ml.rules import Signal, score_by_rules
+from ml.small import Floor, Smallness, measure_smallness, score_small
 from ml.survival import Survival
 
 SIGNALS = (
@@ -53,3 +54,72 @@ def test_survival_finds_the_rate_of_a_world_without_memory_although_the_last_sil
 def test_without_an_ended_silence_nothing_is_claimed() -> None:
     with pytest.raises(ValueError, match="no silence has ended yet"):
         Survival.learn(np.array([3.0]), np.array([0.0]))
+
+
+TABLE = pa.table(
+    {
+        "customer_id": [f"c{row}" for row in range(60)],
+        "recency_days": pa.array([*(float(row % 20) for row in range(58)), 40.0, None], pa.float64()),
+        "last_gap_days": [10.0 + row % 20 for row in range(60)],
+        "complaints": pa.array([None] * 59 + [2.0], pa.float64()),
+    }
+)
+RULES = (
+    Signal("silence", "recency_days", 2.0, at_least=15.0),
+    Signal("complains", "complaints", 1.0, at_least=1.0),
+    Signal("pays late", "days_overdue", 1.0, at_least=1.0),
+)
+
+
+def test_a_small_company_gets_scores_with_their_method_trust_and_what_is_missing() -> None:
+    found = score_small(
+        TABLE, RULES, horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days", "not_there"]
+    )
+
+    rows = found.table.to_pylist()
+    assert rows[0] == {
+        "customer_id": "c0",
+        "score": 0.0,
+        "method": "rules",
+        "rule_score": 0.0,
+        "survival_probability": pytest.approx(0.95, abs=0.06),
+        "confidence": 0.25,
+        "missing": "complains, pays late",
+    }
+    assert rows[59]["method"] == "rules"
+    assert rows[59]["survival_probability"] is None
+    assert found.notes == (
+        "1 of 3 signals have no column: pays late",
+        "the survival baseline rests on 60 ended silences",
+    )
+
+
+def test_where_no_rule_is_known_the_survival_baseline_scores_and_where_nothing_is_nobody_does() -> None:
+    found = score_small(TABLE, RULES[2:], horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"])
+
+    rows = found.table.to_pylist()
+    assert [rows[row]["method"] for row in (0, 59)] == ["survival", "none"]
+    assert rows[19]["score"] == pytest.approx(100 * rows[19]["survival_probability"])
+    assert (rows[19]["confidence"], rows[59]["score"], rows[59]["confidence"]) == (0.25, None, 0.0)
+    assert found.notes[-1] == "nothing is known about 1 of 60 customers: they have no score"
+
+
+def test_too_few_silences_make_no_survival_baseline() -> None:
+    found = score_small(
+        TABLE.slice(0, 20), RULES, horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"]
+    )
+
+    assert found.table.column("survival_probability").null_count == 20
+    assert "20 ended silences are known, 30 are needed to tell how long silences last" in found.notes
+
+
+def test_how_far_a_company_is_from_a_model_is_counted_in_customers() -> None:
+    table = pa.table({"customer_id": ["a", "a", "b", "c"], "churned": pa.array([False, True, False, None], pa.bool_())})
+
+    found = measure_smallness(table, "churned", floor=Floor(customers=5, churned=1))
+
+    assert found == Smallness(customers=2, churned=1, missing_customers=3, missing_churned=0)
+    assert found.is_small
+    assert found.reason == (
+        "2 customers with a known outcome, 1 of them churned: a model needs 3 more customers and 0 more churned"
+    )

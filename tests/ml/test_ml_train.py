@@ -5,10 +5,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ml.dataset import DatasetError, days, split_by_chance, split_by_time
+from ml.dataset import DatasetError, Fold, days, split_by_chance, split_by_time
 from ml.evaluate import evaluate
+from ml.members import Compute, Linear
 from ml.pipeline import ChurnModel
-from ml.train import TIE, Fitted, fit
+from ml.train import TIE, Fitted, Recipe, Study, Trial, fit
 
 
 def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibrated(
@@ -40,10 +41,11 @@ def test_contributions_add_up_to_the_log_odds_of_every_kind_of_model(
     candidates = ("logistic_regression", "neural_net", "xgboost") if candidate == "blend" else (candidate,)
     model = _model(table, names, candidates)
 
-    values, base = model.contributions(table)
-
-    assert values.shape == (table.num_rows, len(names))
-    np.testing.assert_allclose(values.sum(axis=1) + base, model.margin(table), atol=1e-4)
+    margin = model.margin(table)
+    for exact in (True, False):
+        values, base = model.contributions(table, exact=exact)
+        assert values.shape == (table.num_rows, len(names))
+        np.testing.assert_allclose(values.sum(axis=1) + base, margin, atol=1e-4)
 
 
 def _model(table: pa.Table, names: tuple[str, ...], candidates: tuple[str, ...]) -> ChurnModel:
@@ -177,3 +179,34 @@ def test_the_model_file_holds_no_value_of_a_single_customer(table: pa.Table, nam
     model = fit(marked, "churned", "as_of", features=[*names, "nickname"], candidates=("logistic_regression",)).model
 
     assert b"person" not in model.to_bytes()
+
+
+def test_between_settings_whose_loss_differs_by_chance_the_better_ranking_decides() -> None:
+    draw = np.random.default_rng(2)
+    margin = 1.5 * draw.normal(size=400)
+    label = (draw.random(400) < 1 / (1 + np.exp(-margin))).astype(float)
+    study = Study(pa.table({"x": margin}), label, ("x",), (Fold(np.arange(0), np.arange(400)),), 0, Compute())
+    fine, coarse = (Trial(Recipe(Linear()), None, each) for each in (margin, np.round(2 * margin) / 2))
+
+    chosen = study._best([coarse, fine])
+
+    assert study.loss(coarse.margin) < study.loss(fine.margin) < study.loss(coarse.margin) + TIE
+    assert chosen is fine
+
+
+def test_where_churn_has_risen_the_model_of_all_months_is_not_lifted_twice() -> None:
+    draw = np.random.default_rng(0)
+    level = np.repeat([-2.4, -2.4, -1.0, -1.0, -1.0, -1.0], 1500)
+    signal = draw.normal(size=len(level))
+    table = pa.table(
+        {
+            "as_of": np.repeat([f"2025-0{month}-01" for month in range(1, 7)], 1500).tolist(),
+            "signal": signal,
+            "churned": draw.random(len(level)) < 1 / (1 + np.exp(-(level + signal))),
+        }
+    )
+    now = np.array(table.column("churned").to_pylist())[-1500:].mean()
+
+    model = fit(table, "churned", "as_of", candidates=("logistic_regression",), maturity_days=28).model
+
+    assert abs(model.predict(table.slice(7500)).mean() - now) < 0.02

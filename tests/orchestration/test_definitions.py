@@ -68,5 +68,9 @@ def test_every_seam_has_a_blocking_gate(described: dict[str, dict[str, object]])
 def test_schedules_and_sensors_run_by_default(described: dict[str, dict[str, object]]) -> None:
     assert described["clockwork"] == {
         "schedules": {"every_month": "RUNNING", "every_night": "RUNNING"},
-        "sensors": {"retrain_when_slipping": "RUNNING", "tell_of_failed_runs": "RUNNING"},
+        "sensors": {
+            "carry_out_reviews": "RUNNING",
+            "retrain_when_slipping": "RUNNING",
+            "tell_of_failed_runs": "RUNNING",
+        },
     }

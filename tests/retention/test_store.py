@@ -183,6 +183,7 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     store.override_gate("scores", AS_OF, by="ann", reason="known gap", at=AT)
     store.request_retrain("drift", AS_OF, evidence={"psi": 0.4}, cooldown_days=25, at=AT)
     store.record_champion("1", by="policy", comment="first", at=AT)
+    store.decide_identity("C1", is_apart=True, by="ann", reason="two sisters", at=AT)
     target = METADATA.tables[table]
     for statement in (update(target).values({next(iter(target.primary_key)).name: None}), delete(target)):
         with (

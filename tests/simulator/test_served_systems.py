@@ -2,13 +2,17 @@
 
 import http.client
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
@@ -17,9 +21,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from ingestion.company import load_company
+from ingestion.company import Company, load_company
 from ingestion.contract import TABLES
-from ingestion.landing import land
+from ingestion.landing import LandingReport, land
 from simulator.desk import Desk, Trouble, read_desk, run_desk
 from simulator.parameters import INDUSTRIES
 from simulator.postgres import load_database, run_postgres
@@ -231,12 +235,27 @@ def test_the_example_company_of_every_industry_is_a_valid_company_file(industry:
     assert {"customers", "orders", "events", "tickets", "touches"} <= set(company.tables) <= set(TABLES)
 
 
-def test_the_platform_lands_every_table_of_the_example_from_the_real_systems(
-    telecom: Path, address: str, desk: Desk
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Landed:
+    """The telecom company's tables, landed from its real systems and staged."""
+
+    home: Path
+    company: Company
+    reports: tuple[LandingReport, ...]
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.home / "warehouse.duckdb")) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def landed(telecom: Path, address: str, tmp_path_factory: pytest.TempPathFactory) -> Landed:
     text = (ROOT / "examples" / "telecom" / "company.yaml").read_text(encoding="utf-8")
-    warehouse, secrets = duckdb.connect(), {"CRM_URL": address, "DESK_TOKEN": TOKEN, "HOLDFAST_TOKEN_KEY": "k" * 40}
-    with run_desk(desk) as served:
+    home = tmp_path_factory.mktemp("landed")
+    secrets = {"CRM_URL": address, "DESK_TOKEN": TOKEN, "HOLDFAST_TOKEN_KEY": "k" * 40}
+    desk = read_desk(telecom / "sources" / "desk", token=TOKEN)
+    with run_desk(desk) as served, duckdb.connect(str(home / "warehouse.duckdb")) as warehouse:
         (telecom / "company.yaml").write_text(text.replace("http://127.0.0.1:8377/api/v2", served), encoding="utf-8")
         company = load_company(telecom / "company.yaml")
         moment = datetime(2025, 4, 1, tzinfo=UTC)
@@ -244,8 +263,88 @@ def test_the_platform_lands_every_table_of_the_example_from_the_real_systems(
             land(warehouse, company, table, secrets=secrets, batch="first", landed_at=moment)
             for table in company.tables
         ]
-    bad = {name for report in reports for name in report.reasons}
+    return Landed(home=home, company=company, reports=tuple(reports))
 
-    assert all(report.rows_landed > 0 for report in reports)
-    assert all(r.rows_in == r.rows_landed + r.rows_quarantined + r.rows_duplicate for r in reports)
-    assert bad <= {"amount: below 0", "satisfaction: above 5"}
+
+@pytest.fixture(scope="module")
+def staged(landed: Landed) -> Landed:
+    project, folder = ROOT / "dbt_project", landed.home / "dbt"
+    variables = {"feeds": landed.company.feeds(), "timezone": landed.company.timezone, "as_of": "2025-04-01"}
+    command = [sys.executable, "-m", "dbt.cli.main", "run", "--quiet", "--select", "path:models/staging"]
+    command += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", json.dumps(variables)]
+    command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+    environment = os.environ | {"HOLDFAST_HOME": str(landed.home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return landed
+
+
+def test_the_platform_lands_every_table_of_the_example_from_the_real_systems(landed: Landed) -> None:
+    assert all(report.rows_landed > 0 for report in landed.reports)
+    assert all(r.rows_in == r.rows_landed + r.rows_quarantined + r.rows_duplicate for r in landed.reports)
+
+
+def test_just_the_values_that_the_ledger_calls_impossible_are_quarantined_or_emptied(
+    landed: Landed, telecom: Path
+) -> None:
+    ledger = f"'{telecom}/truth/defects.parquet' where kind = 'impossible_value'"
+    kept = f"select row_key from {ledger} and \"column\" = 'birth_dt'"
+    declared = landed.ask(f'select "table", row_key from {ledger} and "column" <> \'birth_dt\' order by all')
+    names = "case table_name when 'orders' then 'oms.sales_order' else 'desk.' || table_name end"
+    assert landed.ask(f"select {names}, row_key from quarantine.rows order by all") == declared
+    assert {place for place, _ in declared} == {"oms.sales_order", "desk.tickets"}
+    births = f"raw_crm.customers where customer_id in ({kept})"
+    assert landed.ask(f"select count(*) > 0, count(age_band) from {births}") == [(True, 0)]
+
+
+def test_every_moment_of_another_format_is_counted_as_repaired(landed: Landed, telecom: Path) -> None:
+    ledger = f"'{telecom}/truth/defects.parquet' where kind = 'mixed_time'"
+    declared = landed.ask(f'select "table", count(*) from {ledger} group by all order by all')
+    counted = (
+        "select table_name, sum(count_rows) from ingestion.repairs where rule like '%_time' group by all order by all"
+    )
+    assert [count for _, count in landed.ask(counted)] == [count for _, count in declared]
+
+
+MENDED = {
+    ("crm.account", "sex_cd"): ("customers", "gender", "case d.clean when 'F' then 'female' else 'male' end"),
+    ("oms.sales_order", "sales_channel"): ("orders", "channel", "d.clean"),
+    ("desk.tickets", "via"): ("tickets", "channel", "d.clean"),
+    ("clicks", "src"): ("events", "channel", "d.clean"),
+    ("clicks", "ts"): ("events", "occurred_at", "cast(d.clean as timestamp)"),
+    ("marketing.sends", "sent_at"): (
+        "touches",
+        "touched_at",
+        "timezone('UTC', timezone('Asia/Shanghai', cast(d.clean as timestamp)))",
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "column"), list(MENDED))
+def test_every_misspelled_value_is_staged_as_it_was_meant(
+    staged: Landed, telecom: Path, place: str, column: str
+) -> None:
+    table, name, meant = MENDED[place, column]
+    key = TABLES[table].key[0]
+    wrong = staged.ask(f"""
+        select count(*), count_if(s.{name} is distinct from {meant}) from '{telecom}/truth/defects.parquet' d
+        join staging.stg_{table} s on s.{key} = d.row_key
+        where d."table" = '{place}' and d."column" = '{column}' and d.kind in ('enum_variant', 'mixed_time')
+    """)
+    assert wrong[0][0] > 0
+    assert wrong[0][1] == 0
+
+
+def test_doubled_clicks_and_tests_are_removed_counted_and_every_row_is_accounted_for(
+    staged: Landed, telecom: Path
+) -> None:
+    ledger = f"'{telecom}/truth/defects.parquet' where kind in ('duplicate_click', 'test_row')"
+    declared = staged.ask(f"select count(*) from {ledger}")[0][0]
+    left = "select order_id from staging.stg_orders union all select event_id from staging.stg_events"
+    assert staged.ask(f"select count(*) from ({left}) s(id) where id in (select row_key from {ledger})") == [(0,)]
+    assert staged.ask("select count(*) from staging.stg_customers where customer_id like 'QA%'") == [(0,)]
+    removed = staged.ask("select sum(count_rows) from staging.cleaning_counts where action = 'removed'")[0][0]
+    assert removed == declared + 1  # and the tester's own account
+    assert staged.ask("select distinct rows_landed = rows_staged + rows_removed from staging.cleaning_accounts") == [
+        (True,)
+    ]

@@ -34,6 +34,8 @@ purchases as (
         cast(coalesce(sum(count_orders) filter (where age_days <= 365), 0) as bigint) as count_orders_year,
         sum(amount_spent) as amount_spent_total,
         coalesce(sum(amount_spent) filter (where age_days <= 90), 0) as amount_spent_quarter,
+        coalesce(sum(amount_spent) filter (where age_days > 90 and age_days <= 180), 0)
+            as amount_spent_quarter_before,
         coalesce(sum(amount_spent) filter (where age_days <= 365), 0) as amount_spent_year,
         coalesce(sum(amount_discount) filter (where age_days <= 365), 0) as amount_discount_year,
         coalesce(sum(count_orders) filter (where age_days <= {{ policy('rfm', 'frequency_days') }}), 0)
@@ -72,6 +74,17 @@ ranked as (
 
 ),
 
+-- what the middle buyer of the year does: the measure of what makes a customer's spend large or small
+typical as (
+
+    select
+        median(count_orders_year) as count_orders_year,
+        median(amount_spent_year / count_orders_year) as amount_per_order
+    from purchases
+    where count_orders_year > 0
+
+),
+
 measured as (
 
     select
@@ -96,6 +109,10 @@ measured as (
         coalesce(purchases.count_orders_year, 0) as count_orders_year,
         coalesce(purchases.count_orders_total, 0) as count_orders_total,
         coalesce(purchases.amount_spent_quarter, 0) as amount_spent_quarter,
+        coalesce(purchases.amount_spent_quarter_before, 0) as amount_spent_quarter_before,
+        purchases.count_orders_year / nullif(typical.count_orders_year, 0) as orders_to_typical,
+        purchases.amount_spent_year / nullif(purchases.count_orders_year, 0)
+        / nullif(typical.amount_per_order, 0) as basket_to_typical,
         coalesce(purchases.amount_spent_year, 0) as amount_spent_year,
         coalesce(purchases.amount_spent_total, 0) as amount_spent_total,
         coalesce(purchases.amount_discount_year, 0) as amount_discount_year,
@@ -111,6 +128,7 @@ measured as (
     left join purchases on customers.customer_id = purchases.customer_id
     left join contracts on customers.customer_id = contracts.customer_id
     left join ranked on customers.customer_id = ranked.customer_id
+    cross join typical
 
 ),
 
@@ -182,6 +200,7 @@ graded as (
         count_orders_year,
         count_orders_total,
         cast(amount_spent_quarter as double) as amount_spent_quarter,
+        cast(amount_spent_quarter_before as double) as amount_spent_quarter_before,
         cast(amount_spent_year as double) as amount_spent_year,
         cast(amount_spent_total as double) as amount_spent_total,
         cast(amount_discount_year as double) as amount_discount_year,
@@ -200,7 +219,11 @@ graded as (
         clv,
         case when clv > acquisition_cost then 'serve_first' else 'cut_service_cost' end as clv_verdict,
         {{ lifecycle_stage() }} as lifecycle_stage,
-        {{ value_tier() }} as value_tier
+        {{ value_tier() }} as value_tier,
+        {{ value_trend() }} as value_trend,
+        cast(orders_to_typical as double) as orders_to_typical,
+        cast(basket_to_typical as double) as basket_to_typical,
+        {{ value_driver() }} as value_driver
     from placed
 
 ),

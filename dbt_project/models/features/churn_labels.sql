@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_subscriptions_dated') }}
 with
 
 features as (
@@ -18,54 +19,16 @@ windows as (
 
 ),
 
-orders as (
-
-    select * from {{ ref('int_customer_order_days') }}
-
-),
-
 data_ends as (
 
-    select greatest({{ as_of() }}, coalesce({{ add_days('max(order_date)', 1) }}, {{ as_of() }})) as known_until
-    from orders
-
-),
-
-bought as (
-
-    select
-        windows.as_of,
-        windows.customer_id
-    from windows
-    inner join orders
-        on
-            windows.customer_id = orders.customer_id
-            and windows.label_from <= orders.order_date
-            and windows.label_until > orders.order_date
-
-),
-
-subscribed as (
-
-    select
-        windows.as_of,
-        windows.customer_id
-    from windows
-    inner join {{ ref('int_subscriptions_dated') }} as subscriptions
-        on
-            windows.customer_id = subscriptions.customer_id
-            and windows.label_until > subscriptions.started_date
-            and (subscriptions.ended_date is null or windows.label_until <= subscriptions.ended_date)
+    select {{ known_until() }} as known_until
+    from {{ ref('int_customer_order_days') }}
 
 ),
 
 stayed as (
 
-    select * from bought
-    where '{{ churn('definition') }}' = 'inactivity'
-    union distinct
-    select * from subscribed
-    where '{{ churn('definition') }}' = 'contract_end'
+    {{ churn_stayers(var('churn'), 'windows') | indent(4) }}
 
 ),
 

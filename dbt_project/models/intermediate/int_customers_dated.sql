@@ -1,8 +1,24 @@
 with
 
+-- the population: a contact person belongs to a company and is none of it
 customers as (
 
-    select * from {{ ref('stg_customers') }}
+    select stg_customers.*
+    from {{ ref('stg_customers') }} as stg_customers
+    left join {{ ref('int_contacts') }} as contacts on stg_customers.customer_id = contacts.customer_id
+    where contacts.customer_id is null
+
+),
+
+-- the first moment, and then its day: one conversion for each customer and not one for each order
+first_orders as (
+
+    select
+        coalesce(contacts.account_id, orders.customer_id) as customer_id,
+        min(orders.ordered_at) as first_ordered_at
+    from {{ ref('stg_orders') }} as orders
+    left join {{ ref('int_contacts') }} as contacts on orders.customer_id = contacts.customer_id
+    group by coalesce(contacts.account_id, orders.customer_id)
 
 ),
 
@@ -16,32 +32,31 @@ first_days as (
     union all
     select
         customer_id,
-        min(ordered_date) as first_date
-    from {{ ref('stg_orders') }}
-    group by customer_id
+        {{ local_day('first_ordered_at') }} as first_date
+    from first_orders
     union all
     select
         customer_id,
         min(started_date) as first_date
-    from {{ ref('stg_subscriptions') }}
+    from {{ ref('int_subscriptions_dated') }}
     group by customer_id
     union all
     select
         customer_id,
-        min(occurred_date) as first_date
-    from {{ ref('stg_events') }}
+        min(event_date) as first_date
+    from {{ ref('int_customer_event_days') }}
     group by customer_id
     union all
     select
         customer_id,
         min(opened_date) as first_date
-    from {{ ref('stg_tickets') }}
+    from {{ ref('int_tickets_timed') }}
     group by customer_id
     union all
     select
         customer_id,
-        min(touched_date) as first_date
-    from {{ ref('stg_touches') }}
+        min(touch_date) as first_date
+    from {{ ref('int_customer_touch_days') }}
     group by customer_id
 
 ),

@@ -2,7 +2,11 @@ with
 
 tickets as (
 
-    select * from {{ ref('stg_tickets') }}
+    select
+        stg_tickets.*,
+        coalesce(contacts.account_id, stg_tickets.customer_id) as account_id
+    from {{ ref('stg_tickets') }} as stg_tickets
+    left join {{ ref('int_contacts') }} as contacts on stg_tickets.customer_id = contacts.customer_id
 
 ),
 
@@ -10,7 +14,7 @@ timed as (
 
     select
         ticket_id,
-        customer_id,
+        account_id as customer_id,
         opened_date,
         first_response_date,
         resolved_date,

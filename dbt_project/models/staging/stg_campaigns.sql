@@ -16,7 +16,9 @@ localised as (
         ended_at,
         cast(cost as decimal(18, 4)) as cost,
         {{ local_day('started_at') }} as started_date,
-        {{ local_day('ended_at') }} as ended_date
+        {{ local_day('ended_at') }} as ended_date,
+        _source,
+        _batch
     from source
 
 )

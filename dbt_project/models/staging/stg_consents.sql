@@ -14,7 +14,9 @@ localised as (
         channel,
         is_granted,
         changed_at,
-        {{ local_day('changed_at') }} as changed_date
+        {{ local_day('changed_at') }} as changed_date,
+        _source,
+        _batch
     from source
 
 )

@@ -26,7 +26,9 @@ localised as (
         acquisition_channel,
         cast(acquisition_cost as decimal(18, 4)) as acquisition_cost,
         owner,
-        {{ local_day('signed_up_at') }} as signed_up_date
+        {{ local_day('signed_up_at') }} as signed_up_date,
+        _source,
+        _batch
     from source
 
 )

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('duplicate_events') }}
 with
 
 source as (
@@ -19,7 +20,9 @@ localised as (
         product_id,
         feature,
         dwell_seconds,
-        {{ local_day('occurred_at') }} as occurred_date
+        {{ local_day('occurred_at') }} as occurred_date,
+        _source,
+        _batch
     from source
 
 )

@@ -16,7 +16,9 @@ localised as (
         rating,
         language,
         product_id,
-        {{ local_day('given_at') }} as given_date
+        {{ local_day('given_at') }} as given_date,
+        _source,
+        _batch
     from source
 
 )

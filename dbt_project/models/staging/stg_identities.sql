@@ -14,7 +14,9 @@ localised as (
         value,
         is_verified,
         seen_at,
-        {{ local_day('seen_at') }} as seen_date
+        {{ local_day('seen_at') }} as seen_date,
+        _source,
+        _batch
     from source
 
 )

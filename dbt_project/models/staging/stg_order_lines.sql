@@ -17,7 +17,9 @@ localised as (
         quantity,
         cast(amount as decimal(18, 4)) as amount,
         cast(discount as decimal(18, 4)) as discount,
-        {{ local_day('ordered_at') }} as ordered_date
+        {{ local_day('ordered_at') }} as ordered_date,
+        _source,
+        _batch
     from source
 
 )

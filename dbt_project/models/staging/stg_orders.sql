@@ -19,7 +19,9 @@ localised as (
         store,
         payment_method,
         status,
-        {{ local_day('ordered_at') }} as ordered_date
+        {{ local_day('ordered_at') }} as ordered_date,
+        _source,
+        _batch
     from source
 
 )

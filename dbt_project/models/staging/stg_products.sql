@@ -14,7 +14,9 @@ localised as (
         category,
         department,
         brand,
-        cast(list_price as decimal(18, 4)) as list_price
+        cast(list_price as decimal(18, 4)) as list_price,
+        _source,
+        _batch
     from source
 
 )

@@ -15,7 +15,9 @@ localised as (
         coupon_id,
         redeemed_at,
         cast(amount as decimal(18, 4)) as amount,
-        {{ local_day('redeemed_at') }} as redeemed_date
+        {{ local_day('redeemed_at') }} as redeemed_date,
+        _source,
+        _batch
     from source
 
 )

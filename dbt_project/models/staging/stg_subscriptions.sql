@@ -22,7 +22,9 @@ localised as (
         status,
         {{ local_day('started_at') }} as started_date,
         {{ local_day('renews_at') }} as renews_date,
-        {{ local_day('cancelled_at') }} as cancelled_date
+        {{ local_day('cancelled_at') }} as cancelled_date,
+        _source,
+        _batch
     from source
 
 )

@@ -22,7 +22,9 @@ localised as (
         satisfaction,
         {{ local_day('opened_at') }} as opened_date,
         {{ local_day('first_response_at') }} as first_response_date,
-        {{ local_day('resolved_at') }} as resolved_date
+        {{ local_day('resolved_at') }} as resolved_date,
+        _source,
+        _batch
     from source
 
 )

@@ -16,7 +16,9 @@ localised as (
         channel,
         is_opened,
         is_clicked,
-        {{ local_day('touched_at') }} as touched_date
+        {{ local_day('touched_at') }} as touched_date,
+        _source,
+        _batch
     from source
 
 )

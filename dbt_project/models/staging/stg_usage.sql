@@ -14,7 +14,9 @@ localised as (
         metric,
         value,
         unit,
-        {{ local_day('used_at') }} as used_date
+        {{ local_day('used_at') }} as used_date,
+        _source,
+        _batch
     from source
 
 )

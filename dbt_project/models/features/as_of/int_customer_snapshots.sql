@@ -1,3 +1,5 @@
+-- depends_on: {{ ref('int_customer_order_days') }}
+-- depends_on: {{ ref('int_subscriptions_dated') }}
 with
 
 slices as (
@@ -25,39 +27,9 @@ known as (
 
 ),
 
-buyers as (
-
-    select
-        slices.as_of,
-        order_days.customer_id
-    from slices
-    cross join {{ ref('int_customer_order_days') }} as order_days
-    where
-        order_days.order_date < slices.as_of
-        and order_days.order_date >= {{ days_before('slices.as_of', churn('active_within_days')) }}
-
-),
-
-subscribers as (
-
-    select
-        slices.as_of,
-        subscriptions.customer_id
-    from slices
-    cross join {{ ref('int_subscriptions_dated') }} as subscriptions
-    where
-        subscriptions.started_date < slices.as_of
-        and (subscriptions.ended_date is null or subscriptions.ended_date >= slices.as_of)
-
-),
-
 alive as (
 
-    select * from buyers
-    where '{{ churn('definition') }}' = 'inactivity'
-    union distinct
-    select * from subscribers
-    where '{{ churn('definition') }}' = 'contract_end'
+    {{ churn_population(var('churn'), 'slices') | indent(4) }}
 
 ),
 

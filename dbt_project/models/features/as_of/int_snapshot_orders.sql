@@ -30,7 +30,8 @@ measured as (
     select
         *,
         min(age_days) over (partition by as_of, customer_id) as silence_days,
-        row_number() over (partition by as_of, customer_id order by age_days) as times_back
+        row_number() over (partition by as_of, customer_id order by age_days) as times_back,
+        lead(age_days) over (partition by as_of, customer_id order by age_days) - age_days as gap_days
     from placed
 
 ),

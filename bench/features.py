@@ -1,0 +1,386 @@
+"""What the features cost at size: by dbt, by the same work as plain DuckDB statements, for one more day, for a year.
+
+`python -m bench.features [--sizes 10000 100000 1000000]` makes landed companies from a seed (a year, 50 events and 10
+orders for each customer), builds them, prints the figures and writes bench/results/features.json. Every build is a
+process of its own; its peak memory is what the operating system says.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ingestion.contract import TABLES
+
+ROOT = Path(__file__).parent.parent
+PROJECT = ROOT / "dbt_project"
+RESULTS = Path(__file__).parent / "results" / "features.json"
+SEED = 20260101
+BEFORE, AS_OF = "2025-12-01", "2025-12-02"
+MONTHS = [f"2025-{month:02d}-02" for month in range(1, 13)]
+EVENTS, ORDERS = 50, 10  # for each customer and year
+VIEW = "path:models/staging path:models/intermediate path:models/customer_360"
+SLICES = "path:models/features"
+BOOKKEEPING = ("int_days_landed", "int_days_due", "int_days_built")
+MOST_TIMES, MOST_MEMORY, MOST_SHARE, MOST_YEAR, MOST_OVERHEAD = 2.5, 12.0, 0.05, 4.0, 30.0
+COMPANY = """\
+company: Bench
+industry: ecommerce
+timezone: Asia/Shanghai
+currency: CNY
+history_starts: 2025-10-01
+churn: {definition: inactivity, active_within_days: 90, horizon_days: 60}
+sources: {shop: {reader: files, files: {none: none.parquet}}}
+tables:
+"""
+
+# A quarter of the customers makes half of the events; who has left is silent. Sessions hold four events within an hour.
+WORLD = {
+    "customers": """
+        select 'c' || i as customer_id, 'person' as kind,
+            ['north', 'south', 'east'][1 + (hash(i, 1) % 3)::int] as region,
+            timestamp '2024-06-01' + to_minutes((hash(i, 2) % 260000)::int) as signed_up_at, 20.0 as acquisition_cost
+        from range($size) as made(i)
+    """,
+    "products": """
+        select 'p' || i as product_id, 'thing ' || i as name, 'category ' || i % 40 as category,
+            'department ' || i % 8 as department, 'brand ' || i % 100 as brand
+        from range(2000) as made(i)
+    """,
+    "orders": """
+        select 'o' || i as order_id, customer_id, moment as ordered_at, 10 + (hash(i, 3) % 20000) / 100.0 as amount,
+            if(hash(i, 4) % 4 = 0, 5.0, 0.0) as discount, 2 as count_lines, ['app', 'web'][1 + (hash(i, 5) % 2)::int]
+            as channel, if(hash(i, 6) % 25 = 0, 'failed', 'paid') as status
+        from ({moments}) as drawn
+    """,
+    "order_lines": """
+        select order_id, line as line_number, customer_id, ordered_at,
+            'p' || (hash(order_id, line) % 2000) as product_id, 1.0 as quantity,
+            amount / 2 as amount, discount / 2 as discount
+        from orders, range(1, 3) as lines(line)
+    """,
+    "events": """
+        select 'e' || i || '-' || step as event_id, customer_id,
+            moment + to_seconds((step * 300 + hash(i, step) % 290)::int) as occurred_at,
+            types[1 + (hash(i, step, 7) % 10)::int] as type, 'app' as channel, 's' || i as session_id,
+            'p' || (hash(i, step, 8) % 2000) as product_id, (hash(i, step, 9) % 600)::double as dwell_seconds
+        from ({moments}) as drawn, range(4) as steps(step), (select
+            ['visit', 'visit', 'view', 'view', 'view', 'search', 'add_to_cart', 'checkout', 'pay', 'login'] as types)
+    """,
+    "tickets": """
+        select 't' || i as ticket_id, customer_id, moment as opened_at, moment + to_minutes((hash(i, 3) % 3000)::int)
+            as first_response_at, moment + to_minutes((3000 + hash(i, 4) % 9000)::int) as resolved_at,
+            if(hash(i, 5) % 3 = 0, 'complaint', 'consultation') as kind, 'normal' as priority,
+            (1 + hash(i, 6) % 5)::double as satisfaction
+        from ({moments}) as drawn
+    """,
+    "touches": """
+        select 'm' || i as touch_id, customer_id, 'k' || i % 12 as campaign_id, moment as touched_at, 'sms' as channel,
+            hash(i, 3) % 2 = 0 as is_opened, hash(i, 4) % 10 = 0 as is_clicked
+        from ({moments}) as drawn
+    """,
+}
+RATES = {
+    "orders": ORDERS / 0.79,
+    "events": EVENTS / 4 / 0.79,
+    "tickets": 1,
+    "touches": 3,
+}  # a fifth falls after leaving
+MOMENTS = """
+    select i, customer_id, moment
+    from (
+        select i, 'c' || floor($size * power((hash(i, '{table}', $seed) % 1000000) / 1e6, 1.6))::int as customer_id,
+            timestamp '2025-01-01' + to_seconds((hash(i, '{table}', 'when', $seed) % 31536000)::int) as moment
+        from range({count}) as made(i)
+    )
+    where moment < timestamp '2025-01-01' + to_days(120 + (hash(customer_id, 'leaves') % 500)::int)
+    order by moment
+"""
+
+DAGSTER = f"""
+import dagster as dg
+from orchestration.definitions import defs
+from orchestration.defs.customer_360 import customer_360_models
+from orchestration.defs.features import feature_models
+models = [customer_360_models, feature_models]
+with dg.DagsterInstance.ephemeral() as instance:
+    done = dg.materialize(models, partition_key="{AS_OF}", resources=defs().resources, instance=instance)
+assert done.success
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured figure beside the bar it has to reach."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str
+    holds: bool | None
+    reference: str
+    seed: int
+    size: str
+    machine: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one process cost: `seconds` on the clock, `processor` seconds of all cores, and the peak memory in GiB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+    def __add__(self, other: "Build") -> "Build":
+        """Return what both cost, one after the other."""
+        return Build(
+            seconds=self.seconds + other.seconds,
+            processor=self.processor + other.processor,
+            memory=max(self.memory, other.memory),
+        )
+
+
+def write_world(path: Path, *, size: int, until: str) -> None:
+    """Write landed tables of `size` customers, as ingestion leaves them, with what happened before the local day."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema if not exists raw_shop; set enable_progress_bar = false")
+        for name, query in WORLD.items():
+            moments = MOMENTS.format(table=name, count=round(size * RATES.get(name, 0)))
+            filled = query.replace("{moments}", moments)
+            parameters = {key: value for key, value in {"size": size, "seed": SEED}.items() if f"${key}" in filled}
+            connection.execute(f"create or replace temp table {name} as {filled}", parameters)
+            _land(connection, name, until=until)
+
+
+def _land(connection: duckdb.DuckDBPyConnection, name: str, *, until: str) -> None:
+    made = {row[0] for row in connection.execute(f"describe {name}").fetchall()}
+    columns = ", ".join(
+        f"cast({column.name if column.name in made else 'null'} as {column.type}) as {column.name}"
+        for column in TABLES[name].columns
+    )
+    moment = TABLES[name].moment
+    where = f"where {moment} < timestamp '{until}' - interval 8 hour" if moment in made and name != "customers" else ""
+    connection.execute(
+        f"create or replace table raw_shop.{name} as select {columns}, 'b' as _batch, "
+        f"timestamp '{until}' as _landed_at from {name} {where}"
+    )
+
+
+def variables(as_of: str, snapshots: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the dbt variables of a run."""
+    churn = {"definition": "inactivity", "active_within_days": 90, "horizon_days": 60, "lead_days": 0}
+    feeds = {name: ["raw_shop"] for name in WORLD}
+    return {"as_of": as_of, "snapshots": [*snapshots], "feeds": feeds, "timezone": "Asia/Shanghai", "churn": churn}
+
+
+def run_dbt(home: Path, settings: Mapping[str, Any], *, command: str = "run", select: str = "") -> Build:
+    """Run dbt on the warehouse of `home`, in a process of its own."""
+    arguments = [sys.executable, "-m", "dbt.cli.main", command, "--quiet", "--project-dir", str(PROJECT)]
+    arguments += ["--profiles-dir", str(PROJECT), "--target-path", str(home / "dbt"), "--log-path", str(home / "logs")]
+    arguments += ["--vars", json.dumps(settings), *(["--select", *select.split()] if select else [])]
+    return _measured(arguments, os.environ | {"HOLDFAST_HOME": str(home)})
+
+
+def _measured(arguments: Sequence[str], environment: Mapping[str, str]) -> Build:
+    """Run a process to its end."""
+    with tempfile.TemporaryFile("w+") as said:
+        begun = time.perf_counter()
+        process = subprocess.Popen(arguments, env=environment, cwd=ROOT, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(said.read()[-4000:])
+    return Build(seconds=seconds, processor=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / 2**20)
+
+
+def plain_statements(home: Path, settings: Mapping[str, Any]) -> list[str]:
+    """Return every model up to the features as one statement, without dbt and without what tells which days changed."""
+    run_dbt(home, settings, command="compile")
+    nodes = json.loads((home / "dbt" / "manifest.json").read_text())["nodes"]
+    models = {key: node for key, node in nodes.items() if node["resource_type"] == "model"}
+    wanted = _ancestors(models, "model.holdfast.customer_features") | {"model.holdfast.customers"}
+    order = TopologicalSorter({key: set(models[key]["depends_on"]["nodes"]) & wanted for key in wanted}).static_order()
+    kinds = {"view": "view", "table": "table", "incremental": "table"}
+    return [
+        f"create or replace {kinds[node['config']['materialized']]} {node['schema']}.{node['name']} as "
+        + (home / "dbt" / "compiled" / "holdfast" / node["original_file_path"]).read_text()
+        for node in (models[key] for key in order)
+        if node["name"] not in BOOKKEEPING
+    ]
+
+
+def _ancestors(models: Mapping[str, Any], name: str) -> set[str]:
+    found = {name}
+    for above in models[name]["depends_on"]["nodes"]:
+        if above in models:
+            found |= _ancestors(models, above)
+    return found
+
+
+def run_plain(home: Path, settings: Mapping[str, Any]) -> Build:
+    """Run the plain statements on one connection, in a process of its own."""
+    statements = plain_statements(home, settings)
+    (home / "plain.json").write_text(json.dumps(statements))
+    return _measured([sys.executable, "-m", "bench.features", "--child", str(home)], os.environ)
+
+
+def be_child(home: Path) -> None:
+    """Execute the statements that stand in the folder."""
+    with duckdb.connect(str(home / "warehouse.duckdb"), config={"memory_limit": "8GB"}) as connection:
+        connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
+        for schema in ("staging", "intermediate", "customer_360", "features"):
+            connection.execute(f"create schema if not exists {schema}")
+        for statement in json.loads((home / "plain.json").read_text()):
+            connection.execute(statement)
+
+
+def run_dagster(home: Path) -> Build:
+    """Materialize staging to features through Dagster, gates left out, in a process of its own."""
+    feeds = "".join(f"  {name}: {{source: shop, from: none, columns: {_keys(name)}}}\n" for name in WORLD)
+    (home / "company.yaml").write_text(COMPANY + feeds)
+    environment = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_COMPANY": str(home / "company.yaml")}
+    return _measured([sys.executable, "-W", "ignore", "-c", DAGSTER], environment)
+
+
+def _keys(table: str) -> str:
+    required = [column.name for column in TABLES[table].columns if column.is_required]
+    return "{" + ", ".join(f"{name}: {name}" for name in required) + "}"
+
+
+def measure(size: int, scratch: Path) -> Iterator[Result]:
+    """Take every figure of one size.
+
+    Ratios compare processor seconds, which other work on the machine moves little; `start` is what dbt costs before it
+    does anything, and is left out where two builds are compared with each other.
+    """
+    raw = scratch / "raw.duckdb"
+    write_world(raw, size=size, until=AS_OF)
+    plain = run_plain(_home(scratch, "plain", raw), variables(AS_OF))
+    start = run_dbt(scratch / "plain", variables(AS_OF), select="stg_campaigns")
+    home = _home(scratch, "whole", raw)
+    view, slices = (run_dbt(home, variables(AS_OF), select=select) for select in (VIEW, SLICES))
+    whole = view + slices
+    yield _figure("dbt_over_plain_statements", whole.processor / plain.processor, "times", size, plain, MOST_TIMES)
+    yield _figure("dbt_seconds", whole.seconds, "s", size, plain)
+    yield _figure("dbt_processor_seconds_per_customer", whole.processor / size, "s", size, plain)
+    yield _figure("peak_memory", whole.memory, "GiB", size, plain, MOST_MEMORY)
+    work = whole.processor - 2 * start.processor
+    yield from _one_more_day(size, scratch, start=start, work=work)
+    _drop(scratch, "whole")
+    year = run_dbt(_home(scratch, "year", raw), variables(AS_OF, MONTHS))
+    _drop(scratch, "year")
+    yield _figure(
+        "twelve_snapshots_over_one", (year.processor - start.processor) / work, "times", size, whole, MOST_YEAR
+    )
+    dagster = run_dagster(_home(scratch, "dagster", raw))
+    most = max(MOST_OVERHEAD, 0.2 * plain.seconds)
+    yield _figure("dagster_and_dbt_beyond_sql", dagster.seconds - plain.seconds, "s", size, plain, most)
+
+
+def _one_more_day(size: int, scratch: Path, *, start: Build, work: float) -> Iterator[Result]:
+    before = scratch / "before.duckdb"
+    write_world(before, size=size, until=BEFORE)
+    home = _home(scratch, "day", before)
+    before.unlink()
+    run_dbt(home, variables(BEFORE))
+    write_world(home / "warehouse.duckdb", size=size, until=AS_OF)
+    view, slices = (run_dbt(home, variables(AS_OF), select=select) for select in (VIEW, SLICES))
+    share, of_view = (view + slices).processor - 2 * start.processor, view.processor - start.processor
+    yield _figure("one_more_day_share", share / work, "of a full build", size, view + slices, MOST_SHARE)
+    yield _figure("one_more_day_share_without_slice", of_view / work, "of a full build", size, view)
+    different = list_different(home / "warehouse.duckdb", scratch / "whole" / "warehouse.duckdb")
+    yield _figure("one_more_day_tables_that_differ", len(different), "tables", size, view, 0)
+    _drop(scratch, "day")
+
+
+def list_different(left: Path, right: Path) -> list[str]:
+    """Return the day tables, views and slices of the last day that are not the same, row for row."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{left}' as l (read_only); attach '{right}' as r (read_only)")
+        names = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'l' "
+            "and schema_name in ('intermediate', 'customer_360', 'features') "
+            f"and table_name not in {BOOKKEEPING} and table_name <> 'customer_tags' order by 1"
+        ).fetchall()
+        return [name for (name,) in names if _differ(connection, name)]
+
+
+def _differ(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    columns = [row[0] for row in connection.execute(f"describe l.{name}").fetchall()]
+    where = f"where as_of = date '{AS_OF}'" if "as_of" in columns else ""
+    content = f"select count(*), sum(hash({', '.join(columns)})) from"
+    return (
+        connection.execute(f"{content} l.{name} {where}").fetchall()
+        != connection.execute(f"{content} r.{name} {where}").fetchall()
+    )
+
+
+def _home(scratch: Path, name: str, warehouse: Path) -> Path:
+    home = scratch / name
+    home.mkdir()
+    shutil.copy(warehouse, home / "warehouse.duckdb")
+    return home
+
+
+def _drop(scratch: Path, name: str) -> None:
+    shutil.rmtree(scratch / name)
+
+
+def _figure(  # noqa: PLR0917 - a line of a table
+    name: str, value: float, unit: str, size: int, beside: Build, most: float | None = None
+) -> Result:
+    kilobytes = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0])
+    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {kilobytes / 2**20:.0f} GiB, "
+    return Result(
+        name=name,
+        value=round(value, 4),
+        unit=unit,
+        bar="" if most is None else f"<= {most:g}",
+        holds=None if most is None else value <= most,
+        reference=f"{beside.seconds:.1f} s, {beside.processor:.1f} processor s, {beside.memory:.1f} GiB, same run",
+        seed=SEED,
+        size=f"{size} customers, {size * EVENTS} events and {size * ORDERS} orders asked for",
+        machine=machine + f"Python {platform.python_version()}, DuckDB {duckdb.__version__}",
+        command="python -m bench.features",
+    )
+
+
+def main() -> None:
+    """Take every measure, print it and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--child", type=Path)
+    asked = parser.parse_args()
+    if asked.child:
+        be_child(asked.child)
+        return
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    for size in asked.sizes:
+        kept = [one for one in kept if not one["size"].startswith(f"{size} ")]
+        with tempfile.TemporaryDirectory() as scratch:
+            for found in measure(size, Path(scratch)):
+                kept.append(asdict(found))
+                RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+                print(
+                    f"{found.name:<36} {found.value:>12} {found.unit:<16} {found.bar:<8} {found.reference}", flush=True
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,359 @@
+"""How close the models come to the truth in simulated worlds: five industries, several seeds.
+
+`python -m bench.worlds [--industry NAME] [--seeds 0 1 2] [--customers N] [--keep FOLDER] [--segments]` writes
+bench/results/worlds.json. Each world is simulated, landed from a real database and a real HTTP API, and turned into
+features by dbt, once: FOLDER keeps the feature tables, so that a second run only trains. What the platform never
+reads, the true probability behind each label and the true cause, is the yardstick.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sklearn.metrics import roc_auc_score
+
+from ml.dataset import Feature, Floats, Rows, list_informative
+from ml.encode import Encoder
+from ml.evaluate import evaluate, intervals
+from ml.explain import explain
+from ml.members import Compute, Trees
+from ml.segments import fit_segments
+from ml.train import Fitted, Recipe, fit
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results" / "worlds.json"
+INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
+SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+FIRST, END = date(2025, 1, 1), date(2026, 1, 1)
+TESTED = 3  # last matured snapshots, which no model learns from
+LEAST_OF_ORACLE, MOST_ERROR, LEAST_AGREEMENT = 0.95, 0.02, 0.70
+DRAWS = 300
+CHANCE = 0.5  # ROC-AUC of a coin
+TOP = 0.10  # share of customers whose reasons are compared with the true cause
+SHALLOW = {
+    "learning_rate": 0.05, "max_depth": 3, "subsample": 0.7, "colsample_bytree": 0.3, "min_child_weight": 5.0,
+    "reg_lambda": 10.0,
+}  # fmt: skip
+Groups = npt.NDArray[np.str_]
+CAUSES = {"service": "service", "price": "price", "product": "product", "rival": "competitor"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured figure beside the bar it has to reach."""
+
+    name: str
+    value: float
+    unit: str
+    bar: str
+    holds: bool
+    low: float | None
+    high: float | None
+    seed: int
+    size: str
+    machine: str
+    command: str
+
+
+@dataclass(frozen=True)
+class World:
+    """Labelled features of one world beside its truth, in the same row order."""
+
+    industry: str
+    seed: int
+    table: pa.Table  # features, as_of, customer_id, churned
+    truth: pa.Table  # label_probability, cause, is_alive
+    words: tuple[Feature, ...]
+    maturity_days: int
+
+    @property
+    def features(self) -> list[str]:
+        """Declared features that hold more than one value here."""
+        return list_informative(self.table, [word.name for word in self.words])
+
+
+def open_world(industry: str, *, seed: int, customers: int, months: int, keep: Path) -> World:
+    """Return the world, making it first where `keep` does not hold it."""
+    folder = keep / f"{industry}-{seed}-{customers}x{months}"
+    if not (folder / "facts.json").exists():
+        make_world(industry, folder, seed=seed, customers=customers, months=months)
+    facts = json.loads((folder / "facts.json").read_text())
+    words = tuple(Feature(**each) for each in facts["words"])
+    joined = pq.read_table(folder / "rows.parquet")
+    truth = joined.select(["label_probability", "cause", "is_alive"])
+    return World(industry, seed, joined.drop_columns(truth.column_names), truth, words, facts["maturity_days"])
+
+
+def make_world(industry: str, folder: Path, *, seed: int, customers: int, months: int) -> None:
+    """Simulate, serve, land, build the features, and write them joined with the truth."""
+    from simulator.parameters import load_parameters
+    from simulator.serve import serve
+    from simulator.story import simulate
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="holdfast-world-") as scratch:
+        world, home = Path(scratch) / "world", Path(scratch) / "home"
+        home.mkdir()
+        simulate(load_parameters(industry), world, customers=customers, months=months, seed=seed)
+        with serve(world) as (environment, _):
+            company = _write_company(industry, world, environment["DESK_URL"])
+            _land(company, home / "warehouse.duckdb", {**SECRETS, **environment})
+        facts = _build_features(company, home)
+        _export(home / "warehouse.duckdb", world / "truth" / "hazard.parquet", folder / "rows.parquet")
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def _write_company(industry: str, world: Path, desk: str) -> Path:
+    """Put the example's company file beside the world, with the desk where it answers now."""
+    from urllib.parse import urlsplit
+
+    text = (ROOT / "examples" / industry / "company.yaml").read_text()
+    path = world / "company.yaml"
+    path.write_text(text.replace("127.0.0.1:8377", urlsplit(desk).netloc))
+    return path
+
+
+def _land(path: Path, warehouse: Path, secrets: dict[str, str]) -> None:
+    from ingestion.company import load_company
+    from ingestion.landing import land
+
+    company = load_company(path)
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("set timezone = 'UTC'")
+        for table in company.tables:
+            land(connection, company, table, secrets=secrets, batch="world", landed_at=AT)
+
+
+def _build_features(path: Path, home: Path) -> dict[str, Any]:
+    """Run dbt up to the labels; return the features' words and how long labels take to mature."""
+    from industries import load_industry
+    from ingestion.company import load_company
+    from orchestration.dbt import PROJECT, read_features, read_variables
+    from retention.policy import load_policy
+
+    company = load_company(path)
+    policy = load_policy(load_industry(company.industry).policy, company.policy)
+    given = read_variables(company, policy, as_of=END) | {"snapshots": [day.isoformat() for day in _snapshots()]}
+    models = ["path:models/staging", "path:models/intermediate", "path:models/customer_360", "path:models/features"]
+    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "run", "--select", *models]
+    command += ["--vars", json.dumps(given), "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    command += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
+    subprocess.run(command, check=True, env=os.environ | {"HOLDFAST_HOME": str(home)})
+    words = read_features(home / "dbt" / "target" / "manifest.json")
+    return {
+        "words": [asdict(word) for word in words],
+        "maturity_days": company.churn.lead_days + company.churn.horizon_days,
+    }
+
+
+def _snapshots() -> list[date]:
+    """Return the months from the third on: before, nobody has a history."""
+    return [date(FIRST.year, month, 1) for month in range(3, 13)] + [END]
+
+
+def _export(warehouse: Path, hazard: Path, rows: Path) -> None:
+    query = f"""
+        copy (
+            select features.*, labels.churned, truth.label_probability, truth.cause, truth.is_alive
+            from features.customer_features as features
+            inner join features.churn_labels as labels using (as_of, customer_id)
+            inner join read_parquet('{hazard}') as truth using (as_of, customer_id)
+            where labels.is_mature and features.is_eligible
+            order by features.as_of, features.customer_id
+        ) to '{rows}' (format parquet)
+    """
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(query)
+
+
+def measure(world: World, *, machine: str, command: str) -> Iterator[Result]:
+    """Train on the earlier snapshots, test on the last ones, and compare with the truth."""
+    when = np.array(world.table.column("as_of").to_pylist(), dtype="datetime64[D]")
+    snapshots = np.unique(when)
+    first_tested = snapshots[-TESTED]
+    learned = np.flatnonzero(when + np.timedelta64(world.maturity_days, "D") <= first_tested)
+    tested = np.flatnonzero(when >= first_tested)
+    features = world.features
+    started = time.perf_counter()
+    earlier = world.table.take(pa.array(learned))
+    fitted = fit(earlier, "churned", "as_of", features=features, maturity_days=world.maturity_days, seed=world.seed)
+    seconds = time.perf_counter() - started
+    later = world.table.take(pa.array(tested))
+    label = later.column("churned").to_numpy(zero_copy_only=False).astype(float)
+    oracle = world.truth.column("label_probability").to_numpy()[tested].astype(float)
+    probability = fitted.model.predict(later)
+    size = (
+        f"{len(learned)} rows x {len(features)} features learned, {len(tested)} tested with "
+        f"{int(label.sum())} churned, {seconds:.0f} s to fit, {fitted.chosen}"
+    )
+    common = {"seed": world.seed, "size": size, "machine": machine, "command": command}
+    name = world.industry
+    share, low, high = _share_of_oracle(label, probability, oracle, seed=world.seed)
+    holds = share >= LEAST_OF_ORACLE
+    yield Result(f"{name}: share of the oracle's AUC", share, "share", ">= 0.95", holds, low, high, **common)
+    figures = intervals(label, probability, seed=world.seed)
+    for figure in ("auc", "pr_auc", "ece"):
+        each = figures[figure]
+        bar, good = ("<= 0.02", each.value <= MOST_ERROR) if figure == "ece" else ("no bar", True)
+        yield Result(f"{name}: {figure}", each.value, "", bar, good, each.low, each.high, **common)
+    best = evaluate(label, np.clip(oracle, 1e-6, 1 - 1e-6))
+    yield Result(f"{name}: auc of the oracle", best.auc, "", "no bar", True, None, None, **common)
+    yield Result(f"{name}: ece of the oracle", best.ece, "", "no bar", True, None, None, **common)
+    taught = _teach(world, learned, tested)
+    ceiling = (roc_auc_score(label, taught) - CHANCE) / (best.auc - CHANCE)
+    named = f"{name}: share of the oracle's AUC that trees reach when taught the true probability of every row"
+    yield Result(named, ceiling, "share", "no bar", True, None, None, **common)
+    yield from _reasons(world, fitted, tested, common)
+
+
+def _teach(world: World, learned: Rows, tested: Rows) -> Floats:
+    """Return the log-odds of trees that learned the truth instead of what happened: what the features hold."""
+    earlier, later = (world.table.take(pa.array(rows)) for rows in (learned, tested))
+    encoder = Encoder.learn(earlier, world.features)
+    truth = world.truth.column("label_probability").to_numpy()[learned].astype(float)
+    trees = Trees(params=SHALLOW, rounds=300)
+    trees.fit(encoder.encode(earlier), truth, weight=None, seed=world.seed, compute=Compute())
+    return trees.margin(encoder.encode(later))
+
+
+def _share_of_oracle(label: Floats, probability: Floats, oracle: Floats, *, seed: int) -> tuple[float, float, float]:
+    """Return (AUC - 0.5) over the oracle's on the same rows, and its 95 % bootstrap interval over rows."""
+
+    def share(rows: Rows) -> float:
+        own, best = (roc_auc_score(label[rows], each[rows]) for each in (probability, oracle))
+        return float((own - CHANCE) / (best - CHANCE))
+
+    draw = np.random.default_rng(seed)
+    drawn = [share(draw.integers(0, len(label), len(label))) for _ in range(DRAWS)]
+    return share(np.arange(len(label))), float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+
+
+def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any]) -> Iterator[Result]:
+    """Compare the reasons of customers at the top of the score with the true cause.
+
+    Only causes that a company can see and answer count (service, price, product, a rival), and on the model's side
+    only reasons of that kind: "has not bought for long" is how leaving looks, not why.
+    """
+    later = world.table.take(pa.array(tested))
+    cause = np.array(world.truth.column("cause").to_pylist(), dtype=object)[tested]
+    alive = np.array(world.truth.column("is_alive").to_pylist())[tested]
+    probability = fitted.model.predict(later)
+    high = probability >= np.quantile(probability, 1 - TOP)
+    rows = np.flatnonzero(high & alive & np.isin(cause.astype(str), list(CAUSES)))
+    shown = later.take(pa.array(rows))
+    numbered = pa.array([str(row) for row in range(len(rows))])
+    shown = shown.set_column(shown.column_names.index("customer_id"), "customer_id", numbered)
+    visible: dict[int, list[str]] = {row: [] for row in range(len(rows))}
+    for each in explain(fitted.model, shown, world.words, as_of=END, top=20).to_pylist():
+        if each["reason"] in CAUSES.values():
+            visible[int(each["customer_id"])].append(each["reason"])
+    hit = np.array([visible[place][:1] == [CAUSES[cause[row]]] for place, row in enumerate(rows)])
+    told = {word.reason for word in world.words if word.name in fitted.model.features}
+    seen = np.array([CAUSES[cause[row]] in told for row in rows], dtype=bool)
+    kinds = {kind: int((cause[rows] == kind).sum()) for kind in CAUSES}
+    here = {**common, "size": f"{common['size']}; {len(rows)} in the top {TOP:.0%} with a visible cause {kinds}"}
+    name = f"{world.industry}: first visible reason is the true cause"
+    yield _agreement(name, hit, "all", here)
+    yield _agreement(f"{name}, where any feature tells of that cause", hit[seen], "told", here)
+    majority = max(kinds.values()) / len(rows) if len(rows) else float("nan")
+    yield Result(f"{world.industry}: largest cause's share", majority, "share", "no bar", True, None, None, **here)
+
+
+def _agreement(name: str, hit: npt.NDArray[np.bool_], which: str, here: dict[str, Any]) -> Result:
+    """Return the share that agrees with its 95 % interval; only that of all causes has a bar."""
+    n = len(hit)
+    share = float(hit.mean()) if n else float("nan")
+    reach = 1.96 * (share * (1 - share) / n) ** 0.5 if n else float("nan")
+    bar, holds = (">= 0.70", share >= LEAST_AGREEMENT) if which == "all" else ("no bar", True)
+    return Result(name, share, "share", bar, bool(holds), share - reach, share + reach, **here)
+
+
+def measure_segments(world: World, *, machine: str, command: str) -> Iterator[Result]:
+    """Count sub-models kept where one group's labels are as they are, and where they are drawn the other way round."""
+    draw = np.random.default_rng(world.seed)
+    customers = world.table.column("customer_id").to_pylist()
+    names = sorted(set(customers))
+    group_of = dict(zip(names, draw.choice(["a", "b"], len(names)).tolist(), strict=True))
+    groups = np.array([group_of[name] for name in customers])
+    common = {"seed": world.seed, "size": f"{world.table.num_rows} rows", "machine": machine, "command": command}
+    for planted in (False, True):
+        table = _plant(world, groups, draw) if planted else world.table
+        table = table.append_column("group", pa.array(groups.tolist()))
+        given = {
+            "features": world.features,
+            "maturity_days": world.maturity_days,
+            "candidates": ("xgboost",),
+            "recipes": {"xgboost": (Recipe(Trees(params=SHALLOW, rounds=200)),)},
+            "folds": 2,
+        }
+        fitted = fit(table, "churned", "as_of", **given)
+        _, verdicts = fit_segments(fitted, table, "churned", "as_of", segment="group", margin=0.01, **given)
+        kept = sum(verdict.kept for verdict in verdicts)
+        which, bar = ("differs", ">= 1") if planted else ("is alike", "0")
+        holds = kept >= 1 if planted else kept == 0
+        name = f"{world.industry}: sub-models kept where a group {which}"
+        yield Result(name, kept, "models", bar, holds, None, None, **common)
+
+
+def _plant(world: World, groups: Groups, draw: np.random.Generator) -> pa.Table:
+    """Draw group b's labels from the true probabilities in reverse order: the safest become the likeliest."""
+    probability = world.truth.column("label_probability").to_numpy().astype(float).copy()
+    mine = np.flatnonzero(groups == "b")
+    order = mine[np.argsort(probability[mine], kind="stable")]
+    probability[order] = probability[order[::-1]]
+    label = np.where(
+        groups == "b",
+        draw.random(len(groups)) < probability,
+        np.array(world.table.column("churned").to_pylist(), dtype=bool),
+    )
+    return world.table.set_column(world.table.column_names.index("churned"), "churned", pa.array(label))
+
+
+def main() -> None:
+    """Measure the worlds asked for, and replace their results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--industry", choices=INDUSTRIES, nargs="*", default=list(INDUSTRIES))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--customers", type=int, default=4000)
+    parser.add_argument("--months", type=int, default=12)
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-worlds")
+    parser.add_argument("--segments", action="store_true", help="measure whether sub-models are kept, and only that")
+    given = parser.parse_args()
+    machine = f"{platform.machine()}, 2 cores, Python {platform.python_version()}"
+    command = f"python -m bench.worlds --customers {given.customers} --months {given.months}"
+    for seed in given.seeds:
+        for industry in given.industry:
+            world = open_world(industry, seed=seed, customers=given.customers, months=given.months, keep=given.keep)
+            work = measure_segments if given.segments else measure
+            _write(list(work(world, machine=machine, command=command)))
+
+
+def _write(found: list[Result]) -> None:
+    earlier = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    measured = {(each.name, each.seed) for each in found}
+    kept = [each for each in earlier if (each["name"], each["seed"]) not in measured]
+    rounded = [{**asdict(each), "value": round(each.value, 4)} for each in found]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps([*kept, *rounded], indent=2, ensure_ascii=False) + "\n")
+    for each in found:
+        print(f"{each.name:55} {each.value:8.4f}  {each.bar:8} {'holds' if each.holds else 'FALLS SHORT'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

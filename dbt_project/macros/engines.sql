@@ -1,0 +1,90 @@
+{#
+    What engines say differently, and nothing else: `default__` is Spark's way, `duckdb__` DuckDB's. Another engine is
+    another branch in this file and a target in profiles.yml.
+#}
+
+
+{# The day on the company's clock of a timestamp kept in UTC. #}
+{% macro local_day(moment) -%}
+    {{ return(adapter.dispatch('local_day', 'holdfast')(moment)) }}
+{%- endmacro %}
+
+{% macro default__local_day(moment) -%}
+    cast(from_utc_timestamp({{ moment }}, '{{ var("timezone") }}') as date)
+{%- endmacro %}
+
+{% macro duckdb__local_day(moment) -%}
+    cast(timezone('{{ var("timezone") }}', timezone('UTC', {{ moment }})) as date)
+{%- endmacro %}
+
+
+{# Monday 1 to Sunday 7: the engines count weekdays differently. #}
+{% macro weekday(day) -%}
+    {{ return(adapter.dispatch('weekday', 'holdfast')(day)) }}
+{%- endmacro %}
+
+{% macro default__weekday(day) -%}
+    (weekday({{ day }}) + 1)
+{%- endmacro %}
+
+{% macro duckdb__weekday(day) -%}
+    isodow({{ day }})
+{%- endmacro %}
+
+
+{# Every calendar day from the first purchase of anybody to the day before the run, as day_date. #}
+{% macro days_of_trade() -%}
+    {{ return(adapter.dispatch('days_of_trade', 'holdfast')()) }}
+{%- endmacro %}
+
+{% macro default__days_of_trade() -%}
+    select explode(sequence(min(order_date), {{ days_before(as_of(), 1) }})) as day_date
+    from {{ ref('int_customer_order_days') }}
+{%- endmacro %}
+
+{% macro duckdb__days_of_trade() -%}
+    select cast(unnest(generate_series(min(order_date), {{ days_before(as_of(), 1) }}, interval 1 day)) as date) as day_date
+    from {{ ref('int_customer_order_days') }}
+{%- endmacro %}
+
+
+{# One number for the content of a group of rows, whatever their order: equal rows, equal number. #}
+{% macro content_of(columns) -%}
+    {{ return(adapter.dispatch('content_of', 'holdfast')(columns)) }}
+{%- endmacro %}
+
+{% macro default__content_of(columns) -%}
+    cast(sum(cast(xxhash64({{ columns | join(', ') }}) as decimal(38, 0))) as decimal(38, 0))
+{%- endmacro %}
+
+{% macro duckdb__content_of(columns) -%}
+    cast(sum(hash({{ columns | join(', ') }})) as decimal(38, 0))
+{%- endmacro %}
+
+
+{# How a slice replaces its former self: by engine, since not every engine deletes rows. #}
+{% macro slice_strategy() -%}
+    {{ return('insert_overwrite' if target.type == 'spark' else 'delete+insert') }}
+{%- endmacro %}
+
+
+{# Several rows out of one: a list of mappings of the same column names to expressions, one row each. #}
+{% macro unfolded(rows) -%}
+    {{ return(adapter.dispatch('unfolded', 'holdfast')(rows)) }}
+{%- endmacro %}
+
+{% macro default__unfolded(rows) -%}
+    inline(array(
+        {%- for row in rows %}
+        named_struct({% for name, sql in row.items() %}'{{ name }}', {{ sql }}{{ ', ' if not loop.last }}{% endfor %}){{ ',' if not loop.last }}
+        {%- endfor %}
+    ))
+{%- endmacro %}
+
+{% macro duckdb__unfolded(rows) -%}
+    unnest([
+        {%- for row in rows %}
+        {{ '{' }}{% for name, sql in row.items() %}'{{ name }}': {{ sql }}{{ ', ' if not loop.last }}{% endfor %}{{ '}' }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    ], recursive := true)
+{%- endmacro %}

@@ -1,0 +1,25 @@
+with
+
+product_days as (
+
+    select * from {{ ref('int_customer_product_days') }}
+    where
+        category is not null
+        and {{ is_due('order_date') }}
+
+),
+
+days as (
+
+    select
+        customer_id,
+        order_date,
+        category,
+        sum(count_lines) as count_lines,
+        sum(amount_spent) as amount_spent
+    from product_days
+    group by customer_id, order_date, category
+
+)
+
+select * from days

@@ -1,0 +1,24 @@
+with
+
+orders as (
+
+    {{ rows_of('orders', due_only=true) | indent(4) }}
+
+),
+
+days as (
+
+    select
+        customer_id,
+        ordered_date as order_date,
+        channel,
+        count(*) as count_orders
+    from orders
+    where
+        channel is not null
+        and coalesce(status, 'paid') not in ('failed', 'cancelled')
+    group by customer_id, ordered_date, channel
+
+)
+
+select * from days

@@ -1,0 +1,67 @@
+with
+
+landed as (
+
+    {{ rows_of('events', due_only=true) | indent(4) }}
+
+),
+
+events as (
+
+    select
+        customer_id,
+        occurred_date as event_date,
+        lower(type) as event_type,
+        session_id,
+        product_id,
+        feature,
+        coalesce(dwell_seconds, 0) as dwell_seconds
+    from landed
+
+),
+
+order_days as (
+
+    select * from {{ ref('int_customer_order_days') }}
+
+),
+
+days as (
+
+    select
+        customer_id,
+        event_date,
+        count(*) as count_events,
+        count_if(event_type = 'visit') as count_visits,
+        count_if(event_type = 'view') as count_views,
+        count_if(event_type = 'search') as count_searches,
+        count_if(event_type = 'add_to_cart') as count_carts,
+        count_if(event_type = 'checkout') as count_checkouts,
+        count_if(event_type = 'pay') as count_payments,
+        count_if(event_type = 'login') as count_logins,
+        count_if(event_type = 'feature') as count_feature_uses,
+        count_if(event_type in ('unfollow', 'leave_group', 'uninstall')) as count_leave_signals,
+        count(distinct session_id) as count_sessions,
+        count(distinct product_id) as count_products_seen,
+        count(distinct feature) as count_features_used,
+        sum(cast(dwell_seconds as decimal(18, 3))) as dwell_seconds
+    from events
+    group by customer_id, event_date
+
+),
+
+-- a cart is left when the day brought neither a payment nor an order
+closed as (
+
+    select
+        days.*,
+        days.count_carts > 0 and days.count_payments = 0 and order_days.customer_id is null as is_cart_left
+    from days
+    left join order_days
+        on
+            days.customer_id = order_days.customer_id
+            and days.event_date = order_days.order_date
+
+)
+
+select * from closed

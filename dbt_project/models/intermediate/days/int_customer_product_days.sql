@@ -1,0 +1,26 @@
+with
+
+order_lines as (
+
+    {{ rows_of('order_lines', due_only=true) | indent(4) }}
+
+),
+
+days as (
+
+    select
+        customer_id,
+        ordered_date as order_date,
+        product_id,
+        department,
+        category,
+        brand,
+        count(*) as count_lines,
+        sum(amount) as amount_spent,
+        sum(discount) as amount_discount
+    from order_lines
+    group by customer_id, ordered_date, product_id, department, category, brand
+
+)
+
+select * from days

@@ -1,0 +1,21 @@
+with
+
+redemptions as (
+
+    {{ rows_of('redemptions', due_only=true) | indent(4) }}
+
+),
+
+days as (
+
+    select
+        customer_id,
+        redeemed_date as redemption_date,
+        count(*) as count_redemptions,
+        sum(amount) as amount_redeemed
+    from redemptions
+    group by customer_id, redeemed_date
+
+)
+
+select * from days

@@ -1,0 +1,65 @@
+"""History follows: what was built from ids that have moved since is dropped, so that it is built again."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+_DDL = "create table if not exists identity.followed (table_name varchar primary key, count_changes bigint not null)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """How many moves of ids a table had not followed yet, and which of its slices were dropped for them."""
+
+    moves: int
+    slices: tuple[date, ...]
+
+
+def drop_stale_slices(connection: duckdb.DuckDBPyConnection, table: str, *, days: Collection[date]) -> Followed:
+    """Drop slices of `table`, one row per as_of and customer_id, that ids have moved in or out of since last time.
+
+    Only slices of `days`, which the caller builds again; any other stays as it was when it was scored.
+    A joined id makes those slices stale that know it as a customer of its own: an account that was recognised when it
+    was opened makes none. A parted id makes those stale that know whom it stood for. One transaction, so that killed
+    in between nothing is dropped and nothing forgotten. Without identity, or without the table, nothing happens.
+    """
+    if not (_exists(connection, "identity.changes") and _exists(connection, table)):
+        return Followed(moves=0, slices=())
+    connection.execute("begin transaction")
+    try:
+        followed = _drop(connection, table, days)
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    return followed
+
+
+def _drop(connection: duckdb.DuckDBPyConnection, table: str, days: Collection[date]) -> Followed:
+    connection.execute(_DDL)
+    known = connection.execute("select count_changes from identity.followed where table_name = ?", [table]).fetchone()
+    done = known[0] if known else 0
+    moved = f"select * from identity.changes where rowid >= {done}"
+    row = connection.execute(f"select count(*) from ({moved})").fetchone()
+    moves = row[0] if row else 0
+    stale = connection.execute(
+        f"""
+        select distinct as_of from {table} where customer_id in (
+            select case when canonical_before = customer_id then customer_id else canonical_before end from ({moved})
+        ) and as_of in (select unnest($days::date[])) order by as_of
+        """,
+        {"days": list(days)},
+    ).fetchall()
+    slices = [day for (day,) in stale]
+    connection.execute(f"delete from {table} where as_of in (select unnest($slices::date[]))", {"slices": slices})
+    connection.execute("insert or replace into identity.followed values (?, ?)", [table, done + moves])
+    return Followed(moves=moves, slices=tuple(slices))
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    schema, name = table.split(".")
+    query = "select count(*) from information_schema.tables where table_schema = ? and table_name = ?"
+    found = connection.execute(query, [schema, name]).fetchone()
+    return bool(found and found[0])

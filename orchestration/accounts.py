@@ -1,0 +1,53 @@
+"""The books of ingestion and cleaning: where every row went, and what the cleaning rules did."""
+
+from dataclasses import dataclass
+
+from orchestration.warehouse import Warehouse
+
+_UNLANDED = """
+    select source || '.' || table_name as name, rows_in as came,
+        rows_landed + rows_quarantined + rows_duplicate as told
+    from ingestion.landings where came <> told order by name
+"""
+_UNSTAGED = """
+    select source || '.' || table_name || ' of batch ' || batch as name, rows_landed as came,
+        rows_staged + rows_removed as told
+    from staging.cleaning_accounts where came <> told order by name
+"""
+_WHAT_RULES_DID = """
+    with latest as (
+        select source, table_name, max_by(batch, landed_at) as batch from ingestion.landings group by all
+    )
+    select counts.table_name, rule, coalesce(column_name, '') as column_name, action,
+        sum(count_rows)::bigint as count_rows,
+        coalesce(sum(count_rows) filter (where counts.batch = latest.batch), 0)::bigint as count_latest
+    from staging.cleaning_counts counts left join latest using (source, table_name)
+    group by all having sum(count_rows) > 0 order by all
+"""
+_COLUMNS = ("table", "rule", "column", "action", "rows that stand", "of the latest batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A landing or a staged batch of which `came` rows are known, and the fate of `told` rows."""
+
+    name: str
+    came: int
+    told: int
+
+    def __str__(self) -> str:
+        """Return the gap in words."""
+        return f"{self.name}: {self.came} rows came, the fate of {self.told} is known"
+
+
+def find_gaps(warehouse: Warehouse) -> tuple[Gap, ...]:
+    """Return every landing that does not know its rows' fate, and every batch neither staged nor removed by a rule."""
+    found = [row for query in (_UNLANDED, _UNSTAGED) for row in warehouse.read(query).to_pylist()]
+    return tuple(Gap(**row) for row in found)
+
+
+def describe_cleaning(warehouse: Warehouse) -> str:
+    """Return what each cleaning rule did, as a Markdown table: to all rows that stand, and to the latest batch."""
+    rows = [tuple(row.values()) for row in warehouse.read(_WHAT_RULES_DID).to_pylist()]
+    lines = [_COLUMNS, tuple("---" for _ in _COLUMNS), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

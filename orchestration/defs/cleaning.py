@@ -1,0 +1,17 @@
+"""Cleaning: what its rules did to every batch, and the proof that no row went missing on the way to staging."""
+
+import dagster as dg
+
+from orchestration.accounts import describe_cleaning, find_gaps
+from orchestration.warehouse import Warehouse
+
+
+@dg.asset_check(asset=["staging", "cleaning_accounts"], blocking=True)
+def every_row_is_accounted_for(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Stop the line when a row is neither landed, quarantined nor a copy, or neither staged nor removed by a rule."""
+    gaps, told = find_gaps(warehouse), describe_cleaning(warehouse)
+    return dg.AssetCheckResult(
+        passed=not gaps,
+        description="; ".join(str(gap) for gap in gaps) or None,
+        metadata={"gaps": len(gaps), "what_cleaning_did": dg.MetadataValue.md(told)},
+    )

@@ -1,0 +1,83 @@
+"""Identity: which ids are one customer, between the gate on the sources and staging; absent without evidence."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ingestion.identity.components import Apart
+from ingestion.identity.linking import LinkReport, link
+from ingestion.identity.records import has_evidence
+from orchestration.dbt import OWNER
+from orchestration.defs.resources import COMPANY, open_store, read_secrets
+from orchestration.gates import require_passed
+from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.warehouse import Warehouse
+
+TOLD_BY = ("customers", "identities", "events")
+DESCRIPTIONS = {
+    "links": "One row per evidence that two customer ids are one customer, in words and with its probability.",
+    "members": "One row per source and customer id that stands for another one, its group's canonical id.",
+}
+
+
+def build_identity() -> list[dg.AssetsDefinition]:
+    """Return the assets that link customer ids, none when the company connects nothing that could link two."""
+    told_by = [[schema, table] for table in TOLD_BY for schema in COMPANY.feeds().get(table, ())]
+    specs = [
+        dg.AssetSpec(
+            key=["identity", name],
+            deps=told_by,
+            group_name="identity",
+            owners=[OWNER],
+            kinds={"python", "duckdb", "table"},
+            partitions_def=DAYS,
+            description=description,
+        )
+        for name, description in DESCRIPTIONS.items()
+    ]
+
+    @dg.multi_asset(name="link_customers", specs=specs, backfill_policy=ONE_A_RUN)
+    def link_customers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+        """Decide who is one customer, keep what a person took apart, and keep the evidence of every link."""
+        store = open_store()
+        require_passed(warehouse, store, "sources", as_of=read_as_of(context))
+        apart = [Apart(customer_id=one.customer_id, other_id=one.other_id) for one in store.kept_apart()]
+        with warehouse.connect() as connection:
+            report = link(
+                connection,
+                COMPANY,
+                secrets=read_secrets(COMPANY.secret_names),
+                batch=context.run_id,
+                decided_at=datetime.now(UTC),
+                apart=apart,
+            )
+        for name in DESCRIPTIONS:
+            yield dg.MaterializeResult(asset_key=["identity", name], metadata=describe(report, name))
+
+    return [link_customers] if has_evidence(COMPANY) else []
+
+
+def describe(report: LinkReport, table: str) -> dict[str, int | str | bool]:
+    """Return a linking's counts as asset metadata."""
+    if table == "members":
+        return {
+            "ids_that_stand_for_another": report.members,
+            "customers_of_several_ids": report.groups,
+            "ids_moved": report.changed,
+            "records": report.records,
+            "unchanged": report.skipped,
+        }
+    return {
+        "links": report.links,
+        "links_cut_by_a_contradiction": report.links_cut,
+        "links_undone_by_a_person": report.links_unmerged,
+        "pairs_compared_in_clear": report.pairs_compared,
+        "pairs_left_open": report.pairs_undecided,
+        "ids_and_contacts_ignored": report.values_ignored,
+        "names_and_addresses": "compared" if report.is_vault_used else "not compared: no vault is named, tokens alone",
+        "unchanged": report.skipped,
+    }
+
+
+linkings = build_identity()

@@ -1,0 +1,189 @@
+"""What becomes of versions, against a real MLflow server and a real store."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from ml.promotion import Decision
+from ml.registry import Registry, RegistryError
+from ml.train import Fitted
+from orchestration.review import Outcome, find_unread, judge, review, roll_back, settle_reviews
+from retention.store import Store
+
+AT = datetime(2025, 7, 1, tzinfo=UTC)
+BETTER, WORSE = Decision(promote=True, reason="better"), Decision(promote=False, reason="worse")
+
+
+class Server(Protocol):
+    address: str
+
+
+@pytest.fixture
+def registry(server: Server) -> Registry:
+    return Registry(server.address, f"review-{uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "operational.db"
+    opened = Store(f"sqlite:///{path}")
+    opened.migrate()
+    opened.close()
+    return path
+
+
+@pytest.fixture
+def store(migrated: Path, tmp_path: Path) -> Iterator[Store]:
+    path = tmp_path / "operational.db"
+    path.write_bytes(migrated.read_bytes())
+    opened = Store(f"sqlite:///{path}")
+    yield opened
+    opened.close()
+
+
+def train(  # one training, as the asset does it
+    registry: Registry, store: Store, fitted: Fitted, name: str, decision: Decision = BETTER, *, waits: bool = False
+) -> Outcome:
+    version = registry.register(fitted, as_of="2025-07-01", fingerprint=name, trigger="monthly", review=waits)
+    against = registry.aliases().get("champion")
+    return judge(registry, store, version, decision, against=against, at=AT, request_id=f"request of {name}")
+
+
+def set_on_the_page(registry: Registry, version: str, **tags: str) -> None:
+    for name, value in tags.items():
+        registry._client.set_model_version_tag(registry.model_name, version, name, value)
+
+
+def moves(store: Store) -> list[tuple[str, str, str, str, str | None]]:
+    return [(each.version, each.event, each.decided_by, each.comment, each.request_id) for each in store.champions()]
+
+
+def test_the_policy_promotes_the_better_and_refuses_the_worse_and_both_are_recorded(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    first = train(registry, store, small, "a")
+    second = train(registry, store, small, "b", WORSE)
+
+    assert (first.standing, second.standing) == ("promoted", "refused")
+    assert registry.aliases() == {"champion": first.version, "challenger": second.version}
+    assert moves(store) == [(first.version, "promoted", "policy", "better", "request of a")]
+    told = registry.read(second.version).metadata
+    assert (told["standing"], told["decision"], told["judged_against"]) == ("refused", "worse", first.version)
+
+
+def test_a_version_approved_on_the_mlflow_page_becomes_champion_at_the_sensor_s_next_look(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    waiting = train(registry, store, small, "a", waits=True)
+    assert (waiting.standing, settle_reviews(registry, store, at=AT), registry.champion()) == (
+        "awaiting_review",
+        (),
+        None,
+    )
+
+    set_on_the_page(registry, waiting.version, review_comment="looks right", review_state="Approved")
+    found = settle_reviews(registry, store, at=AT)
+
+    assert found == (Outcome(waiting.version, "promoted", "looks right"),)
+    assert registry.aliases() == {"champion": waiting.version}
+    assert moves(store)[0][2:4] == ("a person on the MLflow page", "looks right")
+    assert settle_reviews(registry, store, at=AT) == ()
+
+
+def test_a_version_rejected_on_the_mlflow_page_never_becomes_champion(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    waiting = train(registry, store, small, "a", waits=True)
+    set_on_the_page(registry, waiting.version, review_state="rejected", reviewed_by="ann", review_comment="unfair")
+
+    assert settle_reviews(registry, store, at=AT) == (
+        Outcome(waiting.version, "refused", "rejected by ann: unfair"),
+    )  # fmt: skip
+
+    assert train(registry, store, small, "a", waits=True).standing == "refused"
+    with pytest.raises(RegistryError, match="review_state is 'rejected'"):
+        registry.promote(waiting.version)
+
+
+def test_approval_does_not_help_a_version_that_the_policy_refuses(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    refused = train(registry, store, small, "a", WORSE, waits=True)
+
+    found = review(registry, store, refused.version, approve=True, by="ann", comment="please", at=AT)
+
+    assert found == Outcome(refused.version, "refused", "worse")
+    assert (registry.champion(), moves(store)) == (None, [])
+
+
+def test_an_approved_version_that_was_compared_with_an_earlier_champion_is_not_promoted(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    old, new = (train(registry, store, small, name, waits=True) for name in "ab")
+
+    newer = review(registry, store, new.version, approve=True, by="ann", comment="good", at=AT)
+    older = review(registry, store, old.version, approve=True, by="ann", comment="good", at=AT)
+
+    assert (newer.standing, older.standing) == ("promoted", "refused")
+    assert f"the champion is {new.version} now; train again" in older.reason
+    assert registry.aliases()["champion"] == new.version
+
+
+def test_a_typing_error_on_the_page_is_no_verdict_and_is_found(registry: Registry, store: Store, small: Fitted) -> None:
+    waiting = train(registry, store, small, "a", waits=True)
+    set_on_the_page(registry, waiting.version, review_state="aproved")
+
+    assert settle_reviews(registry, store, at=AT) == ()
+    assert find_unread(registry) == (waiting.version,)
+
+
+def test_a_rollback_is_recorded_and_a_training_that_is_repeated_does_not_undo_it(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    first, second = (train(registry, store, small, name) for name in "ab")
+
+    back = roll_back(registry, store, by="ann", reason="too many false alarms", at=AT)
+    again = train(registry, store, small, "b")
+
+    assert (back.version, again.standing) == (first.version, "rolled_back")
+    assert registry.aliases()["champion"] == first.version
+    assert [each[:4] for each in moves(store)] == [
+        (first.version, "promoted", "policy", "better"),
+        (second.version, "promoted", "policy", "better"),
+        (first.version, "rolled_back", "ann", "too many false alarms"),
+    ]
+
+
+@pytest.mark.parametrize("killed_after", ["alias", "record"])
+def test_a_settling_that_was_killed_half_way_is_finished_at_the_next_look(
+    registry: Registry, store: Store, small: Fitted, killed_after: str
+) -> None:
+    waiting = train(registry, store, small, "a", waits=True)
+    set_on_the_page(registry, waiting.version, review_state="approved", reviewed_by="ann")
+    registry.promote(waiting.version)
+    if killed_after == "record":
+        store.record_champion(waiting.version, by="ann", comment="approved by ann", at=AT, request_id="request of a")
+
+    found = settle_reviews(registry, store, at=AT)
+
+    assert [each.standing for each in found] == ["promoted"]
+    assert moves(store) == [(waiting.version, "promoted", "ann", "approved by ann", "request of a")]
+
+
+def test_a_verdict_without_a_name_or_on_no_version_leaves_no_trace(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    waiting = train(registry, store, small, "a", waits=True)
+
+    with pytest.raises(ValueError, match="needs the name of a person"):
+        review(registry, store, waiting.version, approve=True, by=" ", comment="", at=AT)
+    with pytest.raises(RegistryError, match="There is no version 9"):
+        review(registry, store, "9", approve=True, by="ann", comment="", at=AT)
+    with pytest.raises(ValueError, match="name of a person and a reason"):
+        roll_back(registry, store, by="ann", reason="", at=AT)
+
+    assert store.model_events().empty

@@ -1,0 +1,178 @@
+"""What a registered version carries, and what a person sees of it, after a real run."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from html.parser import HTMLParser
+from typing import Any
+
+import duckdb
+import pytest
+from house import AS_OF, House
+
+from ml.report import FOREIGN
+
+EXACT = 10  # digits from which on a rate is a customer's own: other figures may be shares that any page may show
+LOOK = """
+import json, sys
+from datetime import date
+from typer.testing import CliRunner
+from orchestration.commands.models import app
+
+company, home, as_of = sys.argv[1:]
+where = ["--company", company, "--home", home]
+found = {}
+for name, arguments in {"list": [], "rollback": ["--by", "ann", "--reason", "a test"]}.items():
+    answer = CliRunner().invoke(app, [name, *arguments, *where])
+    found[name] = [answer.exit_code, answer.output]
+from orchestration.defs.monitoring import draw_page
+from orchestration.defs.resources import open_registry
+from orchestration.warehouse import Warehouse
+
+champion = open_registry().champion()
+warehouse = Warehouse(path=home + "/warehouse.duckdb")
+rates = [name for name in champion.model.features if name.startswith("rate_")]
+page = draw_page(warehouse, champion, date.fromisoformat(as_of), rates)
+found["page"] = page["page_of_the_month"].value.rsplit("/", maxsplit=1)[1]
+
+import dagster as dg
+from orchestration.defs.clockwork import carry_out_reviews
+
+registry = open_registry()
+registry._client.delete_registered_model_alias("churn", "champion")
+registry.annotate("1", {"standing": "awaiting_review", "review_state": "approved", "reviewed_by": "ann"})
+moved, later = (carry_out_reviews(dg.build_sensor_context()) for _ in range(2))
+names = ("model_version", "standing")
+found["moved"] = [[event.metadata[name].value for name in names] for event in moved.asset_events]
+found["later"] = later.skip_reason.skip_message
+found["champion"] = registry.aliases()
+print("RESULT" + json.dumps(found))
+"""
+
+
+class Addresses(HTMLParser):
+    """Every address that a page would load something from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.extend(f"{tag} {value}" for name, value in attrs if name in {"src", "href", "data", "action"})
+
+
+@pytest.fixture(scope="module")
+def seen(finished_house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What commands, drift page and sensor do on a copy of the house, in one process that loads their libraries."""
+    home = tmp_path_factory.mktemp("looked_at") / "home"
+    left_out = shutil.ignore_patterns("artifacts", "gates", "logs", "outbox")
+    shutil.copytree(finished_house.home, home, ignore=left_out)
+    copy = House(folder=finished_house.folder, home=home)
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOOK, str(copy.company), str(home), AS_OF],
+        env=os.environ | copy.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "RESULT" in answer.stdout, answer.stdout + answer.stderr
+    found: dict[str, Any] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
+    return {**found, "home": home}
+
+
+@pytest.fixture(scope="module")
+def documents(finished_house: House) -> dict[str, bytes]:
+    """Every artifact that the run left in the registry."""
+    folder = finished_house.home / "mlflow" / "artifacts"
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def read_tags(house: House) -> dict[str, str]:
+    with sqlite3.connect(house.home / "mlflow" / "mlflow.db") as connection:
+        return dict(connection.execute("select key, value from model_version_tags").fetchall())
+
+
+def read_customers(house: House) -> list[str]:
+    with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as connection:
+        return [row[0] for row in connection.execute("select customer_id from customer_360.customers").fetchall()]
+
+
+def test_no_artifact_names_a_customer(documents: dict[str, bytes], finished_house: House) -> None:
+    customers = set(read_customers(finished_house))
+    assert len(customers) > 100
+    words = {
+        name: set(re.findall(r"[\w+/=-]+", content.decode(errors="replace"))) for name, content in documents.items()
+    }
+    assert [(name, sorted(said & customers)) for name, said in words.items() if said & customers] == []
+
+
+def test_a_version_carries_its_card_its_data_and_the_reference_for_drift(documents: dict[str, bytes]) -> None:
+    assert {"card.html", "data.json", "drift_reference.json", "model.json", "evaluation.json"} <= set(documents)
+    data = json.loads(documents["data.json"])
+    assert [
+        table for table, slices in data["tables"].items() if sum(each["rows"] for each in slices) < data["rows"]
+    ] == []
+    assert data["snapshots"] == [each["as_of"] for each in data["tables"]["features.churn_labels"]]
+    assert data["labels_until"] == "2024-10-01"
+
+
+def test_a_version_says_by_tags_what_the_gates_said_what_asked_for_it_and_what_became_of_it(
+    finished_house: House, documents: dict[str, bytes]
+) -> None:
+    tags = read_tags(finished_house)
+    told = {name: tags[name] for name in tags if name.startswith("gate.") or name in {"trigger", "standing", "as_of"}}
+    assert told == {
+        "gate.sources": "passed",
+        "gate.customer_360": "passed",
+        "gate.features": "passed",
+        "gate.training": "passed",
+        "trigger": "monthly",
+        "standing": "promoted",
+        "as_of": "2024-10-01",
+    }
+    assert tags["run_url"].rsplit("/", maxsplit=1)[0].endswith("/runs")
+    assert tags["data_fingerprint"] == json.loads(documents["data.json"])["fingerprint"]
+    assert tags["data_fingerprint"] in documents["card.html"].decode()
+
+
+def test_every_model_version_is_listed_and_a_first_champion_cannot_be_rolled_back(seen: dict[str, Any]) -> None:
+    code, said = seen["list"]
+    assert (code, [word for word in ("champion", "promoted", "monthly", "2024-10-01") if word not in said]) == (0, [])
+    code, said = seen["rollback"]
+    assert (code, "no earlier champion" in " ".join(said.split())) == (2, True)
+
+
+def test_the_sensor_moves_the_champion_once_a_person_has_approved(seen: dict[str, Any]) -> None:
+    assert seen["moved"] == [["1", "promoted"]]
+    assert (seen["champion"], seen["later"]) == ({"champion": "1"}, "No version was reviewed since the last look.")
+
+
+def test_the_month_s_drift_page_loads_nothing_and_holds_no_customer_s_figure(
+    seen: dict[str, Any], finished_house: House
+) -> None:
+    assert seen["page"] == "drift-2024-10.html"
+    page = (seen["home"] / "monitoring" / seen["page"]).read_text()
+    parser = Addresses()
+    parser.feed(page)
+    assert (parser.found, FOREIGN.search(page), "cdn." in page) == ([], None, False)
+    assert '"score"' in page
+    assert '"rate_' in page
+    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+        query = f"select columns('rate_.*') from features.customer_features where as_of = '{AS_OF}'"
+        rows = connection.execute(query).fetchall()
+    figures = {repr(value) for row in rows for value in row if isinstance(value, float) and len(repr(value)) > EXACT}
+    assert len(figures) > 100
+    assert [figure for figure in figures if figure in page] == []
+    assert set(re.findall(r"\w+", page)) & set(read_customers(finished_house)) == set()
+
+
+def test_the_forecast_stands_beside_the_industry_s_line(finished_house: House) -> None:
+    query = """select count(*) filter (where not is_forecast), count(*) filter (where is_forecast), min(industry_line)
+        from monitoring.churn_forecast where "group" = 'all'"""
+    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+        past, coming, line = connection.execute(query).fetchone() or (0, 0, 0)
+    assert (past >= 6, coming, line) == (True, 3, pytest.approx(1 - (1 - 0.24) ** (30 / 365)))
