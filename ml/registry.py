@@ -40,6 +40,23 @@ class RegistryError(RuntimeError):
     """The registry does not hold what was asked for; the message names the version and the mend."""
 
 
+def create_database(path: Path, *, artifacts: str) -> None:
+    """Create MLflow's SQLite database at `path`, whole or not at all; what is there already stays.
+
+    Its migrations, killed half way, would leave a file that no later start can use.
+    """
+    if path.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.new")
+    for left in path.parent.glob(f"{fresh.name}*"):
+        left.unlink()
+    SqlAlchemyStore(f"sqlite:///{fresh}", artifacts).engine.dispose()  # type: ignore[no-untyped-call]
+    fresh.replace(path)
+
+
 @dataclass(frozen=True)
 class RegisteredModel:
     """A complete version: its number, the model itself, and its tags."""

@@ -28,7 +28,8 @@ INDUSTRY = load_industry(COMPANY.industry)
 POLICY: Policy = load_policy(INDUSTRY.policy, COMPANY.policy)
 STRATEGIES = load_strategies(INDUSTRY.path)
 OPERATIONAL_URL = os.environ.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{HOME / 'operational.db'}")
-TRACKING_URI = os.environ.get("HOLDFAST_TRACKING_URI", f"sqlite:///{HOME / 'mlflow' / 'mlflow.db'}")
+REGISTRY_FILE = HOME / "mlflow" / "mlflow.db"
+TRACKING_URI = os.environ.get("HOLDFAST_TRACKING_URI", f"sqlite:///{REGISTRY_FILE}")
 PUBLISHED: Published = published_in(HOME)
 WEBSERVER_URL = os.environ.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000")
 
@@ -59,10 +60,12 @@ def open_store() -> Store:
 
 def open_registry() -> "Registry":
     """Return the model registry."""
-    from ml.registry import Registry
+    from ml.registry import Registry, create_database
 
-    (HOME / "mlflow").mkdir(parents=True, exist_ok=True)
-    return Registry(TRACKING_URI, artifacts=(HOME / "mlflow" / "artifacts").as_uri())
+    artifacts = (HOME / "mlflow" / "artifacts").as_uri()
+    if f"sqlite:///{REGISTRY_FILE}" == TRACKING_URI:
+        create_database(REGISTRY_FILE, artifacts=artifacts)
+    return Registry(TRACKING_URI, artifacts=artifacts)
 
 
 @dg.definitions

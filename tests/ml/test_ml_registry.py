@@ -12,7 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
-from ml.registry import TOLD, Registry, RegistryError
+from ml.registry import TOLD, Registry, RegistryError, create_database
 from ml.train import Fitted
 
 
@@ -249,3 +249,20 @@ def test_mlflow_itself_can_load_and_call_a_version_from_a_database_without_a_ser
     found = pyfunc.load_model(str(folder)).predict(table.to_pandas().head(5))
 
     assert found["probability"].tolist() == small.model.predict(table.slice(0, 5)).tolist()
+
+
+def test_a_database_killed_while_it_is_created_is_made_anew_and_one_that_stands_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow" / "mlflow.db"
+    called = f"create_database(Path({str(path)!r}), artifacts='file:///nowhere')"
+    command = f"from pathlib import Path; from ml.registry import create_database; {called}"
+    child = subprocess.Popen([sys.executable, "-c", command])
+    while not list(path.parent.glob("mlflow.db.new*")) and child.poll() is None:
+        time.sleep(0.005)
+    child.kill()
+    child.wait()
+    assert not path.exists()
+    create_database(path, artifacts=tmp_path.as_uri())
+    assert Registry(f"sqlite:///{path}", artifacts=tmp_path.as_uri()).champion() is None
+    stands = path.stat().st_mtime_ns
+    create_database(path, artifacts=tmp_path.as_uri())
+    assert path.stat().st_mtime_ns == stands

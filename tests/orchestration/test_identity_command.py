@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingestion.identity.storing import DDL
+from orchestration.commands import entry
 from orchestration.commands.identity import app
 
 
@@ -22,6 +23,11 @@ def home(tmp_path: Path) -> Path:
         connection.execute("insert into identity.links values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", cut)
         connection.execute("insert into identity.members values ('crm', 'A2', 'A1', 'run-1', ?)", [at])
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry.console, "width", 200)
 
 
 def say(home: Path, *arguments: str) -> tuple[int, str]:
