@@ -151,8 +151,8 @@ worded as (
         mean_stayed,
         median_left,
         median_stayed,
-        mean_left - mean_stayed as difference,
-        effect_size,
+        round(mean_left - mean_stayed, 9) as difference,
+        round(effect_size, 6) as effect_size,
         concat('left: ', left_en, '; stayed: ', stayed_en) as text_en,
         concat('流失:', left_zh, ';留存:', stayed_zh) as text_zh
     from described
