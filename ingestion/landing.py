@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +28,7 @@ from ingestion.readers.files import FilesReader, fingerprint_of, sort_out
 from ingestion.readers.rest import ApiReader
 from ingestion.readers.sql import SqlReader
 from ingestion.tokens import FORM
+from ingestion.transaction import transaction
 from ingestion.vault import MASTER_KEY_NAME, URL_NAME, Vault, VaultError, seal_stage
 
 _SAMPLE_ROWS = 3
@@ -94,7 +94,7 @@ class Landing:
         """Land one feed in one transaction, or skip it when there is nothing new."""
         try:
             if feed.incremental:
-                with _transaction(self.connection):
+                with transaction(self.connection):
                     return self._land_new(table, feed)
             return self._land_whole(table, feed)
         finally:
@@ -134,13 +134,13 @@ class Landing:
         judged = self._judge(mapper, extract)
         fingerprint = fingerprint or storing.content(self.connection)
         if last and (last.fingerprint, last.mapping) == (fingerprint, mapping):
-            with _transaction(self.connection):
+            with transaction(self.connection):
                 memory.remember_columns(extract.columns or {})
             return _skipped(table, feed, last, notices=notices)
         self._refuse_empty(table, feed, judged)
         self._seal(mapper)
         report = self._report(table, feed, [judged], notices=notices)
-        with _transaction(self.connection):
+        with transaction(self.connection):
             storing.replace(
                 self.connection, self._target(table, feed), TABLES[table], batch=self.batch, at=self.landed_at
             )
@@ -369,14 +369,3 @@ def _summed(reports: tuple[LandingReport, ...]) -> LandingReport:
         notices=tuple(notice for report in reports for notice in report.notices),
         feeds=reports,
     )
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("begin transaction")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise

@@ -12,6 +12,8 @@ import dagster as dg
 import duckdb
 import pyarrow as pa
 
+from ingestion.transaction import transaction
+
 PATIENCE_SECONDS = 60
 
 
@@ -53,21 +55,21 @@ class Warehouse(dg.ConfigurableResource[Any]):
 
     def replace_slice(self, table: str, rows: pa.Table, *, as_of: date) -> None:
         """Make `rows` the whole slice of `table` for `as_of`, in one transaction."""
-        with self.connect() as connection, _transaction(connection):
+        with self.connect() as connection, transaction(connection):
             _create_like(connection, table, rows)
             connection.execute(f"delete from {table} where as_of = $as_of", {"as_of": as_of})
             _insert(connection, table, rows)
 
     def replace(self, table: str, rows: pa.Table) -> None:
         """Make `rows` the whole content of `table`, in one transaction."""
-        with self.connect() as connection, _transaction(connection):
+        with self.connect() as connection, transaction(connection):
             connection.execute(f"create schema if not exists {table.split('.', maxsplit=1)[0]}")
             connection.register("incoming", rows)
             connection.execute(f"create or replace table {table} as select * from incoming")
 
     def append(self, tables: Mapping[str, pa.Table]) -> None:
         """Append to several tables in one transaction: all of it or nothing."""
-        with self.connect() as connection, _transaction(connection):
+        with self.connect() as connection, transaction(connection):
             for table, rows in tables.items():
                 _create_like(connection, table, rows)
                 _insert(connection, table, rows)
@@ -99,17 +101,6 @@ def _enter(path: str) -> duckdb.DuckDBPyConnection:
             if "lock" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
 
 
 def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

@@ -6,6 +6,8 @@ from datetime import date
 
 import duckdb
 
+from ingestion.transaction import transaction
+
 _DDL = "create table if not exists identity.followed (table_name varchar primary key, count_changes bigint not null)"
 
 
@@ -27,14 +29,8 @@ def drop_stale_slices(connection: duckdb.DuckDBPyConnection, table: str, *, days
     """
     if not (_exists(connection, "identity.changes") and _exists(connection, table)):
         return Followed(moves=0, slices=())
-    connection.execute("begin transaction")
-    try:
-        followed = _drop(connection, table, days)
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    return followed
+    with transaction(connection):
+        return _drop(connection, table, days)
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, table: str, days: Collection[date]) -> Followed:

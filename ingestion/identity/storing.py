@@ -1,7 +1,6 @@
 """Storing: what was decided, into the tables of schema `identity`, in one transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from ingestion.identity.components import Verdict
 from ingestion.identity.records import RECORDS
+from ingestion.transaction import transaction
 
 DDL = """
 create schema if not exists identity;
@@ -72,7 +72,7 @@ class Ledger:
         canonical: Mapping[str, str],
     ) -> int:
         """Put what was decided in the place of what stood there; returns how many ids moved."""
-        with _transaction(self.connection):
+        with transaction(self.connection):
             self._fill("comparisons", pa.Table.from_pylist(list(likenesses), schema=_COMPARISONS))
             self._write_links(verdicts)
             moved = self._write_members(canonical)
@@ -145,14 +145,3 @@ class Ledger:
         self.connection.execute("drop table identity_before")
         self.connection.unregister("decided")
         return int(counted[0]) if counted else 0
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("begin transaction")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
