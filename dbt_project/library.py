@@ -275,16 +275,19 @@ def _reduced(group: Group, *, before: str) -> str:
 
 
 def _features_sql(library: Library) -> str:
-    ctes = [_cte("customers", "select * from {{ ref('int_customer_snapshots') }}"), _joined(library)]
+    read = {"customers": "int_customer_snapshots"} | {group.name: group.model for group in library.groups}
+    ctes = [_cte("slices", "{{ slices() }}")]
+    ctes += [_cte(name, _of_slices(model)) for name, model in read.items()]
+    ctes.append(_joined(library))
     names = [feature.name for group in library.groups for feature in group.features]
     derived = [f"{_fed(feature)} as {feature.name}" for feature in library.derived]
     base = ["as_of", "customer_id", "is_eligible", *names]
     ctes.append(_cte("derived", f"select\n{_columns(base + derived)}\nfrom joined"))
-    config = (
-        "{{ config(\n    materialized='incremental',\n    incremental_strategy=slice_strategy(),\n"
-        "    unique_key='as_of',\n    on_schema_change='fail'\n) }}\n"
-    )
-    return config + _query(ctes)
+    return "{{ config(materialized='slices', keeps_slices=true) }}\n" + _query(ctes)
+
+
+def _of_slices(model: str) -> str:
+    return f"select * from {{{{ ref('{model}') }}}}\nwhere as_of in (select as_of from slices)"
 
 
 def _joined(library: Library) -> str:
@@ -294,7 +297,7 @@ def _joined(library: Library) -> str:
     for group in library.groups:
         columns += [f"{_fed(feature, of=group)} as {feature.name}" for feature in group.features]
         joins.append(
-            f"left join {{{{ ref('{group.model}') }}}} as {group.name}\n    on\n"
+            f"left join {group.name}\n    on\n"
             f"        customers.as_of = {group.name}.as_of\n"
             f"        and customers.customer_id = {group.name}.customer_id"
         )

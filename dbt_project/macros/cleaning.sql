@@ -144,8 +144,8 @@ select customer_id from {{ schema }}.customers where is_test
 {%- endmacro %}
 
 
-{# Every landed click with what makes it like another. #}
-{% macro clicks() -%}
+{# The landed clicks of some days, or all, with what makes each like another. #}
+{% macro clicks(days=none) -%}
 {%- for schema in fed_by('events') %}
 select
     '{{ source_of(schema) }}' as source,
@@ -153,6 +153,7 @@ select
     occurred_at,
     {{ alike() }}
 from {{ schema }}.events
+where {{ within('occurred_at', days) }}
 {{ 'union all' if not loop.last }}
 {%- else %}
 select
@@ -164,6 +165,27 @@ select
     {%- endfor %}
 where 1 = 0
 {%- endfor -%}
+{%- endmacro %}
+
+
+{#
+    The days on which clicks came or went since repetitions were last looked for. A click may make one of the next day a
+    repetition, and is told from the one before it, so days around each are looked at too.
+#}
+{% macro touched_clicks(around=0) -%}
+    {{ return(touched_days('events', "'" ~ local_md5(rules_of_clicks()) ~ "'", around=around)) }}
+{%- endmacro %}
+
+
+{% macro forget_clicks() -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }} where {{ within('click_date', touched_clicks(around=1), type='date') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro remember_clicks() -%}
+    {{ remember_batch_days({'events': "'" ~ local_md5(rules_of_clicks()) ~ "'"} if is_fed('events') else {}) }}
 {%- endmacro %}
 
 

@@ -1,7 +1,7 @@
 {# One row per batch, source, table, rule and column with what the rule did there, and to how many rows. #}
 {% macro rule_counts() -%}
 with
-{{ counting_relations() }}
+
 landing_repairs as (
 
     {{ landing_repairs() | indent(4) }}
@@ -9,13 +9,58 @@ landing_repairs as (
 )
 
 select * from landing_repairs
+union all
+select
+    batch,
+    source,
+    table_name,
+    rule,
+    column_name,
+    action,
+    cast(sum(count_rows) as bigint) as count_rows
+from {{ ref('cleaning_days') }}
+where rule is not null
+group by batch, source, table_name, rule, column_name, action
+{%- endmacro %}
+
+
+{#
+    What became of the landed rows of every table, as one row per batch, source, table, day, rule and column: `landed`
+    and `staged` rows, and what each cleaning rule removed, repaired or filled. A table that is read by days is counted
+    for the days that were touched; of the others, which are small, all rows are counted and `day_date` is empty.
+#}
+{% macro rows_by_day() -%}
+with
+{{ counting_relations() }}
+nothing as (
+
+    select
+        cast(null as varchar) as _batch,
+        cast(null as varchar) as _source,
+        cast(null as date) as day_date,
+        cast(0 as bigint) as count_rows
+    where 1 = 0
+
+)
+
+select
+    _batch as batch,
+    _source as source,
+    cast(null as varchar) as table_name,
+    day_date,
+    cast(null as varchar) as rule,
+    cast(null as varchar) as column_name,
+    cast(null as varchar) as action,
+    count_rows
+from nothing
 {%- for counted in counted_rules() %}
 union all
 select
     _batch as batch,
     _source as source,
     '{{ counted.table }}' as table_name,
-    '{{ counted.rule }}' as rule,
+    day_date,
+    cast({% if counted.rule %}'{{ counted.rule }}'{% else %}null{% endif %} as varchar) as rule,
     cast({% if counted.column %}'{{ counted.column }}'{% else %}null{% endif %} as varchar) as column_name,
     '{{ counted.action }}' as action,
     cast(coalesce({{ counted.count }}, 0) as bigint) as count_rows
@@ -24,82 +69,68 @@ from {{ counted.from }}
 {%- endmacro %}
 
 
-{# How many rows each landing brought, counted in the raw tables. #}
-{% macro landed_by_batch() -%}
-{%- for table in canonical_tables() if is_fed(table) -%}
-{%- set is_last = loop.last -%}
-{%- for schema in fed_by(table) %}
-select
-    _batch as batch,
-    '{{ source_of(schema) }}' as source,
-    '{{ table }}' as table_name,
-    count(*) as count_rows
-from {{ schema }}.{{ table }}
-group by _batch
-{{ 'union all' if not (is_last and loop.last) }}
-{%- endfor -%}
-{%- else -%}
-{{ nothing_by_batch() }}
-{%- endfor -%}
-{%- endmacro %}
-
-
-{# How many rows of each landing staging shows. #}
-{% macro staged_by_batch() -%}
-{%- for table in canonical_tables() if is_fed(table) %}
-select
-    _batch as batch,
-    _source as source,
-    '{{ table }}' as table_name,
-    count(*) as count_rows
-from {{ ref('stg_' ~ table) }}
-group by _batch, _source
-{{ 'union all' if not loop.last }}
-{%- else -%}
-{{ nothing_by_batch() }}
-{%- endfor -%}
-{%- endmacro %}
-
-
-{% macro nothing_by_batch() -%}
-select
-    cast(null as varchar) as batch,
-    cast(null as varchar) as source,
-    cast(null as varchar) as table_name,
-    cast(null as bigint) as count_rows
-where 1 = 0
+{# The day of a row by which its table is counted. #}
+{% macro counted_day(table) -%}
+    {%- set moment = tables_by_day().get(table) -%}
+    {{ return('cast(' ~ moment ~ ' as date)' if moment else 'cast(null as date)') }}
 {%- endmacro %}
 
 
 {#
-    One counting relation per table and kind of rule, each one pass over the rows, as the middle of a `with` clause; what
-    they count is read by counted_rules().
+    The days of a table whose rows are counted anew: those that were touched, and those beside them, because a click may
+    make one of the next day a repetition. Where rows of one key in two feeds compete, their days may lie far apart: all.
+#}
+{% macro cleaning_days_touched(table) -%}
+    {%- set days = touched_days(table, rules_of_counts(table), around=1) -%}
+    {%- if days and compares_rows(table) and tables_by_day()[table] not in canonical_tables()[table].key -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {{ return(days) }}
+{%- endmacro %}
+
+
+{# All that decides how rows are counted: what decides what becomes of them, and how late is late. #}
+{% macro rules_of_counts(table) -%}
+    {{ return("concat(" ~ rules_of_rows(table) ~ ", ' " ~ cleaning('late_days') ~ "')") }}
+{%- endmacro %}
+
+
+{% macro forget_cleaning_days() -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }}
+    where
+        {%- for table in tables_by_day() %}
+        (table_name = '{{ table }}' and {{ within('day_date', cleaning_days_touched(table), type='date') | indent(8) }}) or
+        {%- endfor %}
+        day_date is null or table_name not in ({{ quoted_list(tables_by_day()) }}{{ "''" if not tables_by_day() }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro remember_cleaning_days() -%}
+    {%- set rules = {} -%}
+    {%- for table in tables_by_day() -%}
+        {%- do rules.update({table: rules_of_counts(table)}) -%}
+    {%- endfor -%}
+    {{ remember_batch_days(rules) }}
+{%- endmacro %}
+
+
+{#
+    One counting relation per table and kind of count, each one pass over the rows, as the middle of a `with` clause;
+    what they count is read by counted_rules().
 #}
 {% macro counting_relations() -%}
 {%- for table in canonical_tables() if is_fed(table) -%}
-{%- if rules_that_remove(table) | length > 0 %}
-{{ table }}_removed as (
-
-    select
-        _batch,
-        _source,
-        {%- for rule in rules_that_remove(table) %}
-        count_if(removed_by = '{{ rule }}') as {{ rule }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from (
-        {{ judged(table) | indent(8) }}
-    ) as judged
-    group by _batch, _source
-
-),
-{% endif -%}
-{%- if (spelled_columns(table) + filled_columns(table)) | length > 0 %}
-{{ table }}_repaired as (
+{%- set by_day = tables_by_day() -%}
+{%- set is_counted = within(by_day[table], cleaning_days_touched(table)) if table in by_day else 'true' -%}
+{{ table }}_landed as (
 
     {%- for schema in fed_by(table) %}
     select
         _batch,
         '{{ source_of(schema) }}' as _source,
+        {{ counted_day(table) }} as day_date,
         {%- for column in spelled_columns(table) %}
         count_if(raw.{{ column }} <> {{ spelled(table, column) }}) as spelled_{{ column }},
         {%- endfor %}
@@ -108,9 +139,40 @@ where 1 = 0
         {%- endfor %}
         count(*) as count_rows
     from {{ schema }}.{{ table }} as raw
-    group by _batch
+    where {{ is_counted | indent(4) }}
+    group by _batch, {{ counted_day(table) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
+
+),
+
+{{ table }}_staged as (
+
+    select
+        _batch,
+        _source,
+        {{ counted_day(table) }} as day_date,
+        count(*) as count_rows
+    from {{ ref('stg_' ~ table) }}
+    where {{ is_counted | indent(4) }}
+    group by _batch, _source, {{ counted_day(table) }}
+
+),
+{% if rules_that_remove(table) | length > 0 %}
+{{ table }}_removed as (
+
+    select
+        _batch,
+        _source,
+        {{ counted_day(table) }} as day_date,
+        {%- for rule in rules_that_remove(table) %}
+        count_if(removed_by = '{{ rule }}') as {{ rule }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        {{ judged(table) | indent(8) }}
+    ) as judged
+    where {{ is_counted | indent(4) }}
+    group by _batch, _source, {{ counted_day(table) }}
 
 ),
 {% endif -%}
@@ -118,7 +180,7 @@ where 1 = 0
 {{ table }}_late as (
 
     {%- for schema in fed_by(table) %}
-    {{ late_rows(table, schema) | indent(4) }}
+    {{ late_rows(table, schema, is_counted) | indent(4) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 
@@ -132,14 +194,17 @@ where 1 = 0
 {% macro counted_rules() -%}
     {%- set rules = [] -%}
     {%- for table in canonical_tables() if is_fed(table) -%}
+        {%- for action in ['landed', 'staged'] -%}
+            {%- do rules.append({'table': table, 'from': table ~ '_' ~ action, 'count': 'count_rows', 'rule': none, 'column': none, 'action': action}) -%}
+        {%- endfor -%}
         {%- for rule in rules_that_remove(table) -%}
             {%- do rules.append({'table': table, 'from': table ~ '_removed', 'count': rule, 'rule': rule, 'column': none, 'action': 'removed'}) -%}
         {%- endfor -%}
         {%- for column in spelled_columns(table) -%}
-            {%- do rules.append({'table': table, 'from': table ~ '_repaired', 'count': 'spelled_' ~ column, 'rule': 'vocabulary', 'column': column, 'action': 'repaired'}) -%}
+            {%- do rules.append({'table': table, 'from': table ~ '_landed', 'count': 'spelled_' ~ column, 'rule': 'vocabulary', 'column': column, 'action': 'repaired'}) -%}
         {%- endfor -%}
         {%- for column in filled_columns(table) -%}
-            {%- do rules.append({'table': table, 'from': table ~ '_repaired', 'count': 'filled_' ~ column, 'rule': 'missing_value', 'column': column, 'action': 'filled'}) -%}
+            {%- do rules.append({'table': table, 'from': table ~ '_landed', 'count': 'filled_' ~ column, 'rule': 'missing_value', 'column': column, 'action': 'filled'}) -%}
         {%- endfor -%}
         {%- for rule in ['late_row', 'very_late_row'] if table in cleaning('late_tables') -%}
             {%- do rules.append({'table': table, 'from': table ~ '_late', 'count': rule, 'rule': rule, 'column': none, 'action': 'repaired'}) -%}
@@ -163,11 +228,12 @@ where 1 = 0
     Rows that happened before what an earlier batch had brought already: up to the allowed days late, or later still.
     Either way they stand on the day on which they happened.
 #}
-{% macro late_rows(table, schema) -%}
+{% macro late_rows(table, schema, is_counted) -%}
 {%- set moment = moment_of(table) -%}
 select
     raw._batch,
     '{{ source_of(schema) }}' as _source,
+    {{ counted_day(table) }} as day_date,
     count_if(
         raw.{{ moment }} < batches.known_until
         and {{ days_between('raw.' ~ moment, 'batches.known_until') }} <= {{ cleaning('late_days') }}
@@ -176,21 +242,17 @@ select
 from {{ schema }}.{{ table }} as raw
 inner join (
     select
-        _batch,
-        max(newest) over (
-            order by landed_at, _batch rows between unbounded preceding and 1 preceding
-        ) as known_until
-    from (
-        select
-            _batch,
-            min(_landed_at) as landed_at,
-            max({{ moment }}) as newest
-        from {{ schema }}.{{ table }}
-        group by _batch
-    ) as landings
+        batch,
+        max(known_until) as known_until
+    from {{ ref('batch_days') }}
+    where
+        source_table = '{{ table }}'
+        and feed = '{{ schema }}'
+    group by batch
 ) as batches
-    on raw._batch = batches._batch
-group by raw._batch
+    on raw._batch = batches.batch
+where {{ is_counted }}
+group by raw._batch, {{ counted_day(table) }}
 {%- endmacro %}
 
 

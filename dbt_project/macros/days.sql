@@ -56,10 +56,10 @@
 
 
 {#
-    The rows of a source in their days, what a contact person did counted for the company: all of them, or those of the
-    days that the calling day table builds in this run.
+    The rows of a source in their days, what a contact person did counted for the company: all of them, those of the
+    days that the calling day table builds in this run, or those of a list of days.
 #}
-{% macro rows_of(name, due_only=false) -%}
+{% macro rows_of(name, due_only=false, days=none) -%}
 {%- set source = day_sources()[name] -%}
 select
     coalesce(contacts.account_id, landed.customer_id) as customer_id,
@@ -71,7 +71,41 @@ from {{ ref(source.model) }} as landed
 left join {{ ref('int_contacts') }} as contacts on landed.customer_id = contacts.customer_id
 {%- if due_only %}
 where {{ is_due('landed.' ~ source.day, moment='landed.' ~ source.moment) }}
+{%- elif days is not none %}
+where
+    {{ within('landed.' ~ source.day, days, type='date') | indent(4) }}
+    and {{ within('landed.' ~ source.moment, with_neighbours(days)) | indent(4) }}
 {%- endif %}
+{%- endmacro %}
+
+
+{#
+    The days on the company's clock of which a source's content must be told anew: those around the days that were
+    touched, for the clock, and for clicks that make one of the next day a repetition.
+#}
+{% macro landed_days_touched(name) -%}
+    {{ return(touched_days(name, rules_of_days(name), around=2)) }}
+{%- endmacro %}
+
+
+{% macro forget_landed_days() -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }}
+    where
+        {%- for name in day_sources() if is_fed(name) %}
+        (source_table = '{{ name }}' and {{ within('day_date', landed_days_touched(name), type='date') | indent(8) }}) or
+        {%- endfor %}
+        source_table not in ({{ quoted_list(tables_by_day()) }}{{ "''" if not tables_by_day() }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro remember_landed_days() -%}
+    {%- set rules = {} -%}
+    {%- for name in tables_by_day() -%}
+        {%- do rules.update({name: rules_of_days(name)}) -%}
+    {%- endfor -%}
+    {{ remember_batch_days(rules) }}
 {%- endmacro %}
 
 

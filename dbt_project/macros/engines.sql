@@ -68,6 +68,23 @@
 {%- endmacro %}
 
 
+{# The same as statements, for a slice given by its day and the query of its rows. #}
+{% macro replace_slice(relation, day, sql) -%}
+    {{ return(adapter.dispatch('replace_slice', 'holdfast')(relation, day, sql)) }}
+{%- endmacro %}
+
+{% macro default__replace_slice(relation, day, sql) -%}
+    {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | reject('equalto', 'as_of') -%}
+    insert overwrite table {{ relation }} partition (as_of)
+    select {{ columns | join(', ') }}, as_of from ({{ sql }}) as slice
+{%- endmacro %}
+
+{% macro duckdb__replace_slice(relation, day, sql) -%}
+    delete from {{ relation }} where as_of = cast('{{ day }}' as date);
+    insert into {{ relation }} by name {{ sql }}
+{%- endmacro %}
+
+
 {# Several rows out of one: a list of mappings of the same column names to expressions, one row each. #}
 {% macro unfolded(rows) -%}
     {{ return(adapter.dispatch('unfolded', 'holdfast')(rows)) }}

@@ -20,7 +20,7 @@
         {{ return(wanted) }}
     {%- endif -%}
     {%- set features = adapter.get_relation(target.database, 'features', 'customer_features') -%}
-    {%- if features is none -%}
+    {%- if features is none or columns_that_differ(features, 'customer_features') -%}
         {{ return(wanted) }}
     {%- endif -%}
     {%- set found = run_query('select distinct cast(as_of as varchar) as as_of from ' ~ features).columns[0].values() | map('string') | list -%}
@@ -31,12 +31,86 @@
 {%- endmacro %}
 
 
-{# The slices as a relation of one column, as_of. #}
+{#
+    The slices as a relation of one column, as_of. The marks around it let the materialization `slices` put one slice in
+    the place of all.
+#}
 {% macro slices() -%}
-{%- for day in slices_to_build() -%}
-select cast('{{ day }}' as date) as as_of
+/* slices */
+{%- for day in slices_to_build() %}
+{{ slice(day) }}
 {%- if not loop.last %}
 union all
-{% endif -%}
-{%- endfor -%}
+{%- endif -%}
+{%- endfor %}
+/* slices */
+{%- endmacro %}
+
+
+{% macro slice(day) -%}
+select cast('{{ day }}' as date) as as_of
+{%- endmacro %}
+
+
+{# The columns that a table lacks of those its model declares, or has besides them. #}
+{% macro columns_that_differ(relation, model_name) -%}
+    {%- set declared = graph.nodes['model.holdfast.' ~ model_name].columns.keys() | list -%}
+    {%- set present = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    {{ return((declared | reject('in', present) | list) + (present | reject('in', declared) | list)) }}
+{%- endmacro %}
+
+
+{#
+    A table built slice by slice, so that a year of snapshots asks for as much memory as one of them. With `keeps_slices`
+    the slices of earlier runs stay, and a slice that is built again takes its own place; without, the table holds the
+    slices of this run alone. A column that the model declares anew is added: the run builds all the slices it needs.
+#}
+{% materialization slices, default %}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set days = slices_to_build() -%}
+    {%- set parts = compiled_code.split('/* slices */') -%}
+    {%- set is_new = existing is none or should_full_refresh() or not config.get('keeps_slices', false) -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- if is_new and existing is not none -%}
+        {%- do adapter.drop_relation(existing) -%}
+    {%- elif not is_new -%}
+        {%- do sync_declared_columns(target_relation) -%}
+    {%- endif -%}
+    {%- for day in days -%}
+        {%- set sql = parts[0] ~ slice(day) ~ parts[2] -%}
+        {%- call statement('main') -%}
+            {%- if is_new and loop.first -%}
+            {{ create_table_as(False, target_relation, sql) }}
+            {%- else -%}
+            {{ replace_slice(target_relation, day, sql) }}
+            {%- endif -%}
+        {%- endcall -%}
+    {%- endfor -%}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{# Give a table the columns that its model declares, no more and no fewer. #}
+{% macro sync_declared_columns(relation) -%}
+    {%- set differing = columns_that_differ(relation, model.name) -%}
+    {%- if differing -%}
+        {%- set added, removed = [], [] -%}
+        {%- for name in differing -%}
+            {%- if name in model.columns -%}
+                {%- do added.append(api.Column.create(name, model.columns[name].data_type)) -%}
+            {%- else -%}
+                {%- do removed.append(api.Column.create(name, 'varchar')) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- do alter_relation_add_remove_columns(relation, added, removed) -%}
+    {%- endif -%}
 {%- endmacro %}

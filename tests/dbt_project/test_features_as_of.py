@@ -67,6 +67,20 @@ def test_only_the_slice_of_the_day_is_built_again_and_it_is_the_same_row_for_row
     assert list(built["day"]) == [AS_OF]
 
 
+def test_a_feature_that_is_declared_anew_fills_the_slices_of_the_run_and_one_that_is_gone_leaves_them(
+    lived: "Warehouse", feeds: Mapping, tmp_path: Path
+) -> None:
+    before = lived.copy(tmp_path)
+    before.execute(
+        "alter table features.customer_features drop column count_orders_30d",
+        "alter table features.customer_features add column count_ghosts double",
+    )
+    before.dbt("run", "--select", "path:models/features/as_of", "customer_features", feeds=feeds, as_of=AS_OF)
+    now = slice_of(before, AS_OF)
+    pd.testing.assert_frame_equal(now[list(slice_of(lived, AS_OF))], slice_of(lived, AS_OF), check_exact=True)
+    assert "count_ghosts" not in now
+
+
 def test_the_wanted_slices_and_no_others_exist(lived: "Warehouse") -> None:
     days = lived.query("select distinct cast(as_of as varchar) as day from features.customer_features order by 1")
     assert list(days["day"]) == [*SNAPSHOTS, AS_OF]

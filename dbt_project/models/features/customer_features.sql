@@ -1,15 +1,122 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy=slice_strategy(),
-    unique_key='as_of',
-    on_schema_change='fail'
-) }}
+{{ config(materialized='slices', keeps_slices=true) }}
 -- generated from dbt_project/library by python -m dbt_project.library; change it there
 with
+
+slices as (
+
+    {{ slices() }}
+
+),
 
 customers as (
 
     select * from {{ ref('int_customer_snapshots') }}
+    where as_of in (select as_of from slices)
+
+),
+
+categories as (
+
+    select * from {{ ref('int_snapshot_categories') }}
+    where as_of in (select as_of from slices)
+
+),
+
+channels as (
+
+    select * from {{ ref('int_snapshot_channels') }}
+    where as_of in (select as_of from slices)
+
+),
+
+departments as (
+
+    select * from {{ ref('int_snapshot_departments') }}
+    where as_of in (select as_of from slices)
+
+),
+
+events as (
+
+    select * from {{ ref('int_snapshot_events') }}
+    where as_of in (select as_of from slices)
+
+),
+
+failures as (
+
+    select * from {{ ref('int_snapshot_failures') }}
+    where as_of in (select as_of from slices)
+
+),
+
+feedback as (
+
+    select * from {{ ref('int_snapshot_feedback') }}
+    where as_of in (select as_of from slices)
+
+),
+
+orders as (
+
+    select * from {{ ref('int_snapshot_orders') }}
+    where as_of in (select as_of from slices)
+
+),
+
+products as (
+
+    select * from {{ ref('int_snapshot_products') }}
+    where as_of in (select as_of from slices)
+
+),
+
+redemptions as (
+
+    select * from {{ ref('int_snapshot_redemptions') }}
+    where as_of in (select as_of from slices)
+
+),
+
+stores as (
+
+    select * from {{ ref('int_snapshot_stores') }}
+    where as_of in (select as_of from slices)
+
+),
+
+subscriptions as (
+
+    select * from {{ ref('int_snapshot_subscriptions') }}
+    where as_of in (select as_of from slices)
+
+),
+
+tickets as (
+
+    select * from {{ ref('int_snapshot_tickets') }}
+    where as_of in (select as_of from slices)
+
+),
+
+touches as (
+
+    select * from {{ ref('int_snapshot_touches') }}
+    where as_of in (select as_of from slices)
+
+),
+
+usage as (
+
+    select * from {{ ref('int_snapshot_usage') }}
+    where as_of in (select as_of from slices)
+
+),
+
+weeks as (
+
+    select * from {{ ref('int_snapshot_weeks') }}
+    where as_of in (select as_of from slices)
 
 ),
 
@@ -349,63 +456,63 @@ joined as (
         {{ fed(['orders'], 'coalesce(weeks.count_orders_week_7, 0)') }} as count_orders_week_7,
         {{ fed(['orders'], 'coalesce(weeks.count_orders_week_8, 0)') }} as count_orders_week_8
     from customers
-    left join {{ ref('int_snapshot_categories') }} as categories
+    left join categories
         on
             customers.as_of = categories.as_of
             and customers.customer_id = categories.customer_id
-    left join {{ ref('int_snapshot_channels') }} as channels
+    left join channels
         on
             customers.as_of = channels.as_of
             and customers.customer_id = channels.customer_id
-    left join {{ ref('int_snapshot_departments') }} as departments
+    left join departments
         on
             customers.as_of = departments.as_of
             and customers.customer_id = departments.customer_id
-    left join {{ ref('int_snapshot_events') }} as events
+    left join events
         on
             customers.as_of = events.as_of
             and customers.customer_id = events.customer_id
-    left join {{ ref('int_snapshot_failures') }} as failures
+    left join failures
         on
             customers.as_of = failures.as_of
             and customers.customer_id = failures.customer_id
-    left join {{ ref('int_snapshot_feedback') }} as feedback
+    left join feedback
         on
             customers.as_of = feedback.as_of
             and customers.customer_id = feedback.customer_id
-    left join {{ ref('int_snapshot_orders') }} as orders
+    left join orders
         on
             customers.as_of = orders.as_of
             and customers.customer_id = orders.customer_id
-    left join {{ ref('int_snapshot_products') }} as products
+    left join products
         on
             customers.as_of = products.as_of
             and customers.customer_id = products.customer_id
-    left join {{ ref('int_snapshot_redemptions') }} as redemptions
+    left join redemptions
         on
             customers.as_of = redemptions.as_of
             and customers.customer_id = redemptions.customer_id
-    left join {{ ref('int_snapshot_stores') }} as stores
+    left join stores
         on
             customers.as_of = stores.as_of
             and customers.customer_id = stores.customer_id
-    left join {{ ref('int_snapshot_subscriptions') }} as subscriptions
+    left join subscriptions
         on
             customers.as_of = subscriptions.as_of
             and customers.customer_id = subscriptions.customer_id
-    left join {{ ref('int_snapshot_tickets') }} as tickets
+    left join tickets
         on
             customers.as_of = tickets.as_of
             and customers.customer_id = tickets.customer_id
-    left join {{ ref('int_snapshot_touches') }} as touches
+    left join touches
         on
             customers.as_of = touches.as_of
             and customers.customer_id = touches.customer_id
-    left join {{ ref('int_snapshot_usage') }} as usage
+    left join usage
         on
             customers.as_of = usage.as_of
             and customers.customer_id = usage.customer_id
-    left join {{ ref('int_snapshot_weeks') }} as weeks
+    left join weeks
         on
             customers.as_of = weeks.as_of
             and customers.customer_id = weeks.customer_id

@@ -1,3 +1,10 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_landed_days() }}',
+    post_hook='{{ remember_landed_days() }}'
+) }}
 with
 
 landed as (
@@ -9,7 +16,7 @@ landed as (
             count(*) as count_rows,
             {{ content_of(['customer_id'] + source.columns) }} as made_from
         from (
-            {{ rows_of(name) | indent(12) }}
+            {{ rows_of(name, days=landed_days_touched(name)) | indent(12) }}
         ) as {{ name }}
         group by {{ source.day }}
         {{ 'union all' if not loop.last }}

@@ -1,11 +1,10 @@
 {{ config(materialized='table') }}
--- depends_on: {{ ref('duplicate_events') }}
 
 with
 
 counted as (
 
-    {{ rule_counts() }}
+    {{ rule_counts() | indent(4) }}
 
 ),
 

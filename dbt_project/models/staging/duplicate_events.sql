@@ -1,10 +1,15 @@
-{{ config(materialized='table') }}
-
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_clicks() }}',
+    post_hook='{{ remember_clicks() }}'
+) }}
 with
 
 clicks as (
 
-    {{ clicks() }}
+    {{ clicks(touched_clicks(around=2)) }}
 
 ),
 
@@ -25,9 +30,12 @@ duplicates as (
 
     select
         source,
-        event_id
+        event_id,
+        cast(occurred_at as date) as click_date
     from spaced
-    where occurred_at <= {{ same_click_until('previous_at') }}
+    where
+        occurred_at <= {{ same_click_until('previous_at') }}
+        and {{ within('occurred_at', touched_clicks(around=1)) | indent(8) }}
 
 )
 
