@@ -109,6 +109,7 @@ def test_features_that_read_one_day_too_far_are_caught_in_every_group(
     )
     caught = set(differing(slice_of(warehouse, AS_OF), slice_of(truncated, AS_OF)))
     names = {model: {feature.name for feature in group.features} for model, group in planted.items()}
+    assert "int_bundles_held" in names
     assert [model for model, features in names.items() if not features & caught] == []
     assert {"mean_response_hours_30d", "count_open_tickets", "count_contracts_ended_90d"} <= caught
     # whatever else differs is derived from them
