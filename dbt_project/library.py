@@ -70,12 +70,12 @@ class Group:
     """Features over one day aggregate: one row per (as_of, customer) results.
 
     `along` are window columns computed on the placed rows; with `per`, rows are first reduced to one per
-    (as_of, customer, keys of `per`).
+    (as_of, customer, keys of `per`). Without a `day` the source knows its slices: its rows carry their `as_of`.
     """
 
     name: str
     source: str
-    day: str
+    day: str | None
     needs: tuple[str, ...]
     features: tuple[Feature, ...]
     where: str | None
@@ -120,7 +120,7 @@ def load_library(folder: Path = HERE / "library") -> Library:
 
 def render(library: Library) -> dict[str, str]:
     """Everything the library writes, as text by path relative to the dbt project."""
-    models = {f"models/features/as_of/{group.model}.sql": _group_sql(group) for group in library.groups}
+    models = {f"models/features/as_of/{group.model}.sql": _model_sql(group) for group in library.groups}
     return models | {
         "models/features/as_of/_as_of.yml": _as_of_yaml(library),
         "models/features/customer_features.sql": _features_sql(library),
@@ -145,7 +145,7 @@ def _group(path: Path, body: Mapping[str, Any]) -> Group:
     return Group(
         name=body["name"],
         source=body["from"],
-        day=body["day"],
+        day=body.get("day"),
         needs=needs,
         features=tuple(feature for entry in body["features"] for feature in _features(path, entry, needs=needs)),
         where=body.get("where"),
@@ -235,6 +235,16 @@ def _columns(columns: list[str]) -> str:
     return ",\n".join("    " + column.replace("\n", "\n    ") for column in columns)
 
 
+def _model_sql(group: Group) -> str:
+    return _group_sql(group) if group.day else _held_sql(group)
+
+
+def _held_sql(group: Group) -> str:
+    columns = ["as_of", "customer_id"] + [_named(feature) for feature in group.features]
+    held = _cte("held", f"select * from {{{{ ref('{group.source}') }}}}")
+    return _query([held, _cte("aggregated", f"select\n{_columns(columns)}\nfrom held\ngroup by as_of, customer_id")])
+
+
 def _group_sql(group: Group) -> str:
     keys = ["as_of", "customer_id"]
     ctes = [
@@ -287,7 +297,7 @@ def _features_sql(library: Library) -> str:
 
 
 def _of_slices(model: str) -> str:
-    return f"select * from {{{{ ref('{model}') }}}}\nwhere as_of in (select as_of from slices)"
+    return f"select * from {{{{ ref('{model}') }}}}\nwhere as_of in (select slices.as_of from slices)"
 
 
 def _joined(library: Library) -> str:

@@ -163,6 +163,7 @@ class Feed(_Part):
     `incremental` is absent when the whole relation is read each time, `file` when each file is taken exactly once,
     else the column whose growing value marks what is new; rows up to `lookback_hours` behind it are read again.
     `day_first` says that text such as 03/04/2025 means the third of April; without it such a row is set aside.
+    The newest row is expected to be younger than `fresh_within_days`; without it the feed may be of any age.
     """
 
     source: str
@@ -173,6 +174,7 @@ class Feed(_Part):
     incremental: str | None = None
     day_first: bool = False
     lookback_hours: float = Field(default=0, ge=0)
+    fresh_within_days: int | None = Field(default=None, ge=1)
 
 
 def _as_feeds(value: object) -> object:
@@ -487,7 +489,16 @@ def _feed_faults(company: Company, table: str, feed: Feed) -> list[Fault]:
             problem = f"the required column `{column.name}` ({column.description}) is not mapped."
             mend = f"Add `{column.name}: <SQL expression>`."
             faults.append(Fault(key=f"{key}.columns", problem=problem, mend=mend))
-    return [*faults, *_increment_faults(company, key, feed)]
+    return [*faults, *_freshness_faults(key, table, feed), *_increment_faults(company, key, feed)]
+
+
+def _freshness_faults(key: str, table: str, feed: Feed) -> list[Fault]:
+    moment = TABLES[table].moment
+    if feed.fresh_within_days is None or moment in feed.columns:
+        return []
+    problem = "`fresh_within_days` is asked of rows that carry no moment."
+    mend = f"Map `{moment}`, or take it out." if moment else "Take it out."
+    return [Fault(key=f"{key}.fresh_within_days", problem=problem, mend=mend)]
 
 
 def _increment_faults(company: Company, key: str, feed: Feed) -> list[Fault]:

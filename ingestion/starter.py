@@ -48,6 +48,7 @@ tables:                     # canonical column: any SQL expression over your col
   orders:
     source: shop
     from: orders
+    # fresh_within_days: 3     # when the newest order is older, the gate on the sources closes
     columns:
       order_id: order_id
       customer_id: customer_id

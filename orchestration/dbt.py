@@ -1,6 +1,7 @@
 """How the dbt project becomes Dagster assets: the manifest, the names, and the variables of a run."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,12 +28,29 @@ def prepare(home: Path) -> DbtProject:
     project = DbtProject(PROJECT, target_path=home / "dbt" / "target", profiles_dir=PROJECT)
     seen, parsed_from = _list_files(), project.manifest_path.with_name("parsed_from.json")
     if not (project.manifest_path.exists() and parsed_from.exists() and json.loads(parsed_from.read_text()) == seen):
-        command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "parse"]
-        folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-        folders += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
-        subprocess.run([*command, *folders], check=True)  # noqa: S603 - our own dbt, fixed arguments
+        _call_dbt(home, "parse")
         parsed_from.write_text(json.dumps(seen))
     return project
+
+
+def _call_dbt(home: Path, *command: str) -> None:
+    folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    folders += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
+    dbt = str(Path(sys.executable).with_name("dbt"))
+    subprocess.run([dbt, "--quiet", *command, *folders], check=True)  # noqa: S603 - our own dbt, fixed arguments
+
+
+def write_docs(home: Path) -> None:
+    """Write dbt's docs of the project as one page into the house, unless they are of the files as they are."""
+    page, seen = home / "docs" / "index.html", json.dumps(_list_files())
+    written_from = home / "docs" / "written_from.json"
+    if page.exists() and written_from.exists() and written_from.read_text() == seen:
+        return
+    page.parent.mkdir(parents=True, exist_ok=True)
+    # nothing is compiled and no table is looked at: the warehouse may be in use
+    _call_dbt(home, "docs", "generate", "--static", "--no-compile", "--empty-catalog")
+    shutil.copyfile(home / "dbt" / "target" / "static_index.html", page)
+    written_from.write_text(seen)
 
 
 def _list_files() -> list[list[str | int]]:
@@ -44,11 +62,12 @@ def _list_files() -> list[list[str | int]]:
 class Translator(DagsterDbtTranslator):
     """Names dbt models by their warehouse address and ties staging to the raw tables that a company connects."""
 
-    def __init__(self, company: Company, partitions: dg.PartitionsDefinition) -> None:
-        """Hold the company whose feeds fill staging, and the partitions of every model."""
+    def __init__(self, company: Company, partitions: dg.PartitionsDefinition, *, docs: str) -> None:
+        """Hold the company whose feeds fill staging, the partitions of every model, and where dbt's docs are read."""
         super().__init__()
         self.company = company
         self.partitions = partitions
+        self.docs = docs
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """Return the spec of one dbt node: owned, grouped by schema, partitioned by day, behind the gate before it."""
@@ -62,6 +81,7 @@ class Translator(DagsterDbtTranslator):
             group_name=schema,
             owners=[OWNER],
             partitions_def=self.partitions,
+            metadata={**spec.metadata, "dbt_docs": dg.MetadataValue.url(f"{self.docs}#!/model/{unique_id}")},
             kinds={"dbt", "duckdb", "table" if node["config"]["materialized"] != "view" else "view"},
         )
 

@@ -1,4 +1,4 @@
-"""Dagster's and MLflow's web pages on loopback, as children of this process."""
+"""Dagster's, MLflow's and dbt's web pages on loopback, as children of this process."""
 
 import signal
 import socket
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestration.dbt import write_docs
 from orchestration.defs.resources import TRACKING_URI
 
 ROOT = Path(__file__).parent.parent
@@ -17,12 +18,13 @@ LOOPBACK = "127.0.0.1"
 
 
 def serve(home: Path, *, console: Console) -> None:
-    """Start both pages and the daemon that runs schedules and sensors.
+    """Start the pages and the daemon that runs schedules and sensors.
 
     Ends, with all of them, on Ctrl-C, when it is asked to terminate, or when one of them dies.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    ports = {"Dagster": find_port(3000), "MLflow": find_port(5000)}
+    ports = {"Dagster": find_port(3000), "MLflow": find_port(5000), "dbt docs": find_port(8080)}
+    write_docs(home)
     children = [
         subprocess.Popen(command, cwd=ROOT, stdout=log.open("ab"), stderr=subprocess.STDOUT)  # noqa: S603
         for log, command in commands(home, ports).items()
@@ -45,16 +47,33 @@ def serve(home: Path, *, console: Console) -> None:
 
 
 def commands(home: Path, ports: Mapping[str, int]) -> dict[Path, list[str]]:
-    """Return the three processes and the log each writes to."""
+    """Return the processes and the log each writes to. Of the house only the folder of dbt's docs is served."""
     bin_, logs = Path(sys.executable).parent, home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     workspace = ["--workspace", str(ROOT / "workspace.yaml")]
-    web = [str(bin_ / "dagster-webserver"), *workspace, "--host", LOOPBACK, "--port", str(ports["Dagster"])]
+    # the page of Dagster links to dbt's docs where they are served
+    environment = ["env", f"HOLDFAST_DOCS_URL=http://{LOOPBACK}:{ports['dbt docs']}/index.html"]
+    web = [
+        *environment,
+        str(bin_ / "dagster-webserver"),
+        *workspace,
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(ports["Dagster"]),
+    ]
     daemon = [str(bin_ / "dagster-daemon"), "run", *workspace]
     mlflow = [str(bin_ / "mlflow"), "server", "--backend-store-uri", TRACKING_URI]
     mlflow += ["--host", LOOPBACK, "--port", str(ports["MLflow"]), "--workers", "1"]
     mlflow += ["--artifacts-destination", str(home / "mlflow" / "artifacts")]
-    return {logs / "dagster.log": web, logs / "daemon.log": daemon, logs / "mlflow.log": mlflow}
+    docs = [sys.executable, "-m", "http.server", str(ports["dbt docs"]), "--bind", LOOPBACK]
+    docs += ["--directory", str(home / "docs")]
+    return {
+        logs / "dagster.log": web,
+        logs / "daemon.log": daemon,
+        logs / "mlflow.log": mlflow,
+        logs / "docs.log": docs,
+    }
 
 
 def find_port(wanted: int) -> int:

@@ -172,6 +172,7 @@ class ProductRules(_Section):
     minimum_support: Share
     minimum_confidence: Share
     minimum_lift: float = Field(ge=0)
+    most_customers: Count
 
 
 class Tags(_Section):

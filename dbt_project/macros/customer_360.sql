@@ -134,6 +134,32 @@ where 1 = 0
 {%- endmacro %}
 
 
+{#
+    The day of the tags that already stand, when they are those of the run before this one: a spell then goes on from
+    there. None when they are of another day, or when runs lie between: then the whole history is read.
+#}
+{% macro day_of_carried_tags() -%}
+    {%- set standing = adapter.get_relation(this.database, this.schema, this.identifier) if execute and not flags.FULL_REFRESH -%}
+    {%- if not standing or 'as_of' not in adapter.get_columns_in_relation(standing) | map(attribute='name') -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set asked -%}
+        select cast(max(standing.as_of) as varchar) as as_of
+        from {{ standing }} as standing
+        where
+            standing.as_of < {{ as_of() }}
+            and not exists (
+                select 1
+                from {{ ref('customer_history') }} as history
+                where
+                    history.as_of > (select max(as_of) from {{ standing }})
+                    and history.as_of < {{ as_of() }}
+            )
+    {%- endset -%}
+    {{ return(run_query(asked).columns[0].values()[0]) }}
+{%- endmacro %}
+
+
 {# The lifecycle stage at the end of a day of customer_days, by purchases alone. #}
 {% macro lifecycle_on_day() -%}
     case

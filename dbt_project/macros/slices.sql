@@ -81,6 +81,10 @@ select cast('{{ day }}' as date) as as_of
         {%- do sync_declared_columns(target_relation) -%}
     {%- endif -%}
     {%- for day in days -%}
+        {%- if not loop.first -%}
+            {#- what a transaction has not committed may lie in memory, so that each slice has one of its own -#}
+            {%- do adapter.commit() -%}
+        {%- endif -%}
         {%- set sql = parts[0] ~ slice(day) ~ parts[2] -%}
         {%- call statement('main') -%}
             {%- if is_new and loop.first -%}

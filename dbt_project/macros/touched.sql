@@ -16,6 +16,37 @@
 {%- endmacro %}
 
 
+{# How many rows of each batch stand on each day, in the tables that are read by days. #}
+{% macro rows_by_batch_and_day() -%}
+{%- for table, moment in tables_by_day().items() -%}
+{%- set is_last = loop.last -%}
+{%- for schema in fed_by(table) %}
+select
+    '{{ table }}' as source_table,
+    '{{ schema }}' as feed,
+    _batch as batch,
+    cast({{ moment }} as date) as day_date,
+    count(*) as count_rows,
+    max(_landed_at) as landed_at,
+    max({{ moment }}) as newest_at
+from {{ schema }}.{{ table }}
+group by _batch, cast({{ moment }} as date)
+{{ 'union all' if not (is_last and loop.last) }}
+{%- endfor -%}
+{%- else %}
+select
+    cast(null as varchar) as source_table,
+    cast(null as varchar) as feed,
+    cast(null as varchar) as batch,
+    cast(null as date) as day_date,
+    cast(null as bigint) as count_rows,
+    cast(null as timestamp) as landed_at,
+    cast(null as timestamp) as newest_at
+where 1 = 0
+{%- endfor -%}
+{%- endmacro %}
+
+
 {#
     The days (UTC) of a table that the calling model must read again, with so many days around each, in order; none
     while the model is built as a whole. `rules` is an SQL expression that changes with all that decides what becomes of

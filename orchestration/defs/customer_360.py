@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from orchestration.dbt import Translator, build, read_variables
-from orchestration.defs.resources import COMPANY, HOME, MODELS, POLICY, open_store
+from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, open_store
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
@@ -26,7 +26,7 @@ IDENTITIES = {
     manifest=MODELS.manifest_path,
     project=MODELS,
     select="path:models/staging path:models/intermediate path:models/customer_360",
-    dagster_dbt_translator=Translator(COMPANY, DAYS),
+    dagster_dbt_translator=Translator(COMPANY, DAYS, docs=DOCS_URL),
     partitions_def=DAYS,
     backfill_policy=ONE_A_RUN,
     name="customer_360_models",

@@ -8,7 +8,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 
 from ingestion.identity.history import drop_stale_slices
 from orchestration.dbt import Translator, build, list_snapshots, read_ranges, read_variables
-from orchestration.defs.resources import COMPANY, HOME, MODELS, POLICY, open_store
+from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, open_store
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
@@ -20,7 +20,7 @@ RANGES = read_ranges(MODELS.manifest_path, COMPANY, null_share=POLICY.gates.maxi
     manifest=MODELS.manifest_path,
     project=MODELS,
     select="path:models/features",
-    dagster_dbt_translator=Translator(COMPANY, DAYS),
+    dagster_dbt_translator=Translator(COMPANY, DAYS, docs=DOCS_URL),
     partitions_def=DAYS,
     backfill_policy=ONE_A_RUN,
     name="feature_models",

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from orchestration.dbt import Translator, build, read_variables
-from orchestration.defs.resources import COMPANY, HOME, MODELS, POLICY
+from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.frames import to_arrow
@@ -18,7 +18,7 @@ from retention.outcomes import read_effects
     manifest=MODELS.manifest_path,
     project=MODELS,
     select="path:models/outcomes",
-    dagster_dbt_translator=Translator(COMPANY, DAYS),
+    dagster_dbt_translator=Translator(COMPANY, DAYS, docs=DOCS_URL),
     partitions_def=DAYS,
     backfill_policy=ONE_A_RUN,
     name="outcome_models",

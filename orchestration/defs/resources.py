@@ -31,6 +31,7 @@ OPERATIONAL_URL = os.environ.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{HOME /
 REGISTRY_FILE = HOME / "mlflow" / "mlflow.db"
 TRACKING_URI = os.environ.get("HOLDFAST_TRACKING_URI", f"sqlite:///{REGISTRY_FILE}")
 PUBLISHED: Published = published_in(HOME)
+DOCS_URL = os.environ.get("HOLDFAST_DOCS_URL", (HOME / "docs" / "index.html").as_uri())
 WEBSERVER_URL = os.environ.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000")
 
 

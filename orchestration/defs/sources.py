@@ -7,6 +7,7 @@ import dagster as dg
 
 from expectations.sources import LandedTable
 from expectations.sources import build as build_suites
+from ingestion.company import Feed
 from ingestion.contract import TABLES
 from ingestion.landing import LandingReport, land, required_tables
 from orchestration.dbt import OWNER
@@ -71,7 +72,7 @@ landings = [build_landing(table, schemas) for table, schemas in COMPANY.feeds().
     name=GATE, specs=[dg.AssetCheckSpec(GATE, asset=[schema, table], blocking=True) for schema, table in RAW]
 )
 def sources_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-    """Stop the line when a source is empty, undated, doubled, too dirty, or much smaller than it was."""
+    """Stop the line when a source is empty, undated, doubled, too dirty, too old, or much smaller than it was."""
     as_of = read_as_of(context)
     suites = build_suites(
         [describe_landed(warehouse, schema, table) for schema, table in RAW],
@@ -84,6 +85,11 @@ def sources_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -
     judgement = judge(warehouse, open_store(), "sources", suites, as_of=as_of, docs=HOME / "gates")
     for schema, table in RAW:
         yield judgement.result_for([schema, table], tables=[f"{schema}.{table}"], check=GATE)
+
+
+def find_feed(schema: str, table: str) -> Feed:
+    """Return what the company file says of one landed table."""
+    return next(feed for feed in COMPANY.tables[table] if COMPANY.raw_schema(feed.source) == schema)
 
 
 def describe_landed(warehouse: Warehouse, schema: str, table: str) -> LandedTable:
@@ -99,6 +105,7 @@ def describe_landed(warehouse: Warehouse, schema: str, table: str) -> LandedTabl
         required=tuple(column.name for column in contract.columns if column.is_required),
         personal=tuple(column.name for column in contract.columns if column.personal),
         moment=contract.moment,
+        stale_after_days=find_feed(schema, table).fresh_within_days,
         rows_quarantined=int(counted or 0),
         may_be_empty=table not in required_tables(COMPANY),
     )

@@ -7,18 +7,30 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
+from dbt_project.library import load_library
+from ingestion.company import load_company
 from ingestion.contract import TABLES
+from ingestion.landing import land as take_in
+from simulator.parameters import INDUSTRIES, load_parameters
+from simulator.serve import serve
+from simulator.story import simulate
 
 AS_OF, SNAPSHOTS = "2017-12-01", ["2017-07-01", "2017-10-01"]
-PROJECT = Path(__file__).parents[2] / "dbt_project"
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "dbt_project"
 ZONE = "America/New_York"
+# The simulated companies live half a year, until some weeks after the day, in zones eight hours ahead of UTC.
+SIMULATED = {"customers": 150, "months": 6, "seed": 11}
+SIMULATED_AS_OF, SIMULATED_ZONE = "2025-06-13", "Asia/Shanghai"
 EVENT_TYPES = ["visit", "view", "search", "add_to_cart", "checkout", "pay", "login", "feature", "unfollow"]
 LEDGER = """
     create table retention.ledger as
@@ -40,6 +52,10 @@ ALSO = [
 ENDED_LATER = {  # what a row learns after it was written, and the moment at which it learns it
     "tickets": {"first_response_at": ["first_response_at"], "resolved_at": ["resolved_at", "satisfaction"]},
     "subscriptions": {"cancelled_at": ["cancelled_at", "cancel_reason"]},
+}
+ENDED_ON_THE_DAY = {  # the same on the day of the later run; None stands for its noon
+    "tickets": {"first_response_at": None, "resolved_at": None, "satisfaction": 1.0},
+    "subscriptions": {"cancelled_at": None, "cancel_reason": "price", "status": "cancelled"},
 }
 
 
@@ -97,13 +113,13 @@ def feeds(company: Mapping[str, Mapping[str, pd.DataFrame]]) -> dict[str, list[s
 def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Land raw rows in a fresh warehouse; with `cut`, as they stood when that local day began."""
 
-    def build(company: Mapping[str, Mapping[str, pd.DataFrame]], cut: str | None = None) -> Warehouse:
+    def build(company: Mapping[str, Mapping[str, pd.DataFrame]], cut: str | None = None, zone: str = ZONE) -> Warehouse:
         warehouse = Warehouse(home=tmp_path_factory.mktemp("home"))
         with duckdb.connect(warehouse.path) as connection:
             for schema, tables in company.items():
                 connection.execute(f"create schema {schema}")
-                for name, rows in tables.items():
-                    land(connection, schema, name, rows if cut is None else as_it_stood(name, rows, cut=cut))
+                for name, rows in (tables if cut is None else as_they_stood(tables, moment_of(cut, zone))).items():
+                    land(connection, schema, name, rows)
         return warehouse
 
     return build
@@ -141,6 +157,15 @@ def lived(
 
 
 @pytest.fixture(scope="session")
+def run_again(lived: Warehouse, feeds: Mapping[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The company whose features and tags were run a second time on the later day."""
+    again = lived.copy(tmp_path_factory.mktemp("again"))
+    selected = ["path:models/features", "customer_tags"]
+    again.dbt("run", "--select", *selected, feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
+    return again
+
+
+@pytest.fixture(scope="session")
 def truncated(
     company: Mapping[str, Mapping[str, pd.DataFrame]], feeds: Mapping[str, list[str]], new_warehouse: Build
 ) -> Warehouse:
@@ -148,6 +173,62 @@ def truncated(
     warehouse = new_warehouse(company, cut=AS_OF)
     warehouse.dbt("run", "--select", "+churn_labels", "+customers", feeds=feeds, as_of=AS_OF)
     return warehouse
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, pd.DataFrame]]:
+    """Raw rows of five simulated companies, one of each industry, each landed from its real systems by its own file."""
+    folder = tmp_path_factory.mktemp("simulated")
+    return {f"raw_{industry}": landed_from(industry, folder / industry) for industry in INDUSTRIES}
+
+
+@pytest.fixture(scope="session")
+def five_lived(simulated: Mapping[str, Mapping[str, pd.DataFrame]], new_warehouse: Build) -> Warehouse:
+    """The five companies with all their rows, side by side in one warehouse, run on a day in their midst."""
+    return run_simulated(new_warehouse(simulated), feeds_of(simulated))
+
+
+@pytest.fixture(scope="session")
+def five_truncated(simulated: Mapping[str, Mapping[str, pd.DataFrame]], new_warehouse: Build) -> Warehouse:
+    """The five companies as they stood when that day began, run on it."""
+    cut = new_warehouse(simulated, cut=SIMULATED_AS_OF, zone=SIMULATED_ZONE)
+    return run_simulated(cut, feeds_of(simulated))
+
+
+def run_simulated(
+    warehouse: Warehouse, feeds: Mapping[str, list[str]], *select: str, project: Path = PROJECT
+) -> Warehouse:
+    """Build the slice of the day, or only the models that are selected."""
+    selected = select or ("+churn_outcomes", "+customers", "product_rules")
+    settings = {"as_of": SIMULATED_AS_OF, "timezone": SIMULATED_ZONE, "churn_also": ALSO}
+    warehouse.dbt("run", "--select", *selected, project=project, feeds=feeds, **settings)
+    return warehouse
+
+
+def landed_from(industry: str, world: Path) -> dict[str, pd.DataFrame]:
+    """Simulate a company, serve its systems, land them; its ids carry its name, so that five can stand together."""
+    simulate(load_parameters(industry), world, **SIMULATED)
+    with serve(world) as (environment, _), duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        text = (ROOT / "examples" / industry / "company.yaml").read_text()
+        (world / "company.yaml").write_text(text.replace("127.0.0.1:8377", urlsplit(environment["DESK_URL"]).netloc))
+        company = load_company(world / "company.yaml")
+        secrets = environment | {"HOLDFAST_TOKEN_KEY": "opens nothing but invented people"}
+        read = {"customers"}.union(*(feature.needs for feature in load_library().features))
+        feeds = {table: schemas for table, schemas in company.feeds().items() if table in read}
+        for table in feeds:
+            take_in(connection, company, table, secrets=secrets, batch="b", landed_at=datetime(2026, 1, 1, tzinfo=UTC))
+        return {table: named_rows(connection, industry, table, schemas) for table, schemas in feeds.items()}
+
+
+def named_rows(
+    connection: duckdb.DuckDBPyConnection, industry: str, table: str, schemas: Sequence[str]
+) -> pd.DataFrame:
+    ids = [column.name for column in TABLES[table].columns if column.name.endswith("_id")]
+    named = ", ".join(f"'{industry}-' || {name} as {name}" for name in ids)
+    feeds = " union all by name ".join(f"from {schema}.{table}" for schema in schemas)
+    replaced = f"* replace ({named})" if ids else "*"
+    return connection.sql(f"select {replaced} from ({feeds}) order by all").df()
 
 
 def feeds_of(company: Mapping[str, Mapping[str, pd.DataFrame]]) -> dict[str, list[str]]:
@@ -176,14 +257,22 @@ def land(connection: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pd
     connection.unregister("rows")
 
 
-def moment_of(day: str) -> pd.Timestamp:
+def moment_of(day: str, zone: str = ZONE) -> pd.Timestamp:
     """The UTC moment, without a zone, at which a local day begins."""
-    return pd.Timestamp(day, tz=ZONE).tz_convert("UTC").tz_localize(None)
+    return pd.Timestamp(day, tz=zone).tz_convert("UTC").tz_localize(None)
 
 
-def as_it_stood(name: str, rows: pd.DataFrame, *, cut: str) -> pd.DataFrame:
-    """Rows that existed before the cut, without what they learned later."""
-    moment = moment_of(cut)
+def as_they_stood(tables: Mapping[str, pd.DataFrame], moment: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """Tables of a company with the rows that existed before the moment, and of customers only those known by then."""
+    stood = {name: as_it_stood(name, rows, moment) for name, rows in tables.items()}
+    signed_up = tables["customers"].get("signed_up_at", pd.Series(pd.NaT, index=tables["customers"].index))
+    acted = [rows["customer_id"] for name, rows in stood.items() if "customer_id" in rows and name != "customers"]
+    is_known = ~(signed_up >= moment) | tables["customers"]["customer_id"].isin(pd.concat(acted))
+    return stood | {"customers": stood["customers"][is_known]}
+
+
+def as_it_stood(name: str, rows: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
+    """Rows that existed before the moment, without what they learned later."""
     rows = rows.copy()
     placed = TABLES[name].moment
     if name == "customers" and placed in rows:
@@ -193,7 +282,8 @@ def as_it_stood(name: str, rows: pd.DataFrame, *, cut: str) -> pd.DataFrame:
     for later, columns in ENDED_LATER.get(name, {}).items():
         rows.loc[rows[later] >= moment, columns] = None
     if name == "subscriptions":
-        rows["status"] = "active"
+        is_over = rows["cancelled_at"].notna() | (rows["renews_at"] < moment)
+        rows["status"] = rows["status"].where(is_over, "active")
     return rows
 
 
@@ -215,7 +305,31 @@ def generated(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     def pick(count: int) -> np.ndarray:
         return rng.choice(who, count, p=chosen)
 
-    return _profile(rng, who) | _trade(rng, pick) | _behaviour(rng, pick) | _service(rng, pick) | _marketing(rng, pick)
+    tables = (
+        _profile(rng, who) | _trade(rng, pick) | _behaviour(rng, pick) | _service(rng, pick) | _marketing(rng, pick)
+    )
+    _busy_day(tables, moment_of(AS_OF) + pd.Timedelta(hours=15))
+    return tables
+
+
+def _busy_day(tables: dict[str, pd.DataFrame], noon: pd.Timestamp) -> None:
+    """Move rows of every table onto the day of the later run, and let what they learn come to older rows on it."""
+    for name in ("orders", "events", "tickets", "feedback", "touches", "redemptions", "subscriptions", "usage"):
+        rows, moment = tables[name], TABLES[name].moment
+        moved = rows.index[-len(EVENT_TYPES) :]
+        target = noon.floor("D") if name == "usage" else noon
+        shift = target - rows.loc[moved, moment]
+        for column in rows.select_dtypes("datetime"):
+            rows.loc[moved, column] += shift
+    tables["usage"] = tables["usage"].drop_duplicates(["customer_id", "used_at", "metric"])
+    orders, lines, events = tables["orders"], tables["order_lines"], tables["events"]
+    orders.loc[orders.index[-len(EVENT_TYPES) :], "status"] = ["failed"] * 4 + ["paid"] * 5
+    lines["ordered_at"] = lines["order_id"].map(orders.set_index("order_id")["ordered_at"])
+    events.loc[events.index[-len(EVENT_TYPES) :], "type"] = EVENT_TYPES
+    for name, learned in ENDED_ON_THE_DAY.items():
+        rows, moment = tables[name], TABLES[name].moment
+        older = rows[rows[moment] < noon - pd.Timedelta(days=2)].sort_values(moment).index[-8:-4]
+        rows.loc[older, list(learned)] = [noon if value is None else value for value in learned.values()]
 
 
 def _profile(rng: np.random.Generator, who: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -254,7 +368,8 @@ def _profile(rng: np.random.Generator, who: Sequence[str]) -> dict[str, pd.DataF
 
 
 def _trade(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[str, pd.DataFrame]:
-    orders = pd.DataFrame({"order_id": _ids("o", 1200), "customer_id": pick(1200), "ordered_at": _moments(rng, 1200)})
+    moments = _moments(rng, 1200, start="2016-12-05", days=391)
+    orders = pd.DataFrame({"order_id": _ids("o", 1200), "customer_id": pick(1200), "ordered_at": moments})
     lines = orders.loc[orders.index.repeat(rng.integers(1, 5, 1200))].reset_index(drop=True)
     lines["line_number"] = lines.groupby("order_id").cumcount() + 1
     lines["product_id"] = rng.choice([*_ids("p", 60), None], len(lines))

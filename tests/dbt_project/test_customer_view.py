@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
 
 
+TAGS = "select * from customer_360.customer_tags order by customer_id, tag"
+COMPILED = "dbt/target/compiled/holdfast/models/customer_360/customer_tags.sql"
+
+
 def view(warehouse: "Warehouse") -> pd.DataFrame:
     return warehouse.query("select * from customer_360.customers order by customer_id").set_index("customer_id")
 
@@ -105,6 +109,15 @@ def test_a_tag_is_held_since_the_first_run_of_its_present_spell(lived: "Warehous
     )
     assert found.to_numpy().tolist() == expected
     assert {row[2] for row in expected} == {"2017-10-01", "2017-12-01"}
+
+
+def test_tags_are_the_same_whether_carried_on_from_the_run_before_or_read_from_all_history(
+    lived: "Warehouse", run_again: "Warehouse"
+) -> None:
+    pd.testing.assert_frame_equal(lived.query(TAGS), run_again.query(TAGS), check_exact=True)
+    # a tag table of the day itself says nothing of the run before
+    statements = [(warehouse.home / COMPILED).read_text() for warehouse in (lived, run_again)]
+    assert ["customer_360.customer_tags" in sql.replace('"', "") for sql in statements] == [True, False]
 
 
 def test_the_trend_of_value_is_a_quarter_against_the_one_before(lived: "Warehouse") -> None:

@@ -1,24 +1,44 @@
 """What a feature row may know: nothing of its own day or later, whatever the day it is computed on."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pytest
 
-from dbt_project.library import load_library
+from dbt_project.library import HERE as PROJECT
+from dbt_project.library import Group, load_library, write
+from ingestion.contract import TABLES
+from simulator.parameters import INDUSTRIES
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 AS_OF, SNAPSHOTS = "2017-12-01", ["2017-07-01", "2017-10-01"]
+ZONE = "America/New_York"
+SIMULATED_AS_OF = "2025-06-13"
+KNOWN_TOO_EARLY = [
+    ("tickets", "first_response_date < as_of", "first_response_date <= as_of"),
+    ("tickets", "resolved_date < as_of", "resolved_date <= as_of"),
+    ("subscriptions", "ended_date >= as_of", "ended_date > as_of"),
+    ("subscriptions", "ended_date < as_of", "ended_date <= as_of"),
+]
+POPULATION = "select as_of, customer_id, definition from features.churn_outcomes where as_of = '{day}' order by all"
+VIEW = "select * from customer_360.customers order by customer_id"
+RULES = "select * from customer_360.product_rules order by all"
 FEATURES = "select * from features.customer_features where as_of = '{day}' order by customer_id"
 
 
 def slice_of(warehouse: "Warehouse", day: str) -> pd.DataFrame:
     return warehouse.query(FEATURES.format(day=day))
+
+
+def moment_of(day: str) -> pd.Timestamp:
+    """The UTC moment, without a zone, at which a day begins in the company's zone."""
+    return pd.Timestamp(day, tz=ZONE).tz_convert("UTC").tz_localize(None)
 
 
 def differing(left: pd.DataFrame, right: pd.DataFrame) -> list[str]:
@@ -34,8 +54,26 @@ def test_every_feature_is_the_same_when_all_later_rows_are_deleted(lived: "Wareh
 def test_the_customer_view_is_the_same_when_all_later_rows_are_deleted(
     lived: "Warehouse", truncated: "Warehouse"
 ) -> None:
-    view = "select * from customer_360.customers order by customer_id"
-    assert differing(lived.query(view), truncated.query(view)) == []
+    assert differing(lived.query(VIEW), truncated.query(VIEW)) == []
+
+
+@pytest.mark.parametrize("industry", INDUSTRIES)
+def test_every_feature_is_the_same_in_every_industry_when_all_later_rows_are_deleted(
+    five_lived: "Warehouse", five_truncated: "Warehouse", industry: str
+) -> None:
+    slices = [slice_of(warehouse, SIMULATED_AS_OF) for warehouse in (five_lived, five_truncated)]
+    left, right = (rows[rows["customer_id"].str.startswith(industry)].reset_index(drop=True) for rows in slices)
+    assert len(left) > 100
+    assert differing(left, right) == []
+
+
+@pytest.mark.parametrize("query", [POPULATION.format(day=SIMULATED_AS_OF), VIEW, RULES])
+def test_population_view_and_rules_are_the_same_in_every_industry_when_all_later_rows_are_deleted(
+    five_lived: "Warehouse", five_truncated: "Warehouse", query: str
+) -> None:
+    found, expected = five_lived.query(query), five_truncated.query(query)
+    assert len(found) > 0
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_every_feature_takes_more_than_one_value_in_the_company(lived: "Warehouse") -> None:
@@ -43,27 +81,70 @@ def test_every_feature_takes_more_than_one_value_in_the_company(lived: "Warehous
     assert [feature.name for feature in load_library().features if values[feature.name] < 2] == []
 
 
-def test_a_feature_that_reads_one_day_too_far_is_caught(
+def test_every_table_of_the_company_has_rows_of_the_day_itself(company: Mapping) -> None:
+    dated = {name: rows[TABLES[name].moment] for name, rows in company["raw_generated"].items() if is_behind(name)}
+    begins, ends = moment_of(AS_OF), moment_of("2017-12-02")
+    assert [name for name, moments in dated.items() if not moments.between(begins, ends, inclusive="left").any()] == []
+
+
+def is_behind(table: str) -> bool:
+    """Whether rows of a table are taken away by the truncation."""
+    return TABLES[table].moment is not None and table != "customers"
+
+
+def test_features_that_read_one_day_too_far_are_caught_in_every_group(
     lived: "Warehouse", truncated: "Warehouse", feeds: Mapping, tmp_path: Path
 ) -> None:
     leaky = Path(shutil.copytree(PROJECT, tmp_path / "project"))
-    model = leaky / "models/features/as_of/int_snapshot_orders.sql"
-    honest = model.read_text()
-    model.write_text(honest.replace("days.order_date < slices.as_of", "days.order_date <= slices.as_of"))
+    planted = plant_leaks(leaky)
     warehouse = lived.copy(tmp_path)
-    changed = ["int_snapshot_orders", "customer_features"]
-    warehouse.dbt("run", "--select", *changed, project=leaky, feeds=feeds, as_of=AS_OF)
-    assert "count_orders_30d" in differing(slice_of(warehouse, AS_OF), slice_of(truncated, AS_OF))
+    warehouse.dbt(
+        "run",
+        "--select",
+        *(f"{model}+1" for model in planted),
+        "customer_features",
+        project=leaky,
+        feeds=feeds,
+        as_of=AS_OF,
+    )
+    caught = set(differing(slice_of(warehouse, AS_OF), slice_of(truncated, AS_OF)))
+    names = {model: {feature.name for feature in group.features} for model, group in planted.items()}
+    assert "int_bundles_held" in names
+    assert [model for model, features in names.items() if not features & caught] == []
+    assert {"mean_response_hours_30d", "count_open_tickets", "count_contracts_ended_90d"} <= caught
+    # whatever else differs is derived from them
+    assert caught - set().union(*names.values()) <= {feature.name for feature in load_library().derived}
+
+
+def plant_leaks(project: Path) -> dict[str, Group]:
+    """Let every group of a copied project read the day of the snapshot; returns them by the models that were changed.
+
+    Cases and contracts are read up to the day before, as they should be, and learn of their ends a day too early.
+    """
+    for name, honest, leak in KNOWN_TOO_EARLY:
+        path = project / "library" / f"{name}.yaml"
+        text = path.read_text(encoding="utf-8")
+        assert honest in text
+        path.write_text(text.replace(honest, leak), encoding="utf-8")
+    write(project)
+    library = load_library(project / "library")
+    groups = {group.model if group.day else group.source: group for group in library.groups}
+    for model, group in groups.items():
+        path = project / f"models/features/as_of/{model}.sql"
+        honest = path.read_text(encoding="utf-8")
+        leak = re.sub(r"< (slices|told_of)\.as_of", r"<= \1.as_of", honest)
+        assert honest != leak
+        if group.name not in {name for name, _, _ in KNOWN_TOO_EARLY}:
+            path.write_text(leak, encoding="utf-8")
+    return groups
 
 
 def test_only_the_slice_of_the_day_is_built_again_and_it_is_the_same_row_for_row(
-    lived: "Warehouse", feeds: Mapping, tmp_path: Path
+    lived: "Warehouse", run_again: "Warehouse"
 ) -> None:
     everything = "select * from features.customer_features order by as_of, customer_id"
-    again = lived.copy(tmp_path)
-    again.dbt("run", "--select", "path:models/features", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
-    pd.testing.assert_frame_equal(again.query(everything), lived.query(everything), check_exact=True)
-    built = again.query("select distinct cast(as_of as varchar) as day from intermediate.int_snapshot_weeks")
+    pd.testing.assert_frame_equal(run_again.query(everything), lived.query(everything), check_exact=True)
+    built = run_again.query("select distinct cast(as_of as varchar) as day from intermediate.int_snapshot_weeks")
     assert list(built["day"]) == [AS_OF]
 
 

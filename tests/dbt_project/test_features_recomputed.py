@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dbt_project.library import load_library
+from retention.policy import load_policy
+
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
 
@@ -75,10 +78,14 @@ def from_orders(company: Mapping) -> dict[str, pd.Series]:
     }
 
 
-def from_products(company: Mapping) -> dict[str, pd.Series]:
+def described_lines(company: Mapping) -> pd.DataFrame:
     lines = aged(company, "order_lines", "ordered_at").dropna(subset="product_id")
     products = pd.concat([tables["products"] for tables in company.values()])
-    lines = lines.merge(products[["product_id", "department", "category"]], on="product_id", how="left")
+    return lines.merge(products[["product_id", "department", "category"]], on="product_id", how="left")
+
+
+def from_products(company: Mapping) -> dict[str, pd.Series]:
+    lines = described_lines(company)
     of_category = lines.dropna(subset="category").groupby(["customer_id", "category"])["age"]
     first, last = of_category.max(), of_category.min()
     spend = lines.dropna(subset="department").groupby(["customer_id", "department"])["amount"].sum()
@@ -88,6 +95,29 @@ def from_products(company: Mapping) -> dict[str, pd.Series]:
         "count_categories_new_30d": first[first <= 30].groupby("customer_id").size(),
         "count_categories_dropped": last[(last > 30) & (last <= 90)].groupby("customer_id").size(),
         "share_main_department": spend.groupby("customer_id").max() / spend.groupby("customer_id").sum(),
+    }
+
+
+def from_bundles(company: Mapping) -> dict[str, pd.Series]:
+    asked, lines = load_policy().product_rules, described_lines(company).dropna(subset="category")
+    year = lines[lines["age"] <= 365]
+    baskets = pd.crosstab([year["customer_id"], year["day"]], year["category"]).clip(upper=1).astype(float)
+    support = baskets.T @ baskets / len(baskets)
+    alone = np.diag(support)
+    confidence = support.div(alone, axis=0)
+    lift = confidence.div(alone, axis=1)
+    is_rule = (support >= asked.minimum_support) & (confidence >= asked.minimum_confidence)
+    is_rule &= (lift >= asked.minimum_lift) & ~np.eye(len(lift), dtype=bool)
+    rules = lift.where(is_rule).dropna(how="all").idxmax(axis=1)
+    last = lines[lines["age"] <= 180].pivot_table(index="customer_id", columns="category", values="age", aggfunc="min")
+    bought = last.reindex(columns=rules.index)
+    suggested = last.reindex(columns=rules).set_axis(rules.index, axis=1)
+    return {
+        "count_bundles_bought_90d": ((bought <= 90) & (suggested <= 90)).sum(axis=1),
+        "count_bundles_open_90d": ((bought <= 90) & suggested.isna()).sum(axis=1),
+        "count_bundles_dropped": (np.fmax(bought, suggested) > 90)
+        .where(bought.notna() & suggested.notna(), 0)
+        .sum(axis=1),
     }
 
 
@@ -114,7 +144,17 @@ def from_behaviour(company: Mapping) -> dict[str, pd.Series]:
     ended = local_day(contracts["cancelled_at"].fillna(runs_out))
     running = contracts[ended.isna() | (ended >= AS_OF)]
     touches = aged(company, "touches", "touched_at")
+    views, carts = (events[events["type"] == kind] for kind in ("view", "add_to_cart"))
+    step = pd.DataFrame(
+        {
+            f"{name}_{window}": counted(rows, window)
+            for name, rows in (("views", views), ("carts", carts))
+            for window in (30, 90)
+        }
+    ).fillna(0)
+    usual = step["views_30"] * (step["carts_90"] - step["carts_30"]) / (step["views_90"] - step["views_30"])
     return {
+        "surprise_carts_to_views": ((step["carts_30"] - usual) / usual**0.5).where(usual > 0),
         "count_logins_30d": counted(logins, 30),
         "count_active_days_90d": events[events["age"] <= 90].groupby("customer_id")["day"].nunique(),
         "days_since_login": logins.groupby("customer_id")["age"].min(),
@@ -124,8 +164,53 @@ def from_behaviour(company: Mapping) -> dict[str, pd.Series]:
     }
 
 
+def from_channels(company: Mapping) -> dict[str, pd.Series]:
+    orders = aged(company, "orders", "ordered_at")
+    orders = orders[~orders["status"].isin(["failed", "cancelled"])].dropna(subset="channel")
+    times = orders.groupby(["customer_id", "channel"]).size().groupby("customer_id")
+    return {
+        "count_channels_90d": orders[orders["age"] <= 90].groupby("customer_id")["channel"].nunique(),
+        "share_main_channel": times.max() / times.sum(),
+    }
+
+
+def from_answers(company: Mapping) -> dict[str, pd.Series]:
+    feedback = aged(company, "feedback", "given_at")
+    year = feedback[feedback["age"] <= 365]
+    rated, recommended = year[year["kind"] != "nps"], year[year["kind"] == "nps"]
+    votes = (recommended["rating"] >= 9).astype(int) - (recommended["rating"] <= 6).astype(int)
+    redemptions = aged(company, "redemptions", "redeemed_at")
+    return {
+        "count_feedback_90d": counted(feedback, 90),
+        "mean_rating_365d": rated.groupby("customer_id")["rating"].mean(),
+        "net_promoter_365d": votes.groupby(recommended["customer_id"]).mean(),
+        "count_redemptions_365d": counted(redemptions, 365),
+        "days_since_redemption": redemptions.groupby("customer_id")["age"].min(),
+    }
+
+
+def from_usage(company: Mapping) -> dict[str, pd.Series]:
+    usage = aged(company, "usage", "used_at")
+    calls, balances = usage[usage["metric"] == "call_minutes"], usage[usage["metric"] == "balance"]
+    daily = balances.sort_values("used_at").drop_duplicates(["customer_id", "day"], keep="last")
+    recent = daily[daily["age"] <= 90].groupby("customer_id")["value"].mean()
+    last = daily.sort_values("day").groupby("customer_id")["value"].last()
+    return {
+        "count_usage_days_30d": usage[usage["age"] <= 30].groupby("customer_id")["day"].nunique(),
+        "amount_call_minutes_90d": summed(calls, "value", 90),
+        "balance_last": last,
+        "balance_mean_90d": recent,
+        "change_balance": last / recent - 1,
+    }
+
+
+SOURCES = (
+    from_orders, from_products, from_bundles, from_channels, from_service, from_behaviour, from_answers, from_usage
+)  # fmt: skip
+
+
 def test_thirty_and_more_features_are_what_pandas_finds(lived: "Warehouse", company: Mapping) -> None:
-    expected = from_orders(company) | from_products(company) | from_service(company) | from_behaviour(company)
+    expected = {name: values for source in SOURCES for name, values in source(company).items()}
     found = lived.query(
         f"select customer_id, {', '.join(expected)} from features.customer_features where as_of = '{AS_OF:%Y-%m-%d}'"
     ).set_index("customer_id")
@@ -137,6 +222,8 @@ def test_thirty_and_more_features_are_what_pandas_finds(lived: "Warehouse", comp
             wrong.append(name)
     assert wrong == []
     assert len(expected) >= 30
+    groups = {group.name: {feature.name for feature in group.features} for group in load_library().groups}
+    assert [name for name, features in groups.items() if not features & set(expected)] == []
 
 
 @pytest.mark.parametrize("window", [7, 30, 60, 90, 180, 365])

@@ -1,5 +1,6 @@
 """Those who left against those who stayed, and what is bought together: figures that pandas finds too."""
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ def pooled_deviation(left: pd.DataFrame, stayed: pd.DataFrame) -> pd.Series:
 
 def test_the_profile_says_both_sides_in_two_languages(lived: "Warehouse") -> None:
     row = lived.query(PROFILE + " and attribute_name = 'recency_days'").iloc[0]
-    sides = (round(row["mean_left"]), round(row["mean_stayed"]))
+    sides = [Decimal(row[name]).quantize(Decimal(1), ROUND_HALF_UP) for name in ("mean_left", "mean_stayed")]
     assert row["text_en"] == "left: no purchase for {} days; stayed: no purchase for {} days".format(*sides)
     assert row["text_zh"] == "流失:{}天未购买;留存:{}天未购买".format(*sides)
 

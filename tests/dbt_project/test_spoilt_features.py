@@ -36,6 +36,7 @@ def choose(warehouse: "Warehouse", family: str) -> list[str]:
 def test_a_spoilt_feature_of_every_family_is_stopped_by_its_name(lived: "Warehouse", tmp_path: Path) -> None:
     warehouse, gates = lived.copy(tmp_path), load_policy().gates
     chosen = {family: choose(warehouse, family) for family in FAMILIES}
+    assert {family: len(names) for family, names in chosen.items()} == dict.fromkeys(FAMILIES, len(SPOILS))
     spoilt = {rule: {names[place] for names in chosen.values()} for place, rule in enumerate(SPOILS)}
     changes = [f"{name} = {SPOILS[rule].format(name=name)}" for rule, names in spoilt.items() for name in names]
     warehouse.execute(f"update features.customer_features set {', '.join(changes)} where as_of = '{AS_OF}'")

@@ -98,6 +98,7 @@ def test_every_fault_is_told_and_not_only_the_first(shop: "Shop") -> None:
         ),
         (("tables", "orders"), [1], ["tables.orders.0", "block of keys"]),
         (("tables", "orders", "incremental"), "day", ["tables.orders.incremental", "`incremental: file`"]),
+        (("tables", "customers", "fresh_within_days"), 2, ["tables.customers.fresh_within_days", "Map `signed_up_at`"]),
         (("path",), "x", ["path", "unknown key"]),
     ],
 )

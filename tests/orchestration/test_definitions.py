@@ -13,7 +13,12 @@ KEYS = Path(__file__).with_name("asset_keys.txt")
 DESCRIBE = """
 import json
 import dagster as dg
+from ingestion.manifest import prepare
+from orchestration.dbt import write_docs
 from orchestration.definitions import defs
+from orchestration.defs.resources import HOME
+from orchestration.defs.sources import RAW, describe_landed
+from orchestration.warehouse import Warehouse
 definitions = defs()
 graph = definitions.resolve_asset_graph()
 nodes = [graph.get(key) for key in graph.materializable_asset_keys]
@@ -34,7 +39,23 @@ clockwork = {
     "schedules": {each.name: each.default_status.value for each in repository.schedule_defs},
     "sensors": {each.name: each.default_status.value for each in repository.sensor_defs},
 }
-print("RESULT" + json.dumps({"assets": described, "gates": checks, "clockwork": clockwork}))
+warehouse = Warehouse(path=str(HOME / "warehouse.duckdb"))
+with warehouse.connect() as connection:
+    prepare(connection)
+fresh = {table: describe_landed(warehouse, schema, table).stale_after_days for schema, table in RAW}
+links = {node.key.to_user_string(): node.metadata["dbt_docs"].value for node in nodes if "dbt_docs" in node.metadata}
+page = HOME / "docs" / "index.html"
+write_docs(HOME)
+written = page.stat().st_mtime_ns
+write_docs(HOME)
+text = page.read_text()
+docs = {
+    "tells_of_features": "Days since the last purchase; a purchase yesterday is 1" in text,
+    "reports_to_nobody": '"send_anonymous_usage_stats": false' in text,
+    "is_written_once": page.stat().st_mtime_ns == written,
+}
+found = {"docs": docs, "assets": described, "gates": checks, "clockwork": clockwork, "fresh": fresh, "links": links}
+print("RESULT" + json.dumps(found))
 """
 
 
@@ -74,3 +95,19 @@ def test_schedules_and_sensors_run_by_default(described: dict[str, dict[str, obj
             "tell_of_failed_runs": "RUNNING",
         },
     }
+
+
+def test_the_gate_on_the_sources_knows_how_old_each_table_may_be(described: dict[str, dict[str, object]]) -> None:
+    assert {table: days for table, days in described["fresh"].items() if days} == {"orders": 3}
+
+
+def test_the_docs_are_one_page_that_is_written_when_the_project_changed(
+    described: dict[str, dict[str, object]],
+) -> None:
+    assert described["docs"] == {"tells_of_features": True, "reports_to_nobody": True, "is_written_once": True}
+
+
+def test_every_dbt_model_links_its_own_page_of_the_docs(described: dict[str, dict[str, object]]) -> None:
+    models = {key for key, asset in described["assets"].items() if "dbt" in asset["kinds"]}
+    assert described["links"].keys() == models
+    assert described["links"]["customer_360/customers"].endswith("/docs/index.html#!/model/model.holdfast.customers")

@@ -1,3 +1,5 @@
+{%- set carried_from = day_of_carried_tags() -%}
+{%- set read_after = carried_from or '0001-01-01' -%}
 with
 
 tags as (
@@ -6,10 +8,13 @@ tags as (
 
 ),
 
+-- where the tags of the run before stand, the day itself is all that is left to read
 history as (
 
     select * from {{ ref('customer_history') }}
-    where as_of <= {{ as_of() }}
+    where
+        as_of <= {{ as_of() }}
+        and as_of > cast('{{ read_after }}' as date)
 
 ),
 
@@ -51,18 +56,42 @@ spells as (
 
 ),
 
+standing as (
+
+    {%- if carried_from %}
+        select
+            customer_id,
+            tag,
+            held_since
+        from {{ this }}
+    {%- else %}
+        select
+            customer_id,
+            tag,
+            held_since
+        from spells
+        where 1 = 0
+    {%- endif %}
+
+),
+
 explained as (
 
     select
+        {{ as_of() }} as as_of,
         spells.customer_id,
         spells.tag,
-        spells.held_since,
+        coalesce(standing.held_since, spells.held_since) as held_since,
         tags.label_en,
         tags.label_zh,
         tags.owner,
         tags.reason
     from spells
     inner join tags on spells.tag = tags.tag
+    left join standing
+        on
+            spells.customer_id = standing.customer_id
+            and spells.tag = standing.tag
 
 )
 

@@ -11,112 +11,119 @@ slices as (
 customers as (
 
     select * from {{ ref('int_customer_snapshots') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
+
+),
+
+bundles as (
+
+    select * from {{ ref('int_snapshot_bundles') }}
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 categories as (
 
     select * from {{ ref('int_snapshot_categories') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 channels as (
 
     select * from {{ ref('int_snapshot_channels') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 departments as (
 
     select * from {{ ref('int_snapshot_departments') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 events as (
 
     select * from {{ ref('int_snapshot_events') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 failures as (
 
     select * from {{ ref('int_snapshot_failures') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 feedback as (
 
     select * from {{ ref('int_snapshot_feedback') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 orders as (
 
     select * from {{ ref('int_snapshot_orders') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 products as (
 
     select * from {{ ref('int_snapshot_products') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 redemptions as (
 
     select * from {{ ref('int_snapshot_redemptions') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 stores as (
 
     select * from {{ ref('int_snapshot_stores') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 subscriptions as (
 
     select * from {{ ref('int_snapshot_subscriptions') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 tickets as (
 
     select * from {{ ref('int_snapshot_tickets') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 touches as (
 
     select * from {{ ref('int_snapshot_touches') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 usage as (
 
     select * from {{ ref('int_snapshot_usage') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
 weeks as (
 
     select * from {{ ref('int_snapshot_weeks') }}
-    where as_of in (select as_of from slices)
+    where as_of in (select slices.as_of from slices)
 
 ),
 
@@ -127,6 +134,26 @@ joined as (
         customers.customer_id,
         customers.is_eligible,
         cast(customers.tenure_days as double) as known_tenure_days,
+        {{ fed(
+            ['order_lines', 'products'],
+            'coalesce(bundles.count_bundles_bought_30d, 0)'
+        ) }} as count_bundles_bought_30d,
+        {{ fed(
+            ['order_lines', 'products'],
+            'coalesce(bundles.count_bundles_bought_90d, 0)'
+        ) }} as count_bundles_bought_90d,
+        {{ fed(
+            ['order_lines', 'products'],
+            'coalesce(bundles.count_bundles_open_30d, 0)'
+        ) }} as count_bundles_open_30d,
+        {{ fed(
+            ['order_lines', 'products'],
+            'coalesce(bundles.count_bundles_open_90d, 0)'
+        ) }} as count_bundles_open_90d,
+        {{ fed(
+            ['order_lines', 'products'],
+            'coalesce(bundles.count_bundles_dropped, 0)'
+        ) }} as count_bundles_dropped,
         {{ fed(
             ['order_lines', 'products'],
             'coalesce(categories.count_categories_7d, 0)'
@@ -234,6 +261,7 @@ joined as (
         {{ fed(['events'], 'events.days_since_cart_left') }} as days_since_cart_left,
         {{ fed(['events'], 'coalesce(events.count_leave_signals_30d, 0)') }} as count_leave_signals_30d,
         {{ fed(['events'], 'coalesce(events.count_leave_signals_90d, 0)') }} as count_leave_signals_90d,
+        {{ fed(['events'], 'events.days_since_leave_signal') }} as days_since_leave_signal,
         {{ fed(['events'], 'events.days_since_event') }} as days_since_event,
         {{ fed(['events'], 'events.days_since_login') }} as days_since_login,
         {{ fed(['events'], 'coalesce(events.rate_active_halved_15d, 0)') }} as rate_active_halved_15d,
@@ -291,6 +319,7 @@ joined as (
         {{ fed(['orders'], 'orders.recency_days') }} as recency_days,
         {{ fed(['orders'], 'orders.days_since_first_order') }} as days_since_first_order,
         {{ fed(['orders'], 'coalesce(orders.count_orders_total, 0)') }} as count_orders_total,
+        {{ fed(['orders'], 'coalesce(orders.count_orders_year_ago, 0)') }} as count_orders_year_ago,
         {{ fed(['orders'], 'orders.mean_gap_days') }} as mean_gap_days,
         {{ fed(['orders'], 'orders.median_gap_days') }} as median_gap_days,
         {{ fed(['orders'], 'orders.longest_gap_days') }} as longest_gap_days,
@@ -401,6 +430,14 @@ joined as (
         {{ fed(['tickets'], 'tickets.mean_response_hours_30d') }} as mean_response_hours_30d,
         {{ fed(['tickets'], 'tickets.mean_response_hours_90d') }} as mean_response_hours_90d,
         {{ fed(['tickets'], 'tickets.mean_response_hours_365d') }} as mean_response_hours_365d,
+        {{ fed(
+            ['tickets'],
+            'tickets.mean_complaint_response_hours_90d'
+        ) }} as mean_complaint_response_hours_90d,
+        {{ fed(
+            ['tickets'],
+            'tickets.mean_complaint_response_hours_365d'
+        ) }} as mean_complaint_response_hours_365d,
         {{ fed(['tickets'], 'tickets.longest_response_hours_90d') }} as longest_response_hours_90d,
         {{ fed(['tickets'], 'tickets.mean_resolution_hours_90d') }} as mean_resolution_hours_90d,
         {{ fed(['tickets'], 'tickets.mean_resolution_hours_365d') }} as mean_resolution_hours_365d,
@@ -456,6 +493,10 @@ joined as (
         {{ fed(['orders'], 'coalesce(weeks.count_orders_week_7, 0)') }} as count_orders_week_7,
         {{ fed(['orders'], 'coalesce(weeks.count_orders_week_8, 0)') }} as count_orders_week_8
     from customers
+    left join bundles
+        on
+            customers.as_of = bundles.as_of
+            and customers.customer_id = bundles.customer_id
     left join categories
         on
             customers.as_of = categories.as_of
@@ -525,6 +566,11 @@ derived as (
         as_of,
         customer_id,
         is_eligible,
+        count_bundles_bought_30d,
+        count_bundles_bought_90d,
+        count_bundles_open_30d,
+        count_bundles_open_90d,
+        count_bundles_dropped,
         count_categories_7d,
         count_categories_30d,
         count_categories_90d,
@@ -587,6 +633,7 @@ derived as (
         days_since_cart_left,
         count_leave_signals_30d,
         count_leave_signals_90d,
+        days_since_leave_signal,
         days_since_event,
         days_since_login,
         rate_active_halved_15d,
@@ -632,6 +679,7 @@ derived as (
         recency_days,
         days_since_first_order,
         count_orders_total,
+        count_orders_year_ago,
         mean_gap_days,
         median_gap_days,
         longest_gap_days,
@@ -700,6 +748,8 @@ derived as (
         mean_response_hours_30d,
         mean_response_hours_90d,
         mean_response_hours_365d,
+        mean_complaint_response_hours_90d,
+        mean_complaint_response_hours_365d,
         longest_response_hours_90d,
         mean_resolution_hours_90d,
         mean_resolution_hours_365d,
@@ -854,6 +904,10 @@ derived as (
             'count_categories_30d / nullif(count_categories_90d, 0)'
         ) }} as ratio_categories_kept,
         {{ fed(
+            ['order_lines', 'products'],
+            'count_bundles_bought_90d / nullif(count_bundles_bought_90d + count_bundles_open_90d, 0)'
+        ) }} as share_bundles_bought_90d,
+        {{ fed(
             ['order_lines'],
             'count_products_30d / nullif(count_products_90d, 0)'
         ) }} as ratio_products_kept,
@@ -881,6 +935,18 @@ derived as (
             ['events'],
             '3 * count_feature_uses_30d / nullif(count_feature_uses_90d, 0)'
         ) }} as ratio_feature_uses_30d_to_90d,
+        {{ fed(
+            ['events'],
+            'count_views_30d / nullif(count_visits_30d, 0)'
+        ) }} as ratio_views_to_visits_30d,
+        {{ fed(
+            ['events'],
+            'count_views_90d / nullif(count_visits_90d, 0)'
+        ) }} as ratio_views_to_visits_90d,
+        {{ fed(
+            ['events'],
+            'ratio_views_to_visits_30d / nullif(ratio_views_to_visits_90d, 0) - 1'
+        ) }} as drop_views_to_visits,
         {{ fed(
             ['events'],
             'count_carts_30d / nullif(count_views_30d, 0)'
@@ -919,6 +985,26 @@ derived as (
         ) }} as drop_payments_to_checkouts,
         {{ fed(
             ['events'],
+            '( count_views_30d - count_visits_30d * (count_views_90d - count_views_30d) / nullif(count_visits_90d - count_visits_30d, 0) ) / sqrt(nullif(count_visits_30d * (count_views_90d - count_views_30d) / nullif(count_visits_90d - count_visits_30d, 0), 0))'
+        ) }} as surprise_views_to_visits,
+        {{ fed(
+            ['events'],
+            '( count_carts_30d - count_views_30d * (count_carts_90d - count_carts_30d) / nullif(count_views_90d - count_views_30d, 0) ) / sqrt(nullif(count_views_30d * (count_carts_90d - count_carts_30d) / nullif(count_views_90d - count_views_30d, 0), 0))'
+        ) }} as surprise_carts_to_views,
+        {{ fed(
+            ['events'],
+            '( count_checkouts_30d - count_carts_30d * (count_checkouts_90d - count_checkouts_30d) / nullif(count_carts_90d - count_carts_30d, 0) ) / sqrt(nullif(count_carts_30d * (count_checkouts_90d - count_checkouts_30d) / nullif(count_carts_90d - count_carts_30d, 0), 0))'
+        ) }} as surprise_checkouts_to_carts,
+        {{ fed(
+            ['events'],
+            '( count_payments_30d - count_checkouts_30d * (count_payments_90d - count_payments_30d) / nullif(count_checkouts_90d - count_checkouts_30d, 0) ) / sqrt(nullif(count_checkouts_30d * (count_payments_90d - count_payments_30d) / nullif(count_checkouts_90d - count_checkouts_30d, 0), 0))'
+        ) }} as surprise_payments_to_checkouts,
+        {{ fed(
+            ['events'],
+            'case when least( coalesce(surprise_views_to_visits, 0), coalesce(surprise_carts_to_views, 0), coalesce(surprise_checkouts_to_carts, 0), coalesce(surprise_payments_to_checkouts, 0) ) <= -2 then 1 else 0 end'
+        ) }} as is_funnel_broken,
+        {{ fed(
+            ['events'],
             'count_carts_left_90d / nullif(count_carts_90d, 0)'
         ) }} as share_carts_left_90d,
         {{ fed(
@@ -931,8 +1017,16 @@ derived as (
         ) }} as change_response_hours,
         {{ fed(
             ['tickets'],
+            'mean_complaint_response_hours_90d / nullif(mean_complaint_response_hours_365d, 0) - 1'
+        ) }} as change_complaint_response_hours,
+        {{ fed(
+            ['tickets'],
             '(2 * count_consultations_90d - count_consultations_180d) / nullif(count_consultations_180d - count_consultations_90d, 0)'
         ) }} as change_consultations_90d,
+        {{ fed(
+            ['tickets', 'orders'],
+            'case when change_complaint_response_hours > 0 then 1 else 0 end + case when change_consultations_90d < 0 then 1 else 0 end + case when change_orders_30d <= -0.5 then 1 else 0 end'
+        ) }} as count_core_signals,
         {{ fed(
             ['tickets'],
             '(2 * count_complaints_90d - count_complaints_180d) / nullif(count_complaints_180d - count_complaints_90d, 0)'

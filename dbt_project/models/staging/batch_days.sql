@@ -3,32 +3,7 @@ with
 
 counted as (
 
-    {%- for table, moment in tables_by_day().items() %}
-    {%- set is_last = loop.last %}
-    {%- for schema in fed_by(table) %}
-        select
-            '{{ table }}' as source_table,
-            '{{ schema }}' as feed,
-            _batch as batch,
-            cast({{ moment }} as date) as day_date,
-            count(*) as count_rows,
-            max(_landed_at) as landed_at,
-            max({{ moment }}) as newest_at
-        from {{ schema }}.{{ table }}
-        group by _batch, cast({{ moment }} as date)
-        {{ 'union all' if not (is_last and loop.last) }}
-    {%- endfor %}
-    {%- else %}
-        select
-            cast(null as varchar) as source_table,
-            cast(null as varchar) as feed,
-            cast(null as varchar) as batch,
-            cast(null as date) as day_date,
-            cast(null as bigint) as count_rows,
-            cast(null as timestamp) as landed_at,
-            cast(null as timestamp) as newest_at
-        where 1 = 0
-    {%- endfor %}
+    {{ rows_by_batch_and_day() | indent(4) }}
 
 ),
 

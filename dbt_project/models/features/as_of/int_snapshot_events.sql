@@ -73,6 +73,7 @@ aggregated as (
         min(age_days) filter (where is_cart_left) as days_since_cart_left,
         sum(count_leave_signals) filter (where age_days <= 30) as count_leave_signals_30d,
         sum(count_leave_signals) filter (where age_days <= 90) as count_leave_signals_90d,
+        min(age_days) filter (where count_leave_signals > 0) as days_since_leave_signal,
         min(age_days) as days_since_event,
         min(age_days) filter (where count_logins > 0) as days_since_login,
         sum(cast(power(0.5, age_days / 15.0) as decimal(18, 9))) as rate_active_halved_15d,

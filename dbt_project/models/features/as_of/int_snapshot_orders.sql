@@ -74,6 +74,7 @@ aggregated as (
         min(age_days) as recency_days,
         max(age_days) as days_since_first_order,
         sum(count_orders) as count_orders_total,
+        sum(count_orders) filter (where age_days > 335 and age_days <= 365) as count_orders_year_ago,
         cast(sum(gap_days) as double) / nullif(count(gap_days), 0) as mean_gap_days,
         median(gap_days) as median_gap_days,
         max(gap_days) as longest_gap_days,

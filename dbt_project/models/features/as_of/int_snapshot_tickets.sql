@@ -63,6 +63,12 @@ aggregated as (
         cast(sum(response_minutes) filter (where age_days <= 365 and is_answered) as double)
         / nullif(60 * count(response_minutes) filter (where age_days <= 365 and is_answered), 0)
             as mean_response_hours_365d,
+        cast(sum(response_minutes) filter (where age_days <= 90 and is_complaint and is_answered) as double)
+        / nullif(60 * count(response_minutes) filter (where age_days <= 90 and is_complaint and is_answered), 0)
+            as mean_complaint_response_hours_90d,
+        cast(sum(response_minutes) filter (where age_days <= 365 and is_complaint and is_answered) as double)
+        / nullif(60 * count(response_minutes) filter (where age_days <= 365 and is_complaint and is_answered), 0)
+            as mean_complaint_response_hours_365d,
         cast(max(response_minutes) filter (where age_days <= 90 and is_answered) as double) / 60
             as longest_response_hours_90d,
         cast(sum(resolution_minutes) filter (where age_days <= 90 and is_solved) as double)

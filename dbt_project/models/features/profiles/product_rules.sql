@@ -6,33 +6,68 @@
 ) }}
 with
 
--- once a month, from the year of purchases before its first day
-this_month as (
+slices as (
 
-    select cast(date_trunc('month', {{ as_of() }}) as date) as as_of
+    {{ slices() }}
 
 ),
 
+months as (
+
+    select distinct cast(date_trunc('month', as_of) as date) as as_of
+    from slices
+
+),
+
+-- once for every month of a slice, from the year of purchases before its first day; anew while late rows may come
 wanted as (
 
     select as_of
-    from this_month
-    where {{ not_yet_in('customer_360', 'product_rules') }}
+    from months
+    where
+        {{ not_yet_in('customer_360', 'product_rules') }}
+        or as_of >= {{ days_before(as_of(), cleaning('late_days')) }}
+
+),
+
+-- customers by an order that means nothing: so many of them tell the rules as well as all do
+ordered_customers as (
+
+    select
+        wanted.as_of,
+        customers.customer_id,
+        row_number() over (
+            partition by wanted.as_of order by md5(customers.customer_id), customers.customer_id
+        ) as place
+    from wanted
+    cross join {{ ref('int_customers_dated') }} as customers
+    where customers.known_date < wanted.as_of
+
+),
+
+chosen as (
+
+    select
+        as_of,
+        customer_id
+    from ordered_customers
+    where place <= {{ policy('product_rules', 'most_customers') }}
 
 ),
 
 baskets as (
 
     select
-        wanted.as_of,
+        chosen.as_of,
         bought.customer_id,
         bought.order_date,
         bought.category
     from {{ ref('int_customer_category_days') }} as bought
-    cross join wanted
-    where
-        bought.order_date < wanted.as_of
-        and bought.order_date >= {{ days_before('wanted.as_of', 365) }}
+    inner join chosen
+        on
+            bought.customer_id = chosen.customer_id
+            and bought.order_date < chosen.as_of
+            and bought.order_date >= {{ days_before('chosen.as_of', 365) }}
 
 ),
 

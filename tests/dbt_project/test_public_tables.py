@@ -1,0 +1,69 @@
+"""What people and programs outside of dbt read: under contract, described, and with its readers named."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import retention.channels
+
+if TYPE_CHECKING:
+    from tests.dbt_project.conftest import Warehouse
+
+PUBLIC_SCHEMAS = {"customer_360", "features", "outcomes"}
+READ_BY_PEOPLE = {"cleaning_counts", "cleaning_accounts"}
+Manifest = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def manifest(lived: "Warehouse") -> Manifest:
+    content: Manifest = json.loads((lived.home / "dbt/target/manifest.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def public(manifest: Manifest) -> Manifest:
+    models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    found = {key: node for key, node in models.items() if node["schema"] in PUBLIC_SCHEMAS}
+    return found | {key: node for key, node in models.items() if node["name"] in READ_BY_PEOPLE}
+
+
+def test_every_public_table_is_under_an_enforced_contract(public: Manifest) -> None:
+    assert len(public) > 10
+    assert [node["name"] for node in public.values() if not node["contract"]["enforced"]] == []
+
+
+def test_every_public_column_says_what_it_is(public: Manifest) -> None:
+    silent = [
+        f"{node['name']}.{column['name']}"
+        for node in public.values()
+        for column in node["columns"].values()
+        if not (column["description"] and column["data_type"])
+    ]
+    assert silent == []
+
+
+def test_every_public_table_says_its_grain_and_tests_something(manifest: Manifest, public: Manifest) -> None:
+    tested = {
+        key for node in manifest["nodes"].values() if node["resource_type"] == "test" for key in attached_to(node)
+    }
+    assert [node["name"] for node in public.values() if not node["description"].startswith("One row per")] == []
+    assert [node["name"] for key, node in public.items() if key not in tested] == []
+
+
+def attached_to(test: dict[str, Any]) -> list[str]:
+    nodes: list[str] = test["depends_on"]["nodes"]
+    return nodes
+
+
+def test_exposures_name_a_reader_for_each_way_out_of_the_house(manifest: Manifest) -> None:
+    folder = Path(retention.channels.__file__).parent
+    channels = {f"{path.stem}_channel" for path in folder.glob("*.py")} - {"__init___channel", "base_channel"}
+    named = {exposure["name"]: exposure["type"] for exposure in manifest["exposures"].values()}
+    assert channels | {"churn_model", "published_snapshot", "retention_dashboard"} <= named.keys()
+
+
+def test_exposures_read_public_tables_only(manifest: Manifest, public: Manifest) -> None:
+    read = {key for exposure in manifest["exposures"].values() for key in exposure["depends_on"]["nodes"]}
+    assert read - public.keys() == set()
