@@ -241,8 +241,8 @@ def _model_sql(group: Group) -> str:
 
 def _held_sql(group: Group) -> str:
     columns = ["as_of", "customer_id"] + [_named(feature) for feature in group.features]
-    held = _cte("held", f"select * from {{{{ ref('{group.source}') }}}}")
-    return _query([held, _cte("aggregated", f"select\n{_columns(columns)}\nfrom held\ngroup by as_of, customer_id")])
+    ctes = [_cte("slices", "{{ slices() }}"), _cte("held", _of_slices(group.source))]
+    return _query([*ctes, _cte("aggregated", f"select\n{_columns(columns)}\nfrom held\ngroup by as_of, customer_id")])
 
 
 def _group_sql(group: Group) -> str:

@@ -1,9 +1,16 @@
 -- generated from dbt_project/library by python -m dbt_project.library; change it there
 with
 
+slices as (
+
+    {{ slices() }}
+
+),
+
 held as (
 
     select * from {{ ref('int_bundles_held') }}
+    where as_of in (select slices.as_of from slices)
 
 ),
 
