@@ -215,15 +215,33 @@ class Study:
         return max(tied, key=lambda trial: self.rank(trial.margin))
 
     def run(self, recipe: Recipe) -> list[Trial]:
-        """Return one trial per number of rounds of a recipe."""
-        stops = recipe.rounds or (None,)
-        found: dict[int | None, list[Floats]] = {stop: [] for stop in stops}
-        for fold, (train, label, validate) in zip(self.folds, self.matrices, strict=True):
-            member = recipe.build(rounds=max(recipe.rounds, default=None))
-            member.fit(train, label, weight=self.weigh(fold.train), seed=self.seed, compute=self.compute)
-            for stop in stops:
-                found[stop].append(_margin(member, validate, stop))
-        return [Trial(recipe, stop, np.concatenate(parts)) for stop, parts in found.items()]
+        """Return one trial per number of rounds of a recipe; growing ends with the first one that does not help."""
+        member = recipe.build()
+        if isinstance(member, Trees) and recipe.rounds:
+            return self._grow(recipe, member)
+        parts = [
+            recipe.build().fit(train, label, weight=self.weigh(fold.train), **self._given).margin(validate)
+            for fold, (train, label, validate) in zip(self.folds, self.matrices, strict=True)
+        ]
+        return [Trial(recipe, None, np.concatenate(parts))]
+
+    def _grow(self, recipe: Recipe, member: Trees) -> list[Trial]:
+        growths = [
+            member.begin(train, label, weight=self.weigh(fold.train), **self._given)
+            for fold, (train, label, _) in zip(self.folds, self.matrices, strict=True)
+        ]
+        found: list[Trial] = []
+        for stop in recipe.rounds:
+            grown = zip(growths, self.matrices, strict=True)
+            margin = np.concatenate([growth.until(stop).margin(validate) for growth, (_, _, validate) in grown])
+            found.append(Trial(recipe, stop, margin))
+            if len(found) > 1 and self.loss(margin) >= self.loss(found[-2].margin):
+                break
+        return found
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {"seed": self.seed, "compute": self.compute}
 
     @cached_property
     def matrices(self) -> list[tuple[Floats, Floats, Floats]]:
@@ -390,12 +408,6 @@ def _choose(evaluations: Mapping[str, Evaluation]) -> str:
     return min(losses, key=lambda name: (losses[name], name))
 
 
-def _margin(member: Member, matrix: Floats, rounds: int | None) -> Floats:
-    if rounds is None or not isinstance(member, Trees):
-        return member.margin(matrix)
-    return member.margin_after(matrix, rounds=rounds)
-
-
 def _split(
     data: pa.Table, target: Floats, time: str | None, *, group: str | None, folds: int | None, maturity_days: int,
     seed: int,
@@ -447,7 +459,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
                     "colsample_bynode": 0.3, "reg_lambda": 0.1,
                 },
                 rounds=1,
-                width=200,
+                width=100,
             )
         ),
     ),
@@ -467,7 +479,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
                     "colsample_bynode": 0.6,
                 }
             ),
-            rounds=(100, 200, 400),
+            rounds=(80, 160, 320),
         ),
     ),
 }  # fmt: skip

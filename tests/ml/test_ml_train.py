@@ -7,9 +7,9 @@ import pytest
 
 from ml.dataset import DatasetError, Fold, days, split_by_chance, split_by_time
 from ml.evaluate import evaluate
-from ml.members import Compute, Linear
+from ml.members import Compute, Linear, Trees
 from ml.pipeline import ChurnModel
-from ml.train import TIE, Fitted, Recipe, Study, Trial, fit
+from ml.train import TIE, Fitted, Recipe, Study, Trial, fit, open_study
 
 
 def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibrated(
@@ -210,3 +210,28 @@ def test_where_churn_has_risen_the_model_of_all_months_is_not_lifted_twice() -> 
     model = fit(table, "churned", "as_of", candidates=("logistic_regression",), maturity_days=28).model
 
     assert abs(model.predict(table.slice(7500)).mean() - now) < 0.02
+
+
+def test_trees_grown_in_steps_are_those_grown_at_once() -> None:
+    draw = np.random.default_rng(0)
+    matrix = draw.normal(size=(300, 4)).astype(np.float32)
+    label = (draw.random(300) < 0.3).astype(float)
+    trees = Trees(params={"max_depth": 3, "subsample": 0.5}, rounds=12)
+    given = {"weight": None, "seed": 1, "compute": Compute()}
+
+    grown = trees.begin(matrix, label, **given).until(5).until(12)
+
+    assert (grown.margin(matrix) == trees.fit(matrix, label, **given).margin(matrix)).all()
+
+
+def test_growing_ends_with_the_first_number_of_rounds_that_does_not_help(
+    table: pa.Table, names: tuple[str, ...]
+) -> None:
+    study = open_study(table, "churned", "as_of", features=names, folds=1)
+    eager = Recipe(Trees(params={"learning_rate": 0.5, "max_depth": 6}), rounds=(5, 60, 120, 240))
+
+    trials = study.run(eager)
+
+    losses = [study.loss(trial.margin) for trial in trials]
+    assert [trial.rounds for trial in trials] == [5, 60]
+    assert losses[0] < losses[1]
