@@ -92,8 +92,9 @@ def fit(
     `maturity_days`, were in by then. Without, `folds` (5) stratified folds do, and rows of one `group` stay
     together. Each candidate's settings, the blend's weights and the calibration are chosen on those validation
     rows alone; the figures in `evaluations` leave each fold out of its own calibration and blend. Rows without a
-    label are not used. The candidate with the lowest log loss, or the blend where none beats it by more than `TIE`,
-    is refitted on all labelled rows. A fourth candidate, "neural_net", is tried where it is asked for.
+    label are not used. Of the candidates, the blend among them, whose log loss lies within `TIE` of the lowest the one
+    that ranks best, by ROC-AUC, is refitted on all labelled rows; the blend where none ranks better by more than `TIE`.
+    A fourth candidate, "neural_net", is tried where it is asked for.
 
     `weight` names a column that says how many customers a row stands for: learning, calibration and figures follow it.
     `recipes` replaces the settings tried for the candidates it names, as `Fitted.recipes` of an earlier fit or
@@ -404,8 +405,10 @@ def _without_idle(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _choose(evaluations: Mapping[str, Evaluation]) -> str:
-    losses = {name: each.log_loss - (TIE if name == BLEND else 0.0) for name, each in evaluations.items()}
-    return min(losses, key=lambda name: (losses[name], name))
+    """Return the best ranking among those whose loss lies within `TIE` of the lowest, a blend preferred by as much."""
+    most = min(each.log_loss for each in evaluations.values()) + TIE
+    ranks = {name: each.auc + TIE * (name == BLEND) for name, each in evaluations.items() if each.log_loss <= most}
+    return max(ranks, key=lambda name: (ranks[name], name))
 
 
 def _split(
@@ -444,7 +447,7 @@ def _require_both(target: Floats, label: str) -> None:
         )
 
 
-TIE = 0.001  # log loss that is chance: within it settings go by their ranking, and the mean of several is preferred
+TIE = 0.001  # log loss, and ROC-AUC, that is chance: within it the ranking decides, then the mean of several
 EVENNESS = 0.002  # pull of the blend towards equal shares, beside a log loss of a few tenths
 BAGS = {"xgboost": 3, "neural_net": 3}  # seeds averaged in the final fit
 _GROWTH = {"learning_rate": 0.03, "subsample": 0.7, "colsample_bytree": 0.5}
