@@ -335,8 +335,14 @@ class Study:
         return float(np.log(rate / (1 - rate)))
 
     def _side_by_side(self, work: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
-        """Do `work` on each task, `compute.workers` at a time; the order of the results is that of the tasks."""
-        with ThreadPoolExecutor(self.compute.workers) as pool:
+        """Do `work` on each task, `compute.workers` at a time; the order of the results is that of the tasks.
+
+        Linear algebra keeps to the same threads: more would wait for each other, and sum in another order.
+        """
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        limits = threadpool_limits(self.compute.threads, user_api="blas")
+        with limits, ThreadPoolExecutor(self.compute.workers) as pool:
             return list(pool.map(work, tasks))
 
 
