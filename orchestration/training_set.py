@@ -16,14 +16,20 @@ from orchestration.warehouse import Warehouse
 from retention.policy import Policy
 
 # A retrain that was asked for within a month also learns from the newest day whose labels are in.
-TRAINING_SET = """
-    select features.*, labels.churned, {treated} as is_treated{leads}{groups}
-    from ({rows}) as features
+PARTS = 1_000_000  # into which a hash divides the customers
+KNOWN = """
+    select count(*) from features.churn_labels
+    where is_mature and label_until <= $until and (as_of = date_trunc('month', as_of) or as_of = $newest)
+"""
+TRAINING_SET = f"""
+    select features.*, labels.churned, {{treated}} as is_treated{{leads}}{{groups}}
+    from ({{rows}}) as features
     inner join features.churn_labels as labels using (as_of, customer_id)
-    {lead_windows}
+    {{lead_windows}}
     left join customer_360.customers as customers using (customer_id)
     where labels.is_mature and labels.label_until <= $until
         and (features.as_of = date_trunc('month', features.as_of) or features.as_of = $newest)
+        and hash(features.customer_id, $seed) % {PARTS} < $parts
     order by features.as_of, features.customer_id
 """
 TREATED = """exists (
@@ -50,6 +56,7 @@ class TrainingSet:
     leads: Mapping[int, str]  # per further lead time its label column
     features: Sequence[str]  # the declared ones that say anything, without those that are protected
     until: date
+    known: int  # labelled rows; where they are more than the policy allows, customers were drawn by a hash
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,7 +86,9 @@ def read_training_set(
         leads="".join(targets),
         lead_windows="\n    ".join(LEAD_WINDOW.format(lead=lead) for lead in leads),
     )
-    given: dict[str, object] = {"until": until, "newest": newest}
+    total = warehouse.read_value(KNOWN, {"until": until, "newest": newest})
+    parts = PARTS * min(1.0, policy.training.maximum_rows / max(total, 1))
+    given: dict[str, object] = {"until": until, "newest": newest, "seed": policy.training.seed, "parts": int(parts)}
     if leads:
         given |= {"definition": company.churn.definition, "horizon": company.churn.horizon_days}
     found = warehouse.read(query, given)
@@ -90,4 +99,5 @@ def read_training_set(
         leads=leads,
         features=list_informative(found, names),
         until=until,
+        known=total,
     )

@@ -196,6 +196,7 @@ class Training(_Section):
     """The training set and its floors."""
 
     snapshots: Annotated[int, Field(ge=3)]
+    maximum_rows: Annotated[int, Field(ge=1000)]
     minimum_customers: Count
     minimum_churners: Count
     capacity_share: Annotated[float, Field(gt=0, le=1)]

@@ -264,6 +264,7 @@ def write_documents(
     days = data["snapshots"]
     told = {
         "snapshots": f"{len(days)}, from {days[0]} to {days[-1]}",
+        "rows": f"{learned.rows.num_rows:,} of {learned.known:,} that are labelled",
         "data fingerprint": learned.fingerprint,
         "code": data["code_version"],
         "settings searched": f"{len(found.trials)}, in {POLICY.training.tuning_seconds:g} s",
