@@ -43,7 +43,7 @@ check: $(VENV)/ready ## lint, types, import rules, SQL
 ui: $(VENV)/ready $(WORLD) ## open Dagster's and MLflow's pages on the demo's house
 	@$(SERVED) $(BIN)/holdfast ui --company $(COMPANY)
 
-bench: $(VENV)/ready ## measure: make bench TOPIC=sources
+bench: $(VENV)/ready ## measure: make bench TOPIC=models
 	@$(BIN)/python -m bench.$(TOPIC)
 
 ifdef INDUSTRY

@@ -1,21 +1,19 @@
 """Whether drift is noticed when the world moves, and left alone when only the season does.
 
-`python -m bench.drift` lives through months of synthetic feature tables (numpy, not the simulator: a month costs
+`make bench TOPIC=drift` lives through months of synthetic feature tables (numpy, not the simulator: a month costs
 milliseconds), with a season, customers who age, and one planted price shock; the checks, the monthly training and the
 promotion are the pipeline's own. Results go to bench/results/drift.json.
 """
 
-import json
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from bench.figures import Figure, record
 from ml.dataset import month_starts
 from ml.drift import (
     DriftLimits,
@@ -32,7 +30,6 @@ from ml.promotion import Bar, compare
 from ml.train import Fitted, fit
 from retention.policy import load_policy
 
-RESULTS = Path(__file__).parent / "results" / "drift.json"
 POLICY = load_policy()
 SEEDS = (0, 1, 2, 3, 4)  # the limits were looked at with the seeds 100 to 104
 CUSTOMERS = 2_000
@@ -158,15 +155,13 @@ def check_drift(champion: Fitted, tables: Sequence[pa.Table], *, last: int, now:
     )
 
 
-def result(name: str, value: float, unit: str, bar: str, *, holds: bool, size: str) -> dict[str, object]:
+def result(name: str, value: float, unit: str, bar: str, *, holds: bool, size: str) -> Figure:
     """Return one measured figure beside the bar it has to reach."""
-    machine = f"{platform.machine()}, 2 cores, Python {platform.python_version()}"
-    found = {"name": name, "value": round(value, 4), "unit": unit, "bar": bar, "holds": holds, "size": size}
-    return {**found, "seed": list(SEEDS), "machine": machine, "command": "python -m bench.drift"}
+    return Figure(name, value, unit, bar, holds, size, list(SEEDS), "make bench TOPIC=drift")
 
 
 def main(seeds: Sequence[int] = SEEDS) -> None:
-    """Live through a stable year and through a shock with every seed; print, and write the results."""
+    """Live through a stable year and through a shock with every seed; other seeds than the stated leave no results."""
     stable = {seed: list(live(seed, shock=None, until=LEARNED + STABLE)) for seed in seeds}
     false = [month for months in stable.values() for month in months if month.drifted or month.decayed]
     for month in false:
@@ -190,10 +185,7 @@ def main(seeds: Sequence[int] = SEEDS) -> None:
                max(promoted), "months", "no bar", holds=True, size=size),
     ]  # fmt: skip
     if seeds == SEEDS:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(found, indent=2) + "\n")
-    for each in found:
-        print(f"{each['name']:100} {each['value']:8}  {each['bar']:8} {'holds' if each['holds'] else 'FALLS SHORT'}")
+        record("drift", found)
 
 
 if __name__ == "__main__":

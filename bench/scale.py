@@ -1,53 +1,38 @@
 """One million customers: how long training and scoring take, and how much memory they need.
 
-`python -m bench.scale [--customers N] [--snapshots 12] [--features 200] [--rows MOST]` writes bench/results/scale.json.
-The training table is made snapshot by snapshot from a seed. Rule of the sample, stated because it decides the time:
-of every snapshot all churned rows and as many stayed rows as fit into MOST rows in all are learned from; a row that
-stands for several carries that number as its weight, so that probabilities stay those of everybody. All customers of
-the last snapshot are scored with reasons.
+`make bench TOPIC=scale` writes bench/results/scale.json; `python -m bench.scale [--customers N] [--snapshots 12]
+[--features 200] [--rows MOST]` measures another size and writes nothing. The training table is made snapshot by
+snapshot from a seed. The sample, which decides the time, is that of the policy (`training.maximum_rows`): where there
+are more rows, customers are drawn by chance, each with all its snapshots, until as many rows are left. The candidates
+are the policy's, their choice, calibration and refit counted. All customers of the last snapshot are scored with
+reasons.
 """
 
 import argparse
-import json
-import platform
 import resource
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from bench.figures import Figure, at_most, record, without_bar
 from ml.dataset import Feature, Floats
 from ml.evaluate import evaluate
 from ml.explain import explain
 from ml.members import Compute
 from ml.score import score
 from ml.train import fit
+from retention.policy import load_policy
 
-RESULTS = Path(__file__).parent / "results" / "scale.json"
+POLICY = load_policy().training
 SEED = 0
 TELLING = 20  # features that the hazard looks at; the others are noise or copies with noise
 MISSING = 0.02  # share of values
 SLICE = 100_000  # customers made, or scored, at once
 MOST_TRAINING, MOST_SCORING, MOST_MEMORY = 30 * 60, 5 * 60, 16.0
 FULL = 1_000_000
-
-
-@dataclass(frozen=True)
-class Result:
-    """One measured figure beside the bar it has to reach."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str
-    holds: bool
-    seed: int
-    size: str
-    machine: str
-    command: str
 
 
 def names(features: int) -> list[str]:
@@ -67,24 +52,21 @@ def draw(month: int, first: int, customers: int, features: int) -> tuple[Floats,
 
 
 def make_training_set(customers: int, snapshots: int, features: int, *, most: int) -> pa.Table:
-    """Return the sampled rows of all snapshots with their weights; only one slice is in memory beside them."""
+    """Return the rows of the drawn customers in all snapshots; only one slice is in memory beside them."""
     share = min(1.0, most / (customers * snapshots))
     parts = []
-    for month in range(snapshots):
-        for first in range(0, customers, SLICE):
-            values, label = draw(month, first, min(SLICE, customers - first), features)
-            random = np.random.default_rng([SEED, month, first, 1])
-            stays = max(share - label.mean(), share * 0.5) / max(1 - label.mean(), 1e-9)
-            chance = np.where(label > 0, 1.0 if share * 0.5 >= label.mean() else share, min(stays, 1.0))
-            kept = np.flatnonzero(random.random(len(label)) < chance)
+    for first in range(0, customers, SLICE):
+        size = min(SLICE, customers - first)
+        kept = np.flatnonzero(np.random.default_rng([SEED, first]).random(size) < share)
+        for month in range(snapshots):
+            values, label = draw(month, first, size, features)
             columns = {name: values[kept, place] for place, name in enumerate(names(features))}
-            columns |= {"churned": label[kept], "stands_for": 1 / chance[kept]}
             when = pa.array(np.full(len(kept), np.datetime64(date(2025, month % 12 + 1, 1), "D")), pa.date32())
-            parts.append(pa.table({"as_of": when, **columns}))
+            parts.append(pa.table({"as_of": when, **columns, "churned": label[kept]}))
     return pa.concat_tables(parts)
 
 
-def measure(customers: int, snapshots: int, features: int, *, most: int, threads: int) -> list[Result]:
+def measure(customers: int, snapshots: int, features: int, *, most: int, threads: int) -> Iterator[Figure]:
     """Train, then score everybody with reasons."""
     started = time.perf_counter()
     table = make_training_set(customers, snapshots, features, most=most)
@@ -94,31 +76,37 @@ def measure(customers: int, snapshots: int, features: int, *, most: int, threads
         "churned",
         "as_of",
         features=names(features),
-        weight="stands_for",
+        candidates=POLICY.candidates,
         maturity_days=28,
         seed=SEED,
         compute=Compute(workers=1, threads=threads),
     )
     trained = time.perf_counter()
-    rows = table.num_rows
+    rows, grown = table.num_rows, _peak()
     del table
     label, probability, told = _score(fitted.model, customers, snapshots, features)
     scored = time.perf_counter()
     found = evaluate(label, probability)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     size = (
-        f"{customers} customers x {snapshots} snapshots x {features} features; {rows} rows learned by the stated rule, "
-        f"{fitted.chosen}; table made in {made - started:.0f} s"
+        f"{customers} customers x {snapshots} snapshots x {features} features; {rows} rows learned, of customers drawn "
+        f"by chance, {fitted.chosen} of {', '.join(POLICY.candidates)}; table made in {made - started:.0f} s"
     )
-    full = customers >= FULL
-    return [
-        _result("training", trained - made, "s", f"<= {MOST_TRAINING}", trained - made <= MOST_TRAINING, full, size),
-        _result("scoring", scored - trained, "s", f"<= {MOST_SCORING}", scored - trained <= MOST_SCORING, full, size),
-        _result("peak memory", peak, "GiB", f"<= {MOST_MEMORY:.0f}", peak <= MOST_MEMORY, full, size),
-        _result("AUC on the scored snapshot", found.auc, "AUC", "no bar", True, full, size),
-        _result("calibration error on the scored snapshot", found.ece, "share", "no bar", True, full, size),
-        _result("reasons told", told, "rows", "no bar", True, full, size),
-    ]
+    common: dict[str, object] = {"size": size, "seed": SEED, "command": "make bench TOPIC=scale"}
+    judged = {
+        ("training", "s"): at_most(trained - made, MOST_TRAINING),
+        ("scoring with reasons", "s"): at_most(scored - trained, MOST_SCORING),
+        ("peak memory of training", "GiB"): at_most(grown, MOST_MEMORY),
+        ("peak memory in all", "GiB"): at_most(_peak(), MOST_MEMORY),
+        ("AUC on the scored snapshot", "AUC"): without_bar(found.auc),
+        ("calibration error on the scored snapshot", "share"): without_bar(found.ece),
+        ("reasons told", "rows"): without_bar(told),
+    }
+    for (name, unit), each in judged.items():
+        yield Figure(f"scale: {name}", unit=unit, **each, **common)  # type: ignore[arg-type]
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _score(model: "object", customers: int, snapshots: int, features: int) -> tuple[Floats, Floats, int]:
@@ -138,37 +126,21 @@ def _score(model: "object", customers: int, snapshots: int, features: int) -> tu
     return np.concatenate(labels), np.concatenate(probabilities), told
 
 
-def _result(name: str, value: float, unit: str, bar: str, holds: bool, full: bool, size: str) -> Result:  # noqa: FBT001, PLR0917
-    machine = f"{platform.machine()}, 2 cores, Python {platform.python_version()}"
-    return Result(
-        f"scale: {name}",
-        round(value, 4),
-        unit,
-        bar if full else f"{bar} at {FULL} customers",
-        holds,
-        SEED,
-        size,
-        machine,
-        "python -m bench.scale",
-    )
-
-
 def main() -> None:
-    """Measure, print, and write the results."""
+    """Measure; only the full size replaces the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=FULL)
     parser.add_argument("--snapshots", type=int, default=12)
     parser.add_argument("--features", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=200_000, help="most rows to learn from")
+    parser.add_argument("--rows", type=int, default=POLICY.maximum_rows, help="most rows to learn from")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     found = measure(given.customers, given.snapshots, given.features, most=given.rows, threads=given.threads)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n")
+    if given.customers >= FULL:
+        record("scale", found)
+        return
     for each in found:
-        print(
-            f"{each.name:50} {each.value:12.4f} {each.unit:6} {each.bar:32} {'holds' if each.holds else 'FALLS SHORT'}"
-        )
+        print(f"{each.name:50} {each.value:12.4f} {each.unit:6} {each.bar} at {FULL} customers", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
 """How close the models come to the truth in simulated worlds: five industries, several seeds.
 
-`python -m bench.worlds [--industry NAME] [--seeds 0 1 2] [--customers N] [--keep FOLDER] [--segments]` writes
-bench/results/worlds.json. Each world is simulated, landed from a real database and a real HTTP API, and turned into
-features by dbt, once: FOLDER keeps the feature tables, so that a second run only trains. What the platform never
-reads, the true probability behind each label and the true cause, is the yardstick.
+`make bench TOPIC=worlds` writes bench/results/worlds.json; `python -m bench.worlds [--industry NAME] [--seeds 0 1 2]
+[--customers N] [--keep FOLDER] [--segments]` a part of it. Each world is simulated, landed from a real database and a
+real HTTP API, and turned into features by dbt, once: FOLDER keeps the feature tables, so that a second run only trains.
+What the platform never reads, the true probability behind each label and the true cause, is the yardstick.
 """
 
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
+from bench.figures import Figure, at_least, at_most, record, without_bar
 from ml.dataset import Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
@@ -36,7 +36,6 @@ from ml.segments import fit_segments
 from ml.train import Fitted, Recipe, fit
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results" / "worlds.json"
 INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,23 +51,6 @@ SHALLOW = {
 }  # fmt: skip
 Groups = npt.NDArray[np.str_]
 CAUSES = {"service": "service", "price": "price", "product": "product", "rival": "competitor"}
-
-
-@dataclass(frozen=True)
-class Result:
-    """One measured figure beside the bar it has to reach."""
-
-    name: str
-    value: float
-    unit: str
-    bar: str
-    holds: bool
-    low: float | None
-    high: float | None
-    seed: int
-    size: str
-    machine: str
-    command: str
 
 
 @dataclass(frozen=True)
@@ -182,7 +164,7 @@ def _export(warehouse: Path, hazard: Path, rows: Path) -> None:
         connection.execute(query)
 
 
-def measure(world: World, *, machine: str, command: str) -> Iterator[Result]:
+def measure(world: World, *, command: str) -> Iterator[Figure]:
     """Train on the earlier snapshots, test on the last ones, and compare with the truth."""
     when = np.array(world.table.column("as_of").to_pylist(), dtype="datetime64[D]")
     snapshots = np.unique(when)
@@ -202,23 +184,23 @@ def measure(world: World, *, machine: str, command: str) -> Iterator[Result]:
         f"{len(learned)} rows x {len(features)} features learned, {len(tested)} tested with "
         f"{int(label.sum())} churned, {seconds:.0f} s to fit, {fitted.chosen}"
     )
-    common = {"seed": world.seed, "size": size, "machine": machine, "command": command}
+    common = {"seed": world.seed, "size": size, "command": command}
     name = world.industry
     share, low, high = _share_of_oracle(label, probability, oracle, seed=world.seed)
-    holds = share >= LEAST_OF_ORACLE
-    yield Result(f"{name}: share of the oracle's AUC", share, "share", ">= 0.95", holds, low, high, **common)
+    named = f"{name}: share of the oracle's AUC"
+    yield Figure(named, unit="share", low=low, high=high, **at_least(share, LEAST_OF_ORACLE), **common)
     figures = intervals(label, probability, seed=world.seed)
     for figure in ("auc", "pr_auc", "ece"):
         each = figures[figure]
-        bar, good = ("<= 0.02", each.value <= MOST_ERROR) if figure == "ece" else ("no bar", True)
-        yield Result(f"{name}: {figure}", each.value, "", bar, good, each.low, each.high, **common)
+        judged = at_most(each.value, MOST_ERROR) if figure == "ece" else without_bar(each.value)
+        yield Figure(f"{name}: {figure}", unit="", low=each.low, high=each.high, **judged, **common)
     best = evaluate(label, np.clip(oracle, 1e-6, 1 - 1e-6))
-    yield Result(f"{name}: auc of the oracle", best.auc, "", "no bar", True, None, None, **common)
-    yield Result(f"{name}: ece of the oracle", best.ece, "", "no bar", True, None, None, **common)
+    yield Figure(f"{name}: auc of the oracle", unit="", **without_bar(best.auc), **common)
+    yield Figure(f"{name}: ece of the oracle", unit="", **without_bar(best.ece), **common)
     taught = _teach(world, learned, tested)
     ceiling = (roc_auc_score(label, taught) - CHANCE) / (best.auc - CHANCE)
     named = f"{name}: share of the oracle's AUC that trees reach when taught the true probability of every row"
-    yield Result(named, ceiling, "share", "no bar", True, None, None, **common)
+    yield Figure(named, unit="share", **without_bar(ceiling), **common)
     yield from _reasons(world, fitted, tested, common)
 
 
@@ -244,7 +226,7 @@ def _share_of_oracle(label: Floats, probability: Floats, oracle: Floats, *, seed
     return share(np.arange(len(label))), float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
 
 
-def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any]) -> Iterator[Result]:
+def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any]) -> Iterator[Figure]:
     """Compare the reasons of customers at the top of the score with the true cause.
 
     Only causes that a company can see and answer count (service, price, product, a rival), and on the model's side
@@ -272,26 +254,26 @@ def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any])
     yield _agreement(name, hit, "all", here)
     yield _agreement(f"{name}, where any feature tells of that cause", hit[seen], "told", here)
     majority = max(kinds.values()) / len(rows) if len(rows) else float("nan")
-    yield Result(f"{world.industry}: largest cause's share", majority, "share", "no bar", True, None, None, **here)
+    yield Figure(f"{world.industry}: largest cause's share", unit="share", **without_bar(majority), **here)
 
 
-def _agreement(name: str, hit: npt.NDArray[np.bool_], which: str, here: dict[str, Any]) -> Result:
+def _agreement(name: str, hit: npt.NDArray[np.bool_], which: str, here: dict[str, Any]) -> Figure:
     """Return the share that agrees with its 95 % interval; only that of all causes has a bar."""
     n = len(hit)
     share = float(hit.mean()) if n else float("nan")
     reach = 1.96 * (share * (1 - share) / n) ** 0.5 if n else float("nan")
-    bar, holds = (">= 0.70", share >= LEAST_AGREEMENT) if which == "all" else ("no bar", True)
-    return Result(name, share, "share", bar, bool(holds), share - reach, share + reach, **here)
+    judged = at_least(share, LEAST_AGREEMENT) if which == "all" else without_bar(share)
+    return Figure(name, unit="share", low=share - reach, high=share + reach, **judged, **here)
 
 
-def measure_segments(world: World, *, machine: str, command: str) -> Iterator[Result]:
+def measure_segments(world: World, *, command: str) -> Iterator[Figure]:
     """Count sub-models kept where one group's labels are as they are, and where they are drawn the other way round."""
     draw = np.random.default_rng(world.seed)
     customers = world.table.column("customer_id").to_pylist()
     names = sorted(set(customers))
     group_of = dict(zip(names, draw.choice(["a", "b"], len(names)).tolist(), strict=True))
     groups = np.array([group_of[name] for name in customers])
-    common = {"seed": world.seed, "size": f"{world.table.num_rows} rows", "machine": machine, "command": command}
+    common = {"seed": world.seed, "size": f"{world.table.num_rows} rows", "command": command}
     for planted in (False, True):
         table = _plant(world, groups, draw) if planted else world.table
         table = table.append_column("group", pa.array(groups.tolist()))
@@ -308,7 +290,7 @@ def measure_segments(world: World, *, machine: str, command: str) -> Iterator[Re
         which, bar = ("differs", ">= 1") if planted else ("is alike", "0")
         holds = kept >= 1 if planted else kept == 0
         name = f"{world.industry}: sub-models kept where a group {which}"
-        yield Result(name, kept, "models", bar, holds, None, None, **common)
+        yield Figure(name, kept, "models", bar, holds, **common)
 
 
 def _plant(world: World, groups: Groups, draw: np.random.Generator) -> pa.Table:
@@ -335,24 +317,14 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-worlds")
     parser.add_argument("--segments", action="store_true", help="measure whether sub-models are kept, and only that")
     given = parser.parse_args()
-    machine = f"{platform.machine()}, 2 cores, Python {platform.python_version()}"
-    command = f"python -m bench.worlds --customers {given.customers} --months {given.months}"
+    command = "make bench TOPIC=worlds"
+    if (given.customers, given.months) != (4000, 12):
+        command = f"python -m bench.worlds --customers {given.customers} --months {given.months}"
     for seed in given.seeds:
         for industry in given.industry:
             world = open_world(industry, seed=seed, customers=given.customers, months=given.months, keep=given.keep)
             work = measure_segments if given.segments else measure
-            _write(list(work(world, machine=machine, command=command)))
-
-
-def _write(found: list[Result]) -> None:
-    earlier = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    measured = {(each.name, each.seed) for each in found}
-    kept = [each for each in earlier if (each["name"], each["seed"]) not in measured]
-    rounded = [{**asdict(each), "value": round(each.value, 4)} for each in found]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps([*kept, *rounded], indent=2, ensure_ascii=False) + "\n")
-    for each in found:
-        print(f"{each.name:55} {each.value:8.4f}  {each.bar:8} {'holds' if each.holds else 'FALLS SHORT'}", flush=True)
+            record("worlds", work(world, command=command))
 
 
 if __name__ == "__main__":

@@ -52,12 +52,13 @@ def as_table(data: Tabular) -> pa.Table:
 
 def column(table: pa.Table, name: str) -> pa.ChunkedArray:
     """Return one column, or raise a `DatasetError` that names it."""
-    if name not in table.column_names:
+    place = table.schema.get_field_index(name)  # quicker than to look among the names
+    if place < 0:
         raise DatasetError(
             f"column {name!r} is missing from a table of {table.num_rows} rows; its columns are "
             f"{', '.join(sorted(table.column_names))}. Build the feature table with it, or train again without it."
         )
-    return table.column(name)
+    return table.column(place)
 
 
 def labels(table: pa.Table, label: str) -> npt.NDArray[np.float64]:

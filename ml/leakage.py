@@ -1,7 +1,8 @@
 """The training gate: columns that know the answer, and rows that stand on both sides of a split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ REPEATED = 0.01  # share of rows that may repeat another row's every figure
 FEW = 3  # rows alike that can be copies of one row
 DIFFERENT = 0.25  # share of the expected differences in outcome from which on rows alike are different customers
 RANGES = 20
+TOGETHER = 8  # models that clear suspects several at a time
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,17 @@ def find_leaks(
     data, outcome = whole.take(pa.array(rows)), target[rows]
     if not 0 < outcome.mean() < 1:
         return ()
-    look = _Look(data, outcome, seed)
+    look = _Look(data, features, outcome, seed)
     copies = tuple(leak for name in features if (leak := look.copy_of_label(name)))
     honest = [name for name in features if name not in {leak.column for leak in copies}]
-    future = tuple(leak for name in honest if (leak := look.future(name, honest)))
+    future = look.future(honest)
     return (*copies, *future, *_duplicates(whole.take(pa.array(known)), target[known], features, key))
 
 
 @dataclass(frozen=True)
 class _Look:
     data: pa.Table
+    features: Sequence[str]
     outcome: Floats
     seed: int
 
@@ -75,14 +78,24 @@ class _Look:
         evidence = f"column {name!r} alone ranks the outcome with AUC {found:.3f}: it holds the label"
         return Leak(name, "label", evidence) if found >= SINGLE_AUC else None
 
-    def future(self, name: str, features: Sequence[str]) -> Leak | None:
-        """Judge a column by ranges in which the outcome is certain, first against chance, then against the rest."""
-        ranges = self._ranges(name)
-        base = np.full(len(ranges), self.outcome.mean())
-        if self._certain(name, ranges, base) is None:
-            return None
-        others = [other for other in features if other != name]
-        return self._certain(name, ranges, self._expected(others)) if others else None
+    def future(self, features: Sequence[str]) -> tuple[Leak, ...]:
+        """Judge columns by ranges in which the outcome is certain, first against chance, then against the rest.
+
+        Suspects are first left out several at a time: what a model without all of them foresees, one without a single
+        one of them foresees as well. Who is not cleared so is left out alone.
+        """
+        ranges = {name: self._ranges(name) for name in features}
+        base = np.full(len(self.outcome), self.outcome.mean())
+        suspects = [name for name in features if self._certain(name, ranges[name], base)]
+        together = [suspects[first::TOGETHER] for first in range(TOGETHER)]
+        parties = [party for party in together if party and len(party) < len(features)]
+        accused = [leak.column for party in parties for leak in self._accuse(party, ranges, features)]
+        alone = [(name,) for name in suspects if name in accused and len(features) > 1]
+        return tuple(leak for party in alone for leak in self._accuse(party, ranges, features))
+
+    def _accuse(self, party: Sequence[str], ranges: Mapping[str, Rows], features: Sequence[str]) -> list[Leak]:
+        expected = self._expected([name for name in features if name not in party])
+        return [leak for name in party if (leak := self._certain(name, ranges[name], expected))]
 
     def _certain(self, name: str, ranges: Rows, expected: Floats) -> Leak | None:
         for outcome, chance, word in ((self.outcome, expected, "left"), (1 - self.outcome, 1 - expected, "stayed")):
@@ -99,7 +112,7 @@ class _Look:
 
     def _expected(self, features: Sequence[str]) -> Floats:
         """Return probabilities from quick trees on `features`, each row judged by trees that had not seen it."""
-        matrix = Encoder.learn(self.data, features).encode(self.data)
+        matrix = self._matrix[:, [place for name in features for place in self._places[name]]]
         params = {"max_depth": 4, "learning_rate": 0.15, "subsample": 0.7, "colsample_bytree": 0.5}
         found = np.empty(len(self.outcome))
         for fold in split_by_chance(self.outcome, folds=2, seed=self.seed):
@@ -108,11 +121,22 @@ class _Look:
             found[fold.validate] = 1 / (1 + np.exp(-trees.margin(matrix[fold.validate])))
         return found
 
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder.learn(self.data, self.features)
+
+    @cached_property
+    def _matrix(self) -> Floats:
+        return self._encoder.encode(self.data)
+
+    @cached_property
+    def _places(self) -> Mapping[str, Rows]:
+        return {name: np.flatnonzero(self._encoder.owners == at) for at, name in enumerate(self._encoder.features)}
+
     def _ranges(self, name: str) -> Rows:
         """Number the range of values that each row falls in; missing is one of its own."""
-        encoder = Encoder.learn(self.data, [name])
-        matrix = encoder.encode(self.data)
-        if encoder.encodings[0].levels is not None:
+        matrix = self._matrix[:, self._places[name]]
+        if name in self._categories:
             return np.where(matrix.any(axis=1), matrix.argmax(axis=1) + 1 if matrix.shape[1] else 0, 0)
         values = matrix[:, 0]
         missing = np.isnan(values)
@@ -120,6 +144,10 @@ class _Look:
             return np.zeros(len(values), dtype=np.intp)
         edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, RANGES + 1)[1:-1]))
         return np.where(missing, 0, np.searchsorted(edges, values, side="left") + 1)
+
+    @cached_property
+    def _categories(self) -> frozenset[str]:
+        return frozenset(each.name for each in self._encoder.encodings if each.levels is not None)
 
 
 def _sample(rows: Rows, seed: int) -> Rows:

@@ -12,6 +12,7 @@ from ml.dataset import Floats
 
 TWO_VALUED = 2  # quantiles of a column that needs no bend
 CHUNK = 100_000  # rows expanded at once by the linear member
+BINS = 128  # values that trees tell apart per column: as accurate as XGBoost's 256 and a third quicker; 64 are not
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,25 @@ class Linear(Member):
 
 
 @dataclass
+class Growth:
+    """An ensemble that is still growing."""
+
+    booster: Any  # XGBoost's own
+    data: Any
+
+    def until(self, rounds: int) -> Self:
+        """Grow on to `rounds` rounds in all; the result is that of growing them in one go."""
+        for number in range(self.booster.num_boosted_rounds(), rounds):
+            self.booster.update(self.data, number)
+        return self
+
+    def margin(self, matrix: Floats) -> Floats:
+        """Return the log-odds that all rounds so far give."""
+        found: Floats = self.booster.inplace_predict(matrix, predict_type="margin").astype(float)
+        return found
+
+
+@dataclass
 class Trees(Member):
     """Trees grown by XGBoost on histograms; `rounds` of one tree each is boosting.
 
@@ -145,29 +165,38 @@ class Trees(Member):
 
     def fit(self, matrix: Floats, label: Floats, *, weight: Floats | None, seed: int, compute: Compute) -> Self:
         """Grow `bags` ensembles from seeds that follow `seed`."""
-        import xgboost
-
-        data = xgboost.QuantileDMatrix(matrix, label, weight=weight, nthread=compute.threads)
-        fixed = {
-            "objective": "binary:logistic", "tree_method": "hist", "nthread": compute.threads,
-            "device": compute.device, "num_parallel_tree": self.width,
-        }  # fmt: skip
+        data = self._quantised(matrix, label, weight=weight, compute=compute)
         self.boosters = []
         for bag in range(self.bags):
-            grown = xgboost.train({**fixed, **self.params, "seed": seed + 1000 * bag}, data, self.rounds)
-            self.boosters.append(base64.b64encode(grown.save_raw("ubj")).decode())
+            grown = self._sprout(data, seed=seed + 1000 * bag, compute=compute).until(self.rounds)
+            self.boosters.append(base64.b64encode(grown.booster.save_raw("ubj")).decode())
         return self
+
+    def begin(self, matrix: Floats, label: Floats, *, weight: Floats | None, seed: int, compute: Compute) -> "Growth":
+        """Return an ensemble without trees, to be grown as far as it helps."""
+        return self._sprout(self._quantised(matrix, label, weight=weight, compute=compute), seed=seed, compute=compute)
+
+    def _quantised(self, matrix: Floats, label: Floats, *, weight: Floats | None, compute: Compute) -> Any:  # noqa: ANN401 - XGBoost's own
+        import xgboost
+
+        return xgboost.QuantileDMatrix(matrix, label, weight=weight, nthread=compute.threads, max_bin=BINS)
+
+    def _sprout(self, data: Any, *, seed: int, compute: Compute) -> "Growth":  # noqa: ANN401 - XGBoost's own
+        import xgboost
+
+        fixed = {
+            "objective": "binary:logistic", "tree_method": "hist", "max_bin": BINS, "nthread": compute.threads,
+            "device": compute.device, "num_parallel_tree": self.width,
+        }  # fmt: skip
+        return Growth(xgboost.Booster({**fixed, **self.params, "seed": seed}, [data]), data)
 
     def margin(self, matrix: Floats) -> Floats:
         """Return log-odds, one per row, averaged over the bags."""
-        return self.margin_after(matrix, rounds=self.rounds)
-
-    def margin_after(self, matrix: Floats, *, rounds: int) -> Floats:
-        """Return the log-odds that the first `rounds` rounds give."""
         import xgboost
 
         data = xgboost.DMatrix(matrix)
-        found = [each.predict(data, output_margin=True, iteration_range=(0, rounds)) for each in self._loaded()]
+        rounds = (0, self.rounds)
+        found = [each.predict(data, output_margin=True, iteration_range=rounds) for each in self._loaded()]
         mean: Floats = np.mean(np.asarray(found, dtype=float), axis=0)
         return mean
 

@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 from ml.segmented import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ml.pipeline import Model
     from ml.train import Fitted
+    from ml.tune import TrialRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 STATE, FINGERPRINT, MODEL_HASH = "state", "data_fingerprint", "model_hash"
@@ -33,6 +35,8 @@ AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refus
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
 FILE = "model.json"
+LEAD_HASH = "lead_hash."  # and the lead time in days: the content of the model for it
+PARENT = "mlflow.parentRunId"  # MLflow's tag for runs that its page shows below another
 TOLD = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity")
 
 
@@ -88,19 +92,25 @@ class Registry:
         tags: Mapping[str, str] | None = None,
         run_url: str | None = None,
         documents: Mapping[str, bytes] | None = None,
+        leads: Mapping[int, Model] | None = None,
+        trials: Sequence[TrialRecord] = (),
         review: bool = False,
     ) -> str:
         """Write a version, then point `challenger` at it; return its number.
 
         One data `fingerprint` gives one version: a training that is repeated finds it, one that was killed half way is
         cleared away first. With `review` the version waits for a person (`review_state` = `pending`). `documents` are
-        further artifacts by file name.
+        further artifacts by file name, `leads` the models of further lead times, which live and die with the version,
+        `trials` the settings that were searched: a run each, below that of the version.
         """
         self._prepare()
         found = self._complete_version(fingerprint)
         if found is None:
             self._clear(fingerprint)
-            run_id = self._write_run(fitted, fingerprint, documents or {})
+            further = {lead: each.to_bytes() for lead, each in (leads or {}).items()}
+            files = {_lead_file(lead): content for lead, content in further.items()}
+            run_id = self._write_run(fitted, fingerprint, {**files, **(documents or {})})
+            self._write_trials(run_id, fingerprint, trials)
             found = self._write_version(run_id, fitted.model, fingerprint)
             given = {
                 "as_of": as_of,
@@ -110,6 +120,7 @@ class Registry:
                 "training_rows": str(fitted.rows),
                 **_figures(fitted),
                 MODEL_HASH: fitted.model.fingerprint,
+                **{f"{LEAD_HASH}{lead}": sha256(content).hexdigest() for lead, content in further.items()},
                 REVIEW: PENDING if review else APPROVED,
                 **({"run_url": run_url} if run_url else {}),
                 **(tags or {}),
@@ -142,6 +153,19 @@ class Registry:
                 "Roll back to an earlier version and train again."
             )
         return RegisteredModel(version, model, dict(found.tags))
+
+    def leads(self, version: str) -> dict[int, Model]:
+        """Load the models of a complete version's further lead times, by days; each must have the recorded hash."""
+        found = self._find(version)
+        hashes = {name.removeprefix(LEAD_HASH): each for name, each in found.tags.items() if name.startswith(LEAD_HASH)}
+        models = {int(lead): self._load(version, _lead_file(lead)) for lead in sorted(hashes, key=int)}
+        changed = [str(lead) for lead, model in models.items() if model.fingerprint != hashes[str(lead)]]
+        if changed:
+            raise RegistryError(
+                f"version {version} of model {self.model_name!r} does not have the models it was registered with for "
+                f"the lead times {', '.join(changed)}. Roll back to an earlier version and train again."
+            )
+        return models
 
     def promote(self, version: str) -> None:
         """Point `champion` at a complete version that no review holds back, and remember whom it replaced."""
@@ -263,6 +287,21 @@ class Registry:
         self._client.set_terminated(run_id)
         return run_id
 
+    def _write_trials(self, parent: str, fingerprint: str, trials: Sequence[TrialRecord]) -> None:
+        """Write one run per setting that was searched, below the training's own."""
+        from mlflow.entities import Metric, Param
+
+        for trial in trials:
+            tags = {PARENT: parent, FINGERPRINT: fingerprint}
+            run = self._client.create_run(self._prepare(), tags=tags, run_name=f"trial {trial.number}")
+            given = {**trial.parameters, "rounds": trial.rounds}
+            self._client.log_batch(
+                run.info.run_id,
+                metrics=[Metric("log_loss", trial.log_loss, run.info.start_time, 0)],
+                params=[Param(name, str(value)) for name, value in given.items()],
+            )
+            self._client.set_terminated(run.info.run_id)
+
     def _write_version(self, run_id: str, model: Model, fingerprint: str) -> str:
         """Create the version and read it back; return its number."""
         made = self._client.create_model_version(
@@ -297,7 +336,7 @@ class Registry:
         version = self._alias(alias)
         return None if version is None else self.read(version)
 
-    def _load(self, version: str) -> Model:
+    def _load(self, version: str, artifact: str = f"model/data/{FILE}") -> Model:
         run_id = self._client.get_model_version(self.model_name, version).run_id
         if run_id is None:
             raise RegistryError(
@@ -305,7 +344,7 @@ class Registry:
                 "Delete it and train again."
             )
         with tempfile.TemporaryDirectory() as folder:
-            path = self._client.download_artifacts(run_id, f"model/data/{FILE}", folder)
+            path = self._client.download_artifacts(run_id, artifact, folder)
             return read_model(Path(path).read_bytes())
 
 
@@ -324,6 +363,10 @@ class ScoringFunction:
 def _load_pyfunc(path: str) -> ScoringFunction:
     """Load a version for MLflow, which finds this function by its name."""
     return ScoringFunction(read_model(Path(path).read_bytes()))
+
+
+def _lead_file(lead: int | str) -> str:
+    return f"lead_{lead}.json"
 
 
 def _save(folder: Path, fitted: Fitted, documents: Mapping[str, bytes]) -> None:

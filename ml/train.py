@@ -92,8 +92,9 @@ def fit(
     `maturity_days`, were in by then. Without, `folds` (5) stratified folds do, and rows of one `group` stay
     together. Each candidate's settings, the blend's weights and the calibration are chosen on those validation
     rows alone; the figures in `evaluations` leave each fold out of its own calibration and blend. Rows without a
-    label are not used. The candidate with the lowest log loss, or the blend where none beats it by more than `TIE`,
-    is refitted on all labelled rows. A fourth candidate, "neural_net", is tried where it is asked for.
+    label are not used. Of the candidates, the blend among them, whose log loss lies within `TIE` of the lowest the one
+    that ranks best, by ROC-AUC, is refitted on all labelled rows; the blend where none ranks better by more than `TIE`.
+    A fourth candidate, "neural_net", is tried where it is asked for.
 
     `weight` names a column that says how many customers a row stands for: learning, calibration and figures follow it.
     `recipes` replaces the settings tried for the candidates it names, as `Fitted.recipes` of an earlier fit or
@@ -215,15 +216,33 @@ class Study:
         return max(tied, key=lambda trial: self.rank(trial.margin))
 
     def run(self, recipe: Recipe) -> list[Trial]:
-        """Return one trial per number of rounds of a recipe."""
-        stops = recipe.rounds or (None,)
-        found: dict[int | None, list[Floats]] = {stop: [] for stop in stops}
-        for fold, (train, label, validate) in zip(self.folds, self.matrices, strict=True):
-            member = recipe.build(rounds=max(recipe.rounds, default=None))
-            member.fit(train, label, weight=self.weigh(fold.train), seed=self.seed, compute=self.compute)
-            for stop in stops:
-                found[stop].append(_margin(member, validate, stop))
-        return [Trial(recipe, stop, np.concatenate(parts)) for stop, parts in found.items()]
+        """Return one trial per number of rounds of a recipe; growing ends with the first one that does not help."""
+        member = recipe.build()
+        if isinstance(member, Trees) and recipe.rounds:
+            return self._grow(recipe, member)
+        parts = [
+            recipe.build().fit(train, label, weight=self.weigh(fold.train), **self._given).margin(validate)
+            for fold, (train, label, validate) in zip(self.folds, self.matrices, strict=True)
+        ]
+        return [Trial(recipe, None, np.concatenate(parts))]
+
+    def _grow(self, recipe: Recipe, member: Trees) -> list[Trial]:
+        growths = [
+            member.begin(train, label, weight=self.weigh(fold.train), **self._given)
+            for fold, (train, label, _) in zip(self.folds, self.matrices, strict=True)
+        ]
+        found: list[Trial] = []
+        for stop in recipe.rounds:
+            grown = zip(growths, self.matrices, strict=True)
+            margin = np.concatenate([growth.until(stop).margin(validate) for growth, (_, _, validate) in grown])
+            found.append(Trial(recipe, stop, margin))
+            if len(found) > 1 and self.loss(margin) >= self.loss(found[-2].margin):
+                break
+        return found
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {"seed": self.seed, "compute": self.compute}
 
     @cached_property
     def matrices(self) -> list[tuple[Floats, Floats, Floats]]:
@@ -316,8 +335,14 @@ class Study:
         return float(np.log(rate / (1 - rate)))
 
     def _side_by_side(self, work: Callable[[T], R], tasks: Sequence[T]) -> list[R]:
-        """Do `work` on each task, `compute.workers` at a time; the order of the results is that of the tasks."""
-        with ThreadPoolExecutor(self.compute.workers) as pool:
+        """Do `work` on each task, `compute.workers` at a time; the order of the results is that of the tasks.
+
+        Linear algebra keeps to the same threads: more would wait for each other, and sum in another order.
+        """
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        limits = threadpool_limits(self.compute.threads, user_api="blas")
+        with limits, ThreadPoolExecutor(self.compute.workers) as pool:
             return list(pool.map(work, tasks))
 
 
@@ -386,14 +411,10 @@ def _without_idle(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _choose(evaluations: Mapping[str, Evaluation]) -> str:
-    losses = {name: each.log_loss - (TIE if name == BLEND else 0.0) for name, each in evaluations.items()}
-    return min(losses, key=lambda name: (losses[name], name))
-
-
-def _margin(member: Member, matrix: Floats, rounds: int | None) -> Floats:
-    if rounds is None or not isinstance(member, Trees):
-        return member.margin(matrix)
-    return member.margin_after(matrix, rounds=rounds)
+    """Return the best ranking among those whose loss lies within `TIE` of the lowest, a blend preferred by as much."""
+    most = min(each.log_loss for each in evaluations.values()) + TIE
+    ranks = {name: each.auc + TIE * (name == BLEND) for name, each in evaluations.items() if each.log_loss <= most}
+    return max(ranks, key=lambda name: (ranks[name], name))
 
 
 def _split(
@@ -432,7 +453,7 @@ def _require_both(target: Floats, label: str) -> None:
         )
 
 
-TIE = 0.001  # log loss that is chance: within it settings go by their ranking, and the mean of several is preferred
+TIE = 0.001  # log loss, and ROC-AUC, that is chance: within it the ranking decides, then the mean of several
 EVENNESS = 0.002  # pull of the blend towards equal shares, beside a log loss of a few tenths
 BAGS = {"xgboost": 3, "neural_net": 3}  # seeds averaged in the final fit
 _GROWTH = {"learning_rate": 0.03, "subsample": 0.7, "colsample_bytree": 0.5}
@@ -447,7 +468,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
                     "colsample_bynode": 0.3, "reg_lambda": 0.1,
                 },
                 rounds=1,
-                width=200,
+                width=100,
             )
         ),
     ),
@@ -467,7 +488,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
                     "colsample_bynode": 0.6,
                 }
             ),
-            rounds=(100, 200, 400),
+            rounds=(80, 160, 320),
         ),
     ),
 }  # fmt: skip

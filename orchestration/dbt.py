@@ -16,6 +16,7 @@ from expectations.features import FeatureRange
 from ingestion.company import Company
 from ingestion.identity.records import has_evidence
 from ml.dataset import Feature
+from orchestration.leads import declare_leads
 from retention.policy import Policy
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
@@ -114,7 +115,7 @@ def read_variables(company: Company, policy: Policy, *, as_of: date) -> dict[str
         "timezone": company.timezone,
         "identity": has_evidence(company),
         "churn": company.churn.model_dump(mode="json"),
-        "churn_also": [churn.model_dump(mode="json") for churn in company.churn_also],
+        "churn_also": [churn.model_dump(mode="json") for churn in declare_leads(company, policy)],
         "company_cleaning": company.cleaning.model_dump(mode="json"),
         "policy": policy.model_dump(mode="json", include=WAREHOUSE_POLICY),
     }

@@ -197,12 +197,29 @@ class Training(_Section):
     """The training set and its floors."""
 
     snapshots: Annotated[int, Field(ge=3)]
+    maximum_rows: Annotated[int, Field(ge=1000)]
     minimum_customers: Count
     minimum_churners: Count
     capacity_share: Annotated[float, Field(gt=0, le=1)]
     treated: Literal["untreated", "weighted"]
     largest_weight: Annotated[float, Field(ge=1)]
+    candidates: Annotated[
+        tuple[Literal["logistic_regression", "random_forest", "xgboost", "neural_net"], ...], Field(min_length=1)
+    ]
+    device: Literal["cpu", "cuda"]
+    tuning_seconds: Annotated[float, Field(ge=0)]
+    lead_days: tuple[Annotated[int, Field(ge=1)], ...]
+    groups: dict[str, str]
+    group_margin: Annotated[float, Field(ge=0, lt=1)]
     seed: int
+
+
+class Worth(_Section):
+    """What a contact costs and saves, for the profit on the model card, and how often the bootstrap draws."""
+
+    channel: str
+    effect: Share
+    draws: Annotated[int, Field(ge=50)]
 
 
 class RiskSignal(_Section):
@@ -318,6 +335,7 @@ class Policy(_Section):
     product_rules: ProductRules
     segments: dict[str, Segment]
     training: Training
+    worth: Worth
     small_data: SmallData
     forecast: Forecast
     promotion: Promotion
@@ -325,6 +343,12 @@ class Policy(_Section):
     drift: Drift
     performance: Performance
     gates: Gates
+
+    @model_validator(mode="after")
+    def _worth_has_a_cost(self) -> Self:
+        if self.worth.channel not in self.contact_costs:
+            raise ValueError(f"worth.channel is {self.worth.channel!r}, for which contact_costs has no cost")
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

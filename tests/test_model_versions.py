@@ -176,3 +176,22 @@ def test_the_forecast_stands_beside_the_industry_s_line(finished_house: House) -
     with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
         past, coming, line = connection.execute(query).fetchone() or (0, 0, 0)
     assert (past >= 6, coming, line) == (True, 3, pytest.approx(1 - (1 - 0.24) ** (30 / 365)))
+
+
+def test_customers_are_scored_for_every_lead_time_whose_labels_have_matured_by_the_version_that_scores(
+    finished_house: House, documents: dict[str, bytes]
+) -> None:
+    query = """
+        select lead_days, count(distinct customer_id), min(model_version), min(probability) >= 0, max(probability) <= 1
+        from scores.lead_scores where as_of = $as_of group by lead_days order by lead_days"""
+    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+        scored = connection.execute(query, {"as_of": AS_OF}).fetchall()
+        customers = connection.execute("select count(*) from scores.churn_scores").fetchone() or (0,)
+        told = connection.execute("select lead_times, groups from monitoring.trainings").fetchone() or ("", "")
+    leads = sorted(int(name[5:-5]) for name in documents if name.startswith("lead_"))
+    assert scored == [(lead, customers[0], "1", True, True) for lead in leads]
+    clauses = dict(clause.split(" days ahead: ") for clause in told[0].split("; "))
+    assert list(clauses) == ["30", "60", "90"]
+    assert {lead for lead, found in clauses.items() if found.startswith("AUC")} == {str(lead) for lead in leads}
+    assert (30 in leads, "4 snapshot(s), too few" in clauses["90"]) == (True, True)
+    assert "new customer: the shared model" in told[1]

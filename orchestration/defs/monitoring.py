@@ -22,6 +22,7 @@ from ml.drift import (
 from ml.evaluate import Evaluation, evaluate
 from orchestration.defs.resources import COMPANY, HOME, INDUSTRY, POLICY, open_registry
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.rows import select_rows
 from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ HISTORY = """
 """
 SAMPLE = 20_000  # customers of a slice, by hash: the PSI of ten bins then lies within 0.002 of that of all
 SLICE = f"""
-    select * from features.customer_features where as_of = $day and is_eligible
+    select * from ({select_rows(POLICY.training.groups)}) as snapshots where as_of = $day
     order by hash(customer_id), customer_id limit {SAMPLE}
 """
 NEWLY_MATURED = """

@@ -8,11 +8,14 @@ import dagster as dg
 import pyarrow as pa
 
 from ml.explain import explain
+from ml.leads import SCHEMA as LEAD_SCHEMA
+from ml.leads import score_leads
 from ml.registry import AWAITING, STANDING, RegisteredModel
 from ml.score import SCHEMA, score
 from orchestration.defs.resources import COMPANY, FEATURES, HOME, INDUSTRY, POLICY, open_registry, open_store
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.rows import GROUP_WORDS, select_rows
 from orchestration.warehouse import Warehouse
 from retention.tiers import assign
 
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
     from ml.dataset import Floats
 
 SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.rule_scores"
+AHEAD = "scores.lead_scores"
+NONE_AHEAD = LEAD_SCHEMA.append(pa.field("model_version", pa.string())).empty_table()
 RULES = "rules-1"  # the version of scores without a model
 SILENT, SILENCES = "recency_days", ("last_gap_days",)  # the present silence, and those that have ended
-ELIGIBLE = "select * from features.customer_features where as_of = $as_of and is_eligible order by customer_id"
+ELIGIBLE = f"""
+    select * from ({select_rows(POLICY.training.groups)}) as snapshots where as_of = $as_of order by customer_id
+"""
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
@@ -45,6 +52,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
             "One row per customer, as_of and batch: probability, 0-100 score, tiers, model version. Append-only.",
         ),
         _spec(REASONS, "One row per customer, as_of, batch and rank: the three strongest reasons in words."),
+        _spec(AHEAD, "One row per customer, as_of, batch and lead time: the probability of leaving that far ahead."),
     ],
     name="churn_scores",
 )
@@ -58,14 +66,13 @@ def churn_scores(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Ite
         raise dg.Failure(f"No champion: {explain_absence()}")
     if not _is_scored(warehouse, as_of, version):
         features = warehouse.read(ELIGIBLE, {"as_of": as_of})
-        found = score_by_rules(features, as_of) if champion is None else _score(champion, features, as_of)
+        found = score_by_rules(features, as_of) if champion is None else score_by_model(champion, features, as_of)
         batch = pa.scalar(_next_batch(warehouse, as_of))
         warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
-    for table in (SCORES, REASONS):
+    for table in (SCORES, REASONS, AHEAD):
         rows = warehouse.read_value(f"select count(*) from {table} where as_of = $as_of", {"as_of": as_of})
-        yield dg.MaterializeResult(
-            asset_key=table.split("."), metadata={"dagster/row_count": rows, "model_version": version}
-        )
+        told = {"dagster/row_count": rows, "model_version": version}
+        yield dg.MaterializeResult(asset_key=table.split("."), metadata=told)
 
 
 def is_small(warehouse: Warehouse) -> bool:
@@ -97,15 +104,16 @@ def _latest_version(warehouse: Warehouse, as_of: date) -> str | None:
     return found
 
 
-def _score(champion: RegisteredModel, features: pa.Table, as_of: date) -> dict[str, pa.Table]:
-    scores = score(
-        champion.model,
-        features,
-        as_of=as_of,
-        horizon_days=COMPANY.churn.horizon_days,
-        model_version=champion.version,
-    )
-    return {SCORES: _assign(scores), REASONS: explain(champion.model, features, FEATURES, as_of=as_of, top=3)}
+def score_by_model(champion: RegisteredModel, features: pa.Table, as_of: date) -> dict[str, pa.Table]:
+    """Score by the champion, tell why, and score by the models that it brought along for lead times further ahead."""
+    horizon = COMPANY.churn.horizon_days
+    scores = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
+    ahead = score_leads(open_registry().leads(champion.version), features, as_of=as_of, horizon_days=horizon)
+    return {
+        SCORES: _assign(scores),
+        REASONS: explain(champion.model, features, [*FEATURES, GROUP_WORDS], as_of=as_of, top=3),
+        AHEAD: ahead.append_column("model_version", pa.repeat(champion.version, ahead.num_rows)),
+    }
 
 
 def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
@@ -135,7 +143,8 @@ def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
         silent_days=SILENT,
     )
     kept = small.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), len(customers)))
-    return {SCORES: _assign(read_probabilities(small.table, lasting, as_of)), REASONS: reasons, RULED: kept}
+    scores = _assign(read_probabilities(small.table, lasting, as_of))
+    return {SCORES: scores, REASONS: reasons, RULED: kept, AHEAD: NONE_AHEAD}
 
 
 def read_probabilities(small: pa.Table, lasting: "Floats", as_of: date) -> pa.Table:

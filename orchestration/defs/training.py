@@ -1,9 +1,7 @@
 """The monthly training: candidates, the challenger in the registry, and its promotion when it is better."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -16,26 +14,35 @@ from ml.registry import FINGERPRINT, REPLACED
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
 from orchestration.defs.resources import COMPANY, FEATURES, POLICY, WEBSERVER_URL, open_registry, open_store
 from orchestration.defs.scores import RULES
-from orchestration.documents import as_json, describe_data, fingerprint, read_gates
+from orchestration.documents import as_json, describe_data, read_gates
 from orchestration.gates import require_passed
 from orchestration.partitions import MONTHS, ONE_A_RUN, read_as_of
 from orchestration.review import Outcome, judge
+from orchestration.rows import GROUP
+from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from ml.card import Insight
     from ml.fairness import GroupFigures
+    from ml.monthly import Training
     from ml.registry import RegisteredModel, Registry
     from ml.small import Smallness
     from ml.train import Fitted
     from ml.treated import TreatedFit
 
 OWNER = "team:data-science"
-LOOKED_AT = 2_000  # latest rows whose contributions are averaged: the mean then errs by about 2 % of a contribution
+MONTHS_LOOKED_AT, ROWS_LOOKED_AT = 3, 700  # of contributions that are averaged: it then errs by some 2 % of one
+BAR = Bar(**POLICY.promotion.model_dump(exclude={"mode", "margin"}))
 FIGURES = (*(name for name in Evaluation.__dataclass_fields__ if name != "n"), "brier_skill")
+HELD = ("auc", "pr_auc", "brier", "ece", "lift_at_capacity")  # figures with a 95 % bootstrap interval
 TRAININGS = pa.schema(
     [
         *(("as_of", pa.date32()), ("model_version", pa.string()), ("state", pa.string()), ("chosen", pa.string())),
         *(("rows_learned", pa.int64()), ("n", pa.int64()), *((name, pa.float64()) for name in FIGURES)),
+        *((f"{name}_{end}", pa.float64()) for name in HELD for end in ("low", "high")),
+        *((name, pa.float64()) for name in ("profit_per_thousand", "profit_of_all", "importance_stability")),
+        *(("lead_times", pa.string()), ("groups", pa.string()), ("trials", pa.int64())),
         *(("trigger", pa.string()), ("reason", pa.string())),
     ]
 )
@@ -45,25 +52,9 @@ PROMOTIONS = pa.schema(
         *(("standing", pa.string()), ("reason", pa.string())),
     ]
 )
-# A retrain that was asked for within a month also learns from the newest day whose labels are in.
-TRAINING_SET = """
-    select features.*, labels.churned, {treated} as is_treated{groups}
-    from features.customer_features as features
-    inner join features.churn_labels as labels using (as_of, customer_id)
-    left join customer_360.customers as customers using (customer_id)
-    where labels.is_mature and labels.label_until <= $until
-        and (features.as_of = date_trunc('month', features.as_of) or features.as_of = $newest)
-    order by features.as_of, features.customer_id
-"""
-TREATED = """exists (
-        select 1 from retention.ledger as ledger
-        where ledger.customer_id = features.customer_id and ledger.event = 'sent' and ledger.arm = 'treated'
-            and ledger.as_of >= features.as_of and ledger.as_of < labels.label_until and ledger.as_of <= $until
-    )"""
-NEWEST = "select max(as_of) from features.churn_labels where is_mature and label_until <= $until"
 FROM_FEATURES = [
     dg.AssetDep(key, partition_mapping=dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True))
-    for key in (["features", "customer_features"], ["features", "churn_labels"])
+    for key in (["features", "customer_features"], ["features", "churn_labels"], ["features", "churn_outcomes"])
 ]
 
 
@@ -79,28 +70,6 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
     )
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """The labelled snapshots that were known on the day `until`, and each row's groups, which no model sees."""
-
-    rows: pa.Table
-    groups: Mapping[str, Sequence[str | None]]
-    until: date
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of what is learned from."""
-        return fingerprint(self.rows)
-
-    @cached_property
-    def features(self) -> list[str]:
-        """The declared features that say anything, without those that are protected."""
-        from ml.dataset import list_informative
-
-        names = [feature.name for feature in FEATURES if feature.name not in POLICY.fairness.protected]
-        return list_informative(self.rows, names)
-
-
 @dg.multi_asset(
     name="training",
     specs=[
@@ -114,7 +83,7 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
     as_of = read_as_of(context)
     until = date.fromisoformat(context.run.tags.get(ASKED_ON, as_of.isoformat()))
     require_passed(warehouse, open_store(), "features", as_of=until)
-    learned = read_training_set(warehouse, as_of=as_of, until=until)
+    learned = read_training_set(warehouse, COMPANY, POLICY, FEATURES, as_of=as_of, until=until)
     trigger = context.run.tags.get(TRIGGER, "manual")
     smallness = measure(learned)
     if smallness.is_small:
@@ -122,14 +91,14 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         return
     refuse_leaks(learned.rows, learned.features)
     found = learn(learned)
-    fitted = found.fitted
+    fitted, insight = found.fitted, look_into(warehouse, found, learned)
     registry, store = open_registry(), open_store()
     rival = find_rival(registry, learned.fingerprint)
     groups = judge_groups(fitted, learned)
     decision = decide(fitted, learned, rival, groups)
     gates = read_gates(warehouse, store, as_of=until)
     facts = {"trigger": trigger, "decision": decision.reason, "run": f"{WEBSERVER_URL}/runs/{context.run_id}"}
-    facts |= {**gates, "treated customers": tell_of_treated(found)}
+    facts |= {**gates, "treated customers": tell_of_treated(found.beside)}
     version = registry.register(
         fitted,
         as_of=as_of.isoformat(),
@@ -137,7 +106,9 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         trigger=trigger,
         tags=gates,
         run_url=facts["run"],
-        documents=write_documents(warehouse, fitted, learned, groups=groups, facts=facts),
+        documents=write_documents(warehouse, found, learned, insight, groups=groups, facts=facts),
+        leads={lead: each.model for lead, each in found.leads.fitted.items()},
+        trials=found.trials,
         review=POLICY.promotion.mode == "review",
     )
     outcome = judge(
@@ -149,21 +120,8 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         at=datetime.now(UTC),
         request_id=context.run.tags.get(REQUEST),
     )
-    row = describe(fitted, as_of=until, version=version, trigger=trigger)
+    row = describe(found, insight, as_of=until, version=version, trigger=trigger)
     yield from report(warehouse, fitted, row, decision, outcome)
-
-
-def read_training_set(warehouse: Warehouse, *, as_of: date, until: date) -> TrainingSet:
-    """Return the labelled snapshots, and the groups by which fairness is judged and segments are shown."""
-    known = warehouse.read("select * from customer_360.customers limit 0").column_names
-    names = [name for name in (*POLICY.fairness.protected, *POLICY.fairness.segments) if name in known]
-    columns = "".join(f", customers.{name} as group_{name}" for name in names)
-    newest = as_of if until == as_of else warehouse.read_value(NEWEST, {"until": until})
-    treated = TREATED if warehouse.has_table("retention.ledger") else "false"
-    query = TRAINING_SET.format(groups=columns, treated=treated)
-    found = warehouse.read(query, {"until": until, "newest": newest})
-    groups = {name: found.column(f"group_{name}").to_pylist() for name in names}
-    return TrainingSet(found.drop_columns([f"group_{name}" for name in names]), groups, until)
 
 
 def measure(learned: TrainingSet) -> "Smallness":
@@ -174,21 +132,49 @@ def measure(learned: TrainingSet) -> "Smallness":
     return measure_smallness(learned.rows, "churned", floor=floor)
 
 
-def learn(learned: TrainingSet) -> "TreatedFit":
-    """Train the candidates by the policy, beside the customers who were treated."""
-    from ml.treated import fit_beside_treated
+def learn(learned: TrainingSet) -> "Training":
+    """Train by the policy: the candidates beside the treated, the groups, and the further lead times."""
+    from ml.monthly import Plan, train
 
-    return fit_beside_treated(
-        learned.rows,
-        "churned",
-        "as_of",
-        treated="is_treated",
+    given = POLICY.training
+    plan = Plan(
         features=learned.features,
-        mode=POLICY.training.treated,
-        largest_weight=POLICY.training.largest_weight,
-        maturity_days=COMPANY.churn.lead_days + COMPANY.churn.horizon_days,
-        capacity=POLICY.training.capacity_share,
-        seed=POLICY.training.seed,
+        lead_days=COMPANY.churn.lead_days,
+        horizon_days=COMPANY.churn.horizon_days,
+        seed=given.seed,
+        capacity=given.capacity_share,
+        candidates=given.candidates,
+        mode=given.treated,
+        largest_weight=given.largest_weight,
+        leads=learned.leads,
+        bar=BAR,
+        group=GROUP if given.groups else None,
+        group_margin=given.group_margin,
+        tuning_seconds=given.tuning_seconds,
+        device=given.device,
+    )
+    return train(learned.rows, "churned", "as_of", treated="is_treated", plan=plan)
+
+
+def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> "Insight":
+    """Say how sure the figures are, what acting on the score is worth, and what the model looks at."""
+    from ml.card import Insight
+    from ml.evaluate import Stakes, intervals, profit
+    from ml.importance import measure_importance
+
+    rows = found.fitted.validation
+    label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
+    worth = POLICY.worth
+    saved = warehouse.read_value("select avg(clv) from customer_360.customers where clv > 0")
+    stakes = None if saved is None else Stakes(saved, POLICY.contact_costs[worth.channel], worth.effect)
+    capacity = POLICY.training.capacity_share
+    return Insight(
+        held=intervals(label, probability, capacity=capacity, draws=worth.draws, seed=POLICY.training.seed),
+        stakes=stakes,
+        profit=None if stakes is None else profit(label, probability, stakes=stakes, capacity=capacity),
+        importance=measure_importance(
+            found.fitted.model, learned.rows, "as_of", months=MONTHS_LOOKED_AT, rows=ROWS_LOOKED_AT
+        ),
     )
 
 
@@ -249,7 +235,7 @@ def decide(
         learned.rows,
         time="as_of",
         margin=POLICY.promotion.margin,
-        bar=Bar(**POLICY.promotion.model_dump(exclude={"mode", "margin"})),
+        bar=BAR,
         capacity=POLICY.training.capacity_share,
         objections=name_unfair(groups, protected=fairness.protected, maximum_gap=fairness.maximum_gap),
     ).decision
@@ -257,8 +243,9 @@ def decide(
 
 def write_documents(
     warehouse: Warehouse,
-    fitted: "Fitted",
+    found: "Training",
     learned: TrainingSet,
+    insight: "Insight",
     *,
     groups: Sequence["GroupFigures"],
     facts: Mapping[str, str],
@@ -267,25 +254,26 @@ def write_documents(
     from ml.card import write_card
     from ml.drift import describe_reference
 
-    importance = fitted.model.importance(learned.rows.slice(max(learned.rows.num_rows - LOOKED_AT, 0)))
     reference = describe_reference(
         learned.rows.filter(pc.equal(learned.rows["as_of"], pc.max(learned.rows["as_of"]))),
-        fitted.model.features,
-        importance,
+        found.fitted.model.features,
+        insight.importance.shares,
         importance_share=POLICY.drift.importance_share,
     )
     data = describe_data(warehouse, learned.rows, fingerprint=learned.fingerprint, until=learned.until)
     days = data["snapshots"]
     told = {
         "snapshots": f"{len(days)}, from {days[0]} to {days[-1]}",
+        "rows": f"{learned.rows.num_rows:,} of {learned.known:,} that are labelled",
         "data fingerprint": learned.fingerprint,
         "code": data["code_version"],
+        "settings searched": f"{len(found.trials)}, in {POLICY.training.tuning_seconds:g} s",
         **facts,
     }
     card = write_card(
-        fitted,
+        found,
+        insight,
         facts=told,
-        importance=importance,
         groups=groups,
         protected=POLICY.fairness.protected,
         reference=reference,
@@ -294,11 +282,18 @@ def write_documents(
     return {"card.html": card, "data.json": as_json(data), "drift_reference.json": drift}
 
 
-def describe(fitted: "Fitted", *, as_of: date, version: str, trigger: str) -> dict[str, Any]:
-    """Return the chosen candidate's figures on the snapshots that validated it."""
+def describe(found: "Training", insight: "Insight", *, as_of: date, version: str, trigger: str) -> dict[str, Any]:
+    """Return the chosen candidate's figures on the snapshots that validated it, and what came of groups and leads."""
+    fitted = found.fitted
     figures = fitted.evaluations[fitted.chosen].as_dict()
     row = {"as_of": as_of, "model_version": version, "state": "model", "chosen": fitted.chosen}
     row |= {"rows_learned": fitted.rows, "trigger": trigger, "reason": ""}
+    row |= {f"{name}_low": insight.held[name].low for name in HELD}
+    row |= {f"{name}_high": insight.held[name].high for name in HELD}
+    if insight.profit is not None:
+        row |= {"profit_per_thousand": insight.profit.per_thousand, "profit_of_all": insight.profit.per_thousand_all}
+    row |= {"importance_stability": insight.importance.stability, "trials": len(found.trials)}
+    row |= {"lead_times": "; ".join(found.tell_leads()), "groups": "; ".join(found.tell_groups())}
     return row | {name: figures[name] for name in ("n", *FIGURES)}
 
 

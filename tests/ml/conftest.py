@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from ml.dataset import Feature, month_starts
+from ml.monthly import Plan, Training, train
 from ml.train import Fitted, fit
 
 FEATURES = (
@@ -94,6 +95,30 @@ def small(table: pa.Table) -> Fitted:
     return fit(table, "churned", "as_of", features=NAMES, candidates=("logistic_regression",))
 
 
+@pytest.fixture(scope="session")
+def training(table: pa.Table) -> Training:
+    """A month's training: two further lead times, one of them without labels, and two groups, one of them tiny."""
+    rows = table.num_rows
+    table = (
+        table.append_column("is_treated", pa.nulls(rows, pa.bool_()))
+        .append_column("churned_after_30", table.column("churned"))
+        .append_column("churned_after_90", pa.nulls(rows, pa.bool_()))
+        .append_column("group", pa.array(["few" if row < 8 else "busy" for row in range(rows)]))
+    )
+    plan = Plan(
+        features=NAMES,
+        lead_days=0,
+        horizon_days=28,
+        seed=0,
+        capacity=0.1,
+        candidates=("logistic_regression", "xgboost"),
+        leads={30: "churned_after_30", 90: "churned_after_90"},
+        group="group",
+        group_margin=0.05,
+    )
+    return train(table, "churned", "as_of", treated="is_treated", plan=plan)
+
+
 @dataclass(frozen=True)
 class Server:
     """Where a registry server answers, and the folder it keeps files in."""
@@ -111,7 +136,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         port = str(free.getsockname()[1])
     stores = ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "files")]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
-    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (
         (home / "log").open("w") as log,
         subprocess.Popen([*command, *stores], stdout=log, stderr=log, env=quiet, start_new_session=True) as process,

@@ -12,8 +12,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
+from ml.monthly import Training
 from ml.registry import TOLD, Registry, RegistryError, create_database
 from ml.train import Fitted
+from ml.tune import TrialRecord
 
 
 class Server(Protocol):
@@ -266,3 +268,39 @@ def test_a_database_killed_while_it_is_created_is_made_anew_and_one_that_stands_
     stands = path.stat().st_mtime_ns
     create_database(path, artifacts=tmp_path.as_uri())
     assert path.stat().st_mtime_ns == stands
+
+
+def test_lead_times_live_with_their_version_and_are_read_back_by_their_hash(
+    registry: Registry, server: Server, training: Training, table: pa.Table
+) -> None:
+    models = {lead: each.model for lead, each in training.leads.fitted.items()}
+    version = registry.register(training.fitted, as_of="2025-07-01", fingerprint="f", trigger="monthly", leads=models)
+
+    found = registry.leads(version)
+
+    assert list(found) == [30]
+    assert found[30].predict(table).tolist() == models[30].predict(table).tolist()
+    file = next(files(registry, server).rglob("lead_30.json"))
+    file.write_bytes(training.fitted.model.to_bytes())
+    with pytest.raises(RegistryError, match="for the lead times 30"):
+        registry.leads(version)
+
+
+def test_every_searched_setting_is_a_run_below_that_of_its_version_and_none_outlives_a_killed_training(
+    registry: Registry, small: Fitted
+) -> None:
+    tried = [TrialRecord(number, {"max_depth": 3 + number}, 100, 0.5 - number / 10) for number in range(2)]
+    given = {"as_of": "2025-07-01", "fingerprint": "f", "trigger": "monthly", "trials": tried}
+    version = registry.register(small, **given)
+    registry._client.set_model_version_tag(registry.model_name, version, "state", "writing")  # as a kill leaves it
+
+    version = registry.register(small, **given)
+
+    parent = registry._client.get_model_version(registry.model_name, version).run_id
+    runs = registry._client.search_runs([registry._prepare()], f"tags.mlflow.parentRunId = '{parent}'")
+    told = {run.info.run_name: (run.data.params, run.data.metrics) for run in runs}
+    assert told == {
+        "trial 0": ({"max_depth": "3", "rounds": "100"}, {"log_loss": 0.5}),
+        "trial 1": ({"max_depth": "4", "rounds": "100"}, {"log_loss": 0.4}),
+    }
+    assert len(registry._client.search_runs([registry._prepare()])) == 3

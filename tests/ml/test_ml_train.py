@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -7,9 +8,9 @@ import pytest
 
 from ml.dataset import DatasetError, Fold, days, split_by_chance, split_by_time
 from ml.evaluate import evaluate
-from ml.members import Compute, Linear
+from ml.members import Compute, Linear, Trees
 from ml.pipeline import ChurnModel
-from ml.train import TIE, Fitted, Recipe, Study, Trial, fit
+from ml.train import TIE, Fitted, Recipe, Study, Trial, _choose, fit, open_study
 
 
 def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibrated(
@@ -25,13 +26,22 @@ def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibr
     assert found.brier_skill > 0.1
 
 
-def test_all_candidates_are_evaluated_and_the_lowest_loss_or_a_tied_blend_is_chosen(fitted: Fitted) -> None:
-    losses = {name: each.log_loss for name, each in fitted.evaluations.items()}
+def test_every_candidate_and_the_blend_are_evaluated_and_the_model_bears_the_name_of_the_chosen(fitted: Fitted) -> None:
+    assert set(fitted.evaluations) == {"logistic_regression", "random_forest", "xgboost", "blend"}
+    assert fitted.model.name == fitted.chosen in fitted.evaluations
 
-    best = min(losses, key=lambda name: losses[name])
-    assert set(losses) == {"logistic_regression", "random_forest", "xgboost", "blend"}
-    assert fitted.chosen == ("blend" if losses["blend"] < losses[best] + TIE else best)
-    assert fitted.model.name == fitted.chosen
+
+@pytest.mark.parametrize(
+    ("loss", "auc", "chosen"),
+    [(0.3000, 0.8019, "xgboost"), (0.3000, 0.8009, "blend"), (0.3020, 0.9000, "blend"), (0.2980, 0.7000, "xgboost")],
+)
+def test_within_a_tie_of_log_loss_the_better_ranking_is_chosen_and_the_blend_where_that_ties_too(
+    fitted: Fitted, loss: float, auc: float, chosen: str
+) -> None:
+    shown = fitted.evaluations["blend"]
+    blend, alone = (replace(shown, log_loss=each, auc=rank) for each, rank in ((0.3005, 0.8000), (loss, auc)))
+
+    assert _choose({"blend": blend, "xgboost": alone}) == chosen
 
 
 @pytest.mark.parametrize("candidate", ["logistic_regression", "random_forest", "xgboost", "neural_net", "blend"])
@@ -210,3 +220,28 @@ def test_where_churn_has_risen_the_model_of_all_months_is_not_lifted_twice() -> 
     model = fit(table, "churned", "as_of", candidates=("logistic_regression",), maturity_days=28).model
 
     assert abs(model.predict(table.slice(7500)).mean() - now) < 0.02
+
+
+def test_trees_grown_in_steps_are_those_grown_at_once() -> None:
+    draw = np.random.default_rng(0)
+    matrix = draw.normal(size=(300, 4)).astype(np.float32)
+    label = (draw.random(300) < 0.3).astype(float)
+    trees = Trees(params={"max_depth": 3, "subsample": 0.5}, rounds=12)
+    given = {"weight": None, "seed": 1, "compute": Compute()}
+
+    grown = trees.begin(matrix, label, **given).until(5).until(12)
+
+    assert (grown.margin(matrix) == trees.fit(matrix, label, **given).margin(matrix)).all()
+
+
+def test_growing_ends_with_the_first_number_of_rounds_that_does_not_help(
+    table: pa.Table, names: tuple[str, ...]
+) -> None:
+    study = open_study(table, "churned", "as_of", features=names, folds=1)
+    eager = Recipe(Trees(params={"learning_rate": 0.5, "max_depth": 6}), rounds=(5, 60, 120, 240))
+
+    trials = study.run(eager)
+
+    losses = [study.loss(trial.margin) for trial in trials]
+    assert [trial.rounds for trial in trials] == [5, 60]
+    assert losses[0] < losses[1]

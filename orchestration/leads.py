@@ -1,0 +1,23 @@
+"""Warnings further ahead: the lead times of the policy, each a churn definition of its own beside the main one."""
+
+from ingestion.company import Churn, Company
+from retention.policy import Policy
+
+
+def list_leads(churn: Churn, policy: Policy) -> list[int]:
+    """Return the lead times of the policy that lie beyond that of the churn definition itself, the shortest first."""
+    return sorted(lead for lead in set(policy.training.lead_days) if lead > churn.lead_days)
+
+
+def declare_leads(company: Company, policy: Policy) -> list[Churn]:
+    """Return the company's further churn definitions, and the main one at every further lead time of the policy."""
+    found = list(company.churn_also)
+    for lead in list_leads(company.churn, policy):
+        ahead = company.churn.model_copy(update={"lead_days": lead})
+        if _window(ahead) not in map(_window, found):
+            found.append(ahead)
+    return found
+
+
+def _window(churn: Churn) -> tuple[str, int, int]:
+    return churn.definition, churn.lead_days, churn.horizon_days

@@ -1,0 +1,101 @@
+"""A month's training in whole: what the parts that build on `fit` give each other."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ml.importance import Importance, measure_importance
+from ml.monthly import Plan, Training, train
+from ml.promotion import Bar
+from ml.segmented import SegmentedModel
+from ml.train import Fitted
+
+
+def test_lead_times_share_the_settings_of_the_main_target_and_tell_their_figures_or_their_reason(
+    training: Training,
+) -> None:
+    main = training.beside.fitted
+
+    assert sorted(training.leads.fitted) == [30]
+    assert training.leads.fitted[30].recipes == {name: main.recipes[name] for name in main.model.weights}
+    ahead, unknown = training.tell_leads()
+    assert ahead.startswith("30 days ahead: AUC 0.")
+    assert unknown.startswith("90 days ahead: label 'churned_after_90' has 0 churned")
+
+
+def test_a_lead_time_whose_model_misses_the_bar_is_named_and_not_used(table: pa.Table, names: tuple[str, ...]) -> None:
+    noise = pa.array(np.random.default_rng(0).random(table.num_rows) < 0.3)
+    nobody = pa.nulls(table.num_rows, pa.bool_())
+    data = table.append_column("is_treated", nobody).append_column("churned_after_30", noise)
+    plan = Plan(
+        features=names,
+        lead_days=0,
+        horizon_days=28,
+        seed=0,
+        capacity=0.1,
+        candidates=("logistic_regression",),
+        leads={30: "churned_after_30"},
+        bar=Bar(minimum_auc=0.6, maximum_calibration_error=0.05, minimum_gain=0.05),
+    )
+
+    found = train(data, "churned", "as_of", treated="is_treated", plan=plan)
+
+    assert found.leads.fitted == {}
+    assert found.tell_leads()[0].startswith("30 days ahead: refused: ")
+
+
+def test_every_group_is_told_whether_it_got_a_model_of_its_own(training: Training) -> None:
+    assert [each.partition(", ")[0] for each in training.tell_groups()] == [
+        "busy: the shared model",
+        "few: the shared model",
+    ]
+    assert "10 of each are needed" in training.tell_groups()[1]
+
+
+def test_groups_learn_nothing_of_treated_customers() -> None:
+    """All who complain were treated and stayed: a group that learned from them would think complaints harmless."""
+    draw = np.random.default_rng(4)
+    rows = 4000
+    complains, silence = draw.random(rows) < 0.4, draw.normal(size=rows)
+    group = np.where(draw.random(rows) < 0.5, "odd", "even")
+    logit = np.where(group == "odd", -2.0, 2.0) * silence + 1.0 * complains - 0.8
+    treated = complains & (draw.random(rows) < 0.8)
+    table = pa.table(
+        {
+            "as_of": np.repeat(["2025-01-01", "2025-02-01", "2025-03-01", "2025-04-01"], rows // 4).tolist(),
+            "complains": complains.astype(float),
+            "silence": silence,
+            "group": group.tolist(),
+            "is_treated": treated,
+            "churned": (draw.random(rows) < 1 / (1 + np.exp(-logit))) & ~treated,
+        }
+    )
+    plan = Plan(
+        features=("complains", "silence"),
+        lead_days=0,
+        horizon_days=28,
+        seed=0,
+        capacity=0.1,
+        candidates=("logistic_regression",),
+        group="group",
+        group_margin=0.01,
+    )
+
+    model = train(table, "churned", "as_of", treated="is_treated", plan=plan).fitted.model
+
+    assert isinstance(model, SegmentedModel)
+    asked = pa.table({"complains": [0.0, 1.0], "silence": [0.0, 0.0], "group": ["odd", "odd"]})
+    calm, complaining = model.predict(asked)
+    assert complaining > calm
+
+
+def test_importance_is_measured_by_month_and_its_stability_is_that_of_the_ranks(small: Fitted, table: pa.Table) -> None:
+    found = measure_importance(small.model, table, "as_of", months=2, rows=150)
+
+    assert list(found.by_month) == ["2025-05-01", "2025-06-01"]
+    assert sum(found.shares.values()) == pytest.approx(1)
+    mean = np.mean([list(month.values()) for month in found.by_month.values()], axis=0)
+    np.testing.assert_allclose(list(found.shares.values()), mean)
+    shares = {"a": 0.5, "b": 0.3, "c": 0.2}
+    turned = Importance(shares, {"one": shares, "two": shares, "three": {"a": 0.2, "b": 0.3, "c": 0.5}})
+    assert (turned.stability, Importance(shares, {"one": shares}).stability) == (pytest.approx(-1), None)
