@@ -53,16 +53,17 @@ where 1 = 0
     a row.
 #}
 {% macro touched_days(table, rules, around=0) -%}
+    {%- set landed_days, days_read = ref('batch_days'), ref('batch_days_read') -%}
     {%- if not execute or not is_incremental() -%}
         {{ return(none) }}
     {%- endif -%}
     {%- set asked -%}
         select distinct cast(coalesce(landed.day_date, been.day_date) as varchar) as day_date
         from (
-            select *, {{ rules }} as rules from {{ ref('batch_days') }} where source_table = '{{ table }}'
+            select *, {{ rules }} as rules from {{ landed_days }} where source_table = '{{ table }}'
         ) as landed
         full join (
-            select * from {{ ref('batch_days_read') }}
+            select * from {{ days_read }}
             where reader = '{{ this.identifier }}' and source_table = '{{ table }}'
         ) as been
             on
