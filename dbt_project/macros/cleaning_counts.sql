@@ -78,14 +78,10 @@ from {{ counted.from }}
 
 {#
     The days of a table whose rows are counted anew: those that were touched, and those beside them, because a click may
-    make one of the next day a repetition. Where rows of one key in two feeds compete, their days may lie far apart: all.
+    make one of the next day a repetition.
 #}
 {% macro cleaning_days_touched(table) -%}
-    {%- set days = touched_days(table, rules_of_counts(table), around=1) -%}
-    {%- if days and compares_rows(table) and tables_by_day()[table] not in canonical_tables()[table].key -%}
-        {{ return(none) }}
-    {%- endif -%}
-    {{ return(days) }}
+    {{ return(touched_days(table, rules_of_counts(table), around=1)) }}
 {%- endmacro %}
 
 

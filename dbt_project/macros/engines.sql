@@ -80,8 +80,22 @@
 {%- endmacro %}
 
 {% macro duckdb__replace_slice(relation, day, sql) -%}
-    delete from {{ relation }} where as_of = cast('{{ day }}' as date);
+    {{ forget_slice(relation, day) }};
     insert into {{ relation }} by name {{ sql }}
+{%- endmacro %}
+
+
+{# How a slice goes. #}
+{% macro forget_slice(relation, day) -%}
+    {{ return(adapter.dispatch('forget_slice', 'holdfast')(relation, day)) }}
+{%- endmacro %}
+
+{% macro default__forget_slice(relation, day) -%}
+    alter table {{ relation }} drop if exists partition (as_of = '{{ day }}')
+{%- endmacro %}
+
+{% macro duckdb__forget_slice(relation, day) -%}
+    delete from {{ relation }} where as_of = cast('{{ day }}' as date)
 {%- endmacro %}
 
 

@@ -78,7 +78,7 @@ select cast('{{ day }}' as date) as as_of
     {%- if is_new and existing is not none -%}
         {%- do adapter.drop_relation(existing) -%}
     {%- elif not is_new -%}
-        {%- do sync_declared_columns(target_relation) -%}
+        {%- do sync_declared_columns(target_relation, days) -%}
     {%- endif -%}
     {%- for day in days -%}
         {%- if not loop.first -%}
@@ -103,8 +103,11 @@ select cast('{{ day }}' as date) as as_of
 {% endmaterialization %}
 
 
-{# Give a table the columns that its model declares, no more and no fewer. #}
-{% macro sync_declared_columns(relation) -%}
+{#
+    Give a table the columns that its model declares, no more and no fewer. The slices that are built in this run go at
+    once, so that a run that is killed among them does not leave one behind that lacks the new columns.
+#}
+{% macro sync_declared_columns(relation, days) -%}
     {%- set differing = columns_that_differ(relation, model.name) -%}
     {%- if differing -%}
         {%- set added, removed = [], [] -%}
@@ -116,5 +119,8 @@ select cast('{{ day }}' as date) as as_of
             {%- endif -%}
         {%- endfor -%}
         {%- do alter_relation_add_remove_columns(relation, added, removed) -%}
+        {%- for day in days -%}
+            {%- do run_query(forget_slice(relation, day)) -%}
+        {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}

@@ -49,8 +49,9 @@ where 1 = 0
 
 {#
     The days (UTC) of a table that the calling model must read again, with so many days around each, in order; none
-    while the model is built as a whole. `rules` is an SQL expression that changes with all that decides what becomes of
-    a row.
+    while all are to be read. `rules` is an SQL expression that changes
+    with all that decides what becomes of a row. Where rows of one key in several feeds compete, a row may take the place
+    of one on a day far away, so that a touched table is read as a whole.
 #}
 {% macro touched_days(table, rules, around=0) -%}
     {%- set landed_days, days_read = ref('batch_days'), ref('batch_days_read') -%}
@@ -82,6 +83,9 @@ where 1 = 0
     {%- for day in run_query(asked).columns[0].values() -%}
         {%- do days.append(modules.datetime.date.fromisoformat(day)) -%}
     {%- endfor -%}
+    {%- if days and compares_rows(table) and tables_by_day()[table] not in canonical_tables()[table].key -%}
+        {{ return(none) }}
+    {%- endif -%}
     {{ return(with_neighbours(days, around=around)) }}
 {%- endmacro %}
 

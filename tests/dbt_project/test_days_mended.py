@@ -31,6 +31,15 @@ CHANGES = (  # as landing makes them: what is written anew stands under the late
     "delete from raw_generated.touches where touched_at between '2017-05-05 04:00' and '2017-05-06 04:00'",
     # a product that moves to another department changes every day on which it was bought
     "update raw_generated.products set department = 'garden' where product_id = 'p00003'",
+    # an order of the second feed comes in the first as well, on another day: the first feed's row stays
+    """
+    insert into raw_generated.orders
+    select * replace (
+        (select min(order_id) from raw_shop.orders) as order_id, timestamp '2017-09-09 17:00' as ordered_at,
+        'second' as _batch, timestamp '2018-02-02' as _landed_at
+    )
+    from raw_generated.orders where order_id = 'o00008'
+    """,
     # a click a moment after another, which stood there as its repetition's first
     ANOTHER_EVENT.format(name="again", moment="2017-03-03 17:00:00.5"),
 )
@@ -113,9 +122,10 @@ def test_mended_tables_are_those_of_a_full_rebuild_row_for_row(
 
 
 def test_only_the_days_whose_rows_changed_are_built_anew(mended: "Warehouse", company: Mapping) -> None:
-    orders = company["raw_generated"]["orders"]
+    orders, shop = company["raw_generated"]["orders"], company["raw_shop"]["orders"]
     moved = local_days(orders)[orders["order_id"] == "o00007"].tolist()
-    assert days_due(mended) == sorted({"2017-06-06", *moved})
+    twin = local_days(shop)[shop["order_id"] == shop["order_id"].min()].tolist()
+    assert days_due(mended) == sorted({"2017-06-06", "2017-09-09", *moved, *twin})
 
 
 def test_all_days_of_a_person_who_became_a_contact_are_built_anew(with_contact: "Warehouse", company: Mapping) -> None:
