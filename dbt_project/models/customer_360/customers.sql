@@ -12,37 +12,40 @@ customers as (
 
 ),
 
-order_days as (
-
-    select
-        *,
-        {{ days_between('order_date', as_of()) }} as age_days
-    from {{ ref('int_customer_order_days') }}
-    where order_date < {{ as_of() }}
-
-),
-
 purchases as (
 
     select
         customer_id,
         min(order_date) as first_order_date,
         max(order_date) as last_order_date,
-        min(age_days) as recency_days,
+        {{ days_between('max(order_date)', as_of()) }} as recency_days,
         cast(sum(count_orders) as bigint) as count_orders_total,
-        cast(coalesce(sum(count_orders) filter (where age_days <= 90), 0) as bigint) as count_orders_quarter,
-        cast(coalesce(sum(count_orders) filter (where age_days <= 365), 0) as bigint) as count_orders_year,
+        cast(coalesce(sum(count_orders) filter (where order_date >= {{ days_before(as_of(), 90) }}), 0) as bigint)
+            as count_orders_quarter,
+        cast(coalesce(sum(count_orders) filter (where order_date >= {{ days_before(as_of(), 365) }}), 0) as bigint)
+            as count_orders_year,
         sum(amount_spent) as amount_spent_total,
-        coalesce(sum(amount_spent) filter (where age_days <= 90), 0) as amount_spent_quarter,
-        coalesce(sum(amount_spent) filter (where age_days > 90 and age_days <= 180), 0)
-            as amount_spent_quarter_before,
-        coalesce(sum(amount_spent) filter (where age_days <= 365), 0) as amount_spent_year,
-        coalesce(sum(amount_discount) filter (where age_days <= 365), 0) as amount_discount_year,
-        coalesce(sum(count_orders) filter (where age_days <= {{ policy('rfm', 'frequency_days') }}), 0)
-            as count_orders_scored,
-        coalesce(sum(amount_spent) filter (where age_days <= {{ policy('clv', 'spend_days') }}), 0)
-            as amount_spent_valued
-    from order_days
+        coalesce(sum(amount_spent) filter (where order_date >= {{ days_before(as_of(), 90) }}), 0)
+            as amount_spent_quarter,
+        coalesce(
+            sum(amount_spent) filter (
+                where order_date >= {{ days_before(as_of(), 180) }} and order_date < {{ days_before(as_of(), 90) }}
+            ), 0
+        ) as amount_spent_quarter_before,
+        coalesce(sum(amount_spent) filter (where order_date >= {{ days_before(as_of(), 365) }}), 0)
+            as amount_spent_year,
+        coalesce(sum(amount_discount) filter (where order_date >= {{ days_before(as_of(), 365) }}), 0)
+            as amount_discount_year,
+        coalesce(
+            sum(count_orders) filter (
+                where order_date >= {{ days_before(as_of(), policy('rfm', 'frequency_days')) }}
+            ), 0
+        ) as count_orders_scored,
+        coalesce(
+            sum(amount_spent) filter (where order_date >= {{ days_before(as_of(), policy('clv', 'spend_days')) }}), 0
+        ) as amount_spent_valued
+    from {{ ref('int_customer_order_days') }}
+    where order_date < {{ as_of() }}
     group by customer_id
 
 ),

@@ -15,8 +15,8 @@ days as (
         customer_id,
         order_date,
         category,
-        sum(count_lines) as count_lines,
-        sum(amount_spent) as amount_spent
+        cast(sum(count_lines) as bigint) as count_lines,
+        cast(sum(amount_spent) as decimal(18, 4)) as amount_spent
     from product_days
     group by customer_id, order_date, category
 

@@ -32,19 +32,19 @@ days as (
         customer_id,
         event_date,
         count(*) as count_events,
-        count_if(event_type = 'visit') as count_visits,
-        count_if(event_type = 'view') as count_views,
-        count_if(event_type = 'search') as count_searches,
-        count_if(event_type = 'add_to_cart') as count_carts,
-        count_if(event_type = 'checkout') as count_checkouts,
-        count_if(event_type = 'pay') as count_payments,
-        count_if(event_type = 'login') as count_logins,
-        count_if(event_type = 'feature') as count_feature_uses,
-        count_if(event_type in ('unfollow', 'leave_group', 'uninstall')) as count_leave_signals,
+        cast(count_if(event_type = 'visit') as bigint) as count_visits,
+        cast(count_if(event_type = 'view') as bigint) as count_views,
+        cast(count_if(event_type = 'search') as bigint) as count_searches,
+        cast(count_if(event_type = 'add_to_cart') as bigint) as count_carts,
+        cast(count_if(event_type = 'checkout') as bigint) as count_checkouts,
+        cast(count_if(event_type = 'pay') as bigint) as count_payments,
+        cast(count_if(event_type = 'login') as bigint) as count_logins,
+        cast(count_if(event_type = 'feature') as bigint) as count_feature_uses,
+        cast(count_if(event_type in ('unfollow', 'leave_group', 'uninstall')) as bigint) as count_leave_signals,
         count(distinct session_id) as count_sessions,
         count(distinct product_id) as count_products_seen,
         count(distinct feature) as count_features_used,
-        sum(cast(dwell_seconds as decimal(18, 3))) as dwell_seconds
+        cast(sum(cast(dwell_seconds as decimal(18, 3))) as decimal(18, 3)) as dwell_seconds
     from events
     group by customer_id, event_date
 

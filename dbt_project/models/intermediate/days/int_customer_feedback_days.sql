@@ -23,13 +23,13 @@ days as (
         customer_id,
         feedback_date,
         count(*) as count_feedback,
-        count_if(kind = 'social') as count_social,
+        cast(count_if(kind = 'social') as bigint) as count_social,
         count(rating) filter (where kind <> 'nps') as count_rated,
-        coalesce(sum(rating) filter (where kind <> 'nps'), 0) as sum_rating,
-        count_if(kind <> 'nps' and rating <= 2) as count_low_ratings,
+        cast(coalesce(sum(rating) filter (where kind <> 'nps'), 0) as decimal(18, 4)) as sum_rating,
+        cast(count_if(kind <> 'nps' and rating <= 2) as bigint) as count_low_ratings,
         count(rating) filter (where kind = 'nps') as count_nps,
-        count_if(kind = 'nps' and rating >= 9) as count_promoters,
-        count_if(kind = 'nps' and rating <= 6) as count_detractors
+        cast(count_if(kind = 'nps' and rating >= 9) as bigint) as count_promoters,
+        cast(count_if(kind = 'nps' and rating <= 6) as bigint) as count_detractors
     from feedback
     group by customer_id, feedback_date
 

@@ -25,11 +25,11 @@ days as (
         customer_id,
         order_date,
         count(*) as count_orders,
-        sum(amount) as amount_spent,
+        cast(sum(amount) as decimal(18, 4)) as amount_spent,
         max(amount) as amount_largest,
-        sum(discount) as amount_discount,
+        cast(sum(discount) as decimal(18, 4)) as amount_discount,
         cast(sum(count_lines) as bigint) as count_lines,
-        count_if(discount > 0) as count_discounted
+        cast(count_if(discount > 0) as bigint) as count_discounted
     from purchases
     group by customer_id, order_date
 

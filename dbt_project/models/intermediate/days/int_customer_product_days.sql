@@ -16,8 +16,8 @@ days as (
         category,
         brand,
         count(*) as count_lines,
-        sum(amount) as amount_spent,
-        sum(discount) as amount_discount
+        cast(sum(amount) as decimal(18, 4)) as amount_spent,
+        cast(sum(discount) as decimal(18, 4)) as amount_discount
     from order_lines
     group by customer_id, ordered_date, product_id, department, category, brand
 

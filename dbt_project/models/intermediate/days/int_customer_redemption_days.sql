@@ -12,7 +12,7 @@ days as (
         customer_id,
         redeemed_date as redemption_date,
         count(*) as count_redemptions,
-        sum(amount) as amount_redeemed
+        cast(sum(amount) as decimal(18, 4)) as amount_redeemed
     from redemptions
     group by customer_id, redeemed_date
 

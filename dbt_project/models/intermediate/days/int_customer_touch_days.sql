@@ -13,9 +13,9 @@ days as (
         touched_date as touch_date,
         count(*) as count_touches,
         count(is_opened) as count_opened_known,
-        count_if(is_opened) as count_opened,
+        cast(count_if(is_opened) as bigint) as count_opened,
         count(is_clicked) as count_clicked_known,
-        count_if(is_clicked) as count_clicked
+        cast(count_if(is_clicked) as bigint) as count_clicked
     from touches
     group by customer_id, touched_date
 

@@ -24,7 +24,7 @@ days as (
         customer_id,
         usage_date,
         metric,
-        sum(amount) as amount_used,
+        cast(sum(amount) as decimal(18, 4)) as amount_used,
         max_by(amount, used_at) as level_last
     from usage
     group by customer_id, usage_date, metric
