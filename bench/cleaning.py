@@ -172,7 +172,6 @@ def stage(company: Company, home: Path) -> None:
         "feeds": company.feeds(),
         "timezone": company.timezone,
         "company_cleaning": company.cleaning.model_dump(mode="json"),
-        "as_of": "2026-01-01",
     }
     command = [sys.executable, "-m", "dbt.cli.main", "build", "--quiet", "--select", "path:models/staging"]
     for name, folder in {"project-dir": ROOT / "dbt_project", "profiles-dir": ROOT / "dbt_project"}.items():
@@ -185,9 +184,8 @@ def stage(company: Company, home: Path) -> None:
         "--vars",
         json.dumps(variables),
     ]
-    done = subprocess.run(
-        command, env=os.environ | {"HOLDFAST_HOME": str(home)}, capture_output=True, text=True, check=False
-    )
+    environment = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_AS_OF": "2026-01-01"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout[-4000:] + done.stderr[-2000:])
 

@@ -101,6 +101,11 @@ RATES = {
     "tickets": 1,
     "touches": 3,
 }  # a fifth falls after leaving
+VARIABLES = {
+    "feeds": {name: ["raw_shop"] for name in WORLD},
+    "timezone": "Asia/Shanghai",
+    "churn": {"definition": "inactivity", "active_within_days": 90, "horizon_days": 60, "lead_days": 0},
+}
 MOMENTS = """
     select i, customer_id, moment
     from (
@@ -194,19 +199,13 @@ def land_tomorrow(home: Path) -> None:
             connection.execute(f"insert into raw_shop.{name} from tomorrow.{name}; drop table tomorrow.{name}")
 
 
-def variables(as_of: str, snapshots: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the dbt variables of a run."""
-    churn = {"definition": "inactivity", "active_within_days": 90, "horizon_days": 60, "lead_days": 0}
-    feeds = {name: ["raw_shop"] for name in WORLD}
-    return {"as_of": as_of, "snapshots": [*snapshots], "feeds": feeds, "timezone": "Asia/Shanghai", "churn": churn}
-
-
-def run_dbt(home: Path, settings: Mapping[str, Any], *, command: str = "run", select: str = "") -> Build:
-    """Run dbt on the warehouse of `home`, in a process of its own."""
+def run_dbt(home: Path, as_of: str, *, snapshots: Sequence[str] = (), command: str = "run", select: str = "") -> Build:
+    """Run dbt on the warehouse of `home` as of a day, in a process of its own."""
     arguments = [sys.executable, "-m", "dbt.cli.main", command, "--quiet", "--project-dir", str(PROJECT)]
     arguments += ["--profiles-dir", str(PROJECT), "--target-path", str(home / "dbt"), "--log-path", str(home / "logs")]
-    arguments += ["--vars", json.dumps(settings), *(["--select", *select.split()] if select else [])]
-    return _measured(arguments, os.environ | {"HOLDFAST_HOME": str(home)})
+    arguments += ["--vars", json.dumps(VARIABLES), *(["--select", *select.split()] if select else [])]
+    run = {"HOLDFAST_AS_OF": as_of, "HOLDFAST_SNAPSHOTS": " ".join(snapshots)}
+    return _measured(arguments, os.environ | run | {"HOLDFAST_HOME": str(home)})
 
 
 def _measured(arguments: Sequence[str], environment: Mapping[str, str]) -> Build:
@@ -223,12 +222,12 @@ def _measured(arguments: Sequence[str], environment: Mapping[str, str]) -> Build
     return Build(seconds=seconds, processor=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / 2**20)
 
 
-def plain_statements(home: Path, settings: Mapping[str, Any], *, everything: bool) -> list[str]:
+def plain_statements(home: Path, as_of: str, *, everything: bool) -> list[str]:
     """Return the models as plain statements, without dbt and without anything that tells which days changed.
 
     Those up to the features and the customer view; with `everything` every model and test that a night runs.
     """
-    run_dbt(home, settings, command="compile")
+    run_dbt(home, as_of, command="compile")
     nodes = json.loads((home / "dbt" / "manifest.json").read_text())["nodes"]
     models = {
         key: node for key, node in nodes.items() if node["schema"] in SCHEMAS and node["resource_type"] == "model"
@@ -253,9 +252,9 @@ def _ancestors(models: Mapping[str, Any], name: str) -> set[str]:
     return found
 
 
-def run_plain(home: Path, settings: Mapping[str, Any], *, everything: bool = False) -> Build:
+def run_plain(home: Path, as_of: str, *, everything: bool = False) -> Build:
     """Run the plain statements on one connection, in a process of its own."""
-    statements = plain_statements(home, settings, everything=everything)
+    statements = plain_statements(home, as_of, everything=everything)
     (home / "plain.json").write_text(json.dumps(statements))
     return _measured([sys.executable, "-m", "bench.features", "--child", str(home)], os.environ)
 
@@ -291,11 +290,11 @@ def measure(size: int, scratch: Path) -> Iterator[Result]:
     """
     raw = scratch / "raw.duckdb"
     write_world(raw, size=size)
-    plain = run_plain(_home(scratch, "plain", raw), variables(BEFORE))
+    plain = run_plain(_home(scratch, "plain", raw), BEFORE)
     _drop(scratch, "plain")
     home = _home(scratch, "whole", raw)
-    parsed, start = (run_dbt(home, variables(BEFORE), select=NOTHING) for _ in range(2))
-    view, slices = (run_dbt(home, variables(BEFORE), select=select) for select in (VIEW, SLICES))
+    parsed, start = (run_dbt(home, BEFORE, select=NOTHING) for _ in range(2))
+    view, slices = (run_dbt(home, BEFORE, select=select) for select in (VIEW, SLICES))
     whole = parsed + view + slices
     work = (view + slices).processor - 2 * start.processor
     yield _figure("dbt_over_plain_statements", whole.processor / plain.processor, "times", size, plain, MOST_TIMES)
@@ -305,13 +304,13 @@ def measure(size: int, scratch: Path) -> Iterator[Result]:
     yield from _one_more_day(home, size, raw, start=start, work=work)
     _drop(scratch, "whole")
     home = _home(scratch, "year", raw, is_landed=True)
-    _, year = (run_dbt(home, variables(AS_OF, MONTHS), select=select) for select in (NOTHING, ""))
+    _, year = (run_dbt(home, AS_OF, snapshots=MONTHS, select=select) for select in (NOTHING, ""))
     _drop(scratch, "year")
     yield _figure(
         "twelve_snapshots_over_one", (year.processor - start.processor) / work, "times", size, whole, MOST_YEAR
     )
     yield _figure("twelve_snapshots_peak_memory", year.memory, "GiB", size, whole, MOST_MEMORY)
-    every = run_plain(_home(scratch, "every", raw, is_landed=True), variables(AS_OF), everything=True)
+    every = run_plain(_home(scratch, "every", raw, is_landed=True), AS_OF, everything=True)
     _drop(scratch, "every")
     dagster = run_dagster(_home(scratch, "dagster", raw, is_landed=True))
     _drop(scratch, "dagster")
@@ -322,14 +321,14 @@ def measure(size: int, scratch: Path) -> Iterator[Result]:
 def _one_more_day(home: Path, size: int, raw: Path, *, start: Build, work: float) -> Iterator[Result]:
     """Measure the night after a whole build: the new day up to the view, and then the slice of that day."""
     land_tomorrow(home)
-    _, view, slices = (run_dbt(home, variables(AS_OF), select=select) for select in (NOTHING, VIEW, SLICES))
+    view, slices = (run_dbt(home, AS_OF, select=select) for select in (VIEW, SLICES))
     of_view, of_slice = view.processor - start.processor, slices.processor - start.processor
     yield _figure("one_more_day_share", of_view / work, "of a full build", size, view, MOST_SHARE)
     yield _figure("one_more_day_slice_share", of_slice / work, "of a full build", size, slices)
     if size > MOST_COMPARED:
         return
     rebuilt = _home(home.parent, "rebuilt", raw, is_landed=True)
-    run_dbt(rebuilt, variables(AS_OF))
+    run_dbt(rebuilt, AS_OF)
     different = list_different(home / "warehouse.duckdb", rebuilt / "warehouse.duckdb")
     yield _figure("one_more_day_tables_that_differ", len(different), "tables", size, view, 0)
     _drop(home.parent, "rebuilt")

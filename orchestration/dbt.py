@@ -1,6 +1,7 @@
 """How the dbt project becomes Dagster assets: the manifest, the names, and the variables of a run."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,24 +25,26 @@ OWNER = "team:data"
 WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules"}
 
 
-def prepare(home: Path) -> DbtProject:
-    """Return the dbt project with a manifest that was parsed from the files as they are."""
+def prepare(home: Path, variables: Mapping[str, Any]) -> DbtProject:
+    """Return the dbt project with a manifest that was parsed from the files and for the company as they are."""
     project = DbtProject(PROJECT, target_path=home / "dbt" / "target", profiles_dir=PROJECT)
-    seen, parsed_from = _list_files(), project.manifest_path.with_name("parsed_from.json")
-    if not (project.manifest_path.exists() and parsed_from.exists() and json.loads(parsed_from.read_text()) == seen):
-        _call_dbt(home, "parse")
-        parsed_from.write_text(json.dumps(seen))
+    parsed_from = project.manifest_path.with_name("parsed_from.json")
+    seen = json.dumps([_list_files(), variables])
+    if not (project.manifest_path.exists() and parsed_from.exists() and parsed_from.read_text() == seen):
+        _call_dbt(home, variables, "parse")
+        parsed_from.write_text(seen)
     return project
 
 
-def _call_dbt(home: Path, *command: str) -> None:
+def _call_dbt(home: Path, variables: Mapping[str, Any], *command: str) -> None:
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     folders += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
     dbt = str(Path(sys.executable).with_name("dbt"))
-    subprocess.run([dbt, "--quiet", *command, *folders], check=True)  # noqa: S603 - our own dbt, fixed arguments
+    given = ["--vars", json.dumps(variables)]  # the same in every call: with others dbt would parse all anew
+    subprocess.run([dbt, "--quiet", *command, *given, *folders], check=True)  # noqa: S603 - our own dbt, fixed arguments
 
 
-def write_docs(home: Path) -> None:
+def write_docs(home: Path, variables: Mapping[str, Any]) -> None:
     """Write dbt's docs of the project as one page into the house, unless they are of the files as they are."""
     page, seen = home / "docs" / "index.html", json.dumps(_list_files())
     written_from = home / "docs" / "written_from.json"
@@ -49,7 +52,7 @@ def write_docs(home: Path) -> None:
         return
     page.parent.mkdir(parents=True, exist_ok=True)
     # nothing is compiled and no table is looked at: the warehouse may be in use
-    _call_dbt(home, "docs", "generate", "--static", "--no-compile", "--empty-catalog")
+    _call_dbt(home, variables, "docs", "generate", "--static", "--no-compile", "--empty-catalog")
     shutil.copyfile(home / "dbt" / "target" / "static_index.html", page)
     written_from.write_text(seen)
 
@@ -97,20 +100,30 @@ class Translator(DagsterDbtTranslator):
 
 
 def build(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, *, variables: Mapping[str, Any], home: Path
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    *,
+    variables: Mapping[str, Any],
+    run: Mapping[str, str],
+    home: Path,
 ) -> Iterator[Any]:
     """Run `dbt build` for the selected models of one stage and yield its events."""
+    os.environ.update(run)  # whence the process of dbt has it
     # unit tests judge the models' code, not a night's data: `make test` runs them
     arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
     arguments += ["--log-path", str(home / "dbt" / "logs")]
     yield from dbt.cli(arguments, context=context, target_path=home / "dbt" / "target").stream()
 
 
-def read_variables(company: Company, policy: Policy, *, as_of: date) -> dict[str, Any]:
-    """Return what the models may know about a run: the day, the company and the thresholds, nothing else."""
+def read_run(company: Company, policy: Policy, *, as_of: date) -> dict[str, str]:
+    """Return the environment that tells the models on which day a run stands and which slices it needs."""
+    snapshots = list_snapshots(company, policy, as_of=as_of)
+    return {"HOLDFAST_AS_OF": as_of.isoformat(), "HOLDFAST_SNAPSHOTS": " ".join(map(str, snapshots))}
+
+
+def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
+    """Return what the models may know about a company: its feeds and the thresholds, nothing else."""
     return {
-        "as_of": as_of.isoformat(),
-        "snapshots": [day.isoformat() for day in list_snapshots(company, policy, as_of=as_of)],
         "feeds": company.feeds(),
         "timezone": company.timezone,
         "identity": has_evidence(company),

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestration.dbt import write_docs
-from orchestration.defs.resources import TRACKING_URI
+from orchestration.defs.resources import TRACKING_URI, VARIABLES
 
 ROOT = Path(__file__).parent.parent
 LOOPBACK = "127.0.0.1"
@@ -24,7 +24,7 @@ def serve(home: Path, *, console: Console) -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     ports = {"Dagster": find_port(3000), "MLflow": find_port(5000), "dbt docs": find_port(8080)}
-    write_docs(home)
+    write_docs(home, VARIABLES)
     children = [
         subprocess.Popen(command, cwd=ROOT, stdout=log.open("ab"), stderr=subprocess.STDOUT)  # noqa: S603
         for log, command in commands(home, ports).items()

@@ -1,10 +1,7 @@
-{# Every day that must have a feature slice after the run, in order. #}
+{# Every day that must have a feature slice after the run, in order: the day of the run and those it is given besides. #}
 {% macro wanted_slices() -%}
-    {%- set days = [] -%}
-    {%- for day in (var('snapshots') or []) + [var('as_of')] -%}
-        {%- do days.append(day | string) -%}
-    {%- endfor -%}
-    {{ return(days | unique | sort) }}
+    {%- set besides = env_var('HOLDFAST_SNAPSHOTS', '') if execute else '' -%}
+    {{ return((besides.split() + [run_day()]) | unique | sort) }}
 {%- endmacro %}
 
 
@@ -24,7 +21,7 @@
         {{ return(wanted) }}
     {%- endif -%}
     {%- set found = run_query('select distinct cast(as_of as varchar) as as_of from ' ~ features).columns[0].values() | map('string') | list -%}
-    {%- set as_of = modules.datetime.date.fromisoformat(var('as_of') | string) -%}
+    {%- set as_of = modules.datetime.date.fromisoformat(run_day()) -%}
     {%- set settled = (as_of - modules.datetime.timedelta(days=cleaning('late_days'))).isoformat() -%}
     {%- set kept = found | reject('ge', settled) | list -%}
     {{ return(wanted | reject('in', kept) | list) }}

@@ -22,7 +22,14 @@
 {%- endmacro %}
 
 
-{# The day the run stands on. #}
+{#
+    The day the run stands on. It comes by the environment and is asked for only where a model is run: dbt parses the
+    whole project anew when its --vars differ from those of the run before, and a night differs in its day alone.
+#}
+{% macro run_day() -%}
+    {{ return(env_var('HOLDFAST_AS_OF', '1970-01-01') if execute else '1970-01-01') }}
+{%- endmacro %}
+
 {% macro as_of() -%}
-    cast('{{ var("as_of") }}' as date)
+    cast('{{ run_day() }}' as date)
 {%- endmacro %}

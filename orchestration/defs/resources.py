@@ -11,7 +11,7 @@ from dagster_dbt import DbtCliResource
 
 from industries import load_industry
 from ingestion.company import Company, load_company
-from orchestration.dbt import PROJECT, prepare, read_features
+from orchestration.dbt import PROJECT, prepare, read_features, read_variables
 from orchestration.published import Published, published_in
 from orchestration.warehouse import Warehouse
 from retention.channels import Channel, build_channels
@@ -37,7 +37,8 @@ WEBSERVER_URL = os.environ.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000"
 
 # dbt and its profile run in processes of their own and find the warehouse by this variable.
 os.environ["HOLDFAST_HOME"] = str(HOME)
-MODELS = prepare(HOME)
+VARIABLES = read_variables(COMPANY, POLICY)
+MODELS = prepare(HOME, VARIABLES)
 FEATURES = read_features(MODELS.manifest_path)
 
 

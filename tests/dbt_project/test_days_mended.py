@@ -1,6 +1,5 @@
 """Day tables are mended where rows came late, changed or went, and are then what a full rebuild makes."""
 
-import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -60,9 +59,7 @@ def changed(lived: "Warehouse", tmp_path_factory: pytest.TempPathFactory) -> tup
     """Two copies of the company after the same changes of its raw rows; neither has run since."""
     pair = []
     for name in ("mended", "rebuilt"):
-        home = tmp_path_factory.mktemp(name)
-        warehouse = lived.copy(home)
-        shutil.copytree(lived.home / "dbt", home / "dbt")
+        warehouse = lived.copy(tmp_path_factory.mktemp(name))
         warehouse.execute(*CHANGES)
         pair.append(warehouse)
     return pair[0], pair[1]

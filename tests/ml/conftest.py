@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def small(table: pa.Table) -> Fitted:
 
 
 @pytest.fixture(scope="session")
-def training(table: pa.Table) -> Training:
+def train_month(table: pa.Table) -> Callable[[], Training]:
     """A month's training: two further lead times, one of them without labels, and two groups, one of them tiny."""
     rows = table.num_rows
     table = (
@@ -116,7 +117,12 @@ def training(table: pa.Table) -> Training:
         group="group",
         group_margin=0.05,
     )
-    return train(table, "churned", "as_of", treated="is_treated", plan=plan)
+    return partial(train, table, "churned", "as_of", treated="is_treated", plan=plan)
+
+
+@pytest.fixture(scope="session")
+def training(train_month: Callable[[], Training]) -> Training:
+    return train_month()
 
 
 @dataclass(frozen=True)

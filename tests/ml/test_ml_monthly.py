@@ -1,5 +1,7 @@
 """A month's training in whole: what the parts that build on `fit` give each other."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -42,6 +44,16 @@ def test_a_lead_time_whose_model_misses_the_bar_is_named_and_not_used(table: pa.
 
     assert found.leads.fitted == {}
     assert found.tell_leads()[0].startswith("30 days ahead: refused: ")
+
+
+def test_the_same_month_gives_the_same_models_and_the_same_scores(
+    training: Training, train_month: Callable[[], Training], table: pa.Table
+) -> None:
+    again = train_month()
+
+    assert again.fitted.model.fingerprint == training.fitted.model.fingerprint
+    assert again.leads.fitted[30].model.fingerprint == training.leads.fitted[30].model.fingerprint
+    assert (again.fitted.model.predict(table) == training.fitted.model.predict(table)).all()
 
 
 def test_every_group_is_told_whether_it_got_a_model_of_its_own(training: Training) -> None:

@@ -16,7 +16,7 @@ import dagster as dg
 from ingestion.manifest import prepare
 from orchestration.dbt import write_docs
 from orchestration.definitions import defs
-from orchestration.defs.resources import HOME
+from orchestration.defs.resources import HOME, VARIABLES
 from orchestration.defs.sources import RAW, describe_landed
 from orchestration.warehouse import Warehouse
 definitions = defs()
@@ -45,9 +45,9 @@ with warehouse.connect() as connection:
 fresh = {table: describe_landed(warehouse, schema, table).stale_after_days for schema, table in RAW}
 links = {node.key.to_user_string(): node.metadata["dbt_docs"].value for node in nodes if "dbt_docs" in node.metadata}
 page = HOME / "docs" / "index.html"
-write_docs(HOME)
+write_docs(HOME, VARIABLES)
 written = page.stat().st_mtime_ns
-write_docs(HOME)
+write_docs(HOME, VARIABLES)
 text = page.read_text()
 docs = {
     "tells_of_features": "Days since the last purchase; a purchase yesterday is 1" in text,

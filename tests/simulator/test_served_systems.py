@@ -269,11 +269,11 @@ def landed(telecom: Path, address: str, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def staged(landed: Landed) -> Landed:
     project, folder = ROOT / "dbt_project", landed.home / "dbt"
-    variables = {"feeds": landed.company.feeds(), "timezone": landed.company.timezone, "as_of": "2025-04-01"}
+    variables = {"feeds": landed.company.feeds(), "timezone": landed.company.timezone}
     command = [sys.executable, "-m", "dbt.cli.main", "run", "--quiet", "--select", "path:models/staging"]
     command += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", json.dumps(variables)]
     command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    environment = os.environ | {"HOLDFAST_HOME": str(landed.home)}
+    environment = os.environ | {"HOLDFAST_HOME": str(landed.home), "HOLDFAST_AS_OF": "2025-04-01"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     return landed

@@ -40,7 +40,9 @@ carried as (
     from history
     cross join tags
     inner join days on history.as_of = days.as_of
-    where concat(',', history.tags, ',') like concat('%,', tags.tag, ',%')
+    where
+        history.tags <> ''
+        and position(concat(',', tags.tag, ',') in concat(',', history.tags, ',')) > 0
 
 ),
 
