@@ -1,7 +1,6 @@
 """How the dbt project becomes Dagster assets: the manifest, the names, and the variables of a run."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -100,15 +99,9 @@ class Translator(DagsterDbtTranslator):
 
 
 def build(
-    context: dg.AssetExecutionContext,
-    dbt: DbtCliResource,
-    *,
-    variables: Mapping[str, Any],
-    run: Mapping[str, str],
-    home: Path,
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, *, variables: Mapping[str, Any], home: Path
 ) -> Iterator[Any]:
     """Run `dbt build` for the selected models of one stage and yield its events."""
-    os.environ.update(run)  # whence the process of dbt has it
     # unit tests judge the models' code, not a night's data: `make test` runs them
     arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
     arguments += ["--log-path", str(home / "dbt" / "logs")]

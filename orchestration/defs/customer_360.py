@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
-from orchestration.dbt import Translator, build, read_run
-from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, open_store
+from orchestration.dbt import Translator, build
+from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, open_store, tell_dbt
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
@@ -35,7 +35,8 @@ def customer_360_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, 
     """Build staging, day aggregates and the customer 360 view as of the partition's day."""
     as_of = read_as_of(context)
     require_passed(warehouse, open_store(), "sources", as_of=as_of)
-    yield from build(context, dbt, variables=VARIABLES, run=read_run(COMPANY, POLICY, as_of=as_of), home=HOME)
+    tell_dbt(as_of)
+    yield from build(context, dbt, variables=VARIABLES, home=HOME)
 
 
 @dg.asset_check(asset=["customer_360", "customers"], blocking=True)

@@ -7,8 +7,8 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from ingestion.identity.history import drop_stale_slices
-from orchestration.dbt import Translator, build, list_snapshots, read_ranges, read_run
-from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, open_store
+from orchestration.dbt import Translator, build, list_snapshots, read_ranges
+from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, open_store, tell_dbt
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
@@ -32,7 +32,8 @@ def feature_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, wareh
     with warehouse.connect() as connection:
         days = list_snapshots(COMPANY, POLICY, as_of=as_of)
         drop_stale_slices(connection, "features.customer_features", days=days)
-    yield from build(context, dbt, variables=VARIABLES, run=read_run(COMPANY, POLICY, as_of=as_of), home=HOME)
+    tell_dbt(as_of)
+    yield from build(context, dbt, variables=VARIABLES, home=HOME)
 
 
 @dg.asset_check(asset=["features", "customer_features"], blocking=True)

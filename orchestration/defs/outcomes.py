@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
-from orchestration.dbt import Translator, build, read_run
-from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES
+from orchestration.dbt import Translator, build
+from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, tell_dbt
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.frames import to_arrow
@@ -25,8 +25,8 @@ from retention.outcomes import read_effects
 )
 def outcome_models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
     """Join the ledger with the labels that have matured."""
-    run = read_run(COMPANY, POLICY, as_of=read_as_of(context))
-    yield from build(context, dbt, variables=VARIABLES, run=run, home=HOME)
+    tell_dbt(read_as_of(context))
+    yield from build(context, dbt, variables=VARIABLES, home=HOME)
 
 
 @dg.asset(

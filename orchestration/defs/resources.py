@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from dagster_dbt import DbtCliResource
 
 from industries import load_industry
 from ingestion.company import Company, load_company
-from orchestration.dbt import PROJECT, prepare, read_features, read_variables
+from orchestration.dbt import PROJECT, prepare, read_features, read_run, read_variables
 from orchestration.published import Published, published_in
 from orchestration.warehouse import Warehouse
 from retention.channels import Channel, build_channels
@@ -40,6 +41,11 @@ os.environ["HOLDFAST_HOME"] = str(HOME)
 VARIABLES = read_variables(COMPANY, POLICY)
 MODELS = prepare(HOME, VARIABLES)
 FEATURES = read_features(MODELS.manifest_path)
+
+
+def tell_dbt(as_of: date) -> None:
+    """Let the processes of dbt that are started from now on know the day of the run and the slices it needs."""
+    os.environ.update(read_run(COMPANY, POLICY, as_of=as_of))
 
 
 def read_secrets(names: Iterable[str]) -> dict[str, str]:
