@@ -1,7 +1,8 @@
 """What the features cost at size: by dbt, by the same work as plain DuckDB statements, for one more day, for a year.
 
-`python -m bench.features [--sizes 10000 100000 1000000]` makes landed companies from a seed (a year, 50 events and 10
-orders for each customer), builds them, prints the figures and writes bench/results/features.json. Every build is a
+`python -m bench.features [--sizes 10000 100000 1000000] [--parts plain day year dagster]` makes landed companies from a
+seed (a year, 50 events and 10 orders for each customer), builds them, prints the figures and writes them into
+bench/results/features.json. Every build is a
 process of its own; its peak memory is what the operating system says.
 """
 
@@ -37,6 +38,7 @@ SLICES = "path:models/features"
 NOTHING = "stg_campaigns"  # a view of nothing: all that such a run costs is dbt itself
 BOOKKEEPING = ("batch_days", "batch_days_read", "int_days_landed", "int_days_due", "int_days_built")
 MOST_TIMES, MOST_MEMORY, MOST_SHARE, MOST_YEAR, MOST_OVERHEAD = 2.5, 12.0, 0.05, 4.0, 30.0
+PARTS = ("plain", "day", "year", "dagster")
 MOST_COMPARED = 100_000  # a rebuild to compare row by row is made up to this size
 COMPANY = """\
 company: Bench
@@ -282,40 +284,54 @@ def _keys(table: str) -> str:
     return "{" + ", ".join(f"{name}: {name}" for name in required) + "}"
 
 
-def measure(size: int, scratch: Path) -> Iterator[Result]:
-    """Take every figure of one size.
+def measure(size: int, scratch: Path, parts: Sequence[str] = PARTS) -> Iterator[Result]:
+    """Take the figures of one size: those of a whole build, and of what is asked for in `parts` beside it.
 
     Ratios compare processor seconds, which other work on the machine moves little; `start` is what dbt costs before it
     does anything, its project parsed, and is left out where two builds are compared with each other.
     """
     raw = scratch / "raw.duckdb"
     write_world(raw, size=size)
-    plain = run_plain(_home(scratch, "plain", raw), BEFORE)
-    _drop(scratch, "plain")
     home = _home(scratch, "whole", raw)
     parsed, start = (run_dbt(home, BEFORE, select=NOTHING) for _ in range(2))
     view, slices = (run_dbt(home, BEFORE, select=select) for select in (VIEW, SLICES))
     whole = parsed + view + slices
     work = (view + slices).processor - 2 * start.processor
-    yield _figure("dbt_over_plain_statements", whole.processor / plain.processor, "times", size, plain, MOST_TIMES)
-    yield _figure("dbt_seconds", whole.seconds, "s", size, plain)
-    yield _figure("dbt_processor_ms_per_customer", 1000 * whole.processor / size, "ms", size, plain)
-    yield _figure("peak_memory", whole.memory, "GiB", size, plain, MOST_MEMORY)
-    yield from _one_more_day(home, size, raw, start=start, work=work)
+    yield _figure("dbt_seconds", whole.seconds, "s", size, whole)
+    yield _figure("dbt_processor_ms_per_customer", 1000 * whole.processor / size, "ms", size, whole)
+    yield _figure("peak_memory", whole.memory, "GiB", size, whole, MOST_MEMORY)
+    if "day" in parts:
+        yield from _one_more_day(home, size, raw, start=start, work=work)
     _drop(scratch, "whole")
-    home = _home(scratch, "year", raw, is_landed=True)
+    if "plain" in parts:
+        plain = run_plain(_home(scratch, "plain", raw), BEFORE)
+        _drop(scratch, "plain")
+        yield _figure("dbt_over_plain_statements", whole.processor / plain.processor, "times", size, plain, MOST_TIMES)
+    if "year" in parts:
+        yield from _twelve_snapshots(size, raw, start=start, work=work, whole=whole)
+    if "dagster" in parts:
+        yield _beyond_sql(size, raw)
+
+
+def _twelve_snapshots(size: int, raw: Path, *, start: Build, work: float, whole: Build) -> Iterator[Result]:
+    """Measure a whole build with the slices of twelve months."""
+    home = _home(raw.parent, "year", raw, is_landed=True)
     _, year = (run_dbt(home, AS_OF, snapshots=MONTHS, select=select) for select in (NOTHING, ""))
-    _drop(scratch, "year")
-    yield _figure(
-        "twelve_snapshots_over_one", (year.processor - start.processor) / work, "times", size, whole, MOST_YEAR
-    )
+    _drop(raw.parent, "year")
+    share = (year.processor - start.processor) / work
+    yield _figure("twelve_snapshots_over_one", share, "times", size, whole, MOST_YEAR)
     yield _figure("twelve_snapshots_peak_memory", year.memory, "GiB", size, whole, MOST_MEMORY)
+
+
+def _beyond_sql(size: int, raw: Path) -> Result:
+    """Measure what Dagster and dbt add to every model and test as a plain statement."""
+    scratch = raw.parent
     every = run_plain(_home(scratch, "every", raw, is_landed=True), AS_OF, everything=True)
     _drop(scratch, "every")
     dagster = run_dagster(_home(scratch, "dagster", raw, is_landed=True))
     _drop(scratch, "dagster")
     most = max(MOST_OVERHEAD, 0.2 * every.seconds)
-    yield _figure("dagster_and_dbt_beyond_sql", dagster.seconds - every.seconds, "s", size, every, most)
+    return _figure("dagster_and_dbt_beyond_sql", dagster.seconds - every.seconds, "s", size, every, most)
 
 
 def _one_more_day(home: Path, size: int, raw: Path, *, start: Build, work: float) -> Iterator[Result]:
@@ -393,6 +409,7 @@ def main() -> None:
     """Take every measure, print it and write it down."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--parts", choices=PARTS, nargs="*", default=list(PARTS))
     parser.add_argument("--child", type=Path)
     asked = parser.parse_args()
     if asked.child:
@@ -400,9 +417,9 @@ def main() -> None:
         return
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     for size in asked.sizes:
-        kept = [one for one in kept if not one["size"].startswith(f"{size} ")]
         with tempfile.TemporaryDirectory() as scratch:
-            for found in measure(size, Path(scratch)):
+            for found in measure(size, Path(scratch), asked.parts):
+                kept = [one for one in kept if (one["name"], one["size"]) != (found.name, found.size)]
                 kept.append(asdict(found))
                 RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
                 print(

@@ -50,7 +50,7 @@ SHALLOW = {
     "reg_lambda": 10.0,
 }  # fmt: skip
 Groups = npt.NDArray[np.str_]
-CAUSES = {"service": "service", "price": "price", "product": "product", "rival": "competitor"}
+CAUSES = ("service", "price", "product", "rival")
 
 
 @dataclass(frozen=True)
@@ -238,17 +238,17 @@ def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any])
     alive = np.array(world.truth.column("is_alive").to_pylist())[tested]
     probability = fitted.model.predict(later)
     high = probability >= np.quantile(probability, 1 - TOP)
-    rows = np.flatnonzero(high & alive & np.isin(cause.astype(str), list(CAUSES)))
+    rows = np.flatnonzero(high & alive & np.isin(cause.astype(str), CAUSES))
     shown = later.take(pa.array(rows))
     numbered = pa.array([str(row) for row in range(len(rows))])
     shown = shown.set_column(shown.column_names.index("customer_id"), "customer_id", numbered)
     visible: dict[int, list[str]] = {row: [] for row in range(len(rows))}
     for each in explain(fitted.model, shown, world.words, as_of=END, top=20).to_pylist():
-        if each["reason"] in CAUSES.values():
+        if each["reason"] in CAUSES:
             visible[int(each["customer_id"])].append(each["reason"])
-    hit = np.array([visible[place][:1] == [CAUSES[cause[row]]] for place, row in enumerate(rows)])
+    hit = np.array([visible[place][:1] == [cause[row]] for place, row in enumerate(rows)])
     told = {word.reason for word in world.words if word.name in fitted.model.features}
-    seen = np.array([CAUSES[cause[row]] in told for row in rows], dtype=bool)
+    seen = np.array([cause[row] in told for row in rows], dtype=bool)
     kinds = {kind: int((cause[rows] == kind).sum()) for kind in CAUSES}
     here = {**common, "size": f"{common['size']}; {len(rows)} in the top {TOP:.0%} with a visible cause {kinds}"}
     name = f"{world.industry}: first visible reason is the true cause"

@@ -16,7 +16,19 @@ import yaml
 
 HERE = Path(__file__).parent
 FAMILIES = ("satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market")
-REASONS = ("inactivity", "spend_fall", "service", "price", "product", "engagement", "competitor", "contract", "other")
+REASONS = (
+    "inactivity",
+    "spend_fall",
+    "service",
+    "price",
+    "product",
+    "engagement",
+    "rival",
+    "payment",
+    "contract",
+    "lifecycle",
+    "other",
+)
 _MARK = "generated from dbt_project/library by python -m dbt_project.library; change it there"
 _LINE = 92  # columns of one rendered feature, its name included
 _ENTRY_KEYS = {
@@ -181,7 +193,7 @@ def _feature(
         sql=filled("sql"),
         family=entry["family"],
         unit=entry["unit"],
-        reason=entry["reason"],
+        reason=filled("reason"),
         means=filled("means"),
         en=filled("en"),
         zh=filled("zh"),
@@ -205,11 +217,13 @@ def _check_entry(path: Path, entry: Mapping[str, Any]) -> None:
     for key in ("name", "sql", "family", "unit", "reason", "means", "en", "zh"):
         if key not in entry:
             raise LibraryError(f"{path.name}: the entry `{entry.get('name')}` lacks `{key}`; add it.")
+    named = {"family": [entry["family"]], "reason": [entry["reason"]]}
+    if entry["reason"] == "{item}":
+        named["reason"] = list(entry.get("over", {}))
     for key, known in (("family", FAMILIES), ("reason", REASONS)):
-        if entry[key] not in known:
+        for word in set(named[key]) - set(known):
             raise LibraryError(
-                f"{path.name}: the entry `{entry['name']}` has the {key} `{entry[key]}`; "
-                f"take one of {', '.join(known)}."
+                f"{path.name}: the entry `{entry['name']}` has the {key} `{word}`; take one of {', '.join(known)}."
             )
 
 

@@ -141,13 +141,14 @@ def raise_price(world: World, state: State, rng: np.random.Generator, *, month: 
     return pain.astype(np.float32), surprised
 
 
-def attract(world: World, state: State, month: int) -> Floats:
-    """Return next month's pull of the rival, who opens in one region."""
-    rival = world.parameters.shocks.rival
+def attract(world: World, state: State, rng: np.random.Generator, *, month: int) -> Floats:
+    """Return next month's pull of rivals: their offers reach some customers in any month, and one opens in a region."""
+    hazard, rival = world.parameters.hazard, world.parameters.shocks.rival
     names = list(world.parameters.regions)
     exposed = (world.region == names.index(rival.region)) if rival.region else np.ones(world.size, dtype=np.bool_)
-    pull = np.where(exposed & (month == rival.month), rival.size, 0)
-    return (state.rival * world.parameters.hazard.lasts["rival"] + pull).astype(np.float32)
+    opens = np.where(exposed & (month == rival.month), rival.size, 0)
+    offered = rng.random(world.size) < hazard.rival_incidents
+    return (state.rival * hazard.lasts["rival"] + opens + hazard.rival_offer * offered).astype(np.float32)
 
 
 def complain(world: World, state: State, severity: Floats) -> Floats:
@@ -163,6 +164,7 @@ def burn_in(world: World) -> State:
         state.need = fade_need(world, state, rng)
         state.product, _ = disappoint(world, state, rng)
         state.price, _ = raise_price(world, state, rng, month=month)
+        state.rival = attract(world, state, rng, month=month)
         complaints = rng.poisson(service.monthly * service.complaint_share * world.loudness)
         state.service = complain(world, state, complaints * lognormal(rng, world.size, spread=0.6))
     return state

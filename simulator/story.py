@@ -99,7 +99,7 @@ class Story:
         state.need = hazard.fade_need(world, state, rng)
         state.product, incident = hazard.disappoint(world, state, rng)
         state.price, surprised = hazard.raise_price(world, state, rng, month=month.index)
-        state.rival = hazard.attract(world, state, month.index)
+        state.rival = hazard.attract(world, state, rng, month=month.index)
         early = be_present(world, state, month, pain=before, surprised=surprised)
         cases, severity = open_cases(early, state, incident=incident)
         state.service = hazard.complain(world, state, severity)
@@ -142,7 +142,7 @@ class Story:
         if self.world.parameters.churn.definition == "inactivity":
             self._watch(risk, presence, orders)
         self._database.write_month(month, orders, lines, read_meters(presence))
-        events = browse(presence, orders)
+        events = browse(presence, state, orders)
         self._clicks.write_month(month, events)
         campaigns, touches, state.touch = run_campaigns(presence, risk)
         self._drops.write_month(month, campaigns, touches)

@@ -1,3 +1,20 @@
+{# The four marks that divide a measure into fifths, as the columns that `fifth` compares with. #}
+{% macro fifths(name, measure) -%}
+    {%- for share in [20, 40, 60, 80] -%}
+    percentile_disc({{ share / 100 }}) within group (order by {{ measure }}) as {{ name }}_{{ share }}{{ ',\n        ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{# The fifth that a measure lies in, 1 to 5: one for each mark that it is above. #}
+{% macro fifth(name, measure) -%}
+    1
+        {%- for share in [20, 40, 60, 80] %}
+        + case when {{ measure }} > {{ name }}_{{ share }} then 1 else 0 end
+        {%- endfor %}
+{%- endmacro %}
+
+
 {# The three quantile scores weighted by the policy (RFM); between 1 and 5 when the weights add up to 1. #}
 {% macro rfm_score() -%}
     {%- set weights = policy('rfm', 'weights') -%}
@@ -38,13 +55,21 @@
 {%- endmacro %}
 
 
-{# Value tier by place among all customers by lifetime value; the policy gives shares of customers, from the top. #}
-{% macro value_tier() -%}
+{# The least lifetime value of each tier: the policy gives shares of customers, from the top. #}
+{% macro tier_marks() -%}
     {%- set reached = namespace(share=0) -%}
+    {%- for tier, share in var('policy').value_tiers.items() -%}
+    {%- set reached.share = reached.share + share -%}
+    percentile_disc({{ reached.share | round(6) }}) within group (order by clv desc) as least_{{ tier }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{# Value tier by lifetime value, the best first. #}
+{% macro value_tier() -%}
     case
-            {%- for tier, share in var('policy').value_tiers.items() %}
-            {%- set reached.share = reached.share + share %}
-            when clv > 0 and clv_rank < {{ reached.share | round(6) }} then '{{ tier }}'
+            {%- for tier in var('policy').value_tiers %}
+            when clv > 0 and clv >= least_{{ tier }} then '{{ tier }}'
             {%- endfor %}
             else 'normal'
         end

@@ -14,7 +14,7 @@
         },
         'events': {
             'model': 'stg_events', 'day': 'occurred_date', 'moment': 'occurred_at',
-            'columns': ['type', 'session_id', 'product_id', 'feature', 'dwell_seconds'],
+            'columns': ['type', 'page', 'session_id', 'product_id', 'feature', 'dwell_seconds'],
         },
         'usage': {
             'model': 'stg_usage', 'day': 'used_date', 'moment': 'used_at',

@@ -31,6 +31,7 @@ def _topics(presence: Presence, state: State, rng: np.random.Generator, customer
     topics = list(presence.world.parameters.service.topics)
     topic = pick(rng, list(presence.world.parameters.service.topics.values()), len(customer))
     hurt = rng.random(len(customer)) < _TELLS_WHAT_HURTS
+    topic = np.where(hurt & (state.rival[customer] > _HURTS_ABOVE), topics.index("rival"), topic)
     topic = np.where(hurt & (state.price[customer] > _HURTS_ABOVE), topics.index("billing"), topic)
     return np.where(hurt & (state.product[customer] > _HURTS_ABOVE), topics.index("fault"), topic).astype(np.int32)
 

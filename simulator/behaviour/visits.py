@@ -4,6 +4,7 @@ import numpy as np
 
 from simulator.behaviour.orders import PAID
 from simulator.behaviour.presence import Columns, Presence, position_within, repeat
+from simulator.hazard import State
 from simulator.streams import Flags, Indices, generator, pick
 
 TYPES = (
@@ -20,9 +21,11 @@ TYPES = (
     "uninstall",
 )
 _CODE = {name: code for code, name in enumerate(TYPES)}
-PAGES = ("home", "list", "detail", "cart", "checkout", "account", "help", "leave")
+PAGES = ("home", "list", "detail", "cart", "checkout", "account", "help", "leave", "compare")
 _PAGE_OF = np.array([0, 0, 2, 1, 5, 3, 4, 4, 5, 5, 5], dtype=np.int32)
-_LEAVE_PAGE = PAGES.index("leave")
+_LEAVE_PAGE, _COMPARE_PAGE = PAGES.index("leave"), PAGES.index("compare")
+_PRICE_LURES = 0.3  # how far a price that hurts makes a customer compare, beside a rival's offer
+_CURIOUS = 0.05
 _BUYING = np.array([_CODE[name] for name in ("visit", "view", "add_to_cart", "checkout", "pay")], dtype=np.int32)
 _DRIFTING = np.array([_CODE[name] for name in ("unfollow", "leave_group", "uninstall")], dtype=np.int32)
 _GAP_MS = 45_000
@@ -30,13 +33,13 @@ _ORDER_SESSION = 1 << 40
 _DRIFT_SESSION = 1 << 41
 
 
-def browse(presence: Presence, orders: Columns) -> Columns:
+def browse(presence: Presence, state: State, orders: Columns) -> Columns:
     """Return the month's events; orders placed online (`orders` of the month) leave their trace among them.
 
     Columns: customer, at, type (index of TYPES), channel, session, page (index of PAGES), product and feature (-1 where
     there is none), dwell in milliseconds. Not yet in order of time.
     """
-    parts = [_browsing(presence), _drifting(presence)]
+    parts = [_browsing(presence, state), _drifting(presence)]
     if len(orders) and presence.world.parameters.orders.kind == "baskets":
         parts.append(_buying(presence, orders))
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -61,7 +64,17 @@ def _types(presence: Presence, rng: np.random.Generator, position: Indices, last
     return np.where(position == 0, _CODE[visits.first], drawn).astype(np.int32)
 
 
-def _browsing(presence: Presence) -> Columns:
+def _pages(presence: Presence, state: State, rng: np.random.Generator, events: Columns) -> Indices:
+    """Draw the page of each event: who is in pain looks how to leave, whom a rival draws compares offers."""
+    visits, customer, follows = presence.world.parameters.visits, events["customer"], events["position"] > 0
+    leaves = rng.random(len(customer)) < visits.leave_page * presence.pain[customer]
+    lure = _CURIOUS + state.rival + _PRICE_LURES * state.price
+    compares = rng.random(len(customer)) < visits.compare_page * lure[customer]
+    page = np.where(follows & compares, _COMPARE_PAGE, _PAGE_OF[events["type"]])
+    return np.where(follows & leaves, _LEAVE_PAGE, page).astype(np.int32)
+
+
+def _browsing(presence: Presence, state: State) -> Columns:
     world, visits = presence.world, presence.world.parameters.visits
     rng = generator(world.seed, "visits", presence.month.index)
     customer = repeat(presence.counts(rng, world.visit_rate * _fade(presence) * presence.season))
@@ -69,7 +82,7 @@ def _browsing(presence: Presence) -> Columns:
     counts = (1 + rng.poisson(visits.pages - 1, len(customer))).astype(np.int32)
     visit, position = repeat(counts), position_within(counts)
     kind = _types(presence, rng, position, last=position == counts[visit] - 1)
-    leaves = rng.random(len(visit)) < visits.leave_page * presence.pain[customer][visit]
+    page = _pages(presence, state, rng, {"customer": customer[visit], "position": position, "type": kind})
     return _dressed(
         presence,
         rng,
@@ -79,7 +92,7 @@ def _browsing(presence: Presence) -> Columns:
             "type": kind,
             "channel": pick(rng, list(visits.channels.values()), len(customer))[visit],
             "session": visit.astype(np.int64),
-            "page": np.where(leaves & (position > 0), _LEAVE_PAGE, _PAGE_OF[kind]).astype(np.int32),
+            "page": page,
         },
     )
 

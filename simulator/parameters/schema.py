@@ -102,6 +102,7 @@ class Visits(_Frozen):
     features: tuple[str, ...]
     cart_left: float
     leave_page: float
+    compare_page: float
     decay_events: float
 
 
@@ -164,6 +165,8 @@ class Hazard(_Frozen):
     product_incidents: float
     price_incidents: float
     price_surprise: float
+    rival_incidents: float
+    rival_offer: float
 
 
 class Action(_Frozen):

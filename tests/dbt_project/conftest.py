@@ -415,7 +415,7 @@ def _behaviour(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> d
             "type": rng.choice(EVENT_TYPES, 5000, p=shares),
             "channel": rng.choice(["app", "web"], 5000),
             "session_id": rng.choice(_ids("v", 1500), 5000),
-            "page": "home",
+            "page": rng.choice(["home", "compare", "leave"], 5000, p=[0.9, 0.06, 0.04]),
             "product_id": rng.choice(_ids("p", 60), 5000),
             "feature": rng.choice(["report", "export", "share"], 5000),
             "dwell_seconds": rng.integers(1, 600, 5000),
@@ -437,7 +437,7 @@ def _service(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dic
                 rng.random(300) < 0.8
             ),
             "kind": rng.choice(["consultation", "complaint"], 300),
-            "topic": rng.choice(["delivery", "price", "quality"], 300),
+            "topic": rng.choice(["delivery", "price", "product", "rival"], 300),
             "channel": "chat",
             "priority": rng.choice(["low", "normal", "high"], 300),
             "language": "en",

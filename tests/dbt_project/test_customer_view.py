@@ -20,9 +20,11 @@ def view(warehouse: "Warehouse") -> pd.DataFrame:
 
 
 def quintile(values: pd.Series, *, ascending: bool = True) -> pd.Series:
-    """Score 1 to 5 by the share of others that rank strictly below."""
-    below = (values.rank(method="min", ascending=ascending) - 1) / (len(values) - 1)
-    return (1 + (5 * below).astype(int).clip(upper=4)).astype("int64")
+    """Score 1 to 5: one more for each of the four marks that divide the values into fifths and lie below."""
+    measure = values if ascending else -values
+    marks = np.quantile(measure, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf")
+    above = (measure.to_numpy()[:, None] > marks).sum(axis=1)
+    return pd.Series(1 + above, index=values.index, dtype="int64")
 
 
 def test_each_score_is_the_quintile_among_those_who_bought(lived: "Warehouse") -> None:

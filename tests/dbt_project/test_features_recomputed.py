@@ -129,6 +129,8 @@ def from_service(company: Mapping) -> dict[str, pd.Series]:
     open_now = tickets[~tickets.index.isin(solved.index)]
     return {
         "count_complaints_90d": counted(tickets[tickets["kind"] == "complaint"], 90),
+        "count_price_tickets_180d": counted(tickets[tickets["topic"] == "price"], 180),
+        "days_since_rival_ticket": tickets[tickets["topic"] == "rival"].groupby("customer_id")["age"].min(),
         "count_open_tickets": counted(open_now),
         "days_oldest_open_ticket": open_now.groupby("customer_id")["age"].max(),
         "mean_response_hours_365d": wait[answered["age"] <= 365].groupby(answered["customer_id"]).mean(),
@@ -157,6 +159,9 @@ def from_behaviour(company: Mapping) -> dict[str, pd.Series]:
         "surprise_carts_to_views": ((step["carts_30"] - usual) / usual**0.5).where(usual > 0),
         "count_logins_30d": counted(logins, 30),
         "count_active_days_90d": events[events["age"] <= 90].groupby("customer_id")["day"].nunique(),
+        "count_leave_pages_90d": counted(events[events["page"] == "leave"], 90),
+        "count_comparisons_30d": counted(events[events["page"] == "compare"], 30),
+        "days_since_comparison": events[events["page"] == "compare"].groupby("customer_id")["age"].min(),
         "days_since_login": logins.groupby("customer_id")["age"].min(),
         "hours_dwelt_90d": summed(events, "dwell_seconds", 90) / 3600,
         "amount_contracts_monthly": running.groupby("customer_id")["amount_monthly"].sum(),

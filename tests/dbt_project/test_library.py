@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dbt_project.library import HERE, LibraryError, load_library, render
+from dbt_project.library import HERE, REASONS, LibraryError, load_library, render
+from industries import load_industry, names
 from ingestion.contract import TABLES
 
 ENTRY = {
@@ -50,6 +51,10 @@ def test_an_entry_with_windows_is_one_feature_per_window(tmp_path: Path) -> None
     [
         ({"family": "mood"}, "orders.yaml: the entry `count_{w}d` has the family `mood`; take one of"),
         ({"reason": "stars"}, "orders.yaml: the entry `count_{w}d` has the reason `stars`; take one of"),
+        (
+            {"reason": "{item}", "over": {"price": "价格", "moon": "月"}},
+            "orders.yaml: the entry `count_{w}d` has the reason `moon`",
+        ),
         ({"colour": "red"}, "orders.yaml: the entry `count_{w}d` has the unknown key `colour`"),
         ({"name": "same"}, "The feature `same` is declared twice"),
     ],
@@ -67,6 +72,12 @@ def test_every_phrase_can_be_spoken_of_a_value() -> None:
 
 def test_every_feature_rests_on_canonical_tables_alone() -> None:
     assert {table for feature in load_library().features for table in feature.needs} <= set(TABLES)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_industry_has_words_for_the_reasons_of_features(name: str) -> None:
+    assert set(load_industry(name).reasons) == set(REASONS)
+    assert set(REASONS) - {feature.reason for feature in load_library().features} == set()
 
 
 def test_all_seven_families_have_features() -> None:

@@ -34,7 +34,9 @@ def ask() -> Callable[[Path], Query]:
         connection = duckdb.connect()
         connection.execute("set timezone = 'UTC'")
         columns = (
-            "{" + ", ".join(f"{name}: 'varchar'" for name in ("eid", "uid", "ts", "act", "src", "sid", "dur")) + "}"
+            "{"
+            + ", ".join(f"{name}: 'varchar'" for name in ("eid", "uid", "ts", "act", "src", "sid", "url", "dur"))
+            + "}"
         )
         clicks = f"read_json('{world}/sources/clicks/*/*.jsonl.gz', columns = {columns}, filename = true)"
         connection.execute(f"create table clicks as from {clicks}")

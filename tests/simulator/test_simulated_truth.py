@@ -156,6 +156,20 @@ def test_the_hazard_explains_who_left(asked_telecom: Query) -> None:
     assert area(rows[:, 0], rows[:, 1]) > 0.75
 
 
+def test_whom_rivals_draw_compares_offers(asked_telecom: Query) -> None:
+    rows = asked_telecom("""
+        select log_odds_rival > 0.3, avg(compares::int)
+        from '{truth}/hazard.parquet' join (
+            select acct_no as customer_id, coalesce(bool_or(url = '/compare'), false) as compares
+            from '{db}/crm.account.parquet' left join clicks on uid = acct_no and ts >= '2025-01' and ts < '2025-02'
+            group by acct_no
+        ) using (customer_id) where as_of = date '2025-01-01' group by all order by 1
+    """)
+
+    assert [drawn for drawn, _ in rows] == [False, True]
+    assert rows[1][1] > 3 * rows[0][1] > 0
+
+
 def test_truth_of_a_month_is_about_those_who_are_customers_when_it_begins(asked_retail: Query) -> None:
     rows = asked_retail("""
         select bool_and(is_alive = (left_on is null or left_on >= as_of)), bool_and(is_alive or hazard = 1),

@@ -64,27 +64,32 @@ contracts as (
 
 ),
 
--- quantile scores: ties share a score, and whoever never bought has the lowest
-ranked as (
+-- the marks that divide the buyers into fifths, and what the middle buyer of the year does: the measure of a large spend
+marks as (
 
     select
-        customer_id,
-        1 + least(4, floor(5 * percent_rank() over (order by recency_days desc))) as rfm_recency,
-        1 + least(4, floor(5 * percent_rank() over (order by count_orders_scored))) as rfm_frequency,
-        1 + least(4, floor(5 * percent_rank() over (order by amount_spent_total))) as rfm_monetary,
-        percent_rank() over (order by amount_spent_total / count_orders_total) as basket_rank
+        {{ fifths('recency', '-recency_days') }},
+        {{ fifths('frequency', 'count_orders_scored') }},
+        {{ fifths('monetary', 'amount_spent_total') }},
+        median(count_orders_year) filter (where count_orders_year > 0) as typical_orders,
+        median(amount_spent_year / count_orders_year) filter (where count_orders_year > 0) as typical_basket
     from purchases
 
 ),
 
--- what the middle buyer of the year does: the measure of what makes a customer's spend large or small
-typical as (
+-- ties share a score
+scored as (
 
     select
-        median(count_orders_year) as count_orders_year,
-        median(amount_spent_year / count_orders_year) as amount_per_order
+        purchases.*,
+        {{ fifth('recency', '-recency_days') }} as rfm_recency,
+        {{ fifth('frequency', 'count_orders_scored') }} as rfm_frequency,
+        {{ fifth('monetary', 'amount_spent_total') }} as rfm_monetary,
+        percent_rank() over (order by amount_spent_total / count_orders_total) as basket_rank,
+        count_orders_year / nullif(typical_orders, 0) as orders_to_typical,
+        amount_spent_year / nullif(count_orders_year, 0) / nullif(typical_basket, 0) as basket_to_typical
     from purchases
-    where count_orders_year > 0
+    cross join marks
 
 ),
 
@@ -113,25 +118,22 @@ measured as (
         coalesce(purchases.count_orders_total, 0) as count_orders_total,
         coalesce(purchases.amount_spent_quarter, 0) as amount_spent_quarter,
         coalesce(purchases.amount_spent_quarter_before, 0) as amount_spent_quarter_before,
-        purchases.count_orders_year / nullif(typical.count_orders_year, 0) as orders_to_typical,
-        purchases.amount_spent_year / nullif(purchases.count_orders_year, 0)
-        / nullif(typical.amount_per_order, 0) as basket_to_typical,
+        purchases.orders_to_typical,
+        purchases.basket_to_typical,
         coalesce(purchases.amount_spent_year, 0) as amount_spent_year,
         coalesce(purchases.amount_spent_total, 0) as amount_spent_total,
         coalesce(purchases.amount_discount_year, 0) as amount_discount_year,
         coalesce(purchases.amount_spent_valued, 0) as amount_spent_valued,
         coalesce(contracts.count_subscriptions, 0) as count_subscriptions,
         coalesce(contracts.amount_monthly, 0) as amount_monthly,
-        cast(coalesce(ranked.rfm_recency, 1) as bigint) as rfm_recency,
-        cast(coalesce(ranked.rfm_frequency, 1) as bigint) as rfm_frequency,
-        cast(coalesce(ranked.rfm_monetary, 1) as bigint) as rfm_monetary,
-        coalesce(ranked.basket_rank, 0) as basket_rank,
+        cast(coalesce(purchases.rfm_recency, 1) as bigint) as rfm_recency,
+        cast(coalesce(purchases.rfm_frequency, 1) as bigint) as rfm_frequency,
+        cast(coalesce(purchases.rfm_monetary, 1) as bigint) as rfm_monetary,
+        coalesce(purchases.basket_rank, 0) as basket_rank,
         coalesce(customers.acquisition_cost, {{ policy('clv', 'default_acquisition_cost') }}) as acquisition_cost
     from customers
-    left join purchases on customers.customer_id = purchases.customer_id
+    left join scored as purchases on customers.customer_id = purchases.customer_id
     left join contracts on customers.customer_id = contracts.customer_id
-    left join ranked on customers.customer_id = ranked.customer_id
-    cross join typical
 
 ),
 
@@ -170,12 +172,22 @@ priced as (
 
 ),
 
+-- from which lifetime value on a tier begins
+tiers as (
+
+    select
+        {{ tier_marks() }}
+    from priced
+
+),
+
 placed as (
 
     select
-        *,
-        percent_rank() over (order by clv desc) as clv_rank
+        priced.*,
+        tiers.*
     from priced
+    cross join tiers
 
 ),
 

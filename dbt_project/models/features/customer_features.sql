@@ -262,6 +262,12 @@ joined as (
         {{ fed(['events'], 'coalesce(events.count_leave_signals_30d, 0)') }} as count_leave_signals_30d,
         {{ fed(['events'], 'coalesce(events.count_leave_signals_90d, 0)') }} as count_leave_signals_90d,
         {{ fed(['events'], 'events.days_since_leave_signal') }} as days_since_leave_signal,
+        {{ fed(['events'], 'coalesce(events.count_leave_pages_30d, 0)') }} as count_leave_pages_30d,
+        {{ fed(['events'], 'coalesce(events.count_leave_pages_90d, 0)') }} as count_leave_pages_90d,
+        {{ fed(['events'], 'coalesce(events.count_comparisons_7d, 0)') }} as count_comparisons_7d,
+        {{ fed(['events'], 'coalesce(events.count_comparisons_30d, 0)') }} as count_comparisons_30d,
+        {{ fed(['events'], 'coalesce(events.count_comparisons_90d, 0)') }} as count_comparisons_90d,
+        {{ fed(['events'], 'events.days_since_comparison') }} as days_since_comparison,
         {{ fed(['events'], 'events.days_since_event') }} as days_since_event,
         {{ fed(['events'], 'events.days_since_login') }} as days_since_login,
         {{ fed(['events'], 'coalesce(events.rate_active_halved_15d, 0)') }} as rate_active_halved_15d,
@@ -279,6 +285,18 @@ joined as (
             'coalesce(failures.count_payment_failures_365d, 0)'
         ) }} as count_payment_failures_365d,
         {{ fed(['orders'], 'failures.days_since_payment_failure') }} as days_since_payment_failure,
+        {{ fed(
+            ['orders'],
+            'coalesce(failures.count_orders_cancelled_30d, 0)'
+        ) }} as count_orders_cancelled_30d,
+        {{ fed(
+            ['orders'],
+            'coalesce(failures.count_orders_cancelled_90d, 0)'
+        ) }} as count_orders_cancelled_90d,
+        {{ fed(
+            ['orders'],
+            'coalesce(failures.count_orders_cancelled_365d, 0)'
+        ) }} as count_orders_cancelled_365d,
         {{ fed(['feedback'], 'coalesce(feedback.count_feedback_30d, 0)') }} as count_feedback_30d,
         {{ fed(['feedback'], 'coalesce(feedback.count_feedback_90d, 0)') }} as count_feedback_90d,
         {{ fed(['feedback'], 'coalesce(feedback.count_feedback_365d, 0)') }} as count_feedback_365d,
@@ -422,6 +440,45 @@ joined as (
             ['tickets'],
             'coalesce(tickets.count_urgent_tickets_90d, 0)'
         ) }} as count_urgent_tickets_90d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_price_tickets_30d, 0)'
+        ) }} as count_price_tickets_30d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_product_tickets_30d, 0)'
+        ) }} as count_product_tickets_30d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_rival_tickets_30d, 0)'
+        ) }} as count_rival_tickets_30d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_price_tickets_90d, 0)'
+        ) }} as count_price_tickets_90d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_product_tickets_90d, 0)'
+        ) }} as count_product_tickets_90d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_rival_tickets_90d, 0)'
+        ) }} as count_rival_tickets_90d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_price_tickets_180d, 0)'
+        ) }} as count_price_tickets_180d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_product_tickets_180d, 0)'
+        ) }} as count_product_tickets_180d,
+        {{ fed(
+            ['tickets'],
+            'coalesce(tickets.count_rival_tickets_180d, 0)'
+        ) }} as count_rival_tickets_180d,
+        {{ fed(['tickets'], 'tickets.days_since_price_ticket') }} as days_since_price_ticket,
+        {{ fed(['tickets'], 'tickets.days_since_product_ticket') }} as days_since_product_ticket,
+        {{ fed(['tickets'], 'tickets.days_since_rival_ticket') }} as days_since_rival_ticket,
         {{ fed(['tickets'], 'coalesce(tickets.count_open_tickets, 0)') }} as count_open_tickets,
         {{ fed(['tickets'], 'coalesce(tickets.count_open_complaints, 0)') }} as count_open_complaints,
         {{ fed(['tickets'], 'tickets.days_oldest_open_ticket') }} as days_oldest_open_ticket,
@@ -634,6 +691,12 @@ derived as (
         count_leave_signals_30d,
         count_leave_signals_90d,
         days_since_leave_signal,
+        count_leave_pages_30d,
+        count_leave_pages_90d,
+        count_comparisons_7d,
+        count_comparisons_30d,
+        count_comparisons_90d,
+        days_since_comparison,
         days_since_event,
         days_since_login,
         rate_active_halved_15d,
@@ -642,6 +705,9 @@ derived as (
         count_payment_failures_90d,
         count_payment_failures_365d,
         days_since_payment_failure,
+        count_orders_cancelled_30d,
+        count_orders_cancelled_90d,
+        count_orders_cancelled_365d,
         count_feedback_30d,
         count_feedback_90d,
         count_feedback_365d,
@@ -740,6 +806,18 @@ derived as (
         count_consultations_90d,
         count_consultations_180d,
         count_urgent_tickets_90d,
+        count_price_tickets_30d,
+        count_product_tickets_30d,
+        count_rival_tickets_30d,
+        count_price_tickets_90d,
+        count_product_tickets_90d,
+        count_rival_tickets_90d,
+        count_price_tickets_180d,
+        count_product_tickets_180d,
+        count_rival_tickets_180d,
+        days_since_price_ticket,
+        days_since_product_ticket,
+        days_since_rival_ticket,
         count_open_tickets,
         count_open_complaints,
         days_oldest_open_ticket,

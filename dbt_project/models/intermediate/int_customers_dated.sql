@@ -10,54 +10,44 @@ customers as (
 
 ),
 
--- the first moment, and then its day: one conversion for each customer and not one for each order
-first_orders as (
-
-    select
-        coalesce(contacts.account_id, orders.customer_id) as customer_id,
-        min(orders.ordered_at) as first_ordered_at
-    from {{ ref('stg_orders') }} as orders
-    left join {{ ref('int_contacts') }} as contacts on orders.customer_id = contacts.customer_id
-    group by coalesce(contacts.account_id, orders.customer_id)
-
-),
-
-first_days as (
+-- every day on which a customer was heard of, whatever came of it
+days_known as (
 
     select
         customer_id,
-        signed_up_date as first_date
+        signed_up_date as day_date
     from customers
     where signed_up_date is not null
     union all
     select
         customer_id,
-        {{ local_day('first_ordered_at') }} as first_date
-    from first_orders
+        order_date as day_date
+    from {{ ref('int_customer_order_days') }}
     union all
     select
         customer_id,
-        min(started_date) as first_date
+        failure_date as day_date
+    from {{ ref('int_customer_failure_days') }}
+    union all
+    select
+        customer_id,
+        started_date as day_date
     from {{ ref('int_subscriptions_dated') }}
-    group by customer_id
     union all
     select
         customer_id,
-        min(event_date) as first_date
+        event_date as day_date
     from {{ ref('int_customer_event_days') }}
-    group by customer_id
     union all
     select
         customer_id,
-        min(opened_date) as first_date
+        opened_date as day_date
     from {{ ref('int_tickets_timed') }}
-    group by customer_id
     union all
     select
         customer_id,
-        min(touch_date) as first_date
+        touch_date as day_date
     from {{ ref('int_customer_touch_days') }}
-    group by customer_id
 
 ),
 
@@ -65,8 +55,8 @@ earliest as (
 
     select
         customer_id,
-        min(first_date) as known_date
-    from first_days
+        min(day_date) as known_date
+    from days_known
     group by customer_id
 
 ),

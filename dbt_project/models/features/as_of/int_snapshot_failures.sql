@@ -33,7 +33,10 @@ aggregated as (
         sum(count_failures) filter (where age_days <= 30) as count_payment_failures_30d,
         sum(count_failures) filter (where age_days <= 90) as count_payment_failures_90d,
         sum(count_failures) filter (where age_days <= 365) as count_payment_failures_365d,
-        min(age_days) as days_since_payment_failure
+        min(age_days) filter (where count_failures > 0) as days_since_payment_failure,
+        sum(count_cancelled) filter (where age_days <= 30) as count_orders_cancelled_30d,
+        sum(count_cancelled) filter (where age_days <= 90) as count_orders_cancelled_90d,
+        sum(count_cancelled) filter (where age_days <= 365) as count_orders_cancelled_365d
     from placed
     group by as_of, customer_id
 

@@ -11,9 +11,10 @@ days as (
     select
         customer_id,
         ordered_date as failure_date,
-        count(*) as count_failures
+        cast(count_if(status = 'failed') as bigint) as count_failures,
+        cast(count_if(status = 'cancelled') as bigint) as count_cancelled
     from orders
-    where status = 'failed'
+    where status in ('failed', 'cancelled')
     group by customer_id, ordered_date
 
 )
