@@ -64,7 +64,7 @@ contracts as (
 
 ),
 
--- the marks that divide the buyers into fifths, and what the middle buyer of the year does: the measure of a large spend
+-- the marks that divide the buyers into fifths, and what the middle buyer of the year does
 marks as (
 
     select
@@ -82,12 +82,13 @@ scored as (
 
     select
         purchases.*,
-        {{ fifth('recency', '-recency_days') }} as rfm_recency,
-        {{ fifth('frequency', 'count_orders_scored') }} as rfm_frequency,
-        {{ fifth('monetary', 'amount_spent_total') }} as rfm_monetary,
-        percent_rank() over (order by amount_spent_total / count_orders_total) as basket_rank,
-        count_orders_year / nullif(typical_orders, 0) as orders_to_typical,
-        amount_spent_year / nullif(count_orders_year, 0) / nullif(typical_basket, 0) as basket_to_typical
+        {{ fifth('recency', '-purchases.recency_days') }} as rfm_recency,
+        {{ fifth('frequency', 'purchases.count_orders_scored') }} as rfm_frequency,
+        {{ fifth('monetary', 'purchases.amount_spent_total') }} as rfm_monetary,
+        percent_rank() over (order by purchases.amount_spent_total / purchases.count_orders_total) as basket_rank,
+        purchases.count_orders_year / nullif(marks.typical_orders, 0) as orders_to_typical,
+        purchases.amount_spent_year / nullif(purchases.count_orders_year, 0)
+        / nullif(marks.typical_basket, 0) as basket_to_typical
     from purchases
     cross join marks
 
