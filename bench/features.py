@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -203,10 +204,12 @@ def land_tomorrow(home: Path) -> None:
 
 def run_dbt(home: Path, as_of: str, *, snapshots: Sequence[str] = (), command: str = "run", select: str = "") -> Build:
     """Run dbt on the warehouse of `home` as of a day, in a process of its own."""
+    from orchestration.dbt import write_run  # not above: the process that runs plain statements would import Dagster
+
     arguments = [sys.executable, "-m", "dbt.cli.main", command, "--quiet", "--project-dir", str(PROJECT)]
     arguments += ["--profiles-dir", str(PROJECT), "--target-path", str(home / "dbt"), "--log-path", str(home / "logs")]
     arguments += ["--vars", json.dumps(VARIABLES), *(["--select", *select.split()] if select else [])]
-    run = {"HOLDFAST_AS_OF": as_of, "HOLDFAST_SNAPSHOTS": " ".join(snapshots)}
+    run = write_run(date.fromisoformat(as_of), map(date.fromisoformat, snapshots))
     return _measured(arguments, os.environ | run | {"HOLDFAST_HOME": str(home)})
 
 

@@ -126,18 +126,17 @@ def _build_features(path: Path, home: Path) -> dict[str, Any]:
     """Run dbt up to the labels; return the features' words and how long labels take to mature."""
     from industries import load_industry
     from ingestion.company import load_company
-    from orchestration.dbt import PROJECT, read_features, read_variables
+    from orchestration.dbt import PROJECT, read_features, read_variables, write_run
     from retention.policy import load_policy
 
     company = load_company(path)
     policy = load_policy(load_industry(company.industry).policy, company.policy)
     given = read_variables(company, policy)
-    run = {"HOLDFAST_AS_OF": str(END), "HOLDFAST_SNAPSHOTS": " ".join(map(str, _snapshots()))}
     models = ["path:models/staging", "path:models/intermediate", "path:models/customer_360", "path:models/features"]
     command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "run", "--select", *models]
     command += ["--vars", json.dumps(given), "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     command += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
-    subprocess.run(command, check=True, env=os.environ | run | {"HOLDFAST_HOME": str(home)})
+    subprocess.run(command, check=True, env=os.environ | write_run(END, _snapshots()) | {"HOLDFAST_HOME": str(home)})
     words = read_features(home / "dbt" / "target" / "manifest.json")
     return {
         "words": [asdict(word) for word in words],

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,8 @@ WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_tre
 def prepare(home: Path, variables: Mapping[str, Any]) -> DbtProject:
     """Return the dbt project with a manifest that was parsed from the files and for the company as they are."""
     project = DbtProject(PROJECT, target_path=home / "dbt" / "target", profiles_dir=PROJECT)
-    parsed_from = project.manifest_path.with_name("parsed_from.json")
-    seen = json.dumps([_list_files(), variables])
-    if not (project.manifest_path.exists() and parsed_from.exists() and parsed_from.read_text() == seen):
+    parsed_from, seen = project.manifest_path.with_name("parsed_from.json"), _read_inputs(variables)
+    if not _is_made_from(project.manifest_path, parsed_from, seen):
         _call_dbt(home, variables, "parse")
         parsed_from.write_text(seen)
     return project
@@ -44,10 +43,13 @@ def _call_dbt(home: Path, variables: Mapping[str, Any], *command: str) -> None:
 
 
 def write_docs(home: Path, variables: Mapping[str, Any]) -> None:
-    """Write dbt's docs of the project as one page into the house, unless they are of the files as they are."""
-    page, seen = home / "docs" / "index.html", json.dumps(_list_files())
-    written_from = home / "docs" / "written_from.json"
-    if page.exists() and written_from.exists() and written_from.read_text() == seen:
+    """Write dbt's docs of the project as one page into the house, unless they are of files and company as they are."""
+    page, written_from, seen = (
+        home / "docs" / "index.html",
+        home / "docs" / "written_from.json",
+        _read_inputs(variables),
+    )
+    if _is_made_from(page, written_from, seen):
         return
     page.parent.mkdir(parents=True, exist_ok=True)
     # nothing is compiled and no table is looked at: the warehouse may be in use
@@ -56,10 +58,14 @@ def write_docs(home: Path, variables: Mapping[str, Any]) -> None:
     written_from.write_text(seen)
 
 
-def _list_files() -> list[list[str | int]]:
-    """Return name, size and age of every file that dbt parses."""
+def _read_inputs(variables: Mapping[str, Any]) -> str:
+    """Return name, size and age of every file that dbt parses, and the company's variables, as one text."""
     found = ((path, path.stat()) for path in sorted(PROJECT.rglob("*")) if path.suffix in {".sql", ".yml", ".yaml"})
-    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
+    return json.dumps([[[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found], variables])
+
+
+def _is_made_from(made: Path, mark: Path, seen: str) -> bool:
+    return made.exists() and mark.exists() and mark.read_text() == seen
 
 
 class Translator(DagsterDbtTranslator):
@@ -109,8 +115,12 @@ def build(
 
 
 def read_run(company: Company, policy: Policy, *, as_of: date) -> dict[str, str]:
-    """Return the environment that tells the models on which day a run stands and which slices it needs."""
-    snapshots = list_snapshots(company, policy, as_of=as_of)
+    """Return the environment that tells the models the day of a company's run and the slices it needs."""
+    return write_run(as_of, list_snapshots(company, policy, as_of=as_of))
+
+
+def write_run(as_of: date, snapshots: Iterable[date]) -> dict[str, str]:
+    """Return the environment that tells the models on which day a run stands and which slices must exist after it."""
     return {"HOLDFAST_AS_OF": as_of.isoformat(), "HOLDFAST_SNAPSHOTS": " ".join(map(str, snapshots))}
 
 
