@@ -83,7 +83,7 @@ def open_world(industry: str, *, seed: int, customers: int, months: int, keep: P
 
 
 def make_world(industry: str, folder: Path, *, seed: int, customers: int, months: int) -> None:
-    """Simulate, serve, land, build the features, and write them joined with the truth."""
+    """Simulate, serve, land, link, build the features, and write them joined with the truth."""
     from simulator.parameters import load_parameters
     from simulator.serve import serve
     from simulator.story import simulate
@@ -113,6 +113,7 @@ def _write_company(industry: str, world: Path, desk: str) -> Path:
 
 def _land(path: Path, warehouse: Path, secrets: dict[str, str]) -> None:
     from ingestion.company import load_company
+    from ingestion.identity.linking import link
     from ingestion.landing import land
 
     company = load_company(path)
@@ -120,6 +121,7 @@ def _land(path: Path, warehouse: Path, secrets: dict[str, str]) -> None:
         connection.execute("set timezone = 'UTC'")
         for table in company.tables:
             land(connection, company, table, secrets=secrets, batch="world", landed_at=AT)
+        link(connection, company, secrets=secrets, batch="world", decided_at=AT)
 
 
 def _build_features(path: Path, home: Path) -> dict[str, Any]:

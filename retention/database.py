@@ -1,5 +1,7 @@
 """Opening the operational database: SQLite by default, PostgreSQL by its URL."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 _DISPATCH_LOCK = 7305461
 _MIGRATION_LOCK = 7305462
 _BUSY_SECONDS = 30
+_PAUSE_SECONDS = 0.05
 _LOCK_WAIT = "10s"
 
 
@@ -34,8 +37,22 @@ def open_engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
     connection.isolation_level = None  # the driver would otherwise begin and commit on its own around statements
-    for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
+    _write_ahead(connection)
+    for pragma in ("synchronous=full", "foreign_keys=on"):
         connection.execute(f"pragma {pragma}")
+
+
+def _write_ahead(connection: Any) -> None:  # noqa: ANN401 - the driver's own connection
+    """Switch to the write-ahead log: SQLite does not wait its timeout while another process makes the same switch."""
+    tries = round(_BUSY_SECONDS / _PAUSE_SECONDS)
+    for attempt in range(1, tries + 1):
+        try:
+            connection.execute("pragma journal_mode=wal")
+            return
+        except sqlite3.OperationalError:
+            if attempt == tries:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _begin_sqlite(connection: Connection) -> None:

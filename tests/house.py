@@ -20,7 +20,7 @@ history_starts: 2024-01-01
 churn: {definition: inactivity, active_within_days: 60, horizon_days: 30}
 policy:
   tiers: {high: 60, medium: 25}
-  training: {minimum_customers: 50, minimum_churners: 10}
+  training: {minimum_customers: 50, minimum_churners: 10, candidates: [logistic_regression, xgboost]}
   promotion: {minimum_auc: 0.5}
   drift: {page: false}
   gates: {minimum_customers: 50}
@@ -56,7 +56,7 @@ history_starts: 2024-01-01
 churn: {definition: contract_end, active_within_days: 30, horizon_days: 30}
 policy:
   tiers: {high: 30, medium: 12}
-  training: {minimum_customers: 50, minimum_churners: 10}
+  training: {minimum_customers: 50, minimum_churners: 10, candidates: [logistic_regression, xgboost]}
   promotion: {minimum_auc: 0.3, minimum_gain: 0, maximum_calibration_error: 0.5}
   drift: {page: false}
 sources:

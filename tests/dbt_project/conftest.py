@@ -397,7 +397,9 @@ def _trade(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[
     orders["store"] = rng.choice(["north", "south", "web"], 1200)
     orders["channel"] = rng.choice(["store", "app", "web"], 1200)
     orders["payment_method"] = rng.choice(["card", "cash"], 1200)
-    orders["status"] = rng.choice(["paid", "failed", "refunded", None], 1200, p=[0.8, 0.08, 0.04, 0.08])
+    orders["status"] = rng.choice(
+        ["paid", "failed", "cancelled", "refunded", None], 1200, p=[0.77, 0.08, 0.03, 0.04, 0.08]
+    )
     products = pd.DataFrame({"product_id": _ids("p", 58), "name": "thing", "brand": rng.choice(["own", "other"], 58)})
     products["department"] = rng.choice(["food", "home", "toys"], 58)
     products["category"] = rng.choice([f"c{number}" for number in range(12)], 58)

@@ -1,0 +1,68 @@
+"""A month that was missed can be trained later, from what was known then."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from house import House
+
+MISSED = "2024-09-01"
+TRAIN = """
+import json, sys
+import dagster as dg
+from orchestration.defs.resources import open_registry
+from orchestration.defs.training import training
+from orchestration.definitions import defs
+
+versions = []
+for _ in range(2):
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([training], partition_key=sys.argv[1], resources=defs().resources, instance=instance)
+    assert done.success
+    registry = open_registry()
+    versions.append([[each["version"], each["as_of"]] for each in registry.versions()])
+print("RESULT" + json.dumps({"versions": versions, "aliases": registry.aliases()}))
+"""
+
+
+def copy_house(house: House, folder: Path) -> House:
+    """Copy a house with its registry, whose addresses of artifacts are those of the copy."""
+    copy = House(folder=house.folder, home=folder / "home")
+    shutil.copytree(house.home, copy.home)
+    with sqlite3.connect(copy.home / "mlflow" / "mlflow.db") as connection:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("model_versions", "source"),
+        ):
+            moved = f"update {table} set {column} = replace({column}, ?, ?)"  # noqa: S608 - names from the line above
+            connection.execute(moved, (str(house.home), str(copy.home)))
+    return copy
+
+
+def test_a_missed_month_is_trained_later_from_what_was_known_then_and_only_once(
+    finished_house: House, tmp_path: Path
+) -> None:
+    house = copy_house(finished_house, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRAIN, MISSED],
+        env=os.environ | house.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "RESULT" in done.stdout, done.stdout + done.stderr
+    found = json.loads(done.stdout.rsplit("RESULT", maxsplit=1)[1])
+
+    first, again = found["versions"]
+    assert sorted(as_of for _, as_of in first) == [MISSED, "2024-10-01"]
+    assert again == first
+    assert found["aliases"]["champion"] == "1"
+    data = [json.loads(path.read_text()) for path in (house.home / "mlflow" / "artifacts").rglob("data.json")]
+    (missed,) = (each for each in data if each["labels_until"] == MISSED)
+    assert max(missed["snapshots"]) < MISSED
+    assert max(max(each["snapshots"]) for each in data) > max(missed["snapshots"])
