@@ -48,11 +48,12 @@ def _write_ahead(connection: Any) -> None:  # noqa: ANN401 - the driver's own co
     for attempt in range(1, tries + 1):
         try:
             connection.execute("pragma journal_mode=wal")
-            return
         except sqlite3.OperationalError:
             if attempt == tries:
                 raise
             time.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -39,7 +39,7 @@ def copy_house(house: House, folder: Path) -> House:
             ("runs", "artifact_uri"),
             ("model_versions", "source"),
         ):
-            moved = f"update {table} set {column} = replace({column}, ?, ?)"  # noqa: S608 - names from the line above
+            moved = f"update {table} set {column} = replace({column}, ?, ?)"
             connection.execute(moved, (str(house.home), str(copy.home)))
     return copy
 
