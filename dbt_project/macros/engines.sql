@@ -14,7 +14,7 @@
 {%- endmacro %}
 
 {% macro duckdb__local_day(moment) -%}
-    {#- made from the count of microseconds: timezone('UTC', ..) says the same at a third more for the whole -#}
+    {#- made from the count of microseconds: timezone('UTC', ..) says the same and takes longer -#}
     cast(timezone('{{ var("timezone") }}', make_timestamptz(epoch_us({{ moment }}))) as date)
 {%- endmacro %}
 
