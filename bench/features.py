@@ -16,9 +16,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from graphlib import TopologicalSorter
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ NOTHING = "stg_campaigns"  # a view of nothing: all that such a run costs is dbt
 BOOKKEEPING = ("batch_days", "batch_days_read", "int_days_landed", "int_days_due", "int_days_built")
 MOST_TIMES, MOST_MEMORY, MOST_SHARE, MOST_YEAR, MOST_OVERHEAD = 2.5, 12.0, 0.05, 4.0, 30.0
 PARTS = ("plain", "day", "year", "dagster")
+NIGHTS = 3
 MOST_COMPARED = 100_000  # a rebuild to compare row by row is made up to this size
 COMPANY = """\
 company: Bench
@@ -294,7 +297,9 @@ def measure(size: int, scratch: Path, parts: Sequence[str] = PARTS) -> Iterator[
     does anything, its project parsed, and is left out where two builds are compared with each other.
     """
     raw = scratch / "raw.duckdb"
-    write_world(raw, size=size)
+    # in a process of its own: a process that is started counts the memory of the one that starts it as its own peak
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(write_world, raw, size=size).result()
     home = _home(scratch, "whole", raw)
     parsed, start = (run_dbt(home, BEFORE, select=NOTHING) for _ in range(2))
     view, slices = (run_dbt(home, BEFORE, select=select) for select in (VIEW, SLICES))
@@ -338,12 +343,21 @@ def _beyond_sql(size: int, raw: Path) -> Result:
 
 
 def _one_more_day(home: Path, size: int, raw: Path, *, start: Build, work: float) -> Iterator[Result]:
-    """Measure the night after a whole build: the new day up to the view, and then the slice of that day."""
+    """Measure the night after a whole build: the new day up to the view, the median of three, and then the slice."""
     land_tomorrow(home)
-    view, slices = (run_dbt(home, AS_OF, select=select) for select in (VIEW, SLICES))
-    of_view, of_slice = view.processor - start.processor, slices.processor - start.processor
-    yield _figure("one_more_day_share", of_view / work, "of a full build", size, view, MOST_SHARE)
-    yield _figure("one_more_day_slice_share", of_slice / work, "of a full build", size, slices)
+    warehouse, landed = home / "warehouse.duckdb", home / "landed.duckdb"
+    shutil.move(warehouse, landed)
+    nights = []
+    for _ in range(NIGHTS):
+        shutil.copy(landed, warehouse)
+        nights.append(run_dbt(home, AS_OF, select=VIEW))
+    landed.unlink()
+    view = sorted(nights, key=lambda night: night.processor)[NIGHTS // 2]
+    share = (view.processor - start.processor) / work
+    yield _figure("one_more_day_share", share, "of a full build", size, view, MOST_SHARE)
+    slices = run_dbt(home, AS_OF, select=SLICES)
+    share = (slices.processor - start.processor) / work
+    yield _figure("one_more_day_slice_share", share, "of a full build", size, slices)
     if size > MOST_COMPARED:
         return
     rebuilt = _home(home.parent, "rebuilt", raw, is_landed=True)
