@@ -134,7 +134,7 @@ def read_all(address: str, resource: str, *, limit: int, since: str = "") -> lis
         try:
             status, _, body = get(address, query + (f"&cursor={cursor}" if cursor else ""))
             page = json.loads(body) if status == 200 else None
-        except (http.client.IncompleteRead, json.JSONDecodeError):
+        except (http.client.IncompleteRead, json.JSONDecodeError, UnicodeDecodeError):  # a page may end within a letter
             page = None
         if page is not None:
             rows, cursor = rows + page["data"], page["next_cursor"]

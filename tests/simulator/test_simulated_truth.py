@@ -158,12 +158,14 @@ def test_the_hazard_explains_who_left(asked_telecom: Query) -> None:
 
 def test_whom_rivals_draw_compares_offers(asked_telecom: Query) -> None:
     rows = asked_telecom("""
-        select log_odds_rival > 0.3, avg(compares::int)
+        select log_odds_rival > 0.5, avg(compares::int)
         from '{truth}/hazard.parquet' join (
             select acct_no as customer_id, coalesce(bool_or(url = '/compare'), false) as compares
             from '{db}/crm.account.parquet' left join clicks on uid = acct_no and ts >= '2025-01' and ts < '2025-02'
             group by acct_no
-        ) using (customer_id) where as_of = date '2025-01-01' group by all order by 1
+        ) using (customer_id)
+        where as_of = date '2025-01-01' and (log_odds_rival > 0.5 or log_odds_rival < 0.1 and log_odds_price < 0.1)
+        group by all order by 1
     """)
 
     assert [drawn for drawn, _ in rows] == [False, True]
