@@ -2,8 +2,7 @@
 
 `python -m bench.features [--sizes 10000 100000 1000000] [--parts plain day year dagster]` makes landed companies from a
 seed (a year, 50 events and 10 orders for each customer), builds them, prints the figures and writes them into
-bench/results/features.json. Every build is a
-process of its own; its peak memory is what the operating system says.
+bench/results/features.json. Every build is a process of its own; its peak memory is what the operating system says.
 """
 
 import argparse

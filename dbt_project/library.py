@@ -191,7 +191,7 @@ def _feature(
     return Feature(
         name=filled("name"),
         sql=filled("sql"),
-        family=entry["family"],
+        family=filled("family"),
         unit=entry["unit"],
         reason=filled("reason"),
         means=filled("means"),
@@ -217,14 +217,13 @@ def _check_entry(path: Path, entry: Mapping[str, Any]) -> None:
     for key in ("name", "sql", "family", "unit", "reason", "means", "en", "zh"):
         if key not in entry:
             raise LibraryError(f"{path.name}: the entry `{entry.get('name')}` lacks `{key}`; add it.")
-    named = {"family": [entry["family"]], "reason": [entry["reason"]]}
-    if entry["reason"] == "{item}":
-        named["reason"] = list(entry.get("over", {}))
     for key, known in (("family", FAMILIES), ("reason", REASONS)):
-        for word in set(named[key]) - set(known):
-            raise LibraryError(
-                f"{path.name}: the entry `{entry['name']}` has the {key} `{word}`; take one of {', '.join(known)}."
-            )
+        for item in entry.get("over", [None]):
+            word = str(entry[key]).replace("{item}", str(item))
+            if word not in known:
+                raise LibraryError(
+                    f"{path.name}: the entry `{entry['name']}` has the {key} `{word}`; take one of {', '.join(known)}."
+                )
 
 
 def _check_names(library: Library) -> None:

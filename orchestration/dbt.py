@@ -44,11 +44,8 @@ def _call_dbt(home: Path, variables: Mapping[str, Any], *command: str) -> None:
 
 def write_docs(home: Path, variables: Mapping[str, Any]) -> None:
     """Write dbt's docs of the project as one page into the house, unless they are of files and company as they are."""
-    page, written_from, seen = (
-        home / "docs" / "index.html",
-        home / "docs" / "written_from.json",
-        _read_inputs(variables),
-    )
+    page, seen = home / "docs" / "index.html", _read_inputs(variables)
+    written_from = page.with_name("written_from.json")
     if _is_made_from(page, written_from, seen):
         return
     page.parent.mkdir(parents=True, exist_ok=True)

@@ -55,6 +55,7 @@ def test_an_entry_with_windows_is_one_feature_per_window(tmp_path: Path) -> None
             {"reason": "{item}", "over": {"price": "价格", "moon": "月"}},
             "orders.yaml: the entry `count_{w}d` has the reason `moon`",
         ),
+        ({"reason": "{item}"}, "orders.yaml: the entry `count_{w}d` has the reason `None`"),
         ({"colour": "red"}, "orders.yaml: the entry `count_{w}d` has the unknown key `colour`"),
         ({"name": "same"}, "The feature `same` is declared twice"),
     ],
