@@ -34,13 +34,14 @@ from ml.explain import explain
 from ml.members import Compute, Trees
 from ml.segments import fit_segments
 from ml.train import Fitted, Recipe, fit
+from simulator.calendar import shift
 
 ROOT = Path(__file__).parent.parent
 INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
-AT = datetime(2026, 1, 1, tzinfo=UTC)
-FIRST, END = date(2025, 1, 1), date(2026, 1, 1)
-TESTED = 3  # last matured snapshots, which no model learns from
+AT = datetime(2027, 1, 1, tzinfo=UTC)
+FIRST = date(2025, 1, 1)
+TESTED = 4  # last matured snapshots, which no model learns from
 LEAST_OF_ORACLE, MOST_ERROR, LEAST_AGREEMENT = 0.95, 0.02, 0.70
 DRAWS = 300
 CHANCE = 0.5  # ROC-AUC of a coin
@@ -96,7 +97,7 @@ def make_world(industry: str, folder: Path, *, seed: int, customers: int, months
         with serve(world) as (environment, _):
             company = _write_company(industry, world, environment["DESK_URL"])
             _land(company, home / "warehouse.duckdb", {**SECRETS, **environment})
-        facts = _build_features(company, home)
+        facts = _build_features(company, home, months)
         _export(home / "warehouse.duckdb", world / "truth" / "hazard.parquet", folder / "rows.parquet")
     (folder / "facts.json").write_text(json.dumps(facts))
 
@@ -124,7 +125,7 @@ def _land(path: Path, warehouse: Path, secrets: dict[str, str]) -> None:
         link(connection, company, secrets=secrets, batch="world", decided_at=AT)
 
 
-def _build_features(path: Path, home: Path) -> dict[str, Any]:
+def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
     """Run dbt up to the labels; return the features' words and how long labels take to mature."""
     from industries import load_industry
     from ingestion.company import load_company
@@ -138,7 +139,11 @@ def _build_features(path: Path, home: Path) -> dict[str, Any]:
     command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "run", "--select", *models]
     command += ["--vars", json.dumps(given), "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     command += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]
-    subprocess.run(command, check=True, env=os.environ | write_run(END, _snapshots()) | {"HOLDFAST_HOME": str(home)})
+    subprocess.run(
+        command,
+        check=True,
+        env=os.environ | write_run(shift(FIRST, months), _snapshots(months)) | {"HOLDFAST_HOME": str(home)},
+    )
     words = read_features(home / "dbt" / "target" / "manifest.json")
     return {
         "words": [asdict(word) for word in words],
@@ -146,9 +151,9 @@ def _build_features(path: Path, home: Path) -> dict[str, Any]:
     }
 
 
-def _snapshots() -> list[date]:
+def _snapshots(months: int) -> list[date]:
     """Return the months from the third on: before, nobody has a history."""
-    return [date(FIRST.year, month, 1) for month in range(3, 13)] + [END]
+    return [shift(FIRST, month) for month in range(2, months + 1)]
 
 
 def _export(warehouse: Path, hazard: Path, rows: Path) -> None:
@@ -244,7 +249,7 @@ def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any])
     numbered = pa.array([str(row) for row in range(len(rows))])
     shown = shown.set_column(shown.column_names.index("customer_id"), "customer_id", numbered)
     visible: dict[int, list[str]] = {row: [] for row in range(len(rows))}
-    for each in explain(fitted.model, shown, world.words, as_of=END, top=20).to_pylist():
+    for each in explain(fitted.model, shown, world.words, as_of=FIRST, top=20).to_pylist():
         if each["reason"] in CAUSES:
             visible[int(each["customer_id"])].append(each["reason"])
     hit = np.array([visible[place][:1] == [cause[row]] for place, row in enumerate(rows)])
@@ -315,12 +320,12 @@ def main() -> None:
     parser.add_argument("--industry", choices=INDUSTRIES, nargs="*", default=list(INDUSTRIES))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--customers", type=int, default=4000)
-    parser.add_argument("--months", type=int, default=12)
+    parser.add_argument("--months", type=int, default=24)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-worlds")
     parser.add_argument("--segments", action="store_true", help="measure whether sub-models are kept, and only that")
     given = parser.parse_args()
     command = "make bench TOPIC=worlds"
-    if (given.customers, given.months) != (4000, 12):
+    if (given.customers, given.months) != (4000, 24):
         command = f"python -m bench.worlds --customers {given.customers} --months {given.months}"
     for seed in given.seeds:
         for industry in given.industry:

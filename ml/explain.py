@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml.dataset import DatasetError, Feature, Floats, Rows, Tabular, as_table, column
 from ml.pipeline import Model
@@ -43,8 +44,9 @@ def explain(
 
     Contributions to the log-odds are summed by the features' `reason`, and reasons rank by that sum. A reason is told
     where at least one of its features raises the risk, also when its others weigh against it; a customer without any
-    has no row. `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature
-    with the largest contribution, `value` is null for text and for what is missing. Contributions are `exact` Shapley
+    has no row. What is missing argues for no reason: that nothing is on record is not why somebody leaves.
+    `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature with the
+    largest contribution, `value` is null for text. Contributions are `exact` Shapley
     values for up to `EXACT` customers, and beyond follow each customer's path through the trees, unless told.
     """
     data = as_table(table)
@@ -87,6 +89,7 @@ def _explain(
     model: Model, data: pa.Table, words: dict[str, Feature], reasons: _Reasons, *, top: int, exact: bool
 ) -> pa.Table:
     values, _ = model.contributions(data, exact=exact)
+    values = np.where(_missing(data, model.features), 0.0, values)
     sums = np.column_stack([values[:, members].sum(axis=1) for members in reasons.members])
     strongest = np.column_stack([members[values[:, members].argmax(axis=1)] for members in reasons.members])
     raises = np.take_along_axis(values, strongest, axis=1) > 0
@@ -109,6 +112,12 @@ def _explain(
         ],
         schema=SCHEMA.remove(1),
     )
+
+
+def _missing(data: pa.Table, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Tell for each customer (rows) and feature (columns) whether it is null or not a number."""
+    absent = [pc.is_null(column(data, name), nan_is_null=True) for name in names]
+    return np.column_stack([each.to_numpy(zero_copy_only=False) for each in absent])
 
 
 def _tell(

@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator import hazard
 from simulator.behaviour.marketing import run_campaigns
-from simulator.behaviour.orders import expected_orders, place_orders
+from simulator.behaviour.orders import FAILED, expected_orders, place_orders
 from simulator.behaviour.presence import Columns, Presence, be_present
 from simulator.behaviour.service import ask_opinions, open_cases
 from simulator.behaviour.usage import read_meters
@@ -85,11 +85,10 @@ class Story:
     def _live(self, state: State, month: Month, intercept: float) -> None:
         world = self.world
         risk = hazard.assess(world, state, month=month.index, intercept=intercept)
-        before = risk.contributions.sum(axis=0)
         self._truth.remember(state)
         fate = hazard.depart(world, state, risk, month=month)
         self._left_share.append(round(float(fate.left.sum() / max(fate.known.sum(), 1)), 5))
-        presence = self._experience(state, month, before)
+        presence = self._experience(state, month, risk.contributions)
         self._write_truth(risk, fate, presence)
         self._act(state, month, risk, presence)
 
@@ -100,18 +99,18 @@ class Story:
         state.product, incident = hazard.disappoint(world, state, rng)
         state.price, surprised = hazard.raise_price(world, state, rng, month=month.index)
         state.rival = hazard.attract(world, state, rng, month=month.index)
-        early = be_present(world, state, month, pain=before, surprised=surprised)
-        cases, severity = open_cases(early, state, incident=incident)
+        early = be_present(world, state, month, felt=hazard.contributions(world, state), surprised=surprised)
+        cases, severity = open_cases(early, incident=incident)
         state.service = hazard.complain(world, state, severity)
-        after = hazard.contributions(world, state).sum(axis=0)
+        after = hazard.contributions(world, state)
         mood = ((1 - _NOW) * before + _NOW * after).astype(np.float32)
-        presence = be_present(world, state, month, pain=mood, surprised=surprised)
+        presence = be_present(world, state, month, felt=mood, surprised=surprised)
         self._desk.write_month(month, cases, ask_opinions(presence))
         self._counts["tickets"] += len(cases["customer"])
         return presence
 
     def _write_truth(self, risk: Risk, fate: Fate, presence: Presence) -> None:
-        before = replace(presence, pain=risk.contributions.sum(axis=0))
+        before = replace(presence, felt=risk.contributions)
         label = self._forecast(presence.month, risk, expected_orders(before))
         self._truth.write_month(presence.month, risk, fate, label=label, response=respond(self.world, risk, fate.draw))
 
@@ -120,7 +119,14 @@ class Story:
         churn = self.world.parameters.churn
         if churn.definition != "inactivity":
             return risk.hazard
-        return self._silence.forecast(risk.hazard, rate * self._season_ahead(month), months=churn.horizon_days / 30)
+        return self._silence.forecast(
+            risk.hazard, rate * self._paid * self._season_ahead(month), months=churn.horizon_days / 30
+        )
+
+    @property
+    def _paid(self) -> float:
+        """The share of orders whose payment does not fail."""
+        return 1 - self.world.parameters.orders.failure_rate
 
     def _season_ahead(self, month: Month) -> float:
         """Return the mean demand of the months that the churn horizon covers, relative to the first of them."""
@@ -132,17 +138,18 @@ class Story:
     def _watch(self, risk: Risk, presence: Presence, orders: Columns) -> None:
         """Let the best forecaster see who bought, and when last."""
         last = np.zeros(self.world.size, dtype=np.int64)
-        np.maximum.at(last, orders["customer"], orders["at"])
+        paid = orders["status"] != FAILED
+        np.maximum.at(last, orders["customer"][paid], orders["at"][paid])
         end = presence.first_ms + presence.month.days * DAY_MS
         since = (end - last) / (presence.month.days * DAY_MS)
-        self._silence.live(risk.hazard, expected_orders(presence), bought=last > 0, since=since)
+        self._silence.live(risk.hazard, expected_orders(presence) * self._paid, bought=last > 0, since=since)
 
     def _act(self, state: State, month: Month, risk: Risk, presence: Presence) -> None:
         orders, lines = place_orders(presence, state)
         if self.world.parameters.churn.definition == "inactivity":
             self._watch(risk, presence, orders)
         self._database.write_month(month, orders, lines, read_meters(presence))
-        events = browse(presence, state, orders)
+        events = browse(presence, orders)
         self._clicks.write_month(month, events)
         campaigns, touches, state.touch = run_campaigns(presence, risk)
         self._drops.write_month(month, campaigns, touches)

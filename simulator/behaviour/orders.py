@@ -12,7 +12,7 @@ PAID, FAILED, REFUNDED = 0, 1, 2
 _ZIPF = 1.1
 _TASTE_SHARE = 0.35
 _INVOICE_HOUR = 9
-_SURPRISE = 0.3
+_SURPRISE = 0.5
 
 
 def expected_orders(presence: Presence) -> Floats:
@@ -108,7 +108,7 @@ def _invoices(presence: Presence) -> Columns:
 
 def _discount_share(presence: Presence, rng: np.random.Generator, customer: Indices) -> Floats:
     base = presence.world.parameters.orders.discount_share
-    keen = np.exp(0.5 * presence.world.price_sensitivity[customer])
+    keen = np.exp(0.5 * presence.world.price_sensitivity[customer]) * (1 + presence.felt_of("price")[customer])
     return np.where(rng.random(len(customer)) < base * keen, rng.choice([0.05, 0.1, 0.2], len(customer)), 0)
 
 

@@ -1,11 +1,13 @@
 """When customers are there within a month, and in what mood."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from simulator.calendar import DAY_MS, HOUR_MS, Calendar, Month
 from simulator.hazard import STAYS, State
+from simulator.parameters.schema import CAUSES
 from simulator.streams import Flags, Floats, Indices, Integers, pick
 from simulator.world import World
 
@@ -16,8 +18,8 @@ Columns = dict[str, np.ndarray]
 class Presence:
     """Days `start` (inclusive) to `end` (exclusive) of the month for each customer; empty where they are equal.
 
-    `pain` is the log-odds of leaving that their experience adds by now: it makes everyone do less. `surprised`
-    customers pay more this month than they expected.
+    `felt` is the log-odds of leaving that each of CAUSES (rows) adds by now. `surprised` customers pay more this month
+    than they expected.
     """
 
     world: World
@@ -25,8 +27,17 @@ class Presence:
     month: Month
     start: Floats
     end: Floats
-    pain: Floats
+    felt: Floats
     surprised: Flags
+
+    @cached_property
+    def pain(self) -> Floats:
+        """What all causes add: it makes everyone do less."""
+        return np.asarray(self.felt.sum(axis=0))
+
+    def felt_of(self, cause: str) -> Floats:
+        """What one cause adds."""
+        return np.asarray(self.felt[CAUSES.index(cause)])
 
     @property
     def share(self) -> Floats:
@@ -56,7 +67,7 @@ class Presence:
         return self.calendar.origin_ms + self.month.offset * DAY_MS
 
 
-def be_present(world: World, state: State, month: Month, *, pain: Floats, surprised: Flags) -> Presence:
+def be_present(world: World, state: State, month: Month, *, felt: Floats, surprised: Flags) -> Presence:
     """Return who is there when, given who has left by now."""
     start = np.clip(world.signed_day - month.offset, 0, month.days)
     left = np.where(state.left_day == STAYS, month.offset + month.days, state.left_day)
@@ -67,7 +78,7 @@ def be_present(world: World, state: State, month: Month, *, pain: Floats, surpri
         month=month,
         start=start.astype(np.float32),
         end=end.astype(np.float32),
-        pain=pain,
+        felt=felt,
         surprised=surprised,
     )
 

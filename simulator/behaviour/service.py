@@ -4,16 +4,21 @@ import numpy as np
 
 from simulator.behaviour.presence import Columns, Presence, repeat
 from simulator.calendar import DAY_MS, HOUR_MS
-from simulator.hazard import State
+from simulator.hazard import dominant_cause
+from simulator.parameters.schema import CAUSES
 from simulator.streams import Flags, Floats, Indices, generator, lognormal, pick
 
 NEVER = np.iinfo(np.int64).max
 _OUTAGE_DAYS = 3
 _TEXTS = 1 << 20
-_TELLS_WHAT_HURTS = 0.6
-_HURTS_ABOVE = 0.5
+_TELLS_WHAT_HURTS = 0.75
+_TOPIC_OF = {"service": "slow", "price": "billing", "product": "fault", "rival": "rival"}
 _TELLS_PHONE = 0.03
 _WRITES = 0.5
+FORMS = ("nps", "review")
+_NPS = FORMS.index("nps")
+_RECOMMENDS_FROM, _PRAISES_FROM = 7, 4
+_ASKS = 2.0  # more questions for each log-odds that a product adds which does not fit
 
 
 def _hit_by_outage(presence: Presence, rng: np.random.Generator) -> Flags:
@@ -26,14 +31,15 @@ def _hit_by_outage(presence: Presence, rng: np.random.Generator) -> Flags:
     return np.asarray(there & (rng.random(world.size) < outage.share))
 
 
-def _topics(presence: Presence, state: State, rng: np.random.Generator, customer: Indices) -> Indices:
-    """Draw what a case is about: mostly what hurts the customer, else anything."""
+def _topics(presence: Presence, rng: np.random.Generator, customer: Indices) -> Indices:
+    """Draw what a case is about: mostly what hurts the customer most, else anything."""
     topics = list(presence.world.parameters.service.topics)
     topic = pick(rng, list(presence.world.parameters.service.topics.values()), len(customer))
     hurt = rng.random(len(customer)) < _TELLS_WHAT_HURTS
-    topic = np.where(hurt & (state.rival[customer] > _HURTS_ABOVE), topics.index("rival"), topic)
-    topic = np.where(hurt & (state.price[customer] > _HURTS_ABOVE), topics.index("billing"), topic)
-    return np.where(hurt & (state.product[customer] > _HURTS_ABOVE), topics.index("fault"), topic).astype(np.int32)
+    cause = dominant_cause(presence.felt)[customer]
+    for name, told in _TOPIC_OF.items():
+        topic = np.where(hurt & (cause == CAUSES.index(name)), topics.index(told), topic)
+    return topic.astype(np.int32)
 
 
 def _handling(presence: Presence, rng: np.random.Generator, complaint: Flags) -> tuple[Floats, Floats]:
@@ -55,23 +61,24 @@ def _ratings(presence: Presence, rng: np.random.Generator, columns: Columns, sol
     return np.where(answered & np.isfinite(solve), np.clip(np.rint(stars), 1, 5), np.nan).astype(np.float32)
 
 
-def open_cases(presence: Presence, state: State, *, incident: Flags) -> tuple[Columns, Floats]:
+def open_cases(presence: Presence, *, incident: Flags) -> tuple[Columns, Floats]:
     """Return the month's cases and the severity that each customer met.
 
-    A product `incident` or a surprising bill often becomes a case.
+    A product `incident` or a surprising bill often becomes a case, and whom the product does not fit asks more often.
     """
     world, service = presence.world, presence.world.parameters.service
     rng = generator(world.seed, "service", presence.month.index)
-    hit = _hit_by_outage(presence, rng)
+    hit, unfit = _hit_by_outage(presence, rng), presence.felt_of("product")
     rate = (
-        service.monthly * world.loudness * (1 + 3 * incident + 3 * presence.surprised)
+        service.monthly * world.loudness * (1 + 3 * incident + 3 * presence.surprised + _ASKS * unfit)
         + hit * world.parameters.shocks.outage.size
     )
     customer = repeat(presence.counts(rng, rate))
-    complaint = rng.random(len(customer)) < np.where(hit[customer] | incident[customer], 0.85, service.complaint_share)
+    share = np.where(hit | incident, 0.85, service.complaint_share / (1 + _ASKS * unfit))
+    complaint = rng.random(len(customer)) < share[customer]
     opened = presence.moments(rng, customer)
     opened = np.where(hit[customer], presence.first_ms + 10 * DAY_MS + opened % (_OUTAGE_DAYS * DAY_MS), opened)
-    topic = _topics(presence, state, rng, customer)
+    topic = _topics(presence, rng, customer)
     topic = np.where(incident[customer], list(service.topics).index("fault"), topic)
     topic = np.where(presence.surprised[customer], list(service.topics).index("billing"), topic)
     topic = np.where(hit[customer], list(service.topics).index("outage"), topic).astype(np.int32)
@@ -99,16 +106,29 @@ def _severity(size: int, customer: Indices, complaint: Flags, hours: Floats) -> 
 
 
 def ask_opinions(presence: Presence) -> Columns:
-    """Return the month's survey answers: a recommendation score of 0 to 10, lower the more pain."""
-    world = presence.world
-    rng = generator(world.seed, "surveys", presence.month.index)
-    rate = np.full(world.size, world.parameters.service.survey_monthly, dtype=np.float32)
-    customer = repeat(presence.counts(rng, rate))
-    score = 8.9 - 1.7 * presence.pain[customer] + 1.2 * rng.standard_normal(len(customer))
+    """Return the month's answers to two forms: recommendation scores and reviews of the product.
+
+    A recommendation is a score of 0 to 10, the lower the more pain; a review has 1 to 5 stars, the fewer the less the
+    product fits. `form` indexes FORMS.
+    """
+    service = presence.world.parameters.service
+    rng = generator(presence.world.seed, "surveys", presence.month.index)
+    asked = [_answering(presence, rng, rate) for rate in (service.survey_monthly, service.review_monthly)]
+    form = np.repeat(np.arange(len(FORMS), dtype=np.int32), [len(each) for each in asked])
+    customer = np.concatenate(asked)
+    noise = rng.standard_normal(len(customer))
+    recommends = np.clip(np.rint(8.9 - 1.7 * presence.pain[customer] + 1.2 * noise), 0, 10)
+    stars = np.clip(np.rint(4.7 - 1.3 * presence.felt_of("product")[customer] + 0.7 * noise), 1, 5)
     return {
         "customer": customer,
         "given": presence.moments(rng, customer),
-        "score": np.clip(np.rint(score), 0, 10).astype(np.int32),
+        "form": form,
+        "score": np.where(form == _NPS, recommends, stars).astype(np.int32),
+        "is_pleased": np.where(form == _NPS, recommends >= _RECOMMENDS_FROM, stars >= _PRAISES_FROM),
         "text": rng.integers(0, _TEXTS, len(customer)),
         "writes": rng.random(len(customer)) < _WRITES,
     }
+
+
+def _answering(presence: Presence, rng: np.random.Generator, monthly: float) -> Indices:
+    return repeat(presence.counts(rng, np.full(presence.world.size, monthly, dtype=np.float32)))

@@ -4,7 +4,6 @@ import numpy as np
 
 from simulator.behaviour.orders import PAID
 from simulator.behaviour.presence import Columns, Presence, position_within, repeat
-from simulator.hazard import State
 from simulator.streams import Flags, Indices, generator, pick
 
 TYPES = (
@@ -26,20 +25,22 @@ _PAGE_OF = np.array([0, 0, 2, 1, 5, 3, 4, 4, 5, 5, 5], dtype=np.int32)
 _LEAVE_PAGE, _COMPARE_PAGE = PAGES.index("leave"), PAGES.index("compare")
 _PRICE_LURES = 0.3  # how far a price that hurts makes a customer compare, beside a rival's offer
 _CURIOUS = 0.05
+_MOST_CARTS_LEFT = 0.95
 _BUYING = np.array([_CODE[name] for name in ("visit", "view", "add_to_cart", "checkout", "pay")], dtype=np.int32)
 _DRIFTING = np.array([_CODE[name] for name in ("unfollow", "leave_group", "uninstall")], dtype=np.int32)
 _GAP_MS = 45_000
+_NARROWS_IN_PAIN, _NARROWS_WITHOUT_FIT = 0.2, 0.8  # how much fewer features are used
 _ORDER_SESSION = 1 << 40
 _DRIFT_SESSION = 1 << 41
 
 
-def browse(presence: Presence, state: State, orders: Columns) -> Columns:
+def browse(presence: Presence, orders: Columns) -> Columns:
     """Return the month's events; orders placed online (`orders` of the month) leave their trace among them.
 
     Columns: customer, at, type (index of TYPES), channel, session, page (index of PAGES), product and feature (-1 where
     there is none), dwell in milliseconds. Not yet in order of time.
     """
-    parts = [_browsing(presence, state), _drifting(presence)]
+    parts = [_browsing(presence), _drifting(presence)]
     if len(orders) and presence.world.parameters.orders.kind == "baskets":
         parts.append(_buying(presence, orders))
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -55,34 +56,38 @@ def _fade(presence: Presence) -> np.ndarray:
     return np.asarray(np.exp(-presence.world.parameters.visits.fade * presence.pain))
 
 
-def _types(presence: Presence, rng: np.random.Generator, position: Indices, last: Flags) -> Indices:
+def _types(
+    presence: Presence, rng: np.random.Generator, customer: Indices, position: Indices, *, last: Flags
+) -> Indices:
+    """Draw what is done at each position of a visit: whom the price hurts leaves more carts."""
     visits = presence.world.parameters.visits
     codes = np.array([_CODE[name] for name in visits.mix], dtype=np.int32)
     drawn = codes[pick(rng, list(visits.mix.values()), len(position))]
-    left = last & (position > 0) & (rng.random(len(position)) < visits.cart_left)
+    leaves = np.minimum(visits.cart_left * (1 + presence.felt_of("price")), _MOST_CARTS_LEFT)[customer]
+    left = last & (position > 0) & (rng.random(len(position)) < leaves)
     drawn = np.where(left, _CODE["add_to_cart"], drawn)
     return np.where(position == 0, _CODE[visits.first], drawn).astype(np.int32)
 
 
-def _pages(presence: Presence, state: State, rng: np.random.Generator, events: Columns) -> Indices:
+def _pages(presence: Presence, rng: np.random.Generator, events: Columns) -> Indices:
     """Draw the page of each event: who is in pain looks how to leave, whom a rival draws compares offers."""
     visits, customer, follows = presence.world.parameters.visits, events["customer"], events["position"] > 0
     leaves = rng.random(len(customer)) < visits.leave_page * presence.pain[customer]
-    lure = _CURIOUS + state.rival + _PRICE_LURES * state.price
+    lure = _CURIOUS + presence.felt_of("rival") + _PRICE_LURES * presence.felt_of("price")
     compares = rng.random(len(customer)) < visits.compare_page * lure[customer]
     page = np.where(follows & compares, _COMPARE_PAGE, _PAGE_OF[events["type"]])
     return np.where(follows & leaves, _LEAVE_PAGE, page).astype(np.int32)
 
 
-def _browsing(presence: Presence, state: State) -> Columns:
+def _browsing(presence: Presence) -> Columns:
     world, visits = presence.world, presence.world.parameters.visits
     rng = generator(world.seed, "visits", presence.month.index)
     customer = repeat(presence.counts(rng, world.visit_rate * _fade(presence) * presence.season))
     begins = presence.moments(rng, customer)
     counts = (1 + rng.poisson(visits.pages - 1, len(customer))).astype(np.int32)
     visit, position = repeat(counts), position_within(counts)
-    kind = _types(presence, rng, position, last=position == counts[visit] - 1)
-    page = _pages(presence, state, rng, {"customer": customer[visit], "position": position, "type": kind})
+    kind = _types(presence, rng, customer[visit], position, last=position == counts[visit] - 1)
+    page = _pages(presence, rng, {"customer": customer[visit], "position": position, "type": kind})
     return _dressed(
         presence,
         rng,
@@ -146,7 +151,8 @@ def _dressed(presence: Presence, rng: np.random.Generator, events: Columns) -> C
     size = parameters.catalogue.size if parameters.catalogue else 0
     looks = (kind == _CODE["view"]) | (kind == _CODE["add_to_cart"])
     product = (rng.random(count) ** 3 * size).astype(np.int32)
-    breadth = np.maximum(1, len(parameters.visits.features) * np.exp(-0.4 * presence.pain[events["customer"]]))
+    narrows = np.exp(-_NARROWS_IN_PAIN * presence.pain - _NARROWS_WITHOUT_FIT * presence.felt_of("product"))
+    breadth = np.maximum(1, len(parameters.visits.features) * narrows)[events["customer"]]
     own = (events["customer"] * 31 + (rng.random(count) * breadth).astype(np.int64)) % len(parameters.visits.features)
     return events | {
         "product": np.where(looks & (size > 0), product, -1).astype(np.int32),

@@ -126,6 +126,7 @@ class Service(_Frozen):
     unsolved_share: float
     rated_share: float
     survey_monthly: float
+    review_monthly: float
     english_share: float
     topics: dict[str, float]
     channels: dict[str, float]

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simulator.behaviour.presence import Columns
-from simulator.behaviour.service import NEVER
+from simulator.behaviour.service import FORMS, NEVER
 from simulator.calendar import DAY_MS, Month
 from simulator.defects import MERGE, QUARANTINE, REPAIR, Change, Ledger, chosen, misspell_codes
 from simulator.streams import Flags, Indices, Integers, generator
@@ -21,7 +21,6 @@ RESOURCES = ("tickets", "surveys", "users")
 _KIND = ("question", "problem")
 _FIRST_USER = 500_000
 _ABSURD_STARS = 9
-_PLEASED_FROM = 7
 
 
 class DeskRecords:
@@ -130,9 +129,7 @@ class DeskRecords:
     def _write_opinions(self, rng: np.random.Generator, month: Month, opinions: Columns) -> None:
         account = self._accounts(rng, opinions["customer"], opinions["given"])
         english = self._world.speaks_english[opinions["customer"]]
-        texts = self._phrases.opinions(
-            pleased=opinions["score"] >= _PLEASED_FROM, english=english, draw=opinions["text"]
-        )
+        texts = self._phrases.opinions(pleased=opinions["is_pleased"], english=english, draw=opinions["text"])
         given = self._moments(opinions["given"])
         self._sheets["surveys"].add(
             pa.table(
@@ -142,7 +139,7 @@ class DeskRecords:
                     "requester_ref": self._references(account),
                     "submitted_at": given,
                     "updated_at": given,
-                    "form": pa.repeat("nps", len(account)),
+                    "form": named(FORMS, opinions["form"]),
                     "score": opinions["score"],
                     "comment": pc.if_else(pa.array(opinions["writes"]), texts, None),
                     "lang": named(LANGUAGES, english.astype(np.int32)),

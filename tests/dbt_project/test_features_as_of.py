@@ -76,6 +76,15 @@ def test_population_view_and_rules_are_the_same_in_every_industry_when_all_later
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
+@pytest.mark.parametrize("industry", INDUSTRIES)
+def test_example_companies_tell_the_signs_of_product_price_and_rivals(five_lived: "Warehouse", industry: str) -> None:
+    signs = ["count_product_tickets_180d", "count_price_tickets_180d", "count_comparisons_90d", "count_leave_pages_90d"]
+    rows = slice_of(five_lived, SIMULATED_AS_OF)
+    own = rows[rows["customer_id"].str.startswith(industry)]
+    assert [sign for sign in (*signs, "mean_rating_365d") if not own[sign].max() > 0] == []
+    assert rows["count_rival_tickets_180d"].max() > 0
+
+
 def test_every_feature_takes_more_than_one_value_in_the_company(lived: "Warehouse") -> None:
     values = lived.query("select * from features.customer_features").nunique(dropna=False)
     assert [feature.name for feature in load_library().features if values[feature.name] < 2] == []

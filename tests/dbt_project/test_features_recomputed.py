@@ -52,6 +52,8 @@ def from_orders(company: Mapping) -> dict[str, pd.Series]:
     thirteen = recent.pivot_table(index="customer_id", columns="week", values="age", aggfunc="size", fill_value=0)
     thirteen = thirteen.reindex(columns=range(1, 14), fill_value=0)
     slope = thirteen.apply(lambda row: -np.polyfit(range(1, 14), row, 1)[0], axis=1)
+    size = {window: summed(orders, "amount", window) / counted(orders, window) for window in (30, 365)}
+    usual_size = (size[30] / size[365]).fillna(1)
     half = summed(orders, "amount", 180)
     quarter = summed(orders, "amount", 90).reindex(half.index, fill_value=0)
     return {
@@ -73,6 +75,8 @@ def from_orders(company: Mapping) -> dict[str, pd.Series]:
         "count_stores_90d": orders[orders["age"] <= 90].groupby("customer_id")["store"].nunique(),
         "count_payment_failures_365d": counted(failed, 365),
         "amount_per_order_365d": summed(orders, "amount", 365) / counted(orders, 365),
+        "rise_amount_per_order": (usual_size - 1).clip(lower=0),
+        "fall_amount_per_order": (1 - usual_size).clip(lower=0),
         "change_spend_90d": (2 * quarter - half) / (half - quarter).where(half - quarter != 0),
         "days_overdue": recency - gap.median(),
     }
@@ -154,9 +158,15 @@ def from_behaviour(company: Mapping) -> dict[str, pd.Series]:
             for window in (30, 90)
         }
     ).fillna(0)
+    quarter = events[events["age"] <= 90]
+    varied = quarter.groupby(["customer_id", "day"])["feature"].nunique().groupby("customer_id").sum()
+    sessions = quarter.groupby(["customer_id", "day"])["session_id"].nunique().groupby("customer_id").sum()
+    compared = counted(quarter[quarter["page"] == "compare"])
     usual = step["views_30"] * (step["carts_90"] - step["carts_30"]) / (step["views_90"] - step["views_30"])
     return {
         "surprise_carts_to_views": ((step["carts_30"] - usual) / usual**0.5).where(usual > 0),
+        "share_uses_varied_90d": varied / counted(quarter[quarter["type"] == "feature"]),
+        "comparisons_per_session_90d": compared.reindex(varied.index, fill_value=0) / sessions,
         "count_logins_30d": counted(logins, 30),
         "count_active_days_90d": events[events["age"] <= 90].groupby("customer_id")["day"].nunique(),
         "count_leave_pages_90d": counted(events[events["page"] == "leave"], 90),
@@ -199,10 +209,17 @@ def from_usage(company: Mapping) -> dict[str, pd.Series]:
     calls, balances = usage[usage["metric"] == "call_minutes"], usage[usage["metric"] == "balance"]
     daily = balances.sort_values("used_at").drop_duplicates(["customer_id", "day"], keep="last")
     recent = daily[daily["age"] <= 90].groupby("customer_id")["value"].mean()
+    called = calls[calls["age"] <= 365].groupby(["customer_id", "day"])["value"].sum()
+    high = called.groupby("customer_id").quantile(0.9)
+    month = called[called.index.get_level_values("day") >= AS_OF - pd.Timedelta(days=30)]
     last = daily.sort_values("day").groupby("customer_id")["value"].last()
     return {
         "count_usage_days_30d": usage[usage["age"] <= 30].groupby("customer_id")["day"].nunique(),
         "amount_call_minutes_90d": summed(calls, "value", 90),
+        "mean_call_minutes_365d": called.groupby("customer_id").mean(),
+        "high_call_minutes_365d": high,
+        "ratio_call_minutes_to_high": month.groupby("customer_id").mean() / high,
+        "balance_high_365d": daily[daily["age"] <= 365].groupby("customer_id")["value"].quantile(0.9),
         "balance_last": last,
         "balance_mean_90d": recent,
         "change_balance": last / recent - 1,

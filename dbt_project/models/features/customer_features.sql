@@ -255,6 +255,8 @@ joined as (
         {{ fed(['events'], 'coalesce(events.hours_dwelt_90d, 0)') }} as hours_dwelt_90d,
         {{ fed(['events'], 'coalesce(events.most_features_used_30d, 0)') }} as most_features_used_30d,
         {{ fed(['events'], 'coalesce(events.most_features_used_90d, 0)') }} as most_features_used_90d,
+        {{ fed(['events'], 'events.share_uses_varied_30d') }} as share_uses_varied_30d,
+        {{ fed(['events'], 'events.share_uses_varied_90d') }} as share_uses_varied_90d,
         {{ fed(['events'], 'coalesce(events.count_carts_left_7d, 0)') }} as count_carts_left_7d,
         {{ fed(['events'], 'coalesce(events.count_carts_left_30d, 0)') }} as count_carts_left_30d,
         {{ fed(['events'], 'coalesce(events.count_carts_left_90d, 0)') }} as count_carts_left_90d,
@@ -529,9 +531,25 @@ joined as (
         {{ fed(['usage'], 'usage.amount_api_calls_90d') }} as amount_api_calls_90d,
         {{ fed(['usage'], 'usage.amount_seats_active_90d') }} as amount_seats_active_90d,
         {{ fed(['usage'], 'usage.amount_trades_90d') }} as amount_trades_90d,
+        {{ fed(['usage'], 'usage.mean_call_minutes_30d') }} as mean_call_minutes_30d,
+        {{ fed(['usage'], 'usage.mean_data_gb_30d') }} as mean_data_gb_30d,
+        {{ fed(['usage'], 'usage.mean_api_calls_30d') }} as mean_api_calls_30d,
+        {{ fed(['usage'], 'usage.mean_seats_active_30d') }} as mean_seats_active_30d,
+        {{ fed(['usage'], 'usage.mean_trades_30d') }} as mean_trades_30d,
+        {{ fed(['usage'], 'usage.mean_call_minutes_365d') }} as mean_call_minutes_365d,
+        {{ fed(['usage'], 'usage.mean_data_gb_365d') }} as mean_data_gb_365d,
+        {{ fed(['usage'], 'usage.mean_api_calls_365d') }} as mean_api_calls_365d,
+        {{ fed(['usage'], 'usage.mean_seats_active_365d') }} as mean_seats_active_365d,
+        {{ fed(['usage'], 'usage.mean_trades_365d') }} as mean_trades_365d,
+        {{ fed(['usage'], 'usage.high_call_minutes_365d') }} as high_call_minutes_365d,
+        {{ fed(['usage'], 'usage.high_data_gb_365d') }} as high_data_gb_365d,
+        {{ fed(['usage'], 'usage.high_api_calls_365d') }} as high_api_calls_365d,
+        {{ fed(['usage'], 'usage.high_seats_active_365d') }} as high_seats_active_365d,
+        {{ fed(['usage'], 'usage.high_trades_365d') }} as high_trades_365d,
         {{ fed(['usage'], 'usage.balance_last') }} as balance_last,
         {{ fed(['usage'], 'usage.balance_mean_30d') }} as balance_mean_30d,
         {{ fed(['usage'], 'usage.balance_mean_90d') }} as balance_mean_90d,
+        {{ fed(['usage'], 'usage.balance_high_365d') }} as balance_high_365d,
         {{ fed(['orders'], 'coalesce(weeks.count_weeks_active_4, 0)') }} as count_weeks_active_4,
         {{ fed(['orders'], 'coalesce(weeks.count_weeks_active_8, 0)') }} as count_weeks_active_8,
         {{ fed(['orders'], 'coalesce(weeks.count_weeks_active_13, 0)') }} as count_weeks_active_13,
@@ -684,6 +702,8 @@ derived as (
         hours_dwelt_90d,
         most_features_used_30d,
         most_features_used_90d,
+        share_uses_varied_30d,
+        share_uses_varied_90d,
         count_carts_left_7d,
         count_carts_left_30d,
         count_carts_left_90d,
@@ -859,9 +879,25 @@ derived as (
         amount_api_calls_90d,
         amount_seats_active_90d,
         amount_trades_90d,
+        mean_call_minutes_30d,
+        mean_data_gb_30d,
+        mean_api_calls_30d,
+        mean_seats_active_30d,
+        mean_trades_30d,
+        mean_call_minutes_365d,
+        mean_data_gb_365d,
+        mean_api_calls_365d,
+        mean_seats_active_365d,
+        mean_trades_365d,
+        high_call_minutes_365d,
+        high_data_gb_365d,
+        high_api_calls_365d,
+        high_seats_active_365d,
+        high_trades_365d,
         balance_last,
         balance_mean_30d,
         balance_mean_90d,
+        balance_high_365d,
         count_weeks_active_4,
         count_weeks_active_8,
         count_weeks_active_13,
@@ -958,8 +994,12 @@ derived as (
         {{ fed(['orders'], 'count_lines_90d / nullif(count_orders_90d, 0)') }} as lines_per_order_90d,
         {{ fed(
             ['orders'],
-            'amount_per_order_30d / nullif(amount_per_order_365d, 0) - 1'
-        ) }} as change_amount_per_order,
+            'greatest(1 - amount_per_order_30d / nullif(amount_per_order_365d, 0), 0)'
+        ) }} as fall_amount_per_order,
+        {{ fed(
+            ['orders'],
+            'greatest(amount_per_order_30d / nullif(amount_per_order_365d, 0) - 1, 0)'
+        ) }} as rise_amount_per_order,
         {{ fed(['orders'], 'share_discount_30d - share_discount_365d') }} as change_share_discount,
         {{ fed(
             ['orders'],
@@ -1086,6 +1126,18 @@ derived as (
             'count_carts_left_90d / nullif(count_carts_90d, 0)'
         ) }} as share_carts_left_90d,
         {{ fed(
+            ['events'],
+            '6 * count_visits_30d / nullif(count_visits_180d, 0)'
+        ) }} as ratio_visits_30d_to_180d,
+        {{ fed(
+            ['events'],
+            'count_comparisons_30d / nullif(count_sessions_30d, 0)'
+        ) }} as comparisons_per_session_30d,
+        {{ fed(
+            ['events'],
+            'count_comparisons_90d / nullif(count_sessions_90d, 0)'
+        ) }} as comparisons_per_session_90d,
+        {{ fed(
             ['events', 'orders'],
             'count_visits_90d / nullif(count_orders_90d, 0)'
         ) }} as visits_per_order_90d,
@@ -1147,6 +1199,21 @@ derived as (
             ['usage'],
             '3 * amount_trades_30d / nullif(amount_trades_90d, 0) - 1'
         ) }} as change_trades,
+        {{ fed(
+            ['usage'],
+            'mean_call_minutes_30d / nullif(high_call_minutes_365d, 0)'
+        ) }} as ratio_call_minutes_to_high,
+        {{ fed(['usage'], 'mean_data_gb_30d / nullif(high_data_gb_365d, 0)') }} as ratio_data_gb_to_high,
+        {{ fed(
+            ['usage'],
+            'mean_api_calls_30d / nullif(high_api_calls_365d, 0)'
+        ) }} as ratio_api_calls_to_high,
+        {{ fed(
+            ['usage'],
+            'mean_seats_active_30d / nullif(high_seats_active_365d, 0)'
+        ) }} as ratio_seats_active_to_high,
+        {{ fed(['usage'], 'mean_trades_30d / nullif(high_trades_365d, 0)') }} as ratio_trades_to_high,
+        {{ fed(['usage'], 'balance_mean_30d / nullif(balance_high_365d, 0)') }} as ratio_balance_to_high,
         {{ fed(['usage'], 'balance_last / nullif(balance_mean_90d, 0) - 1') }} as change_balance,
         {{ fed(
             ['subscriptions'],

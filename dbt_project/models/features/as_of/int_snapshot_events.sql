@@ -67,6 +67,10 @@ aggregated as (
         sum(dwell_seconds) filter (where age_days <= 90) / 3600 as hours_dwelt_90d,
         max(count_features_used) filter (where age_days <= 30) as most_features_used_30d,
         max(count_features_used) filter (where age_days <= 90) as most_features_used_90d,
+        cast(sum(count_features_used) filter (where age_days <= 30) as double)
+        / nullif(sum(count_feature_uses) filter (where age_days <= 30), 0) as share_uses_varied_30d,
+        cast(sum(count_features_used) filter (where age_days <= 90) as double)
+        / nullif(sum(count_feature_uses) filter (where age_days <= 90), 0) as share_uses_varied_90d,
         count(*) filter (where age_days <= 7 and is_cart_left) as count_carts_left_7d,
         count(*) filter (where age_days <= 30 and is_cart_left) as count_carts_left_30d,
         count(*) filter (where age_days <= 90 and is_cart_left) as count_carts_left_90d,
