@@ -29,6 +29,7 @@ _MOST_CARTS_LEFT = 0.95
 _BUYING = np.array([_CODE[name] for name in ("visit", "view", "add_to_cart", "checkout", "pay")], dtype=np.int32)
 _DRIFTING = np.array([_CODE[name] for name in ("unfollow", "leave_group", "uninstall")], dtype=np.int32)
 _GAP_MS = 45_000
+_AGAIN_MS = 1_500  # the least time between two acts of a visit: a double click is faster
 _NARROWS_IN_PAIN, _NARROWS_WITHOUT_FIT = 0.2, 0.8  # how much fewer features are used
 _ORDER_SESSION = 1 << 40
 _DRIFT_SESSION = 1 << 41
@@ -93,7 +94,7 @@ def _browsing(presence: Presence) -> Columns:
         rng,
         {
             "customer": customer[visit],
-            "at": begins[visit] + position * _GAP_MS + rng.integers(0, _GAP_MS, len(visit)),
+            "at": begins[visit] + position * _GAP_MS + rng.integers(0, _GAP_MS - _AGAIN_MS, len(visit)),
             "type": kind,
             "channel": pick(rng, list(visits.channels.values()), len(customer))[visit],
             "session": visit.astype(np.int64),
