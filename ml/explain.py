@@ -42,10 +42,11 @@ def explain(
 ) -> pa.Table:
     """Return up to `top` reasons per customer, the strongest first; see `SCHEMA`.
 
-    The contributions to the log-odds that raise the risk are summed by the features' `reason`, and reasons rank by
-    that sum; a customer without any has no row. What lowers the risk is no reason to leave and takes nothing from one,
-    and what is missing argues for none. `contribution` is the sum of the reason; `feature`, `value` and the sentences
-    are those of its feature with the largest contribution, `value` is null for text. Contributions are `exact` Shapley
+    Contributions to the log-odds are summed by the features' `reason`, and reasons rank by that sum. A reason is told
+    where at least one of its features raises the risk, also when its others weigh against it; a customer without any
+    has no row. What is missing argues for no reason: that nothing is on record is not why somebody leaves.
+    `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature with the
+    largest contribution, `value` is null for text. Contributions are `exact` Shapley
     values for up to `EXACT` customers, and beyond follow each customer's path through the trees, unless told.
     """
     data = as_table(table)
@@ -88,12 +89,13 @@ def _explain(
     model: Model, data: pa.Table, words: dict[str, Feature], reasons: _Reasons, *, top: int, exact: bool
 ) -> pa.Table:
     values, _ = model.contributions(data, exact=exact)
-    raising = np.where(_missing(data, model.features), 0.0, np.maximum(values, 0.0))
-    sums = np.column_stack([raising[:, members].sum(axis=1) for members in reasons.members])
-    strongest = np.column_stack([members[raising[:, members].argmax(axis=1)] for members in reasons.members])
-    order = np.argsort(-sums, axis=1, kind="stable")[:, :top]
+    values = np.where(_missing(data, model.features), 0.0, values)
+    sums = np.column_stack([values[:, members].sum(axis=1) for members in reasons.members])
+    strongest = np.column_stack([members[values[:, members].argmax(axis=1)] for members in reasons.members])
+    raises = np.take_along_axis(values, strongest, axis=1) > 0
+    order = np.lexsort((-sums, ~raises), axis=1)[:, :top]
     ranked = np.take_along_axis(sums, order, axis=1)
-    rows, ranks = np.nonzero(ranked > 0)
+    rows, ranks = np.nonzero(np.take_along_axis(raises, order, axis=1))
     reason = order[rows, ranks]
     feature = strongest[rows, reason]
     value, en, zh = _tell(data, words, model.features, rows, feature)
