@@ -39,7 +39,6 @@ from simulator.calendar import shift
 ROOT = Path(__file__).parent.parent
 INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
-AT = datetime(2027, 1, 1, tzinfo=UTC)
 FIRST = date(2025, 1, 1)
 TESTED = 4  # last matured snapshots, which no model learns from
 LEAST_OF_ORACLE, MOST_ERROR, LEAST_AGREEMENT = 0.95, 0.02, 0.70
@@ -96,7 +95,7 @@ def make_world(industry: str, folder: Path, *, seed: int, customers: int, months
         simulate(load_parameters(industry), world, customers=customers, months=months, seed=seed)
         with serve(world) as (environment, _):
             company = _write_company(industry, world, environment["DESK_URL"])
-            _land(company, home / "warehouse.duckdb", {**SECRETS, **environment})
+            _land(company, home / "warehouse.duckdb", {**SECRETS, **environment}, end=shift(FIRST, months))
         facts = _build_features(company, home, months)
         _export(home / "warehouse.duckdb", world / "truth" / "hazard.parquet", folder / "rows.parquet")
     (folder / "facts.json").write_text(json.dumps(facts))
@@ -112,17 +111,17 @@ def _write_company(industry: str, world: Path, desk: str) -> Path:
     return path
 
 
-def _land(path: Path, warehouse: Path, secrets: dict[str, str]) -> None:
+def _land(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) -> None:
     from ingestion.company import load_company
     from ingestion.identity.linking import link
     from ingestion.landing import land
 
-    company = load_company(path)
+    company, at = load_company(path), datetime.combine(end, datetime.min.time(), UTC)
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("set timezone = 'UTC'")
         for table in company.tables:
-            land(connection, company, table, secrets=secrets, batch="world", landed_at=AT)
-        link(connection, company, secrets=secrets, batch="world", decided_at=AT)
+            land(connection, company, table, secrets=secrets, batch="world", landed_at=at)
+        link(connection, company, secrets=secrets, batch="world", decided_at=at)
 
 
 def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
