@@ -35,9 +35,9 @@ from ml.members import Compute, Trees
 from ml.segments import fit_segments
 from ml.train import Fitted, Recipe, fit
 from simulator.calendar import shift
+from simulator.parameters import INDUSTRIES
 
 ROOT = Path(__file__).parent.parent
-INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
 FIRST = date(2025, 1, 1)
 TESTED = 4  # last matured snapshots, which no model learns from

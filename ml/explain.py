@@ -46,8 +46,8 @@ def explain(
     where at least one of its features raises the risk, also when its others weigh against it; a customer without any
     has no row. What is missing argues for no reason: that nothing is on record is not why somebody leaves.
     `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature with the
-    largest contribution, `value` is null for text. Contributions are `exact` Shapley
-    values for up to `EXACT` customers, and beyond follow each customer's path through the trees, unless told.
+    largest contribution, `value` is null for text. Contributions are `exact` Shapley values for up to `EXACT`
+    customers, and beyond follow each customer's path through the trees, unless told.
     """
     data = as_table(table)
     shapley = data.num_rows <= EXACT if exact is None else exact

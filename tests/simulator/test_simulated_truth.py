@@ -172,6 +172,19 @@ def test_whom_rivals_draw_compares_offers(asked_telecom: Query) -> None:
     assert rows[1][1] > 3 * rows[0][1] > 0
 
 
+def test_whom_the_product_does_not_fit_rates_it_lower(asked_telecom: Query) -> None:
+    rows = asked_telecom("""
+        select log_odds_product > 0.8, avg(score), min(score) >= 1 and max(score) <= 5
+        from '{desk}/surveys.parquet' join '{truth}/hazard.parquet'
+            on requester_ref = customer_id and date_trunc('month', submitted_at::timestamptz) = as_of
+        where form = 'review' and (log_odds_product > 0.8 or log_odds_product < 0.1)
+        group by all order by 1
+    """)
+
+    assert [(unfit, valid) for unfit, _, valid in rows] == [(False, True), (True, True)]
+    assert rows[1][1] < rows[0][1] - 0.5
+
+
 def test_truth_of_a_month_is_about_those_who_are_customers_when_it_begins(asked_retail: Query) -> None:
     rows = asked_retail("""
         select bool_and(is_alive = (left_on is null or left_on >= as_of)), bool_and(is_alive or hazard = 1),
