@@ -76,6 +76,7 @@ def measure(customers: int, snapshots: int, features: int, *, most: int, threads
         "churned",
         "as_of",
         features=names(features),
+        causes=names(features)[::5],
         candidates=POLICY.candidates,
         maturity_days=28,
         seed=SEED,

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
+from ml import causes
 from ml.dataset import Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
@@ -180,7 +181,15 @@ def measure(world: World, *, command: str) -> Iterator[Figure]:
     features = world.features
     started = time.perf_counter()
     earlier = world.table.take(pa.array(learned))
-    fitted = fit(earlier, "churned", "as_of", features=features, maturity_days=world.maturity_days, seed=world.seed)
+    fitted = fit(
+        earlier,
+        "churned",
+        "as_of",
+        features=features,
+        causes=[word.name for word in world.words if word.reason in causes.CAUSES],
+        maturity_days=world.maturity_days,
+        seed=world.seed,
+    )
     seconds = time.perf_counter() - started
     later = world.table.take(pa.array(tested))
     label = later.column("churned").to_numpy(zero_copy_only=False).astype(float)

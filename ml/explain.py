@@ -42,11 +42,12 @@ def explain(
 ) -> pa.Table:
     """Return up to `top` reasons per customer, the strongest first; see `SCHEMA`.
 
-    Contributions to the log-odds are summed by the features' `reason`, and reasons rank by that sum. A reason is told
+    A feature's evidence is its contribution to the log-odds and, where it tells of a cause, what it adds by itself
+    (`ml.causes`). Evidence is summed by the features' `reason`, and reasons rank by that sum. A reason is told
     where at least one of its features raises the risk, also when its others weigh against it; a customer without any
     has no row. What is missing argues for no reason: that nothing is on record is not why somebody leaves.
-    `contribution` is the sum of the reason; `feature`, `value` and the sentences are those of its feature with the
-    largest contribution, `value` is null for text. Contributions are `exact` Shapley values for up to `EXACT`
+    `contribution` is the reason's part of the log-odds; `feature`, `value` and the sentences are those of its feature
+    with the most evidence, `value` is null for text. Contributions are `exact` Shapley values for up to `EXACT`
     customers, and beyond follow each customer's path through the trees, unless told.
     """
     data = as_table(table)
@@ -73,6 +74,10 @@ class _Reasons:
         given = np.array(reason_of_feature)
         return cls(names, tuple(np.flatnonzero(given == name) for name in names))
 
+    def sum(self, values: Floats) -> Floats:
+        """Return the sums of `values` (rows x features) by reason."""
+        return np.column_stack([values[:, members].sum(axis=1) for members in self.members])
+
 
 def _words(model: Model, features: Sequence[Feature]) -> dict[str, Feature]:
     words = {feature.name: feature for feature in features}
@@ -89,12 +94,13 @@ def _explain(
     model: Model, data: pa.Table, words: dict[str, Feature], reasons: _Reasons, *, top: int, exact: bool
 ) -> pa.Table:
     values, _ = model.contributions(data, exact=exact)
-    values = np.where(_missing(data, model.features), 0.0, values)
-    sums = np.column_stack([values[:, members].sum(axis=1) for members in reasons.members])
-    strongest = np.column_stack([members[values[:, members].argmax(axis=1)] for members in reasons.members])
-    raises = np.take_along_axis(values, strongest, axis=1) > 0
-    order = np.lexsort((-sums, ~raises), axis=1)[:, :top]
-    ranked = np.take_along_axis(sums, order, axis=1)
+    missing = _missing(data, model.features)
+    values = np.where(missing, 0.0, values)
+    evidence = values + np.where(missing, 0.0, model.cause_contributions(data))
+    strongest = np.column_stack([members[evidence[:, members].argmax(axis=1)] for members in reasons.members])
+    raises = np.take_along_axis(evidence, strongest, axis=1) > 0
+    order = np.lexsort((-reasons.sum(evidence), ~raises), axis=1)[:, :top]
+    contribution = np.take_along_axis(reasons.sum(values), order, axis=1)
     rows, ranks = np.nonzero(np.take_along_axis(raises, order, axis=1))
     reason = order[rows, ranks]
     feature = strongest[rows, reason]
@@ -106,7 +112,7 @@ def _explain(
             pa.array(np.array(reasons.names, dtype=object)[reason], pa.string()),
             pa.array(np.array(model.features, dtype=object)[feature], pa.string()),
             pa.array(value, from_pandas=True),
-            pa.array(ranked[rows, ranks]),
+            pa.array(contribution[rows, ranks]),
             pa.array(en, pa.string()),
             pa.array(zh, pa.string()),
         ],

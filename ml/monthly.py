@@ -21,6 +21,7 @@ from ml.tune import TrialRecord, tune
 class Plan:
     """What a training is to do; every figure comes from the policy and the company's churn definition.
 
+    `causes` are those of the `features` that tell why a customer leaves.
     `leads` names for each further lead time its label column, null where it has not matured or the customer was
     treated before its window ended; a model for it has to clear the `bar` by itself. `group` is the
     column of groups that may get a model of their own, None for none.
@@ -40,6 +41,7 @@ class Plan:
     group_margin: float = 0.0
     tuning_seconds: float = 0.0
     device: str = "cpu"
+    causes: Sequence[str] = ()
 
     @property
     def given(self) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def train(table: Tabular, label: str, time: str, *, treated: str, plan: Plan) ->
         largest_weight=plan.largest_weight,
         candidates=plan.candidates,
         recipes=tuned.recipes,
+        causes=plan.causes,
         **plan.given,
         **matured,
     )
@@ -104,7 +107,15 @@ def train(table: Tabular, label: str, time: str, *, treated: str, plan: Plan) ->
     verdicts: tuple[Verdict, ...] = ()
     if plan.group is not None:
         fitted, verdicts = fit_segments(
-            fitted, alone, label, time, segment=plan.group, margin=plan.group_margin, **plan.given, **matured
+            fitted,
+            alone,
+            label,
+            time,
+            segment=plan.group,
+            margin=plan.group_margin,
+            causes=plan.causes,
+            **plan.given,
+            **matured,
         )
     targets = {plan.lead_days: label, **(plan.leads or {})}
     leads = fit_leads(alone, targets, time, horizon_days=plan.horizon_days, first=beside.fitted, **plan.given)

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ml.calibrate import Calibrator
+from ml.causes import Causes
 from ml.dataset import Floats, Tabular, as_table
 from ml.encode import Encoder
 from ml.members import Contributions, Linear, Member, Trees
@@ -53,6 +54,13 @@ class Model(ABC):
         """
 
     @abstractmethod
+    def cause_contributions(self, data: Tabular) -> Floats:
+        """Return what each feature that tells of a cause adds to the log-odds by itself (rows x features).
+
+        0 for every other feature; see `ml.causes`.
+        """
+
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return all there is to the model, as JSON can hold it."""
 
@@ -86,6 +94,7 @@ class ChurnModel(Model):
     calibrator: Calibrator
     seed: int = 0
     trained_until: str | None = None
+    causes: Causes | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -122,8 +131,17 @@ class ChurnModel(Model):
             base += weight * part.base
         return self.encoder.attribute(values), base
 
+    def cause_contributions(self, data: Tabular) -> Floats:
+        """Return what each feature that tells of a cause adds to the log-odds by itself (rows x features)."""
+        table = as_table(data)
+        found = np.zeros((table.num_rows, len(self.features)))
+        if self.causes is not None:
+            places = [self.features.index(name) for name in self.causes.features]
+            found[:, places] = self.causes.contributions(table)
+        return found
+
     def state(self) -> dict[str, Any]:
-        """Return settings, encoder, members and calibration."""
+        """Return settings, encoder, members, calibration and what was learned of the causes."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -133,6 +151,7 @@ class ChurnModel(Model):
             "members": {name: {"kind": each.kind, **each.state()} for name, each in self.members.items()},
             "weights": dict(self.weights),
             "calibrator": vars(self.calibrator),
+            "causes": None if self.causes is None else self.causes.state(),
         }
 
     @classmethod
@@ -153,6 +172,7 @@ class ChurnModel(Model):
             calibrator=Calibrator(**state["calibrator"]),
             seed=state["seed"],
             trained_until=state["trained_until"],
+            causes=Causes.restore(state["causes"]) if state.get("causes") else None,
         )
 
 

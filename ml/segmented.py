@@ -75,6 +75,16 @@ class SegmentedModel(Model):
             found[rows, position[self.segment]] += own_base - base
         return found, base
 
+    def cause_contributions(self, data: Tabular) -> Floats:
+        """Return what each feature that tells of a cause adds by itself, by the model of each row's group."""
+        table = as_table(data)
+        position = {name: place for place, name in enumerate(self.features)}
+        found = np.zeros((table.num_rows, len(position)))
+        for model, rows in self._parts(table):
+            places = np.array([position[name] for name in model.features])
+            found[np.ix_(rows, places)] = model.cause_contributions(_take(table, rows))
+        return found
+
     def state(self) -> dict[str, Any]:
         """Return the models by group."""
         return {

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml.calibrate import Calibrator
+from ml.causes import Causes
 from ml.dataset import (
     DatasetError,
     Floats,
@@ -85,6 +86,7 @@ def fit(
     compute: Compute | None = None,
     weight: str | None = None,
     recipes: Mapping[str, Sequence[Recipe]] | None = None,
+    causes: Sequence[str] = (),
 ) -> Fitted:
     """Learn the probability of `label` from `features` (default: every other column).
 
@@ -98,7 +100,8 @@ def fit(
 
     `weight` names a column that says how many customers a row stands for: learning, calibration and figures follow it.
     `recipes` replaces the settings tried for the candidates it names, as `Fitted.recipes` of an earlier fit or
-    `ml.tune` give them.
+    `ml.tune` give them. `causes` are the features that tell why a customer leaves, for `ml.explain`; they change no
+    score.
     """
     whole = as_table(table)
     study = open_study(
@@ -120,6 +123,9 @@ def fit(
     model = study.refit(chosen, ensemble[chosen], trials)
     if time is not None:
         model = replace(model, trained_until=str(days(study.data, time).max()))
+    if named := [name for name in causes if name in study.features]:
+        learned = Causes.learn(study.data, study.target, named, weight=study.weight, seed=seed)
+        model = replace(model, causes=learned)
     return Fitted(
         model=model,
         chosen=chosen,

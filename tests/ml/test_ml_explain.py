@@ -8,7 +8,8 @@ from ml.dataset import DatasetError, Feature
 from ml.explain import SCHEMA, explain
 from ml.score import SCHEMA as SCORES
 from ml.score import score
-from ml.train import Fitted
+from ml.segmented import SegmentedModel, read_model
+from ml.train import Fitted, fit
 
 ODD = pa.table(
     {
@@ -75,6 +76,47 @@ def test_what_is_missing_argues_for_no_reason(small: Fitted, features: tuple[Fea
     found = explain(small.model, only, merged, as_of=date(2025, 7, 1), top=4).to_pylist()
 
     assert {row["feature"] for row in found} == raising - {"orders_90d", "plan"}
+
+
+def _fit_symptom_and_cause(features: tuple[Feature, ...], *, causes: tuple[str, ...]) -> Fitted:
+    """Learn from customers whom a complaint makes silent before they leave; the silence tells all of it."""
+    draw = np.random.default_rng(0)
+    complaints = (draw.random(4000) < 0.2).astype(float)
+    recency = draw.exponential(10 + 60 * complaints).round()
+    churned = draw.random(4000) < 1 / (1 + np.exp(3.5 - 0.06 * recency))
+    table = pa.table({"recency_days": recency, "complaints": complaints, "churned": churned})
+    named = [each.name for each in features if each.name in {"recency_days", "complaints"}]
+    return fit(table, "churned", features=named, causes=causes, candidates=("xgboost",), folds=2)
+
+
+def test_a_cause_is_told_before_the_symptom_that_hides_it(features: tuple[Feature, ...]) -> None:
+    heard = _fit_symptom_and_cause(features, causes=("complaints",)).model
+    unheard = _fit_symptom_and_cause(features, causes=()).model
+    asked = pa.table({"customer_id": ["a", "b"], "recency_days": [45.0, 90.0], "complaints": [1.0, 0.0]})
+
+    told = explain(heard, asked, features, as_of=date(2025, 7, 1)).to_pylist()
+    before = explain(unheard, asked, features, as_of=date(2025, 7, 1)).to_pylist()
+
+    assert [row["reason"] for row in told if row["rank"] == 1] == ["service", "inactivity"]
+    assert [row["reason"] for row in before if row["rank"] == 1] == ["inactivity", "inactivity"]
+    np.testing.assert_array_equal(heard.predict(asked), unheard.predict(asked))
+    parts = {(row["customer_id"], row["reason"]): row["contribution"] for row in told}
+    assert parts["a", "inactivity"] == pytest.approx(heard.contributions(asked)[0][0, 0])
+
+
+def test_causes_are_written_and_read_back_with_the_model(features: tuple[Feature, ...]) -> None:
+    model = _fit_symptom_and_cause(features, causes=("complaints",)).model
+    asked = pa.table({"recency_days": [30.0, 90.0], "complaints": [1.0, 0.0], "part": ["a", "b"]})
+    by_part = SegmentedModel("part", model, {"b": model})
+
+    alone = model.cause_contributions(asked)
+
+    assert alone[0, 1] > 0 > alone[1, 1]
+    assert not alone[:, 0].any()
+    for each in (model, by_part):
+        again = read_model(each.to_bytes())
+        np.testing.assert_array_equal(again.cause_contributions(asked), each.cause_contributions(asked))
+    np.testing.assert_array_equal(by_part.cause_contributions(asked)[:, :2], alone)
 
 
 def test_a_sentence_that_tells_of_a_missing_figure_says_so(small: Fitted, features: tuple[Feature, ...]) -> None:

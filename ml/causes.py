@@ -1,0 +1,59 @@
+"""What the causes of leaving say by themselves, apart from the symptoms that follow from them.
+
+Who is served badly complains, then visits and buys less, then leaves. A model that reads all of it gives the risk to
+the silence, which is how leaving looks, and hardly any to the complaint, which is why. So causes are heard twice: in
+the model, beside everything else, and here alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import pyarrow as pa
+
+from ml.dataset import Floats
+from ml.encode import Encoder
+from ml.members import Compute, Linear
+
+CAUSES = ("payment", "price", "product", "rival", "service")  # reasons that a company can answer
+VARIANCE = 1 / 12  # of a column that is spread evenly over [0, 1], as the linear member's are
+
+
+@dataclass(frozen=True)
+class Causes:
+    """A ridge regression of churn on the features that tell of a cause, and on no other."""
+
+    encoder: Encoder
+    linear: Linear
+
+    @classmethod
+    def learn(cls, table: pa.Table, label: Floats, names: Sequence[str], *, weight: Floats | None, seed: int) -> Self:
+        """Learn from the columns `names` of labelled rows.
+
+        The penalty weighs as much as what all rows tell about one slope, so that a feature that stands alone keeps
+        half of its slope, and features that tell the same share one. Source: Hoerl and Kennard, Technometrics 1970.
+        """
+        encoder = replace(Encoder.learn(table, names), totals=())
+        size = len(label) if weight is None else float(weight.sum())
+        rate = label.mean() if weight is None else float((label * weight).sum() / size)
+        linear = Linear(strength=float(1 / (size * rate * (1 - rate) * VARIANCE)), bends=0)
+        linear.fit(encoder.encode(table), label, weight=weight, seed=seed, compute=Compute())
+        return cls(encoder, linear)
+
+    def contributions(self, table: pa.Table) -> Floats:
+        """Return what each of `features` adds to the log-odds of churn (rows x features), 0 being the mean customer."""
+        return self.encoder.attribute(self.linear.contributions(self.encoder.encode(table)).values)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns it reads."""
+        return self.encoder.features
+
+    def state(self) -> dict[str, Any]:
+        """Return all there is to it, as JSON can hold it."""
+        return {"encoder": self.encoder.state(), "linear": self.linear.state()}
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Self:
+        """Rebuild from `state`."""
+        return cls(Encoder.restore(state["encoder"]), Linear().restore(state["linear"]))
