@@ -94,8 +94,9 @@ def fit(
     `maturity_days`, were in by then. Without, `folds` (5) stratified folds do, and rows of one `group` stay
     together. Each candidate's settings, the blend's weights and the calibration are chosen on those validation
     rows alone; the figures in `evaluations` leave each fold out of its own calibration and blend. Rows without a
-    label are not used. Of the candidates, the blend among them, whose log loss lies within `TIE` of the lowest the one
-    that ranks best, by ROC-AUC, is refitted on all labelled rows; the blend where none ranks better by more than `TIE`.
+    label are not used. Of the candidates, the blend among them, whose log loss is as low as the lowest but for chance
+    (`TIE`) the one that ranks best, by ROC-AUC, is refitted on all labelled rows; the blend where none ranks better by
+    more than `TIED_RANK`.
     A fourth candidate, "neural_net", is tried where it is asked for.
 
     `weight` names a column that says how many customers a row stands for: learning, calibration and figures follow it.
@@ -216,9 +217,11 @@ class Study:
         return {name: self._best(trials) for name, trials in found.items()}
 
     def _best(self, trials: Sequence[Trial]) -> Trial:
-        """Return the setting that ranks best among those whose loss lies within `TIE` of the lowest."""
+        """Return the setting that ranks best among those whose loss is, but for chance, as low as the lowest."""
         losses = [self.loss(trial.margin) for trial in trials]
-        tied = [trial for trial, loss in zip(trials, losses, strict=True) if loss <= min(losses) + TIE]
+        rate = np.average(self.target[self.validated], weights=self.weigh(self.validated))
+        most = min(losses) + TIE * entropy(float(rate))
+        tied = [trial for trial, loss in zip(trials, losses, strict=True) if loss <= most]
         return max(tied, key=lambda trial: self.rank(trial.margin))
 
     def run(self, recipe: Recipe) -> list[Trial]:
@@ -385,13 +388,14 @@ def learn_shares(margins: Mapping[str, Floats], label: Floats, *, weight: Floats
     sign = np.where(label > 0, -1.0, 1.0)
     even = 1 / len(names)
     share = np.full(len(label), 1 / len(label)) if weight is None else weight / weight.sum()
+    strength = EVENNESS * entropy(float(share @ label))
 
     def loss(point: Floats) -> tuple[float, Floats]:
         logit = stacked @ point[:-1] + point[-1]
         slope = share * sign / (1 + np.exp(-sign * logit))
         pull = point[:-1] - even
-        gradient = np.append(slope @ stacked + 2 * EVENNESS * pull, slope.sum())
-        return float(share @ np.logaddexp(0, sign * logit) + EVENNESS * pull @ pull), gradient
+        gradient = np.append(slope @ stacked + 2 * strength * pull, slope.sum())
+        return float(share @ np.logaddexp(0, sign * logit) + strength * pull @ pull), gradient
 
     start = np.append(np.full(len(names), even), 0.0)
     bounds = [*((0.0, None) for _ in names), (None, None)]
@@ -417,10 +421,17 @@ def _without_idle(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _choose(evaluations: Mapping[str, Evaluation]) -> str:
-    """Return the best ranking among those whose loss lies within `TIE` of the lowest, a blend preferred by as much."""
-    most = min(each.log_loss for each in evaluations.values()) + TIE
-    ranks = {name: each.auc + TIE * (name == BLEND) for name, each in evaluations.items() if each.log_loss <= most}
-    return max(ranks, key=lambda name: (ranks[name], name))
+    """Return the best ranking among those whose loss is as low as the lowest but for chance, a blend preferred."""
+    lowest = min(evaluations.values(), key=lambda each: each.log_loss)
+    most = lowest.log_loss + TIE * entropy(lowest.base_rate)
+    tied = {name: each.auc for name, each in evaluations.items() if each.log_loss <= most}
+    return max(tied, key=lambda name: (tied[name] + TIED_RANK * (name == BLEND), name))
+
+
+def entropy(rate: float) -> float:
+    """Return the log loss of saying the base rate of everybody: what differences between log losses are measured in."""
+    shares = np.clip([rate, 1 - rate], np.finfo(float).tiny, 1)
+    return float(-(shares * np.log(shares)).sum())
 
 
 def _split(
@@ -459,8 +470,9 @@ def _require_both(target: Floats, label: str) -> None:
         )
 
 
-TIE = 0.001  # log loss, and ROC-AUC, that is chance: within it the ranking decides, then the mean of several
-EVENNESS = 0.002  # pull of the blend towards equal shares, beside a log loss of a few tenths
+TIE = 0.0025  # of the base rate's log loss: a difference that is chance, within which the ranking decides
+TIED_RANK = 0.001  # ROC-AUC that is chance, within which the mean of several decides
+EVENNESS = 0.005  # of the base rate's log loss: pull of the blend towards equal shares
 BAGS = {"xgboost": 3, "neural_net": 3}  # seeds averaged in the final fit
 _GROWTH = {"learning_rate": 0.03, "subsample": 0.7, "colsample_bytree": 0.5}
 RECIPES: dict[str, tuple[Recipe, ...]] = {

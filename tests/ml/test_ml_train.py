@@ -10,7 +10,7 @@ from ml.dataset import DatasetError, Fold, days, split_by_chance, split_by_time
 from ml.evaluate import evaluate
 from ml.members import Compute, Linear, Trees
 from ml.pipeline import ChurnModel
-from ml.train import TIE, Fitted, Recipe, Study, Trial, _choose, fit, open_study
+from ml.train import TIE, Fitted, Recipe, Study, Trial, _choose, entropy, fit, open_study
 
 
 def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibrated(
@@ -32,13 +32,19 @@ def test_every_candidate_and_the_blend_are_evaluated_and_the_model_bears_the_nam
 
 
 @pytest.mark.parametrize(
-    ("loss", "auc", "chosen"),
-    [(0.3000, 0.8019, "xgboost"), (0.3000, 0.8009, "blend"), (0.3020, 0.9000, "blend"), (0.2980, 0.7000, "xgboost")],
+    ("loss", "auc", "rate", "chosen"),
+    [
+        (0.3000, 0.8019, 0.15, "xgboost"),
+        (0.3000, 0.8009, 0.15, "blend"),
+        (0.3020, 0.9000, 0.15, "blend"),
+        (0.2980, 0.7000, 0.15, "xgboost"),
+        (0.3000, 0.7000, 0.02, "xgboost"),  # among rare churn half a thousandth of log loss is no chance
+    ],
 )
 def test_within_a_tie_of_log_loss_the_better_ranking_is_chosen_and_the_blend_where_that_ties_too(
-    fitted: Fitted, loss: float, auc: float, chosen: str
+    fitted: Fitted, loss: float, auc: float, rate: float, chosen: str
 ) -> None:
-    shown = fitted.evaluations["blend"]
+    shown = replace(fitted.evaluations["blend"], base_rate=rate)
     blend, alone = (replace(shown, log_loss=each, auc=rank) for each, rank in ((0.3005, 0.8000), (loss, auc)))
 
     assert _choose({"blend": blend, "xgboost": alone}) == chosen
@@ -200,7 +206,7 @@ def test_between_settings_whose_loss_differs_by_chance_the_better_ranking_decide
 
     chosen = study._best([coarse, fine])
 
-    assert study.loss(coarse.margin) < study.loss(fine.margin) < study.loss(coarse.margin) + TIE
+    assert study.loss(coarse.margin) < study.loss(fine.margin) < study.loss(coarse.margin) + TIE * entropy(label.mean())
     assert chosen is fine
 
 
