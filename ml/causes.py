@@ -33,7 +33,7 @@ class Causes:
         The penalty weighs as much as what all rows tell about one slope, so that a feature that stands alone keeps
         half of its slope, and features that tell the same share one. Source: Hoerl and Kennard, Technometrics 1970.
         """
-        encoder = replace(Encoder.learn(table, names), totals=())
+        encoder = _without_totals(Encoder.learn(table, names))
         size = len(label) if weight is None else float(weight.sum())
         rate = label.mean() if weight is None else float((label * weight).sum() / size)
         linear = Linear(strength=float(1 / (size * rate * (1 - rate) * VARIANCE)), bends=0)
@@ -56,4 +56,9 @@ class Causes:
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Self:
         """Rebuild from `state`."""
-        return cls(Encoder.restore(state["encoder"]), Linear().restore(state["linear"]))
+        return cls(_without_totals(Encoder.restore(state["encoder"])), Linear().restore(state["linear"]))
+
+
+def _without_totals(encoder: Encoder) -> Encoder:
+    """Return it without sums of columns, which would give one feature's evidence to others."""
+    return replace(encoder, totals=())

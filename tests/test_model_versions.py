@@ -120,6 +120,13 @@ def test_a_version_carries_its_card_its_data_and_the_reference_for_drift(documen
     assert data["labels_until"] == "2024-10-01"
 
 
+def test_a_version_has_learned_apart_what_tells_why_customers_leave(documents: dict[str, bytes]) -> None:
+    model = json.loads(documents["model.json"])
+    heard = {each["name"] for each in model.get("shared", model)["causes"]["encoder"]}
+    assert "share_discount_90d" in heard
+    assert not {"recency_days", "count_orders_90d"} & heard
+
+
 def test_a_version_says_by_tags_what_the_gates_said_what_asked_for_it_and_what_became_of_it(
     finished_house: House, documents: dict[str, bytes]
 ) -> None:

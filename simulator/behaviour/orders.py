@@ -12,7 +12,6 @@ PAID, FAILED, REFUNDED = 0, 1, 2
 _ZIPF = 1.1
 _TASTE_SHARE = 0.35
 _INVOICE_HOUR = 9
-_SURPRISE = 0.5
 
 
 def expected_orders(presence: Presence) -> Floats:
@@ -95,7 +94,7 @@ def _invoices(presence: Presence) -> Columns:
     due = presence.first_ms + day[customer].astype(np.int64) * DAY_MS + _INVOICE_HOUR * HOUR_MS
     list_price = (prices[world.plan] * world.seats * price_level(world, month.index))[customer]
     extra = 1 + world.parameters.orders.basket * lognormal(rng, len(customer), spread=1.0) * world.appetite[customer]
-    extra = extra + _SURPRISE * presence.surprised[customer]
+    extra = extra + world.parameters.signs.surprise * presence.surprised[customer]
     share = _discount_share(presence, rng, customer)
     return orders | {
         "at": due + rng.integers(0, HOUR_MS, len(customer)),
@@ -150,7 +149,7 @@ def _lines(presence: Presence, rng: np.random.Generator, orders: Columns) -> Col
     quantity = 1 + rng.poisson(0.3, len(product))
     rise = price_level(world, presence.month.index)[orders["customer"][order]]
     taste = np.exp(0.15 * normal(rng, len(product))) * np.sqrt(world.appetite)[orders["customer"][order]] ** 0.3
-    dearer = 1 + _SURPRISE * presence.surprised[orders["customer"][order]]
+    dearer = 1 + world.parameters.signs.surprise * presence.surprised[orders["customer"][order]]
     full = product_prices(world)[product] * quantity * rise * taste * dearer
     off = _discount_share(presence, rng, orders["customer"][order])
     return {

@@ -11,14 +11,12 @@ from simulator.streams import Flags, Floats, Indices, generator, lognormal, pick
 NEVER = np.iinfo(np.int64).max
 _OUTAGE_DAYS = 3
 _TEXTS = 1 << 20
-_TELLS_WHAT_HURTS = 0.75
 _TOPIC_OF = {"service": "slow", "price": "billing", "product": "fault", "rival": "rival"}
 _TELLS_PHONE = 0.03
 _WRITES = 0.5
 FORMS = ("nps", "review")
 _NPS = FORMS.index("nps")
 _RECOMMENDS_FROM, _PRAISES_FROM = 7, 4
-_ASKS = 2.0  # more questions for each log-odds that a product adds which does not fit
 
 
 def _hit_by_outage(presence: Presence, rng: np.random.Generator) -> Flags:
@@ -35,7 +33,7 @@ def _topics(presence: Presence, rng: np.random.Generator, customer: Indices) -> 
     """Draw what a case is about: mostly what hurts the customer most, else anything."""
     topics = list(presence.world.parameters.service.topics)
     topic = pick(rng, list(presence.world.parameters.service.topics.values()), len(customer))
-    hurt = rng.random(len(customer)) < _TELLS_WHAT_HURTS
+    hurt = rng.random(len(customer)) < presence.world.parameters.signs.tells
     cause = dominant_cause(presence.felt)[customer]
     for name, told in _TOPIC_OF.items():
         topic = np.where(hurt & (cause == CAUSES.index(name)), topics.index(told), topic)
@@ -68,13 +66,14 @@ def open_cases(presence: Presence, *, incident: Flags) -> tuple[Columns, Floats]
     """
     world, service = presence.world, presence.world.parameters.service
     rng = generator(world.seed, "service", presence.month.index)
-    hit, unfit = _hit_by_outage(presence, rng), presence.felt_of("product")
+    hit = _hit_by_outage(presence, rng)
+    asks = world.parameters.signs.asks * presence.felt_of("product")
     rate = (
-        service.monthly * world.loudness * (1 + 3 * incident + 3 * presence.surprised + _ASKS * unfit)
+        service.monthly * world.loudness * (1 + 3 * incident + 3 * presence.surprised + asks)
         + hit * world.parameters.shocks.outage.size
     )
     customer = repeat(presence.counts(rng, rate))
-    share = np.where(hit | incident, 0.85, service.complaint_share / (1 + _ASKS * unfit))
+    share = np.where(hit | incident, 0.85, service.complaint_share / (1 + asks))
     complaint = rng.random(len(customer)) < share[customer]
     opened = presence.moments(rng, customer)
     opened = np.where(hit[customer], presence.first_ms + 10 * DAY_MS + opened % (_OUTAGE_DAYS * DAY_MS), opened)

@@ -23,14 +23,11 @@ _CODE = {name: code for code, name in enumerate(TYPES)}
 PAGES = ("home", "list", "detail", "cart", "checkout", "account", "help", "leave", "compare")
 _PAGE_OF = np.array([0, 0, 2, 1, 5, 3, 4, 4, 5, 5, 5], dtype=np.int32)
 _LEAVE_PAGE, _COMPARE_PAGE = PAGES.index("leave"), PAGES.index("compare")
-_PRICE_LURES = 0.3  # how far a price that hurts makes a customer compare, beside a rival's offer
-_CURIOUS = 0.05
 _MOST_CARTS_LEFT = 0.95
 _BUYING = np.array([_CODE[name] for name in ("visit", "view", "add_to_cart", "checkout", "pay")], dtype=np.int32)
 _DRIFTING = np.array([_CODE[name] for name in ("unfollow", "leave_group", "uninstall")], dtype=np.int32)
 _GAP_MS = 45_000
 _AGAIN_MS = 1_500  # the least time between two acts of a visit: a double click is faster
-_NARROWS_IN_PAIN, _NARROWS_WITHOUT_FIT = 0.2, 0.8  # how much fewer features are used
 _ORDER_SESSION = 1 << 40
 _DRIFT_SESSION = 1 << 41
 
@@ -72,9 +69,10 @@ def _types(
 
 def _pages(presence: Presence, rng: np.random.Generator, events: Columns) -> Indices:
     """Draw the page of each event: who is in pain looks how to leave, whom a rival draws compares offers."""
-    visits, customer, follows = presence.world.parameters.visits, events["customer"], events["position"] > 0
+    visits, signs = presence.world.parameters.visits, presence.world.parameters.signs
+    customer, follows = events["customer"], events["position"] > 0
     leaves = rng.random(len(customer)) < visits.leave_page * presence.pain[customer]
-    lure = _CURIOUS + presence.felt_of("rival") + _PRICE_LURES * presence.felt_of("price")
+    lure = signs.compares + presence.felt_of("rival") + signs.price_compares * presence.felt_of("price")
     compares = rng.random(len(customer)) < visits.compare_page * lure[customer]
     page = np.where(follows & compares, _COMPARE_PAGE, _PAGE_OF[events["type"]])
     return np.where(follows & leaves, _LEAVE_PAGE, page).astype(np.int32)
@@ -152,7 +150,8 @@ def _dressed(presence: Presence, rng: np.random.Generator, events: Columns) -> C
     size = parameters.catalogue.size if parameters.catalogue else 0
     looks = (kind == _CODE["view"]) | (kind == _CODE["add_to_cart"])
     product = (rng.random(count) ** 3 * size).astype(np.int32)
-    narrows = np.exp(-_NARROWS_IN_PAIN * presence.pain - _NARROWS_WITHOUT_FIT * presence.felt_of("product"))
+    signs = parameters.signs
+    narrows = np.exp(-signs.narrows * presence.pain - signs.narrows_unfit * presence.felt_of("product"))
     breadth = np.maximum(1, len(parameters.visits.features) * narrows)[events["customer"]]
     own = (events["customer"] * 31 + (rng.random(count) * breadth).astype(np.int64)) % len(parameters.visits.features)
     return events | {

@@ -132,6 +132,25 @@ class Service(_Frozen):
     channels: dict[str, float]
 
 
+class Signs(_Frozen):
+    """How visibly what hurts shows before a customer leaves.
+
+    `tells` is the share of cases about what hurts most; `asks` how many times more questions come for each log-odds of
+    an ill-fitting product; `surprise` how much dearer a surprising basket or bill is; `compares` how often a page
+    compares offers without a reason, and `price_compares` how far a price that hurts makes one compare beside a rival's
+    offer; `narrows` and `narrows_unfit` how much fewer product features are used for each log-odds of all pain, and of
+    misfit.
+    """
+
+    tells: float
+    asks: float
+    surprise: float
+    compares: float
+    price_compares: float
+    narrows: float
+    narrows_unfit: float
+
+
 class Shock(_Frozen):
     """Something that happens in one month, to one region where `region` is given."""
 
@@ -228,6 +247,7 @@ class Parameters(_Frozen):
     visits: Visits
     usage: dict[str, Metric]
     service: Service
+    signs: Signs
     season: tuple[float, ...]
     hours: tuple[float, ...]
     shocks: Shocks

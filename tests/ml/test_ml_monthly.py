@@ -89,6 +89,7 @@ def test_groups_learn_nothing_of_treated_customers() -> None:
         seed=0,
         capacity=0.1,
         candidates=("logistic_regression",),
+        causes=("complains",),
         group="group",
         group_margin=0.01,
     )
@@ -99,6 +100,8 @@ def test_groups_learn_nothing_of_treated_customers() -> None:
     asked = pa.table({"complains": [0.0, 1.0], "silence": [0.0, 0.0], "group": ["odd", "odd"]})
     calm, complaining = model.predict(asked)
     assert complaining > calm
+    heard = model.cause_contributions(asked)
+    assert heard[1, 0] > 0 > heard[0, 0]
 
 
 def test_importance_is_measured_by_month_and_its_stability_is_that_of_the_ranks(small: Fitted, table: pa.Table) -> None:
