@@ -16,6 +16,7 @@ from ml.encode import Encoder
 from ml.members import Compute, Linear
 
 CAUSES = ("payment", "price", "product", "rival", "service")  # reasons that a company can answer
+PENALTY = 0.3  # of what all rows tell about one slope
 VARIANCE = 1 / 12  # of a column that is spread evenly over [0, 1], as the linear member's are
 
 
@@ -30,13 +31,15 @@ class Causes:
     def learn(cls, table: pa.Table, label: Floats, names: Sequence[str], *, weight: Floats | None, seed: int) -> Self:
         """Learn from the columns `names` of labelled rows.
 
-        The penalty weighs as much as what all rows tell about one slope, so that a feature that stands alone keeps
-        half of its slope, and features that tell the same share one. Source: Hoerl and Kennard, Technometrics 1970.
+        The penalty weighs `PENALTY` of what all rows tell about one slope, so that a feature that stands alone keeps
+        three quarters of its slope, and features that tell the same share one. Source: Hoerl and Kennard,
+        Technometrics 1970.
         """
         encoder = _without_totals(Encoder.learn(table, names))
         size = len(label) if weight is None else float(weight.sum())
         rate = label.mean() if weight is None else float((label * weight).sum() / size)
-        linear = Linear(strength=float(1 / (size * rate * (1 - rate) * VARIANCE)), bends=0)
+        evidence = size * rate * (1 - rate) * VARIANCE
+        linear = Linear(strength=float(1 / (PENALTY * evidence)), bends=0)
         linear.fit(encoder.encode(table), label, weight=weight, seed=seed, compute=Compute())
         return cls(encoder, linear)
 
