@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from ml import causes
+from ml.causes import list_causes
 from ml.dataset import Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
@@ -186,7 +186,7 @@ def measure(world: World, *, command: str) -> Iterator[Figure]:
         "churned",
         "as_of",
         features=features,
-        causes=[word.name for word in world.words if word.reason in causes.CAUSES],
+        causes=list_causes(world.words),
         maturity_days=world.maturity_days,
         seed=world.seed,
     )

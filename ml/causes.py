@@ -11,13 +11,18 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from ml.dataset import Floats
+from ml.dataset import Feature, Floats
 from ml.encode import Encoder
 from ml.members import Compute, Linear
 
 CAUSES = ("payment", "price", "product", "rival", "service")  # reasons that a company can answer
 PENALTY = 0.3  # of what all rows tell about one slope
 VARIANCE = 1 / 12  # of a column that is spread evenly over [0, 1], as the linear member's are
+
+
+def list_causes(features: Sequence[Feature]) -> list[str]:
+    """Return the names of the features that tell of a cause."""
+    return [each.name for each in features if each.reason in CAUSES]
 
 
 @dataclass(frozen=True)

@@ -430,8 +430,9 @@ def _choose(evaluations: Mapping[str, Evaluation]) -> str:
 
 def entropy(rate: float) -> float:
     """Return the log loss of saying the base rate of everybody: what differences between log losses are measured in."""
-    shares = np.clip([rate, 1 - rate], np.finfo(float).tiny, 1)
-    return float(-(shares * np.log(shares)).sum())
+    from scipy.special import entr
+
+    return float(entr([rate, 1 - rate]).sum())
 
 
 def _split(

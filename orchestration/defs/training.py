@@ -134,13 +134,13 @@ def measure(learned: TrainingSet) -> "Smallness":
 
 def learn(learned: TrainingSet) -> "Training":
     """Train by the policy: the candidates beside the treated, the groups, and the further lead times."""
-    from ml.causes import CAUSES
+    from ml.causes import list_causes
     from ml.monthly import Plan, train
 
     given = POLICY.training
     plan = Plan(
         features=learned.features,
-        causes=[each.name for each in FEATURES if each.reason in CAUSES],
+        causes=list_causes(FEATURES),
         lead_days=COMPANY.churn.lead_days,
         horizon_days=COMPANY.churn.horizon_days,
         seed=given.seed,
