@@ -21,8 +21,8 @@ from typing import Any
 
 import duckdb
 
-from ingestion.company import Company, load_company
-from ingestion.contract import TABLES
+from company.company_file import Company, load_company
+from company.contract import TABLES
 from ingestion.landing import LandingReport, land
 from simulator.parameters import INDUSTRIES, load_parameters
 from simulator.serve import serve
@@ -58,7 +58,7 @@ OF_IDENTITY = "('duplicate_identity', 'household_phone', 'unlinked_user')"  # se
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class Instance:
     """A warehouse whose staging is built, what its landings told, and the staged tables as parquet files."""
 
     company: Company
@@ -137,8 +137,8 @@ def _clean_values(name: str, key: str, defects: str) -> str:
     return f"left join ({values} group by 1) {name}_ on {name}_.row_key = r.{key}"
 
 
-def build(world: Path, home: Path, *, batches: int) -> House:
-    """Serve the world, land every table in one or two batches, stage it, and return the house."""
+def build(world: Path, home: Path, *, batches: int) -> Instance:
+    """Serve the world, land every table in one or two batches, stage it, and return the instance."""
     home.mkdir(parents=True)
     reports: list[LandingReport] = []
     later = _set_later_clicks_aside(world) if batches == len(BATCHES) else ()
@@ -155,7 +155,7 @@ def build(world: Path, home: Path, *, batches: int) -> House:
                 folder.rename(world / "sources" / "clicks" / folder.name)
             later = ()
     stage(company, home)
-    return House(company=company, warehouse=home / "warehouse.duckdb", staged=export(home), reports=tuple(reports))
+    return Instance(company=company, warehouse=home / "warehouse.duckdb", staged=export(home), reports=tuple(reports))
 
 
 def _set_later_clicks_aside(world: Path) -> tuple[Path, ...]:
@@ -201,7 +201,7 @@ def export(home: Path) -> Path:
     return folder
 
 
-def judge(industry: str, world: Path, dirty: House, clean: House) -> Verdict:
+def judge(industry: str, world: Path, dirty: Instance, clean: Instance) -> Verdict:
     """Compare the cleaned world with the one that never was dirty, and every declared defect with its remedy."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
@@ -240,7 +240,7 @@ def judge(industry: str, world: Path, dirty: House, clean: House) -> Verdict:
 
 
 def _compare(
-    connection: duckdb.DuckDBPyConnection, table: str, dirty: House, clean: House
+    connection: duckdb.DuckDBPyConnection, table: str, dirty: Instance, clean: Instance
 ) -> tuple[int, int, int, int]:
     """Return rows, right rows, fields and right fields of one table.
 
@@ -248,7 +248,7 @@ def _compare(
     or when it is in quarantine because its own value cannot be believed. A row that should not be there is wrong. A
     field is right when it is true; filled and emptied ones are not.
     """
-    ours, true = (f"'{house.staged}/{table}.parquet'" for house in (dirty, clean))
+    ours, true = (f"'{instance.staged}/{table}.parquet'" for instance in (dirty, clean))
     key = TABLES[table].key
     described = connection.execute(f"describe from {true}").fetchall()
     names = [name for name, *_ in described if name not in key]
@@ -273,12 +273,14 @@ def _compare(
     return rows, right + set_aside, held * len(names), fields_right
 
 
-def _follow_defects(connection: duckdb.DuckDBPyConnection, dirty: House, clean: House) -> tuple[int, dict[str, int]]:
+def _follow_defects(
+    connection: duckdb.DuckDBPyConnection, dirty: Instance, clean: Instance
+) -> tuple[int, dict[str, int]]:
     """Return how many defects were declared, and per kind how many met neither repair, removal nor quarantine."""
     unhandled: dict[str, int] = {}
     total = 0
     for served, (table, columns) in STAGED.items():
-        ours, true = (f"'{house.staged}/{table}.parquet'" for house in (dirty, clean))
+        ours, true = (f"'{instance.staged}/{table}.parquet'" for instance in (dirty, clean))
         key = TABLES[table].key[0]
         repaired = " ".join(
             f"when \"column\" = '{name}' then coalesce({_is_mended(name, column)}, false)"
@@ -307,7 +309,7 @@ def _is_mended(name: str, column: str) -> str:
     return lost.get(name, f"o.{column} = t.{column}")
 
 
-def _balance(connection: duckdb.DuckDBPyConnection, world: Path, dirty: House) -> dict[str, bool]:
+def _balance(connection: duckdb.DuckDBPyConnection, world: Path, dirty: Instance) -> dict[str, bool]:
     """Return, per landing, per feed and per staged batch, whether every row is accounted for.
 
     Rows in are counted in the served files, not by the landing: of a table that is read whole at every landing, of the

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from bench.figures import Figure, record
+from company.policy import load_policy
 from ml.dataset import month_starts
-from ml.drift import (
+from ml.evaluate import evaluate
+from ml.monitoring.drift import (
     DriftLimits,
     DriftReport,
     PerformanceLimits,
@@ -25,10 +27,8 @@ from ml.drift import (
     measure_performance,
     pair_months,
 )
-from ml.evaluate import evaluate
-from ml.promotion import Bar, compare
-from ml.train import Fitted, fit
-from retention.policy import load_policy
+from ml.training.promotion import Bar, compare
+from ml.training.train import Fitted, fit
 
 POLICY = load_policy()
 SEEDS = (0, 1, 2, 3, 4)  # the limits were looked at with the seeds 100 to 104

@@ -25,7 +25,7 @@ from typing import Any
 
 import duckdb
 
-from ingestion.contract import TABLES
+from company.contract import TABLES
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"

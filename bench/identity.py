@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from ingestion.company import Company, load_company
+from company.company_file import Company, load_company
 from ingestion.identity.linking import LinkReport, link
 from ingestion.landing import land
 from simulator.parameters import load_parameters

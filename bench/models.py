@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from ml.dataset import as_table, list_informative
 from ml.evaluate import evaluate, intervals
-from ml.train import fit
+from ml.training.train import fit
 
 CANDIDATES = ("logistic_regression", "random_forest", "xgboost", "neural_net")
 SEED = 0

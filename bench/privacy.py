@@ -30,8 +30,8 @@ SEED = 20260101
 DESK = "http://127.0.0.1:8377/api/v2"  # where the example expects the service desk
 
 
-def run_line(world: Path, house: Path, *, industry: str, as_of: str) -> str:
-    """Run the whole line on the served world with all its files below `house`; returns what it printed."""
+def run_pipeline(world: Path, instance: Path, *, industry: str, as_of: str) -> str:
+    """Run the whole line on the served world with all its files below `instance`; returns what it printed."""
     example = (ROOT / "examples" / industry / "company.yaml").read_text(encoding="utf-8")
     with serve(world) as (environment, _):
         company = example.replace(DESK, environment["DESK_URL"])
@@ -41,12 +41,12 @@ def run_line(world: Path, house: Path, *, industry: str, as_of: str) -> str:
             env=os.environ
             | environment
             | {
-                "HOLDFAST_HOME": str(house / "home"),
+                "HOLDFAST_HOME": str(instance / "home"),
                 "HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789",
                 "HOLDFAST_VAULT_URL": f"sqlite:///{world / 'vault.db'}",
                 "HOLDFAST_MASTER_KEY": "a master key for measuring only",
-                "TMPDIR": str(house / "tmp"),
-                "HOME": str(house / "user"),
+                "TMPDIR": str(instance / "tmp"),
+                "HOME": str(instance / "user"),
                 "COLUMNS": "400",
             },
             cwd=ROOT,
@@ -58,10 +58,10 @@ def run_line(world: Path, house: Path, *, industry: str, as_of: str) -> str:
     return found.stdout + found.stderr
 
 
-def search_tables(house: Path, words: frozenset[str]) -> dict[str, list[str]]:
+def search_tables(instance: Path, words: frozenset[str]) -> dict[str, list[str]]:
     """Return the text columns of every DuckDB file that hold a word, since such files are compressed."""
     told = {}
-    for path in house.rglob("*.duckdb"):
+    for path in instance.rglob("*.duckdb"):
         with duckdb.connect(str(path), read_only=True) as connection:
             columns = connection.execute(
                 "select schema_name, table_name, column_name from duckdb_columns() "
@@ -75,10 +75,10 @@ def search_tables(house: Path, words: frozenset[str]) -> dict[str, list[str]]:
     return told
 
 
-def search_files(house: Path, words: frozenset[str]) -> tuple[int, dict[str, list[str]]]:
+def search_files(instance: Path, words: frozenset[str]) -> tuple[int, dict[str, list[str]]]:
     """Return how many files there are, and which hold a word."""
-    files = [path for path in house.rglob("*") if path.is_file()]
-    held = {str(path.relative_to(house)): find_words(words, path.read_bytes()) for path in files}
+    files = [path for path in instance.rglob("*") if path.is_file()]
+    held = {str(path.relative_to(instance)): find_words(words, path.read_bytes()) for path in files}
     return len(files), {name: told for name, told in held.items() if told}
 
 
@@ -90,16 +90,16 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=8)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        world, house = Path(scratch) / "world", Path(scratch) / "house"
+        world, instance = Path(scratch) / "world", Path(scratch) / "instance"
         for folder in ("tmp", "user"):
-            (house / folder).mkdir(parents=True)
+            (instance / folder).mkdir(parents=True)
         simulate(load_parameters(asked.industry), world, customers=asked.customers, months=asked.months, seed=SEED)
         words = read_words(world)
         as_of = (START + timedelta(days=30 * (asked.months - 1))).isoformat()
-        said = run_line(world, house, industry=asked.industry, as_of=as_of)
-        (house / "printed.txt").write_text(said, encoding="utf-8")
-        count, files = search_files(house, words)
-        columns = search_tables(house, words)
+        said = run_pipeline(world, instance, industry=asked.industry, as_of=as_of)
+        (instance / "printed.txt").write_text(said, encoding="utf-8")
+        count, files = search_files(instance, words)
+        columns = search_tables(instance, words)
         vault = find_words(words, (world / "vault.db").read_bytes())
     for place, told in {**files, **columns, **({"vault": vault} if vault else {})}.items():
         print(f"{place}: {len(told)} words, such as {told[:3]}")

@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from bench.figures import Figure, at_most, record, without_bar
+from company.policy import load_policy
 from ml.dataset import Feature, Floats
 from ml.evaluate import evaluate
-from ml.explain import explain
-from ml.members import Compute
+from ml.explaining.contributions import explain
+from ml.learners.members import Compute
 from ml.score import score
-from ml.train import fit
-from retention.policy import load_policy
+from ml.training.train import fit
 
 POLICY = load_policy().training
 SEED = 0

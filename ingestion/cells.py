@@ -1,10 +1,10 @@
-"""One canonical column as SQL: its typed value, what may be shown of it, what is mended, and what makes its row bad."""
+"""One canonical column as SQL: its typed value, what may be shown of it, what is fixed, and what makes its row bad."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestion.company import Bound
-from ingestion.contract import Column, ColumnType
+from company.company_file import Bound
+from company.contract import Column, ColumnType
 from ingestion.expressions import Expression
 from ingestion.readers.extract import quoted
 from ingestion.tokens import age_band, email_domain, normalised
@@ -27,7 +27,7 @@ class Cell:
     """One column of the query over mapped rows.
 
     `value` is typed, and stands under `held(name)` for what follows; `shown` is text for the quarantine, or None where
-    the column is not mapped; `bad` pairs conditions with reasons, `mended` pairs conditions with the rule that repaired
+    the column is not mapped; `bad` pairs conditions with reasons, `fixed` pairs conditions with the rule that repaired
     the value; `personal` is the normalised text that a token stands for, and `clear` the text as it came.
     """
 
@@ -35,7 +35,7 @@ class Cell:
     value: str
     shown: str | None = None
     bad: tuple[tuple[str, str], ...] = ()
-    mended: tuple[tuple[str, str], ...] = ()
+    fixed: tuple[tuple[str, str], ...] = ()
     personal: str | None = None
     clear: str | None = None
 
@@ -74,7 +74,7 @@ def mapped_cell(
         value=_typed(column, kind, filled, clock),
         shown=_shown(column, given, veiled=veiled),
         bad=tuple(dict.fromkeys(bad)),
-        mended=_mended_moment(filled, clock) if column.type is ColumnType.MOMENT and kind == "VARCHAR" else (),
+        fixed=_mended_moment(filled, clock) if column.type is ColumnType.MOMENT and kind == "VARCHAR" else (),
     )
 
 
@@ -89,10 +89,8 @@ def personal_cell(column: Column, *, has_kind: bool, on: str) -> Cell:
     same = normalised(column.name, text, kind=quoted("kind") if has_kind else None)
     token = quoted(column.name + "#")
     bad = ((f"{held(column.name)} is null", "missing"),) if column.is_required else ()
-    mended = ((absurd, "impossible_value"),) if absurd else ()
-    return Cell(
-        name=column.name, value=token, shown=token, bad=bad, mended=mended, personal=same, clear=f"trim({text})"
-    )
+    fixed = ((absurd, "impossible_value"),) if absurd else ()
+    return Cell(name=column.name, value=token, shown=token, bad=bad, fixed=fixed, personal=same, clear=f"trim({text})")
 
 
 def impossible_day(column: Column, *, on: str) -> str | None:

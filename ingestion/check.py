@@ -7,9 +7,9 @@ from typing import Any
 
 import duckdb
 
+from company.company_file import Company, CompanyError, Feed
+from company.contract import TABLES
 from ingestion import manifest
-from ingestion.company import Company, CompanyError, Feed
-from ingestion.contract import TABLES
 from ingestion.landing import Landing
 
 _MOST_ROWS = 10_000

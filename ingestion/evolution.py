@@ -36,11 +36,11 @@ def _refuse_change(mapper: Mapper, name: str, before: str, now: str) -> None:
     if column not in mapper.reads or not before or not now or _family(before) == _family(now):
         return
     problem = f"the source's column `{name}` was of type {before} and is now {now}, so this table is not loaded."
-    mend = (
+    fix = (
         f"If the change is meant, say in `columns` how to read it, such as `cast({column} as {before.lower()})`: a "
         "changed mapping accepts it. Else have the source corrected."
     )
-    raise mapper.company.error(f"{mapper.key}.columns", problem, mend)
+    raise mapper.company.error(f"{mapper.key}.columns", problem, fix)
 
 
 def _family(kind: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from company.contract import Table
 from ingestion.cells import shape
-from ingestion.contract import Table
-from ingestion.projection import Mend, Projection, RowFault
+from ingestion.projection import Fix, Projection, RowFault
 from ingestion.readers.extract import quoted
 
 STAGE = "temp.landing_rows"
@@ -23,17 +23,17 @@ _BESIDES = ("landing_rows", "landing_source", "landing_verdicts", *_REJECTS)
 class Judged:
     """The rows that stand in `STAGE`: counts of good rows, of copies, and of bad rows by place in `faults`.
 
-    `rows_in` was counted when the rows were read, before any was judged; `mended` counts the repaired values of good
-    rows by place in `mends`.
+    `rows_in` was counted when the rows were read, before any was judged; `fixed` counts the repaired values of good
+    rows by place in `fixes`.
     """
 
     faults: tuple[RowFault, ...]
-    mends: tuple[Mend, ...]
+    fixes: tuple[Fix, ...]
     rows_in: int
     good: int
     copies: int
     bad: dict[int, int]
-    mended: dict[int, int]
+    fixed: dict[int, int]
 
     @property
     def reasons(self) -> Counter[str]:
@@ -48,7 +48,7 @@ class Judged:
     def repairs(self) -> Counter[str]:
         """Repaired values by "column: rule"."""
         return Counter(
-            {f"{self.mends[place].column}: {self.mends[place].rule}": count for place, count in self.mended.items()}
+            {f"{self.fixes[place].column}: {self.fixes[place].rule}": count for place, count in self.fixed.items()}
         )
 
 
@@ -68,24 +68,24 @@ def judge(
     if has_rejects:
         rows_in += _add_rejects(connection, place=len(faults) - 2)
     _sort_out_twins(connection, contract, place=len(faults) - 1)
-    return count(connection, faults, projection.mends, rows_in=rows_in)
+    return count(connection, faults, projection.fixes, rows_in=rows_in)
 
 
 def count(
-    connection: duckdb.DuckDBPyConnection, faults: tuple[RowFault, ...], mends: tuple[Mend, ...], *, rows_in: int
+    connection: duckdb.DuckDBPyConnection, faults: tuple[RowFault, ...], fixes: tuple[Fix, ...], *, rows_in: int
 ) -> Judged:
     """Count the rows that stand in `STAGE`, of `rows_in` that came."""
     verdicts = "select coalesce(_fault, -2), coalesce(_mended, 0), count(*)"
     counted = connection.execute(f"{verdicts} from {STAGE} group by 1, 2 order by 1, 2").fetchall()
     counts: Counter[int] = Counter()
-    mended: Counter[int] = Counter()
+    fixed: Counter[int] = Counter()
     for verdict, bits, rows in counted:
         counts[verdict] += rows
         if verdict == _GOOD:
-            mended.update({place: rows for place in range(len(mends)) if bits >> place & 1})
+            fixed.update({place: rows for place in range(len(fixes)) if bits >> place & 1})
     good, copies = counts.pop(_GOOD, 0), counts.pop(COPY, 0)
     return Judged(
-        faults=faults, mends=mends, rows_in=rows_in, good=good, copies=copies, bad=dict(counts), mended=dict(mended)
+        faults=faults, fixes=fixes, rows_in=rows_in, good=good, copies=copies, bad=dict(counts), fixed=dict(fixed)
     )
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
+from company.company_file import TOKEN_KEY, ApiSource, Company, Feed, FilesSource
+from company.contract import TABLES
+from company.file_faults import kind_of, without_values
 from ingestion import manifest, storing
-from ingestion.company import TOKEN_KEY, ApiSource, Company, Feed, FilesSource
-from ingestion.contract import TABLES
 from ingestion.evolution import observe
-from ingestion.faults import kind_of, without_values
 from ingestion.judging import STAGE, Judged, judge, tidy
 from ingestion.manifest import Landed, Memory
 from ingestion.projection import Mapper
@@ -245,8 +245,8 @@ class Landing:
         except (duckdb.Error, UnicodeDecodeError) as error:  # the latter when DuckDB cuts a quoted value in two
             message = str(error).splitlines()[0]
             said = kind_of(message) if mapper.personal else without_values(message)
-            mend = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
-            raise self.company.error(mapper.key, f"a row could not be computed ({said}).", mend) from None
+            fix = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
+            raise self.company.error(mapper.key, f"a row could not be computed ({said}).", fix) from None
 
     def _seal(self, mapper: Mapper) -> None:
         """Keep the clear values of the stage in the vault; what is kept there twice or too much does no harm."""
@@ -257,8 +257,8 @@ class Landing:
             seal_stage(self.connection, vault, source=mapper.feed.source, columns=mapper.personal, at=self.landed_at)
         except (VaultError, SQLAlchemyError) as error:
             said = str(error) if isinstance(error, VaultError) else type(error).__name__
-            mend = f"Check `{URL_NAME}` and `{MASTER_KEY_NAME}`; without the former, only tokens are kept."
-            raise self.company.error(mapper.key, f"personal data cannot be sealed ({said}).", mend) from None
+            fix = f"Check `{URL_NAME}` and `{MASTER_KEY_NAME}`; without the former, only tokens are kept."
+            raise self.company.error(mapper.key, f"personal data cannot be sealed ({said}).", fix) from None
 
     def _mapper(self, table: str, feed: Feed) -> Mapper:
         return Mapper(
@@ -309,8 +309,8 @@ class Landing:
         key = self.company.key_of(table, feed)
         reasons = sum((part.reasons for part in parts), Counter[str]())
         if not reasons:
-            mend = "Check `from` and `where`, or bring the rows: nothing can be predicted without them."
-            raise self.company.error(key, f"the required table `{table}` came empty from `{feed.source}`.", mend)
+            fix = "Check `from` and `where`, or bring the rows: nothing can be predicted without them."
+            raise self.company.error(key, f"the required table `{table}` came empty from `{feed.source}`.", fix)
         worst, _ = reasons.most_common(1)[0]
         problem = (
             f"none of the {reasons.total()} rows of the required table `{table}` can be taken; most often {worst}."

@@ -2,7 +2,7 @@
 
 The query yields every canonical column in its declared type, `_fault` (null for a good row, else the position of its
 first fault in `Projection.faults`), `_mended` (the sum of 2 to the power of the positions of what was repaired, in
-`Projection.mends`), and for bad rows `_raw` (the mapped values as JSON) and `_key`.
+`Projection.fixes`), and for bad rows `_raw` (the mapped values as JSON) and `_key`.
 """
 
 import re
@@ -13,11 +13,11 @@ from typing import Any
 
 import duckdb
 
+from company.company_file import TOKEN_KEY, Company, Feed
+from company.contract import TABLES, ColumnType, Table
+from company.file_faults import suggest, without_values
 from ingestion.cells import Cell, Clock, held, mapped_cell, personal_cell, unmapped_cell
-from ingestion.company import TOKEN_KEY, Company, Feed
-from ingestion.contract import TABLES, ColumnType, Table
 from ingestion.expressions import Expression, ExpressionError, parse
-from ingestion.faults import suggest, without_values
 from ingestion.readers.extract import Extract, quoted
 from ingestion.tokens import Tokeniser, tokeniser
 
@@ -37,7 +37,7 @@ class RowFault:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mend:
+class Fix:
     """A value that was read although it was not written as it should be: its column and the rule that repaired it."""
 
     column: str
@@ -50,7 +50,7 @@ class Projection:
 
     query: str
     faults: tuple[RowFault, ...]
-    mends: tuple[Mend, ...] = ()
+    fixes: tuple[Fix, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -124,20 +124,20 @@ class Mapper:
         try:
             return parse(self.connection, text, is_grouped=self.feed.group_by is not None)
         except ExpressionError as error:
-            mend = (
+            fix = (
                 "Write one SQL expression over the source's columns; a column whose name is a word of SQL, such as "
                 "`at`, needs double quotes around it."
             )
             problem = f"`{text}` is not one SQL expression ({error})."
-            raise self.company.error(f"{self.key}.{part}", problem, mend) from None
+            raise self.company.error(f"{self.key}.{part}", problem, fix) from None
 
     def _refuse_epochs(self, types: Mapping[str, str]) -> None:
         for column in self.contract.columns:
             kind = types.get(column.name, "")
             if column.type is ColumnType.MOMENT and kind and not kind.startswith(("TIMESTAMP", "DATE", "VARCHAR")):
                 problem = f"a moment is expected, and this is of type {kind}."
-                mend = "Write `to_timestamp(column)` for seconds since 1970, `epoch_ms(column)` for milliseconds."
-                raise self.company.error(f"{self.key}.columns.{column.name}", problem, mend)
+                fix = "Write `to_timestamp(column)` for seconds since 1970, `epoch_ms(column)` for milliseconds."
+                raise self.company.error(f"{self.key}.columns.{column.name}", problem, fix)
 
     def _cell(self, name: str, types: Mapping[str, str]) -> Cell:
         column, expression = self.contract.column(name), self.expressions.get(name)
@@ -186,15 +186,15 @@ class Mapper:
 
     def _tokeniser(self) -> Tokeniser:
         key = f"{self.key}.columns.{self.personal[0]}"
-        mend = f"Set `{TOKEN_KEY}` to a long random text, keep it for good, and never write it into this file."
+        fix = f"Set `{TOKEN_KEY}` to a long random text, keep it for good, and never write it into this file."
         if not self.secrets.get(TOKEN_KEY):
             problem = f"personal data needs the environment variable `{TOKEN_KEY}`, which is not set."
-            raise self.company.error(key, problem, mend)
+            raise self.company.error(key, problem, fix)
         try:
             return tokeniser(self.secrets[TOKEN_KEY])
         except ValueError as error:
             problem = f"the environment variable `{TOKEN_KEY}` cannot be used: {error}."
-            raise self.company.error(key, problem, mend) from None
+            raise self.company.error(key, problem, fix) from None
 
     def _assemble(self, extract: Extract, cells: Sequence[Cell]) -> Projection:
         conditions = [(RowFault(column=c.name, reason=reason), sql) for c in cells for sql, reason in c.bad]
@@ -209,13 +209,13 @@ class Mapper:
         steps += _token_steps(secret, tokens) if tokens else []
         values = ", ".join(f"{cell.value} as {held(cell.name)}" for cell in cells)
         steps.append(f"typed as (select *, {values} from {'tokenised' if tokens else 'mapped'})")
-        mends = [(Mend(column=c.name, rule=rule), sql) for c in cells for sql, rule in c.mended]
-        mended = " + ".join(f"case when {sql} then {2**place} else 0 end" for place, (_, sql) in enumerate(mends))
-        steps.append(f"judged as (select *, {fault} as _fault, ({mended or 0})::integer as _mended from typed)")
+        fixes = [(Fix(column=c.name, rule=rule), sql) for c in cells for sql, rule in c.fixed]
+        fixed = " + ".join(f"case when {sql} then {2**place} else 0 end" for place, (_, sql) in enumerate(fixes))
+        steps.append(f"judged as (select *, {fault} as _fault, ({fixed or 0})::integer as _mended from typed)")
         return Projection(
             query=_with(steps, f"select {', '.join(self._outputs(cells))} from judged"),
             faults=tuple(fault for fault, _ in conditions),
-            mends=tuple(mend for mend, _ in mends),
+            fixes=tuple(fix for fix, _ in fixes),
             parameters=tokens.parameters if tokens else {},
         )
 
@@ -256,11 +256,11 @@ def _with(steps: Sequence[str], select: str) -> str:
 
 
 def _told(refusal: str, *, is_text: bool) -> tuple[str, str]:
-    """Turn DuckDB's refusal into a problem and a mend."""
+    """Turn DuckDB's refusal into a problem and a fix."""
     missing = _MISSING_COLUMN.search(refusal)
     if missing:
         known = re.findall(r'"([^"]+)"', refusal.partition("Candidate bindings:")[2].partition("\n")[0])
-        mend = suggest(missing[1], known) if known else "Correct its name."
-        return f"the column `{missing[1]}` does not exist there.", mend
+        fix = suggest(missing[1], known) if known else "Correct its name."
+        return f"the column `{missing[1]}` does not exist there.", fix
     said = refusal.partition(": ")[2].strip().splitlines()[0]
     return f"DuckDB refuses it ({without_values(said)}).", _TEXT_MEND if is_text else "Correct the expression."

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ingestion.faults import CompanyError, Fault
+from company.file_faults import CompanyError, Fault
 
 _STARTER = """\
 # One company in one file: who you are, where your rows come from, and which of your columns mean what.
@@ -68,11 +68,9 @@ def write_company(path: Path) -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(_STARTER)
     except FileExistsError:
-        mend = "Choose another name, or move the file away first."
-        raise CompanyError(path, Fault(key="", problem="the file exists already.", mend=mend)) from None
+        fix = "Choose another name, or move the file away first."
+        raise CompanyError(path, Fault(key="", problem="the file exists already.", fix=fix)) from None
     except OSError as error:
-        mend = "Choose a folder that you may write to."
-        raise CompanyError(
-            path, Fault(key="", problem=f"it cannot be written ({error.strerror}).", mend=mend)
-        ) from None
+        fix = "Choose a folder that you may write to."
+        raise CompanyError(path, Fault(key="", problem=f"it cannot be written ({error.strerror}).", fix=fix)) from None
     return path

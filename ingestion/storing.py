@@ -4,7 +4,7 @@ from datetime import datetime
 
 import duckdb
 
-from ingestion.contract import Table
+from company.contract import Table
 from ingestion.judging import COPY, STAGE, Judged, count
 from ingestion.readers.extract import quoted
 
@@ -60,7 +60,7 @@ def mark_known(
     if overlaps:
         match = _match(contract, contract.names)
         connection.execute(f"update {STAGE} s set _fault = {COPY} from {target} r where s._fault is null and {match}")
-    return count(connection, judged.faults, judged.mends, rows_in=judged.rows_in)
+    return count(connection, judged.faults, judged.fixes, rows_in=judged.rows_in)
 
 
 def set_aside(
@@ -88,11 +88,11 @@ def note_repairs(
     connection: duckdb.DuckDBPyConnection, judged: Judged, *, source: str, table: str, batch: str, at: datetime
 ) -> None:
     """Write down which values of the good rows were repaired, by column and rule."""
-    for place, rows in judged.mended.items():
-        mend = judged.mends[place]
+    for place, rows in judged.fixed.items():
+        fix = judged.fixes[place]
         connection.execute(
             "insert into ingestion.repairs values (?, ?, ?, ?, ?, ?, ?)",
-            [source, table, batch, mend.column, mend.rule, rows, at],
+            [source, table, batch, fix.column, fix.rule, rows, at],
         )
 
 

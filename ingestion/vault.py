@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 import sqlalchemy as sa
 
-from ingestion.company import VAULT_KEYS
+from company.company_file import VAULT_KEYS
 
 if TYPE_CHECKING:
     from typing import Self

@@ -17,7 +17,7 @@ Tabular: TypeAlias = pa.Table | pd.DataFrame
 
 
 class DatasetError(ValueError):
-    """A table cannot be learned from or scored; the message names the column and the mend."""
+    """A table cannot be learned from or scored; the message names the column and the fix."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ml.segmented import read_model
+from ml.training.segmented import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
-    from ml.pipeline import Model
-    from ml.train import Fitted
-    from ml.tune import TrialRecord
+    from ml.training.pipeline import Model
+    from ml.training.train import Fitted
+    from ml.training.tune import TrialRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 STATE, FINGERPRINT, MODEL_HASH = "state", "data_fingerprint", "model_hash"
@@ -41,7 +41,7 @@ TOLD = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majorit
 
 
 class RegistryError(RuntimeError):
-    """The registry does not hold what was asked for; the message names the version and the mend."""
+    """The registry does not hold what was asked for; the message names the version and the fix."""
 
 
 def create_database(path: Path, *, artifacts: str) -> None:

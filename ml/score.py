@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml.dataset import Tabular, as_table, column
-from ml.pipeline import Model
+from ml.training.pipeline import Model
 
 SCHEMA = pa.schema(
     [

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from ingestion.company import load_company
+from company.company_file import load_company
 from orchestration.commands import identity, models
-from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_house, plain_faults
+from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_instance, plain_faults
 from orchestration.commands.segments import segment
 
 
@@ -30,10 +30,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 def refuse_bad_input(path: Path, home: Path) -> None:
-    """Read every source before a new house is built, so that what a person must mend is said at once and in whole."""
-    from industries import load_industry
+    """Read every source before a new instance is built, so that what a person must fix is said at once and in whole."""
+    from company.industries import load_industry
+    from company.policy import load_policy
     from ingestion.check import check_company
-    from retention.policy import load_policy
 
     company = load_company(path)
     load_policy(load_industry(company.industry).policy, company.policy)
@@ -79,13 +79,13 @@ def run(
     """Run the line for one day: ingest, build, gate, train when due, score, decide, send, measure."""
     with plain_faults():
         refuse_bad_input(company, home)
-        enter_house(company, home)
-        from orchestration.line import run_line
-        from orchestration.runs import LineStoppedError
+        enter_instance(company, home)
+        from orchestration.pipeline import run_pipeline
+        from orchestration.runs import PipelineStoppedError
 
         try:
-            figures = run_line(as_of.date(), console=console)
-        except LineStoppedError as stop:
+            figures = run_pipeline(as_of.date(), console=console)
+        except PipelineStoppedError as stop:
             console.print(f"The line stopped. {stop}", style="red", highlight=False, markup=False, soft_wrap=True)
             raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None
     from orchestration.report import show
@@ -102,10 +102,10 @@ def ui(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast
     """Open Dagster's and MLflow's pages on loopback, with schedules and sensors running."""
     with plain_faults():
         load_company(company)
-        house = enter_house(company, home)
+        state = enter_instance(company, home)
     from orchestration.pages import serve
 
-    serve(house, console=console)
+    serve(state, console=console)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def override(  # noqa: PLR0917 - the options of a command
     """Let the line go on behind a closed gate, by name and with a reason; both are recorded."""
     with plain_faults():
         load_company(company)
-        enter_house(company, home)
+        enter_instance(company, home)
         from orchestration.defs.resources import open_store
 
         open_store().override_gate(seam.value, as_of.date(), by=by, reason=reason, at=datetime.now(UTC))

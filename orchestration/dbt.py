@@ -12,12 +12,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 
+from company.company_file import Company
+from company.policy import Policy
 from expectations.features import FeatureRange
-from ingestion.company import Company
 from ingestion.identity.records import has_evidence
 from ml.dataset import Feature
 from orchestration.leads import declare_leads
-from retention.policy import Policy
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 OWNER = "team:data"
@@ -43,7 +43,7 @@ def _call_dbt(home: Path, variables: Mapping[str, Any], *command: str) -> None:
 
 
 def write_docs(home: Path, variables: Mapping[str, Any]) -> None:
-    """Write dbt's docs of the project as one page into the house, unless they are of files and company as they are."""
+    """Write dbt's docs of the project as one page into the instance, unless nothing changed since they were written."""
     page, seen = home / "docs" / "index.html", _read_inputs(variables)
     written_from = page.with_name("written_from.json")
     if _is_made_from(page, written_from, seen):

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from orchestration.gates import find_fault
 from orchestration.warehouse import Warehouse
-from retention.store import Store
+from retention.store.store import Store
 
 SEAMS = ("sources", "customer_360", "features")  # the gates before a training
 LIBRARIES = ("duckdb", "numpy", "scikit-learn", "xgboost-cpu")
@@ -55,7 +55,7 @@ def as_json(content: Mapping[str, Any] | Sequence[Any]) -> bytes:
 def read_code_version() -> str:
     """Return the version of the package and a hash of the code that learns."""
     digest = sha256()
-    for path in sorted((Path(__file__).parent.parent / "ml").glob("*.py")):
+    for path in sorted((Path(__file__).parent.parent / "ml").rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return f"{version_of('holdfast')}+{digest.hexdigest()[:12]}"
 

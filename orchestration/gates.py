@@ -1,4 +1,4 @@
-"""Gates between the stages: a verdict is recorded, blocks its run, and blocks later runs until it is mended."""
+"""Gates between the stages: a verdict is recorded, blocks its run, and blocks later runs until it is fixed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from expectations.gate import Outcome, Suite, Verdict, run_gate
 from orchestration.warehouse import Warehouse
-from retention.store import Store
+from retention.store.store import Store
 
 VERDICTS = "monitoring.gate_verdicts"
 
@@ -58,7 +58,7 @@ def require_passed(warehouse: Warehouse, store: Store, seam: str, *, as_of: date
     closed_by = find_fault(warehouse, seam, as_of=as_of)
     if closed_by is not None and store.gate_override(seam, as_of) is None:
         raise GateClosedError(
-            f"The {seam} gate is closed for {as_of}: {closed_by}. Mend the data and materialize the stage before it "
+            f"The {seam} gate is closed for {as_of}: {closed_by}. Fix the data and materialize the stage before it "
             f"again, or override the gate with `holdfast override {seam} --as-of {as_of} --by NAME --reason WHY`."
         )
 

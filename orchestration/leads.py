@@ -1,7 +1,7 @@
 """Warnings further ahead: the lead times of the policy, each a churn definition of its own beside the main one."""
 
-from ingestion.company import Churn, Company
-from retention.policy import Policy
+from company.company_file import Churn, Company
+from company.policy import Policy
 
 
 def list_leads(churn: Churn, policy: Policy) -> list[int]:

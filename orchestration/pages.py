@@ -47,7 +47,7 @@ def serve(home: Path, *, console: Console) -> None:
 
 
 def commands(home: Path, ports: Mapping[str, int]) -> dict[Path, list[str]]:
-    """Return the processes and the log each writes to. Of the house only the folder of dbt's docs is served."""
+    """Return the processes and the log each writes to. Of the instance only the folder of dbt's docs is served."""
     bin_, logs = Path(sys.executable).parent, home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     workspace = ["--workspace", str(ROOT / "workspace.yaml")]

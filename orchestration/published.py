@@ -10,7 +10,7 @@ import pyarrow as pa
 
 
 class SegmentError(Exception):
-    """A filter cannot be used; the message is one paragraph that names it and the mend."""
+    """A filter cannot be used; the message is one paragraph that names it and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,5 +65,5 @@ def _ask(connection: duckdb.DuckDBPyConnection, condition: str, what: str, order
 
 
 def published_in(home: Path) -> Published:
-    """Return the published copy of the house at `home`."""
+    """Return the published copy of the instance at `home`."""
     return Published(path=home / "published" / "house.duckdb")

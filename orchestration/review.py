@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ml.promotion import Decision
 from ml.registry import (
     APPROVED,
     AWAITING,
@@ -20,10 +19,11 @@ from ml.registry import (
     ROLLED_BACK,
     STANDING,
 )
+from ml.training.promotion import Decision
 
 if TYPE_CHECKING:
     from ml.registry import Registry
-    from retention.store import Store
+    from retention.store.store import Store
 
 POLICY = "policy"
 SOMEBODY = "a person on the MLflow page"

@@ -25,16 +25,16 @@ UNFINISHED = [
 ]
 
 
-class LineStoppedError(Exception):
+class PipelineStoppedError(Exception):
     """A run ended before its end; the message names the step and its reason in one paragraph."""
 
     def __init__(self, reason: str, *, is_bad_input: bool = False) -> None:
-        """Hold the reason, and whether a person's input, not the house, was at fault."""
+        """Hold the reason, and whether a person's input, not the instance, was at fault."""
         self.is_bad_input = is_bad_input
         super().__init__(reason)
 
 
-def bury_dead_runs(instance: DagsterInstance) -> None:
+def fail_orphaned_runs(instance: DagsterInstance) -> None:
     """Mark runs as failed whose process is gone, so that a killed run does not hold the queue for ever."""
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
         pid = run.tags.get(PID_TAG)
@@ -62,7 +62,7 @@ def execute(
     tags: Mapping[str, str] | None = None,
     log: Path,
 ) -> None:
-    """Run `job` for one partition; raises LineStoppedError with the first failure's own words."""
+    """Run `job` for one partition; raises PipelineStoppedError with the first failure's own words."""
     run_id = str(uuid4())
     with quiet(log) as screen, _progress(instance, run_id, Console(file=screen, force_terminal=console.is_terminal)):
         result = job.execute_in_process(
@@ -141,7 +141,7 @@ def _show(event: dg.DagsterEvent | None, console: Console) -> None:
         console.print(f"  [red]STOP[/red]  {event.step_key}")
 
 
-def _explain_failure(instance: DagsterInstance, run_id: str) -> LineStoppedError:
+def _explain_failure(instance: DagsterInstance, run_id: str) -> PipelineStoppedError:
     """Return what closed a gate, or the root cause of the first failed step, without a stack trace."""
     events = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(run_id).records]
     for event in events:
@@ -149,21 +149,21 @@ def _explain_failure(instance: DagsterInstance, run_id: str) -> LineStoppedError
             check = event.asset_check_evaluation_data
             if check.blocking and not check.passed:
                 after = check.asset_key.to_user_string()
-                return LineStoppedError(f"{check.check_name} closed after {after}: {check.description}.")
+                return PipelineStoppedError(f"{check.check_name} closed after {after}: {check.description}.")
     for event in events:
         if event is not None and event.is_step_failure:
             return _root(event.step_key, event.step_failure_data.error)
-    return LineStoppedError(f"Run {run_id} did not finish; see its page in Dagster.")
+    return PipelineStoppedError(f"Run {run_id} did not finish; see its page in Dagster.")
 
 
-def _root(step: str | None, error: Any) -> LineStoppedError:  # noqa: ANN401 - Dagster does not export the type
+def _root(step: str | None, error: Any) -> PipelineStoppedError:  # noqa: ANN401 - Dagster does not export the type
     """Return the innermost cause of a failed step in its own words."""
     while error is not None and error.cause is not None:
         error = error.cause
     if error is None:
-        return LineStoppedError(f"{step} failed without a reason; see the run's page in Dagster.")
+        return PipelineStoppedError(f"{step} failed without a reason; see the run's page in Dagster.")
     words = error.message.strip().removeprefix(f"{error.cls_name}: ").split(": ", maxsplit=1)
     is_qualified = words[0].endswith(str(error.cls_name)) and len(words) > 1
     reason = words[1] if is_qualified else error.message.strip()
     is_bad_input = error.cls_name in BAD_INPUT
-    return LineStoppedError(reason if is_bad_input else f"{step}: {reason}", is_bad_input=is_bad_input)
+    return PipelineStoppedError(reason if is_bad_input else f"{step}: {reason}", is_bad_input=is_bad_input)

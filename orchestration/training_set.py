@@ -7,13 +7,13 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from ingestion.company import Company
+from company.company_file import Company
+from company.policy import Policy
 from ml.dataset import Feature
 from orchestration.documents import fingerprint
 from orchestration.leads import list_leads
 from orchestration.rows import select_rows
 from orchestration.warehouse import Warehouse
-from retention.policy import Policy
 
 # A retrain that was asked for within a month also learns from the newest day whose labels are in.
 PARTS = 1_000_000  # into which a hash divides the customers

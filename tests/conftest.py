@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from house import House, write_shop
+from instance import Instance, write_shop
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -26,18 +26,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def instance(tmp_path: Path) -> Instance:
     """A company that has not run yet."""
     write_shop(tmp_path / "shop")
-    return House(folder=tmp_path / "shop", home=tmp_path / "home")
+    return Instance(folder=tmp_path / "shop", home=tmp_path / "home")
 
 
 @pytest.fixture(scope="session")
-def finished_house(tmp_path_factory: pytest.TempPathFactory) -> House:
+def finished_instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     """The company after one undisturbed run; tests only read it."""
     folder = tmp_path_factory.mktemp("finished")
     write_shop(folder / "shop")
-    finished = House(folder=folder / "shop", home=folder / "home")
+    finished = Instance(folder=folder / "shop", home=folder / "home")
     done = finished.run()
     assert done.returncode == 0, done.stdout + done.stderr
     return finished

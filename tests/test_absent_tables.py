@@ -4,21 +4,21 @@ import json
 
 import duckdb
 import pytest
-from house import AS_OF, House, write_gym
+from instance import AS_OF, Instance, write_gym
 
 
 @pytest.fixture(scope="module")
-def gym(tmp_path_factory: pytest.TempPathFactory) -> House:
+def gym(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     folder = tmp_path_factory.mktemp("contracts")
     write_gym(folder / "gym")
-    house = House(folder=folder / "gym", home=folder / "home")
+    instance = Instance(folder=folder / "gym", home=folder / "home")
     report = str(folder / "report.json")
-    done = house.call("run", "--as-of", AS_OF, "--company", str(house.company), "--report", report)
+    done = instance.call("run", "--as-of", AS_OF, "--company", str(instance.company), "--report", report)
     assert done.returncode == 0, done.stdout + done.stderr
-    return house
+    return instance
 
 
-def test_every_running_contract_is_scored_and_those_at_risk_are_decided_on(gym: House) -> None:
+def test_every_running_contract_is_scored_and_those_at_risk_are_decided_on(gym: Instance) -> None:
     with duckdb.connect(str(gym.home / "warehouse.duckdb"), read_only=True) as connection:
         scored, running = connection.execute(
             f"""select
@@ -31,7 +31,7 @@ def test_every_running_contract_is_scored_and_those_at_risk_are_decided_on(gym: 
     assert arms.get("treated", 0) > 0
 
 
-def test_figures_of_orders_are_unknown_and_not_zero(gym: House) -> None:
+def test_figures_of_orders_are_unknown_and_not_zero(gym: Instance) -> None:
     report = json.loads((gym.folder.parent / "report.json").read_text())
     with duckdb.connect(str(gym.home / "warehouse.duckdb"), read_only=True) as connection:
         known = connection.execute(

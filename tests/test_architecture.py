@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-STAGES = ("ingestion", "industries", "expectations", "ml", "retention")
+STAGES = ("company", "ingestion", "expectations", "ml", "retention")
 # The command line is where the environment enters; the resources are where Dagster reads it.
 ENVIRONMENT_READERS = {"orchestration/cli.py", "orchestration/commands/entry.py", "orchestration/defs/resources.py"}
 CLOCKS = {

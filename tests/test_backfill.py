@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from house import House
+from instance import Instance
 
 MISSED = "2024-09-01"
 TRAIN = """
@@ -29,10 +29,10 @@ print("RESULT" + json.dumps({"versions": versions, "aliases": registry.aliases()
 """
 
 
-def copy_house(house: House, folder: Path) -> House:
-    """Copy a house with its registry, whose addresses of artifacts are those of the copy."""
-    copy = House(folder=house.folder, home=folder / "home")
-    shutil.copytree(house.home, copy.home)
+def copy_house(instance: Instance, folder: Path) -> Instance:
+    """Copy an instance with its registry, whose addresses of artifacts are those of the copy."""
+    copy = Instance(folder=instance.folder, home=folder / "home")
+    shutil.copytree(instance.home, copy.home)
     with sqlite3.connect(copy.home / "mlflow" / "mlflow.db") as connection:
         for table, column in (
             ("experiments", "artifact_location"),
@@ -40,17 +40,17 @@ def copy_house(house: House, folder: Path) -> House:
             ("model_versions", "source"),
         ):
             moved = f"update {table} set {column} = replace({column}, ?, ?)"
-            connection.execute(moved, (str(house.home), str(copy.home)))
+            connection.execute(moved, (str(instance.home), str(copy.home)))
     return copy
 
 
 def test_a_missed_month_is_trained_later_from_what_was_known_then_and_only_once(
-    finished_house: House, tmp_path: Path
+    finished_instance: Instance, tmp_path: Path
 ) -> None:
-    house = copy_house(finished_house, tmp_path)
+    instance = copy_house(finished_instance, tmp_path)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", TRAIN, MISSED],
-        env=os.environ | house.environment,
+        env=os.environ | instance.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -62,7 +62,7 @@ def test_a_missed_month_is_trained_later_from_what_was_known_then_and_only_once(
     assert sorted(as_of for _, as_of in first) == [MISSED, "2024-10-01"]
     assert again == first
     assert found["aliases"]["champion"] == "1"
-    data = [json.loads(path.read_text()) for path in (house.home / "mlflow" / "artifacts").rglob("data.json")]
+    data = [json.loads(path.read_text()) for path in (instance.home / "mlflow" / "artifacts").rglob("data.json")]
     (missed,) = (each for each in data if each["labels_until"] == MISSED)
     assert max(missed["snapshots"]) < MISSED
     assert max(max(each["snapshots"]) for each in data) > max(missed["snapshots"])

@@ -4,11 +4,11 @@ import json
 
 import duckdb
 import pandas as pd
-from house import AS_OF, House, read_ledger, read_tables
+from instance import AS_OF, Instance, read_ledger, read_tables
 
 
-def test_the_first_run_decides_sends_and_reads_back(finished_house: House) -> None:
-    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+def test_the_first_run_decides_sends_and_reads_back(finished_instance: Instance) -> None:
+    with duckdb.connect(str(finished_instance.home / "warehouse.duckdb"), read_only=True) as connection:
         arms = dict(
             connection.execute("select arm, count(*) from retention.plans where arm <> 'none' group by arm").fetchall()
         )
@@ -20,18 +20,18 @@ def test_the_first_run_decides_sends_and_reads_back(finished_house: House) -> No
     assert judged[0] > 0
 
 
-def test_every_message_is_delivered_without_personal_data(finished_house: House) -> None:
-    messages = [json.loads(path.read_text()) for path in (finished_house.home / "outbox").glob("*.json")]
-    treated = read_ledger(finished_house).query("event == 'sent'")
+def test_every_message_is_delivered_without_personal_data(finished_instance: Instance) -> None:
+    messages = [json.loads(path.read_text()) for path in (finished_instance.home / "outbox").glob("*.json")]
+    treated = read_ledger(finished_instance).query("event == 'sent'")
     assert {message["customer_id"] for message in messages} == set(treated["customer_id"])
 
 
-def test_the_same_month_again_changes_nothing_and_sends_nothing(finished_house: House) -> None:
-    before, ledger = read_tables(finished_house), read_ledger(finished_house)
-    delivered = sorted(path.stat().st_mtime_ns for path in (finished_house.home / "outbox").iterdir())
-    again = finished_house.run(AS_OF)
+def test_the_same_month_again_changes_nothing_and_sends_nothing(finished_instance: Instance) -> None:
+    before, ledger = read_tables(finished_instance), read_ledger(finished_instance)
+    delivered = sorted(path.stat().st_mtime_ns for path in (finished_instance.home / "outbox").iterdir())
+    again = finished_instance.run(AS_OF)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "training for" not in again.stdout
-    assert sorted(path.stat().st_mtime_ns for path in (finished_house.home / "outbox").iterdir()) == delivered
-    pd.testing.assert_frame_equal(read_ledger(finished_house), ledger)
-    assert read_tables(finished_house) == before
+    assert sorted(path.stat().st_mtime_ns for path in (finished_instance.home / "outbox").iterdir()) == delivered
+    pd.testing.assert_frame_equal(read_ledger(finished_instance), ledger)
+    assert read_tables(finished_instance) == before

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import duckdb
 import pytest
-from house import AS_OF, House
+from instance import AS_OF, Instance
 
-from ingestion.company import load_company
+from company.company_file import load_company
 from ingestion.landing import land
 
 SPOILT = {
@@ -66,15 +66,17 @@ print("RESULT" + json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def stopped(finished_house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, list[str]]]]:
+def stopped(
+    finished_instance: Instance, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, list[str]]]]:
     """What happened behind each gate in the run of its verdict, and in a later run without it."""
     home = tmp_path_factory.mktemp("spoilt") / "home"
-    shutil.copytree(finished_house.home, home, ignore=shutil.ignore_patterns("dagster", "gates", "outbox"))
-    house = House(folder=finished_house.folder, home=home)
+    shutil.copytree(finished_instance.home, home, ignore=shutil.ignore_patterns("dagster", "gates", "outbox"))
+    instance = Instance(folder=finished_instance.folder, home=home)
     arguments = [AS_OF, str(home / "warehouse.duckdb"), json.dumps(SPOILT)]
     answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", RUN, *arguments],
-        env=os.environ | house.environment,
+        env=os.environ | instance.environment,
         capture_output=True,
         text=True,
         check=False,
@@ -97,13 +99,13 @@ def test_a_closed_gate_stays_closed_in_later_runs(stopped: dict[str, list[dict[s
     assert f"The {seam} gate is closed for {AS_OF}" in later["words"][0]
 
 
-def test_quarantined_rows_are_counted_and_can_be_read_back(house: House) -> None:
-    orders = house.folder / "orders.csv"
+def test_quarantined_rows_are_counted_and_can_be_read_back(instance: Instance) -> None:
+    orders = instance.folder / "orders.csv"
     orders.write_text(orders.read_text() + "o999999,c0001,not a day,10.0,0.0\n")
-    with duckdb.connect(str(house.home.parent / "raw.duckdb")) as connection:
+    with duckdb.connect(str(instance.home.parent / "raw.duckdb")) as connection:
         report = land(
             connection,
-            load_company(house.company),
+            load_company(instance.company),
             "orders",
             secrets={},
             batch="b",

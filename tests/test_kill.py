@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from house import House, read_ledger, read_tables
+from instance import Instance, read_ledger, read_tables
 
 PATIENCE = 240
 
@@ -58,24 +58,24 @@ def receiver() -> Iterator[Receiver]:
     started.server.server_close()
 
 
-def start(house: House, log: Path) -> subprocess.Popen[bytes]:
+def start(instance: Instance, log: Path) -> subprocess.Popen[bytes]:
     """Start a run in a process group of its own."""
-    arguments = ("run", "--as-of", "2024-10-01", "--company", str(house.company))
+    arguments = ("run", "--as-of", "2024-10-01", "--company", str(instance.company))
     with log.open("ab") as screen:
         return subprocess.Popen(
-            house.command(*arguments),
-            env=house.environment,
-            cwd=house.folder,
+            instance.command(*arguments),
+            env=instance.environment,
+            cwd=instance.folder,
             stdout=screen,
             stderr=screen,
             start_new_session=True,
         )
 
 
-def kill_when(house: House, log: Path, moment: Callable[[str], bool]) -> None:
+def kill_when(instance: Instance, log: Path, moment: Callable[[str], bool]) -> None:
     """Run until `moment` of what the run has said, then kill the whole process group."""
     log.write_text("")
-    run = start(house, log)
+    run = start(instance, log)
     deadline = time.monotonic() + PATIENCE
     while not moment(log.read_text()):
         assert run.poll() is None, f"the run ended before it could be killed:\n{log.read_text()}"
@@ -86,27 +86,27 @@ def kill_when(house: House, log: Path, moment: Callable[[str], bool]) -> None:
 
 
 def test_a_run_killed_in_four_places_ends_as_if_nothing_had_happened(
-    house: House, finished_house: House, receiver: Receiver, tmp_path: Path
+    instance: Instance, finished_instance: Instance, receiver: Receiver, tmp_path: Path
 ) -> None:
-    house.company.write_text(
-        house.company.read_text()
+    instance.company.write_text(
+        instance.company.read_text()
         + f'channels: {{webhook: {{url: "{receiver.url}", lookup_url: "{receiver.url}/{{key}}"}}}}\n'
     )
     log = tmp_path / "screen.txt"
-    dbt = house.home / "dbt" / "target"
-    registry = house.home / "mlflow" / "mlflow.db"
+    dbt = instance.home / "dbt" / "target"
+    registry = instance.home / "mlflow" / "mlflow.db"
 
-    kill_when(house, log, lambda said: "made  raw_shop/customers" in said)  # ingestion
-    kill_when(house, log, lambda said: "made  staging/stg_orders" in said)  # dbt
+    kill_when(instance, log, lambda said: "made  raw_shop/customers" in said)  # ingestion
+    kill_when(instance, log, lambda said: "made  staging/stg_orders" in said)  # dbt
     assert dbt.exists()
-    kill_when(house, log, lambda said: "training for" in said and registry.exists())  # training
+    kill_when(instance, log, lambda said: "training for" in said and registry.exists())  # training
     sending = threading.Event()
     receiver.on_message = lambda: (len(receiver.taken) == 3 and sending.set()) or None  # type: ignore[func-returns-value]
-    kill_when(house, log, lambda _: sending.is_set())  # sending
+    kill_when(instance, log, lambda _: sending.is_set())  # sending
     receiver.on_message = lambda: None
 
-    last = house.run()
+    last = instance.run()
     assert last.returncode == 0, last.stdout + last.stderr
     assert set(receiver.taken.values()) == {1}
-    assert read_ledger(house).equals(read_ledger(finished_house))
-    assert read_tables(house) == read_tables(finished_house)
+    assert read_ledger(instance).equals(read_ledger(finished_instance))
+    assert read_tables(instance) == read_tables(finished_instance)

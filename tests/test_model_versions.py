@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from house import AS_OF, House
+from instance import AS_OF, Instance
 
-from ml.report import FOREIGN
+from ml.monitoring.drift_report import FOREIGN
 
 EXACT = 10  # digits from which on a rate is a customer's own: other figures may be shares that any page may show
 LOOK = """
@@ -40,12 +40,12 @@ page = draw_page(warehouse, champion, date.fromisoformat(as_of), rates)
 found["page"] = page["page_of_the_month"].value.rsplit("/", maxsplit=1)[1]
 
 import dagster as dg
-from orchestration.defs.clockwork import carry_out_reviews
+from orchestration.defs.clockwork import apply_model_reviews
 
 registry = open_registry()
 registry._client.delete_registered_model_alias("churn", "champion")
 registry.annotate("1", {"standing": "awaiting_review", "review_state": "approved", "reviewed_by": "ann"})
-moved, later = (carry_out_reviews(dg.build_sensor_context()) for _ in range(2))
+moved, later = (apply_model_reviews(dg.build_sensor_context()) for _ in range(2))
 names = ("model_version", "standing")
 found["moved"] = [[event.metadata[name].value for name in names] for event in moved.asset_events]
 found["later"] = later.skip_reason.skip_message
@@ -66,12 +66,12 @@ class Addresses(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def seen(finished_house: House, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What commands, drift page and sensor do on a copy of the house, in one process that loads their libraries."""
+def seen(finished_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What commands, drift page and sensor do on a copy of the instance, in one process that loads their libraries."""
     home = tmp_path_factory.mktemp("looked_at") / "home"
     left_out = shutil.ignore_patterns("artifacts", "gates", "logs", "outbox")
-    shutil.copytree(finished_house.home, home, ignore=left_out)
-    copy = House(folder=finished_house.folder, home=home)
+    shutil.copytree(finished_instance.home, home, ignore=left_out)
+    copy = Instance(folder=finished_instance.folder, home=home)
     answer = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", LOOK, str(copy.company), str(home), AS_OF],
         env=os.environ | copy.environment,
@@ -85,24 +85,24 @@ def seen(finished_house: House, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 @pytest.fixture(scope="module")
-def documents(finished_house: House) -> dict[str, bytes]:
+def documents(finished_instance: Instance) -> dict[str, bytes]:
     """Every artifact that the run left in the registry."""
-    folder = finished_house.home / "mlflow" / "artifacts"
+    folder = finished_instance.home / "mlflow" / "artifacts"
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def read_tags(house: House) -> dict[str, str]:
-    with sqlite3.connect(house.home / "mlflow" / "mlflow.db") as connection:
+def read_tags(instance: Instance) -> dict[str, str]:
+    with sqlite3.connect(instance.home / "mlflow" / "mlflow.db") as connection:
         return dict(connection.execute("select key, value from model_version_tags").fetchall())
 
 
-def read_customers(house: House) -> list[str]:
-    with duckdb.connect(str(house.home / "warehouse.duckdb"), read_only=True) as connection:
+def read_customers(instance: Instance) -> list[str]:
+    with duckdb.connect(str(instance.home / "warehouse.duckdb"), read_only=True) as connection:
         return [row[0] for row in connection.execute("select customer_id from customer_360.customers").fetchall()]
 
 
-def test_no_artifact_names_a_customer(documents: dict[str, bytes], finished_house: House) -> None:
-    customers = set(read_customers(finished_house))
+def test_no_artifact_names_a_customer(documents: dict[str, bytes], finished_instance: Instance) -> None:
+    customers = set(read_customers(finished_instance))
     assert len(customers) > 100
     words = {
         name: set(re.findall(r"[\w+/=-]+", content.decode(errors="replace"))) for name, content in documents.items()
@@ -128,9 +128,9 @@ def test_a_version_has_learned_apart_what_tells_why_customers_leave(documents: d
 
 
 def test_a_version_says_by_tags_what_the_gates_said_what_asked_for_it_and_what_became_of_it(
-    finished_house: House, documents: dict[str, bytes]
+    finished_instance: Instance, documents: dict[str, bytes]
 ) -> None:
-    tags = read_tags(finished_house)
+    tags = read_tags(finished_instance)
     told = {name: tags[name] for name in tags if name.startswith("gate.") or name in {"trigger", "standing", "as_of"}}
     assert told == {
         "gate.sources": "passed",
@@ -159,7 +159,7 @@ def test_the_sensor_moves_the_champion_once_a_person_has_approved(seen: dict[str
 
 
 def test_the_month_s_drift_page_loads_nothing_and_holds_no_customer_s_figure(
-    seen: dict[str, Any], finished_house: House
+    seen: dict[str, Any], finished_instance: Instance
 ) -> None:
     assert seen["page"] == "drift-2024-10.html"
     page = (seen["home"] / "monitoring" / seen["page"]).read_text()
@@ -168,30 +168,30 @@ def test_the_month_s_drift_page_loads_nothing_and_holds_no_customer_s_figure(
     assert (parser.found, FOREIGN.search(page), "cdn." in page) == ([], None, False)
     assert '"score"' in page
     assert '"rate_' in page
-    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(finished_instance.home / "warehouse.duckdb"), read_only=True) as connection:
         query = f"select columns('rate_.*') from features.customer_features where as_of = '{AS_OF}'"
         rows = connection.execute(query).fetchall()
     figures = {repr(value) for row in rows for value in row if isinstance(value, float) and len(repr(value)) > EXACT}
     assert len(figures) > 100
     assert [figure for figure in figures if figure in page] == []
-    assert set(re.findall(r"\w+", page)) & set(read_customers(finished_house)) == set()
+    assert set(re.findall(r"\w+", page)) & set(read_customers(finished_instance)) == set()
 
 
-def test_the_forecast_stands_beside_the_industry_s_line(finished_house: House) -> None:
+def test_the_forecast_stands_beside_the_industry_s_line(finished_instance: Instance) -> None:
     query = """select count(*) filter (where not is_forecast), count(*) filter (where is_forecast), min(industry_line)
         from monitoring.churn_forecast where "group" = 'all'"""
-    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(finished_instance.home / "warehouse.duckdb"), read_only=True) as connection:
         past, coming, line = connection.execute(query).fetchone() or (0, 0, 0)
     assert (past >= 6, coming, line) == (True, 3, pytest.approx(1 - (1 - 0.24) ** (30 / 365)))
 
 
 def test_customers_are_scored_for_every_lead_time_whose_labels_have_matured_by_the_version_that_scores(
-    finished_house: House, documents: dict[str, bytes]
+    finished_instance: Instance, documents: dict[str, bytes]
 ) -> None:
     query = """
         select lead_days, count(distinct customer_id), min(model_version), min(probability) >= 0, max(probability) <= 1
         from scores.lead_scores where as_of = $as_of group by lead_days order by lead_days"""
-    with duckdb.connect(str(finished_house.home / "warehouse.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(finished_instance.home / "warehouse.duckdb"), read_only=True) as connection:
         scored = connection.execute(query, {"as_of": AS_OF}).fetchall()
         customers = connection.execute("select count(*) from scores.churn_scores").fetchone() or (0,)
         told = connection.execute("select lead_times, groups from monitoring.trainings").fetchone() or ("", "")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from ingestion.company import Company, CompanyError, load_company
+from company.company_file import Company, CompanyError, load_company
 from ingestion.identity.explaining import explain
 from ingestion.identity.linking import IdentityError, link
 from ingestion.landing import land

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
-from ingestion.company import Company
+from company.company_file import Company
 from ingestion.identity import evidence, records
 from ingestion.identity.comparing import ComparisonError, Likeness, Profile, compare
 from ingestion.identity.components import CUT, LINKED, UNMERGED, Apart, Link, Record, Verdict, group
@@ -25,7 +25,7 @@ from ingestion.vault import Vault, VaultError
 
 
 class IdentityError(Exception):
-    """Customers cannot be linked; str() is one paragraph with the mend."""
+    """Customers cannot be linked; str() is one paragraph with the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)

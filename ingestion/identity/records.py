@@ -6,7 +6,7 @@ from itertools import combinations
 
 import duckdb
 
-from ingestion.company import Company
+from company.company_file import Company
 from ingestion.identity.rules import Rules
 from ingestion.readers.extract import quoted
 

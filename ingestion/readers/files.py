@@ -12,9 +12,9 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion.company import Company, Feed, FilesSource
+from company.company_file import Company, Feed, FilesSource
+from company.file_faults import suggest, without_values
 from ingestion.expressions import ExpressionError, table_names
-from ingestion.faults import suggest, without_values
 from ingestion.readers.extract import Extract, FileSeen, described, quoted
 
 _PACKAGE = "package://"
@@ -110,8 +110,8 @@ class FilesReader:
         try:
             names = table_names(connection, feed.relation)
         except ExpressionError as error:
-            mend = "Write a name of `files`, or a join or subquery over such names, as it would stand after FROM."
-            raise self.company.error(key, f"`from` is not SQL ({error}).", mend) from None
+            fix = "Write a name of `files`, or a join or subquery over such names, as it would stand after FROM."
+            raise self.company.error(key, f"`from` is not SQL ({error}).", fix) from None
         for name in names:
             if name not in self._declared.files:
                 problem = f"`{name}` is no file of the source `{self.source}`."
@@ -126,9 +126,9 @@ class FilesReader:
         if not found:
             folder = Path(pattern).parent
             beside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-            mend = suggest(Path(pattern).name, beside) if beside else f"The folder `{folder}` is empty or missing."
+            fix = suggest(Path(pattern).name, beside) if beside else f"The folder `{folder}` is empty or missing."
             problem = f"there is no file at `{address}`."
-            raise self.company.error(key, problem, f"{mend} Correct the path or bring the file.")
+            raise self.company.error(key, problem, f"{fix} Correct the path or bring the file.")
         return found
 
     def _locate(self, key: str, address: str) -> str:
@@ -138,8 +138,8 @@ class FilesReader:
         try:
             return str(resources.files(package) / inner)
         except ModuleNotFoundError:
-            mend = f"Install it (`pip install {package.replace('_', '-')}`) or correct the address."
-            raise self.company.error(key, f"the package `{package}` is not installed.", mend) from None
+            fix = f"Install it (`pip install {package.replace('_', '-')}`) or correct the address."
+            raise self.company.error(key, f"the package `{package}` is not installed.", fix) from None
 
     def _scan(self, connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[FileSeen]) -> "_Scan":
         key = f"sources.{self.source}.files.{name}"
@@ -147,14 +147,14 @@ class FilesReader:
         kind = next((kind for kind, known in _KINDS.items() if known.issuperset(suffixes)), None)
         if kind is None:
             problem = f"files ending in {', '.join(suffixes) or 'nothing'} cannot be read as one table."
-            mend = "Name csv, tsv, parquet, json or jsonl files of one kind, plain or .gz."
-            raise self.company.error(key, problem, mend)
+            fix = "Name csv, tsv, parquet, json or jsonl files of one kind, plain or .gz."
+            raise self.company.error(key, problem, fix)
         try:
             return _Scan.of(connection, kind, [file.path for file in files])
         except (duckdb.Error, OSError, EOFError) as error:
             said = without_values(str(error).splitlines()[0])
-            mend = "Check that the file is whole and of the kind that its name says."
-            raise self.company.error(key, f"a file cannot be read ({said}).", mend) from None
+            fix = "Check that the file is whole and of the kind that its name says."
+            raise self.company.error(key, f"a file cannot be read ({said}).", fix) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ingestion.company import ApiSource, Company, Feed
-from ingestion.faults import suggest
+from company.company_file import ApiSource, Company, Feed
+from company.file_faults import suggest
 from ingestion.readers.extract import Extract, Request, described, quoted
 from ingestion.readers.sql import reach_back
 
@@ -97,8 +97,8 @@ class ApiReader:
             problem = (
                 f"the server answered {self.attempts} times with a page that has no list at `{declared.rows_path}`."
             )
-            mend = f"Check `rows_path` of the source `{self.source}`, or the server."
-            raise self.company.error(key, problem, mend) from None
+            fix = f"Check `rows_path` of the source `{self.source}`, or the server."
+            raise self.company.error(key, problem, fix) from None
         except RequestException as error:
             raise self.company.error(key, *self._told(error)) from None
 
@@ -127,23 +127,23 @@ class ApiReader:
         name = self._declared.token
         if name and not self.secrets.get(name):
             problem = f"the environment variable `{name}` is not set."
-            mend = "Set it to the bearer token of the API, or put it in `.env`."
-            raise self.company.error(f"sources.{self.source}.token", problem, mend)
+            fix = "Set it to the bearer token of the API, or put it in `.env`."
+            raise self.company.error(f"sources.{self.source}.token", problem, fix)
         return self.secrets[name] if name else None
 
     def _told(self, error: Any) -> tuple[str, str]:  # noqa: ANN401 - what requests raises is untyped here
         response = getattr(error, "response", None)
         status = response.status_code if response is not None else None
         if status in {401, 403}:
-            mend = (
+            fix = (
                 f"Check the token in `{self._declared.token}`."
                 if self._declared.token
                 else "Add `token` to the source."
             )
-            return f"the server refused the token (HTTP {status}).", mend
+            return f"the server refused the token (HTTP {status}).", fix
         if status is not None:
-            mend = "Check the path in `from`." if status < 500 else "Try again later."  # noqa: PLR2004 - server faults
-            return f"the server answered with HTTP {status}.", mend
+            fix = "Check the path in `from`." if status < 500 else "Try again later."  # noqa: PLR2004 - server faults
+            return f"the server answered with HTTP {status}.", fix
         problem = f"the server does not answer ({type(error).__name__}, {self.attempts} attempts)."
         return problem, f"Check that it runs, and the `url` of the source `{self.source}`."
 

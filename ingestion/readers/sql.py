@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ingestion.company import Company, Feed, SourceError, SqlSource
-from ingestion.faults import suggest
+from company.company_file import Company, Feed, SourceError, SqlSource
+from company.file_faults import suggest
 from ingestion.readers.extract import Extract, Request, described, quoted
 
 if TYPE_CHECKING:
@@ -89,16 +89,16 @@ class SqlReader:
         key = f"sources.{self.source}.connection"
         name = self._declared.connection
         if not self.secrets.get(name):
-            mend = (
+            fix = (
                 "Set it to an address such as `postgresql+psycopg2://user:password@host/database`, or put it in `.env`."
             )
-            raise self.company.error(key, f"the environment variable `{name}` is not set.", mend)
+            raise self.company.error(key, f"the environment variable `{name}` is not set.", fix)
         try:
             engine = sa.create_engine(self.secrets[name], connect_args=_patience(self.secrets[name]))
             engine.connect().close()
         except Exception as error:  # noqa: BLE001
-            mend = f"Check that the server runs, that it can be reached from here, and the address in `{name}`."
-            raise self.company.error(key, f"the database cannot be reached ({self._said(error)}).", mend) from None
+            fix = f"Check that the server runs, that it can be reached from here, and the address in `{name}`."
+            raise self.company.error(key, f"the database cannot be reached ({self._said(error)}).", fix) from None
         return engine
 
     def _pages(

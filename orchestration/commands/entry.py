@@ -1,4 +1,4 @@
-"""How every command enters: the house it works on, and faults told in one paragraph."""
+"""How every command enters: the instance it works on, and faults told in one paragraph."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ingestion.company import CompanyError
+from company.company_file import CompanyError
 
 BAD_INPUT = 2
 ROOT = Path(__file__).parent.parent.parent
@@ -32,17 +32,17 @@ QUIET_LIBRARIES = {
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 130)
 
 CompanyFile = Annotated[Path, typer.Option("--company", help="the company file")]
-Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the house keeps its state")]
+Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the instance keeps its state")]
 
 
 @contextmanager
 def plain_faults() -> Iterator[None]:
-    """Turn what a person can mend into one paragraph and exit code 2, and keep libraries from talking over it."""
-    from industries import IndustryError
+    """Turn what a person can fix into one paragraph and exit code 2, and keep libraries from talking over it."""
+    from company.industries import IndustryError
+    from company.policy import PolicyError
     from orchestration.published import SegmentError
-    from retention.channels import ChannelError
-    from retention.policy import PolicyError
-    from retention.strategies import StrategyError
+    from retention.acting.channels import ChannelError
+    from retention.deciding.strategies import StrategyError
 
     os.environ.update(QUIET_LIBRARIES)
     try:
@@ -52,7 +52,7 @@ def plain_faults() -> Iterator[None]:
         raise typer.Exit(BAD_INPUT) from None
 
 
-def enter_house(company: Path, home: Path) -> Path:
+def enter_instance(company: Path, home: Path) -> Path:
     """Point this process and its children at one company and one state folder; return the folder."""
     home = home.absolute()
     instance = home / "dagster"

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from ingestion.company import load_company
-from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_house, plain_faults
+from company.company_file import load_company
+from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_instance, plain_faults
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ingestion.identity.explaining import Explanation
-    from retention.identity import IdentityDecision
+    from retention.store.identity_decisions import IdentityDecision
 
 app = typer.Typer(no_args_is_help=True, help="Why customer ids are one customer, and how to take them apart.")
 
@@ -86,7 +86,7 @@ def decide(
     """Record a decision in the operational store and return the one that holds."""
     with plain_faults():
         load_company(company)
-        enter_house(company, home)
+        enter_instance(company, home)
         from orchestration.defs.resources import open_store
     try:
         return open_store().decide_identity(
@@ -97,7 +97,7 @@ def decide(
 
 
 def refuse(message: str) -> NoReturn:
-    """Say what a person must mend, and leave."""
+    """Say what a person must fix, and leave."""
     console.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(BAD_INPUT)
 

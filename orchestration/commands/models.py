@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ingestion.company import load_company
-from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_house, plain_faults
+from company.company_file import load_company
+from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_instance, plain_faults
 
 app = typer.Typer(no_args_is_help=True, help="Look at model versions, review one, roll back.")
 
@@ -47,7 +47,7 @@ def show(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfa
     """Show every version: what became of it, its figures on later data, and what asked for it."""
     with faults_of_people():
         load_company(company)
-        enter_house(company, home)
+        enter_instance(company, home)
         from orchestration.defs.resources import open_registry
         from orchestration.report import tabulate
 
@@ -75,7 +75,7 @@ def review(  # noqa: PLR0917 - the options of a command
     """Approve or reject a version that waits; an approved one becomes champion when it still passes the policy."""
     with faults_of_people():
         load_company(company)
-        enter_house(company, home)
+        enter_instance(company, home)
         from orchestration import review as reviews
         from orchestration.defs.resources import open_registry, open_store
 
@@ -95,7 +95,7 @@ def rollback(
     """Give the title back to the version before the champion; scores follow with the next run."""
     with faults_of_people():
         load_company(company)
-        enter_house(company, home)
+        enter_instance(company, home)
         from orchestration.defs.resources import open_registry, open_store
         from orchestration.review import roll_back
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingestion.company import load_company
+from company.company_file import load_company
 from orchestration.commands.entry import CompanyFile, Home, console, plain_faults
 
 SHOWN = ("customer_id", "tier", "score", "main_reason", "value_tier", "lifecycle_stage", "clv", "money_at_risk")
@@ -19,10 +19,10 @@ def segment(
 ) -> None:
     """Count the customers who meet a condition, and show the first of them, the most money at risk first."""
     with plain_faults():
-        from industries import load_industry
+        from company.industries import load_industry
+        from company.policy import load_policy
         from orchestration.published import published_in
         from orchestration.report import tabulate
-        from retention.policy import load_policy
 
         connected = load_company(company)
         policy = load_policy(load_industry(connected.industry).policy, connected.policy)

@@ -8,7 +8,7 @@ import dagster as dg
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER, nightly, retrain
 from orchestration.defs.resources import COMPANY, POLICY, open_channels, open_registry, open_store
 from orchestration.review import find_unread, settle_reviews
-from retention.channels import Message, route
+from retention.acting.channels import Message, route
 
 ALARM = "alarm"  # the medium under which a company may route such messages
 SLIPPING = {
@@ -44,7 +44,7 @@ def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 
 @dg.sensor(job=retrain, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
-def retrain_when_slipping(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def request_retrain_on_drift(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for a retrain when the latest drift or performance check failed; at most once in a cool-down."""
     asked = False
     for trigger, key in SLIPPING.items():
@@ -79,7 +79,7 @@ def retrain_when_slipping(context: dg.SensorEvaluationContext) -> Iterator[dg.Ru
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
-def carry_out_reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def apply_model_reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Move the champion's alias as a person has decided on the MLflow page: approved becomes champion, if it may."""
     registry = open_registry()
     settled = settle_reviews(registry, open_store(), at=datetime.now(UTC))
@@ -99,7 +99,7 @@ def carry_out_reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30)
-def tell_of_failed_runs(context: dg.RunFailureSensorContext) -> None:
+def notify_run_failure(context: dg.RunFailureSensorContext) -> None:
     """Send one message per failed run through the company's own channel; its key makes a repetition harmless."""
     run = context.dagster_run
     text = (context.failure_event.message or "no message").splitlines()[0]

@@ -9,11 +9,11 @@ from orchestration.defs.resources import HOME, POLICY, STRATEGIES, open_channels
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
-from retention.alerts import raise_alerts
-from retention.frames import to_arrow
-from retention.plan import HOLDOUT, TREATED, plan
-from retention.store import Store
-from retention.tiers import NONE
+from retention.acting.alerts import raise_alerts
+from retention.deciding.plan import HOLDOUT, TREATED, plan
+from retention.deciding.tiers import NONE
+from retention.store.frames import to_arrow
+from retention.store.store import Store
 
 OWNER = "team:retention"
 CANDIDATES = """
@@ -55,7 +55,7 @@ def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
     require_passed(warehouse, open_store(), "scores", as_of=as_of)
     raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), POLICY)
     new = open_store().record_alerts(raised, at=_now())
-    warehouse.replace_slice("retention.alerts", to_arrow(raised), as_of=as_of)
+    warehouse.replace_slice("retention.acting.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
     return dg.MaterializeResult(

@@ -8,7 +8,8 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from ml.drift import (
+from ml.evaluate import Evaluation, evaluate
+from ml.monitoring.drift import (
     Check,
     DriftLimits,
     DriftReport,
@@ -19,7 +20,6 @@ from ml.drift import (
     measure_performance,
     pair_months,
 )
-from ml.evaluate import Evaluation, evaluate
 from orchestration.defs.resources import COMPANY, HOME, INDUSTRY, POLICY, open_registry
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.rows import select_rows
@@ -193,7 +193,7 @@ def draw_page(
     """Return the month's Evidently page as metadata; it is drawn once a month, on the first day that is run."""
     path = HOME / "monitoring" / f"drift-{as_of:%Y-%m}.html"
     if not path.exists():
-        from ml.report import write_drift_report
+        from ml.monitoring.drift_report import write_drift_report
 
         then = _read_slice(warehouse, champion, date.fromisoformat(str(champion.model.trained_until)))
         now = _read_slice(warehouse, champion, as_of)
@@ -298,7 +298,7 @@ def _read_verdict(
 )
 def churn_forecast(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """One row per as_of, group and month, past and to come: the churn rate, its interval and the industry's line."""
-    from ml.forecast import forecast_groups
+    from ml.forecasting.churn_rate import forecast_groups
 
     as_of = read_as_of(context)
     history = warehouse.read(

@@ -10,8 +10,8 @@ from orchestration.dbt import Translator, build
 from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, tell_dbt
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
-from retention.frames import to_arrow
-from retention.outcomes import read_effects
+from retention.measuring.outcomes import read_effects
+from retention.store.frames import to_arrow
 
 
 @dbt_assets(

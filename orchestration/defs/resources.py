@@ -1,4 +1,4 @@
-"""Where the house stands: the only place that reads the environment, and the resources made from it."""
+"""Where the instance stands: the only place that reads the environment, and the resources made from it."""
 
 import os
 import sys
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
-from industries import load_industry
-from ingestion.company import Company, load_company
+from company.company_file import Company, load_company
+from company.industries import load_industry
+from company.policy import Policy, load_policy
 from orchestration.dbt import PROJECT, prepare, read_features, read_run, read_variables
 from orchestration.published import Published, published_in
 from orchestration.warehouse import Warehouse
-from retention.channels import Channel, build_channels
-from retention.policy import Policy, load_policy
-from retention.store import Store
-from retention.strategies import load_strategies
+from retention.acting.channels import Channel, build_channels
+from retention.deciding.strategies import load_strategies
+from retention.store.store import Store
 
 if TYPE_CHECKING:
     from ml.registry import Registry
@@ -54,7 +54,7 @@ def read_secrets(names: Iterable[str]) -> dict[str, str]:
 
 
 def open_channels() -> dict[str, Channel]:
-    """Return the ways out of the house that the company file names; a folder of files when it names none."""
+    """Return the ways out of the instance that the company file names; a folder of files when it names none."""
     secrets = read_secrets(os.environ)
     return build_channels(COMPANY.channels, folder=HOME / "outbox", secrets=secrets)
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
-from ml.explain import explain
-from ml.leads import SCHEMA as LEAD_SCHEMA
-from ml.leads import score_leads
+from ml.explaining.contributions import explain
 from ml.registry import AWAITING, STANDING, RegisteredModel
 from ml.score import SCHEMA, score
+from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
+from ml.training.lead_times import score_leads
 from orchestration.defs.resources import COMPANY, FEATURES, HOME, INDUSTRY, POLICY, open_registry, open_store
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.rows import GROUP_WORDS, select_rows
 from orchestration.warehouse import Warehouse
-from retention.tiers import assign
+from retention.deciding.tiers import assign
 
 if TYPE_CHECKING:
     from ml.dataset import Floats
@@ -84,7 +84,7 @@ def is_small(warehouse: Warehouse) -> bool:
 
 
 def explain_absence() -> str:
-    """Return why no version scores, and what mends it."""
+    """Return why no version scores, and what fixes it."""
     waiting = [each["version"] for each in open_registry().versions() if each.get(STANDING) == AWAITING]
     if waiting:
         return f"version {', '.join(waiting)} waits for a review; see `holdfast model list` and docs/review.md."
@@ -118,9 +118,9 @@ def score_by_model(champion: RegisteredModel, features: pa.Table, as_of: date) -
 
 def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
     """Score without a model: by how long silences last and by the rules that show; see `read_probabilities`."""
-    from ml.reasons import count_lasting, explain_rules
-    from ml.rules import Signal
-    from ml.small import score_small
+    from ml.cold_start.rules import Signal
+    from ml.cold_start.scores import score_small
+    from ml.explaining.reasons import count_lasting, explain_rules
 
     horizon = COMPANY.churn.horizon_days
     given = POLICY.small_data.signals
@@ -148,12 +148,12 @@ def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
 
 
 def read_probabilities(small: pa.Table, lasting: "Floats", as_of: date) -> pa.Table:
-    """Return scores in their usual form from those of `ml.small`.
+    """Return scores in their usual form from those of `ml.cold_start.scores`.
 
     The probability is the chance that the customer's silence lasts, drawn towards the share of the rules that show
     where few silences have lasted as long; the industry's line where nothing is known. `scores.rule_scores` keeps both.
     """
-    from ml.reasons import join_chances
+    from ml.explaining.reasons import join_chances
 
     survival, ruled = (small[name].to_numpy().astype(float) for name in ("survival_probability", "rule_score"))
     chances = join_chances(

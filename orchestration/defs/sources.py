@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from company.company_file import Feed
+from company.contract import TABLES
 from expectations.sources import LandedTable
 from expectations.sources import build as build_suites
-from ingestion.company import Feed
-from ingestion.contract import TABLES
 from ingestion.landing import LandingReport, land, required_tables
 from orchestration.dbt import OWNER
 from orchestration.defs.resources import COMPANY, HOME, POLICY, open_store, read_secrets

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.evaluate import Evaluation
-from ml.promotion import Bar, Decision, compare
 from ml.registry import FINGERPRINT, REPLACED
+from ml.training.promotion import Bar, Decision, compare
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
 from orchestration.defs.resources import COMPANY, FEATURES, POLICY, WEBSERVER_URL, open_registry, open_store
 from orchestration.defs.scores import RULES
@@ -23,13 +23,13 @@ from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from ml.card import Insight
-    from ml.fairness import GroupFigures
-    from ml.monthly import Training
+    from ml.cold_start.scores import Smallness
+    from ml.explaining.card import Insight
     from ml.registry import RegisteredModel, Registry
-    from ml.small import Smallness
-    from ml.train import Fitted
-    from ml.treated import TreatedFit
+    from ml.training.fairness import GroupFigures
+    from ml.training.monthly import Training
+    from ml.training.train import Fitted
+    from ml.training.treated import TreatedFit
 
 OWNER = "team:data-science"
 MONTHS_LOOKED_AT, ROWS_LOOKED_AT = 3, 700  # of contributions that are averaged: it then errs by some 2 % of one
@@ -126,7 +126,7 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
 
 def measure(learned: TrainingSet) -> "Smallness":
     """Say how far the company is from enough customers for a model of its own."""
-    from ml.small import Floor, measure_smallness
+    from ml.cold_start.scores import Floor, measure_smallness
 
     floor = Floor(customers=POLICY.training.minimum_customers, churned=POLICY.training.minimum_churners)
     return measure_smallness(learned.rows, "churned", floor=floor)
@@ -134,8 +134,8 @@ def measure(learned: TrainingSet) -> "Smallness":
 
 def learn(learned: TrainingSet) -> "Training":
     """Train by the policy: the candidates beside the treated, the groups, and the further lead times."""
-    from ml.causes import list_causes
-    from ml.monthly import Plan, train
+    from ml.explaining.causes import list_causes
+    from ml.training.monthly import Plan, train
 
     given = POLICY.training
     plan = Plan(
@@ -160,9 +160,9 @@ def learn(learned: TrainingSet) -> "Training":
 
 def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> "Insight":
     """Say how sure the figures are, what acting on the score is worth, and what the model looks at."""
-    from ml.card import Insight
     from ml.evaluate import Stakes, intervals, profit
-    from ml.importance import measure_importance
+    from ml.explaining.card import Insight
+    from ml.explaining.importance import measure_importance
 
     rows = found.fitted.validation
     label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
@@ -193,12 +193,12 @@ def tell_of_treated(found: "TreatedFit") -> str:
 
 def refuse_leaks(table: pa.Table, features: Sequence[str]) -> None:
     """Raise when a column gives the outcome away, and name it: the training gate."""
-    from ml.leakage import find_leaks
+    from ml.training.leakage import find_leaks
 
     leaks = find_leaks(table, "churned", features, key=("as_of", "customer_id"), seed=POLICY.training.seed)
     if leaks:
         named = "; ".join(f"{leak.column} ({leak.kind})" for leak in leaks)
-        raise dg.Failure(f"The training set gives the outcome away: {named}. Mend the feature, or take it out.")
+        raise dg.Failure(f"The training set gives the outcome away: {named}. Fix the feature, or take it out.")
 
 
 def find_rival(registry: "Registry", found: str) -> "RegisteredModel | None":
@@ -212,7 +212,7 @@ def find_rival(registry: "Registry", found: str) -> "RegisteredModel | None":
 
 def judge_groups(fitted: "Fitted", learned: TrainingSet) -> tuple["GroupFigures", ...]:
     """Return how the challenger did on later data, by protected group and by segment."""
-    from ml.fairness import measure_groups
+    from ml.training.fairness import measure_groups
 
     rows = fitted.validation.column("row").to_pylist()
     return measure_groups(
@@ -228,7 +228,7 @@ def decide(
     fitted: "Fitted", learned: TrainingSet, rival: "RegisteredModel | None", groups: Sequence["GroupFigures"]
 ) -> Decision:
     """Compare the challenger with the champion on snapshots that neither learned from, and ask whether it is fair."""
-    from ml.fairness import name_unfair
+    from ml.training.fairness import name_unfair
 
     fairness = POLICY.fairness
     return compare(
@@ -253,8 +253,8 @@ def write_documents(
     facts: Mapping[str, str],
 ) -> dict[str, bytes]:
     """Return what a version carries beside the model: its card, its data, and what drift is measured against."""
-    from ml.card import write_card
-    from ml.drift import describe_reference
+    from ml.explaining.card import write_card
+    from ml.monitoring.drift import describe_reference
 
     reference = describe_reference(
         learned.rows.filter(pc.equal(learned.rows["as_of"], pc.max(learned.rows["as_of"]))),

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from company.company_file import load_company
+from company.contract import TABLES
 from dbt_project.library import load_library
-from ingestion.company import load_company
-from ingestion.contract import TABLES
 from ingestion.landing import land as take_in
 from simulator.parameters import INDUSTRIES, load_parameters
 from simulator.serve import serve
@@ -101,7 +101,7 @@ class Warehouse:
         command = [sys.executable, "-m", "dbt.cli.main", *arguments, "--project-dir", str(project), "--quiet"]
         command += ["--profiles-dir", str(project), "--target-path", str(known.parent)]
         command += ["--log-path", str(folder / "logs"), "--vars", given]
-        # the house is where dbt stands: its profile then reads the same in every house, and is parsed once for all
+        # dbt runs inside the instance: its profile then reads the same in every instance, and is parsed once for all
         environment = os.environ | {"HOLDFAST_HOME": "."}
         environment |= {"HOLDFAST_AS_OF": as_of, "HOLDFAST_SNAPSHOTS": " ".join(snapshots)}
         done = subprocess.run(command, env=environment, cwd=self.home, capture_output=True, text=True, check=False)

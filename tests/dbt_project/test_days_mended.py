@@ -1,4 +1,4 @@
-"""Day tables are mended where rows came late, changed or went, and are then what a full rebuild makes."""
+"""Day tables are fixed where rows came late, changed or went, and are then what a full rebuild makes."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ MENDED = (
 def changed(lived: "Warehouse", tmp_path_factory: pytest.TempPathFactory) -> tuple["Warehouse", "Warehouse"]:
     """Two copies of the company after the same changes of its raw rows; neither has run since."""
     pair = []
-    for name in ("mended", "rebuilt"):
+    for name in ("fixed", "rebuilt"):
         warehouse = lived.copy(tmp_path_factory.mktemp(name))
         warehouse.execute(*CHANGES)
         pair.append(warehouse)
@@ -66,17 +66,17 @@ def changed(lived: "Warehouse", tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture(scope="module")
-def mended(changed: tuple["Warehouse", "Warehouse"], feeds: Mapping) -> "Warehouse":
+def fixed(changed: tuple["Warehouse", "Warehouse"], feeds: Mapping) -> "Warehouse":
     """The company whose next run read the days that were touched and built those that were due."""
     run(changed[0], feeds)
     return changed[0]
 
 
 @pytest.fixture(scope="module")
-def with_contact(mended: "Warehouse", feeds: Mapping, tmp_path_factory: pytest.TempPathFactory) -> "Warehouse":
-    """The mended company after one of its customers became the contact of another."""
+def with_contact(fixed: "Warehouse", feeds: Mapping, tmp_path_factory: pytest.TempPathFactory) -> "Warehouse":
+    """The fixed company after one of its customers became the contact of another."""
     home = tmp_path_factory.mktemp("contact")
-    warehouse = mended.copy(home)
+    warehouse = fixed.copy(home)
     warehouse.execute(*A_CONTACT)
     run(warehouse, feeds)
     return warehouse
@@ -100,12 +100,12 @@ def days_due(warehouse: "Warehouse") -> list[str]:
 
 
 def test_mended_tables_are_those_of_a_full_rebuild_row_for_row(
-    mended: "Warehouse", changed: tuple["Warehouse", "Warehouse"], feeds: Mapping
+    fixed: "Warehouse", changed: tuple["Warehouse", "Warehouse"], feeds: Mapping
 ) -> None:
     run(changed[1], feeds, "--full-refresh")
-    tables = mended.query(MENDED)["name"].tolist()
+    tables = fixed.query(MENDED)["name"].tolist()
     assert len(tables) == 21
-    with duckdb.connect(mended.path) as connection:
+    with duckdb.connect(fixed.path) as connection:
         connection.execute(f"attach '{changed[1].path}' as rebuilt")
         differing = [
             table
@@ -118,11 +118,11 @@ def test_mended_tables_are_those_of_a_full_rebuild_row_for_row(
     assert differing == []
 
 
-def test_only_the_days_whose_rows_changed_are_built_anew(mended: "Warehouse", company: Mapping) -> None:
+def test_only_the_days_whose_rows_changed_are_built_anew(fixed: "Warehouse", company: Mapping) -> None:
     orders, shop = company["raw_generated"]["orders"], company["raw_shop"]["orders"]
     moved = local_days(orders)[orders["order_id"] == "o00007"].tolist()
     twin = local_days(shop)[shop["order_id"] == shop["order_id"].min()].tolist()
-    assert days_due(mended) == sorted({"2017-06-06", "2017-09-09", *moved, *twin})
+    assert days_due(fixed) == sorted({"2017-06-06", "2017-09-09", *moved, *twin})
 
 
 def test_all_days_of_a_person_who_became_a_contact_are_built_anew(with_contact: "Warehouse", company: Mapping) -> None:

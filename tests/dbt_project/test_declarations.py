@@ -5,9 +5,9 @@ import re
 import pytest
 import yaml
 
+from company.contract import TABLES
+from company.policy import load_policy
 from dbt_project.library import HERE
-from ingestion.contract import TABLES
-from retention.policy import load_policy
 
 VARS = yaml.safe_load((HERE / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
 SILENTLY_DIFFERENT = {

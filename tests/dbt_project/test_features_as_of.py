@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from company.contract import TABLES
 from dbt_project.library import HERE as PROJECT
 from dbt_project.library import Group, load_library, write
-from ingestion.contract import TABLES
 from simulator.parameters import INDUSTRIES
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from company.policy import load_policy
 from dbt_project.library import load_library
-from retention.policy import load_policy
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse

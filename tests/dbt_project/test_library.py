@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from company.contract import TABLES
+from company.industries import load_industry, names
 from dbt_project.library import HERE, REASONS, LibraryError, load_library, render
-from industries import load_industry, names
-from ingestion.contract import TABLES
 
 ENTRY = {
     "name": "count_{w}d",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from retention.policy import load_policy
+from company.policy import load_policy
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import retention.channels
+import retention.acting.channels
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
@@ -58,7 +58,7 @@ def attached_to(test: dict[str, Any]) -> list[str]:
 
 
 def test_exposures_name_a_reader_for_each_way_out_of_the_house(manifest: Manifest) -> None:
-    folder = Path(retention.channels.__file__).parent
+    folder = Path(retention.acting.channels.__file__).parent
     channels = {f"{path.stem}_channel" for path in folder.glob("*.py")} - {"__init___channel", "base_channel"}
     named = {exposure["name"]: exposure["type"] for exposure in manifest["exposures"].values()}
     assert channels | {"churn_model", "published_snapshot", "retention_dashboard"} <= named.keys()

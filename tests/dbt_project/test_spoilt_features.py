@@ -5,12 +5,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from company.contract import TABLES
+from company.policy import load_policy
 from dbt_project.library import FAMILIES, load_library
 from expectations.features import build
 from expectations.gate import run_gate
-from ingestion.contract import TABLES
 from orchestration.dbt import read_ranges
-from retention.policy import load_policy
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from company.company_file import load_company
+from company.contract import TABLES
 from ingestion.check import CheckReport, TableCheck, check_company
-from ingestion.company import load_company
-from ingestion.contract import TABLES
 
 if TYPE_CHECKING:
     from conftest import Shop

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ingestion.company import CompanyError, load_company
+from company.company_file import CompanyError, load_company
 from ingestion.starter import write_company
 
 if TYPE_CHECKING:

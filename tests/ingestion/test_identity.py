@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import yaml
 
-from ingestion.company import Company, load_company
+from company.company_file import Company, load_company
 from ingestion.identity.components import Apart, Link, Record, group
 from ingestion.identity.explaining import explain
 from ingestion.identity.linking import IdentityError, LinkReport, link

@@ -15,7 +15,7 @@ DAYS = (JANUARY, FEBRUARY, MARCH)
 
 
 @pytest.fixture
-def house() -> duckdb.DuckDBPyConnection:
+def instance() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute(DDL)
     connection.execute("create schema features")
@@ -25,28 +25,30 @@ def house() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def move(house: duckdb.DuckDBPyConnection, customer_id: str, before: str, after: str) -> None:
-    house.execute("insert into identity.changes values (?, ?, ?, 'b', now()::timestamp)", [customer_id, before, after])
+def move(instance: duckdb.DuckDBPyConnection, customer_id: str, before: str, after: str) -> None:
+    instance.execute(
+        "insert into identity.changes values (?, ?, ?, 'b', now()::timestamp)", [customer_id, before, after]
+    )
 
 
-def test_a_joined_id_makes_those_slices_stale_that_know_it_as_a_customer(house: duckdb.DuckDBPyConnection) -> None:
-    move(house, "b", "b", "a")
-    move(house, "new", "new", "a")
-    assert drop_stale_slices(house, TABLE, days=DAYS) == Followed(moves=2, slices=(FEBRUARY,))
-    assert drop_stale_slices(house, TABLE, days=DAYS) == Followed(moves=0, slices=())
-    assert house.execute(f"select distinct as_of from {TABLE} order by 1").fetchall() == [(JANUARY,), (MARCH,)]
+def test_a_joined_id_makes_those_slices_stale_that_know_it_as_a_customer(instance: duckdb.DuckDBPyConnection) -> None:
+    move(instance, "b", "b", "a")
+    move(instance, "new", "new", "a")
+    assert drop_stale_slices(instance, TABLE, days=DAYS) == Followed(moves=2, slices=(FEBRUARY,))
+    assert drop_stale_slices(instance, TABLE, days=DAYS) == Followed(moves=0, slices=())
+    assert instance.execute(f"select distinct as_of from {TABLE} order by 1").fetchall() == [(JANUARY,), (MARCH,)]
 
 
-def test_a_parted_id_makes_those_slices_stale_that_know_whom_it_stood_for(house: duckdb.DuckDBPyConnection) -> None:
-    move(house, "gone", "c", "gone")
-    assert drop_stale_slices(house, TABLE, days=DAYS) == Followed(moves=1, slices=(MARCH,))
+def test_a_parted_id_makes_those_slices_stale_that_know_whom_it_stood_for(instance: duckdb.DuckDBPyConnection) -> None:
+    move(instance, "gone", "c", "gone")
+    assert drop_stale_slices(instance, TABLE, days=DAYS) == Followed(moves=1, slices=(MARCH,))
 
 
-def test_a_slice_that_nobody_builds_again_stays_as_it_was(house: duckdb.DuckDBPyConnection) -> None:
-    move(house, "b", "b", "a")
-    assert drop_stale_slices(house, TABLE, days=[MARCH]) == Followed(moves=1, slices=())
+def test_a_slice_that_nobody_builds_again_stays_as_it_was(instance: duckdb.DuckDBPyConnection) -> None:
+    move(instance, "b", "b", "a")
+    assert drop_stale_slices(instance, TABLE, days=[MARCH]) == Followed(moves=1, slices=())
 
 
-def test_a_house_without_identity_or_features_has_nothing_to_follow(house: duckdb.DuckDBPyConnection) -> None:
-    assert drop_stale_slices(house, "features.none", days=DAYS) == Followed(moves=0, slices=())
+def test_a_house_without_identity_or_features_has_nothing_to_follow(instance: duckdb.DuckDBPyConnection) -> None:
+    assert drop_stale_slices(instance, "features.none", days=DAYS) == Followed(moves=0, slices=())
     assert drop_stale_slices(duckdb.connect(), TABLE, days=DAYS) == Followed(moves=0, slices=())

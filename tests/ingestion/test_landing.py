@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from ingestion.contract import TABLES
+from company.contract import TABLES
 from ingestion.landing import LandingReport
 
 KEY = "a key for tests only, 0123456789"
@@ -336,7 +336,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import duckdb
-from ingestion.company import load_company
+from company.company_file import load_company
 from ingestion.landing import land
 
 class Mortal:

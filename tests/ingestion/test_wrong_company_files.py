@@ -1,4 +1,4 @@
-"""`holdfast check` on company files that are wrong on purpose: each fault is named by its key, with its mend."""
+"""`holdfast check` on company files that are wrong on purpose: each fault is named by its key, with its fix."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -114,10 +114,10 @@ def check(shop: "Shop", **environment: str | None) -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_file_is_refused_with_the_key_and_its_mend(shop: "Shop", name: str) -> None:
-    change, key, mend = WRONG[name]
+    change, key, fix = WRONG[name]
     change(shop.document)
     code, said = check(shop, CRM_URL=None)
-    faults = [" ".join(line.split()) for line in said.splitlines() if mend in line]
+    faults = [" ".join(line.split()) for line in said.splitlines() if fix in line]
     assert code == 2, said
     assert [bool(re.match(rf".*company\.yaml(, line \d+)?, {re.escape(key)}: ", fault)) for fault in faults] == [
         True

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pytest
 
 from ml.dataset import Feature, month_starts
-from ml.monthly import Plan, Training, train
-from ml.train import Fitted, fit
+from ml.training.monthly import Plan, Training, train
+from ml.training.train import Fitted, fit
 
 FEATURES = (
     Feature(

@@ -2,12 +2,12 @@ from html.parser import HTMLParser
 
 import pyarrow as pa
 
-from ml.card import Insight, write_card
-from ml.drift import describe_reference
 from ml.evaluate import Stakes, intervals, profit
-from ml.fairness import measure_groups
-from ml.importance import measure_importance
-from ml.monthly import Training
+from ml.explaining.card import Insight, write_card
+from ml.explaining.importance import measure_importance
+from ml.monitoring.drift import describe_reference
+from ml.training.fairness import measure_groups
+from ml.training.monthly import Training
 
 
 class Words(HTMLParser):

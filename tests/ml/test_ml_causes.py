@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.causes import CAUSES, Causes
 from ml.dataset import Floats
 from ml.encode import find_totals
+from ml.explaining.causes import CAUSES, Causes
 
 NAMES = ("count_slow_tickets", "count_price_tickets", "count_rival_tickets", "same_as_slow")
 

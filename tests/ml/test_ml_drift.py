@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ml.drift import (
+from ml.evaluate import Evaluation, evaluate
+from ml.monitoring.drift import (
     Check,
     DriftLimits,
     PerformanceLimits,
@@ -18,7 +19,6 @@ from ml.drift import (
     measure_performance,
     population_stability,
 )
-from ml.evaluate import Evaluation, evaluate
 
 LIMITS = DriftLimits(minimum_rows=200, psi=0.25, ks=0.15, importance_share=0.8, drifted_importance=0.3, score_psi=0.25)
 IMPORTANCE = {"recency_days": 0.7, "complaints": 0.2, "plan": 0.06, "orders_90d": 0.04}

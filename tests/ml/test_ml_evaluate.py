@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ml.calibrate import Calibrator
 from ml.evaluate import EvaluationError, evaluate, expected_calibration_error, lift
+from ml.training.calibrate import Calibrator
 
 
 def test_figures_of_a_tiny_example_match_those_worked_out_by_hand() -> None:

@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 
 from ml.dataset import DatasetError, Feature
-from ml.explain import SCHEMA, explain
+from ml.explaining.contributions import SCHEMA, explain
 from ml.score import SCHEMA as SCORES
 from ml.score import score
-from ml.segmented import SegmentedModel, read_model
-from ml.train import Fitted, fit
+from ml.training.segmented import SegmentedModel, read_model
+from ml.training.train import Fitted, fit
 
 ODD = pa.table(
     {
@@ -161,7 +161,7 @@ def test_beyond_the_limit_reasons_follow_the_path_through_the_trees(
 ) -> None:
     some, day = table.slice(0, 60), date(2025, 7, 1)
     shapley = explain(fitted.model, some, features, as_of=day)
-    monkeypatch.setattr("ml.explain.EXACT", 59)
+    monkeypatch.setattr("ml.explaining.contributions.EXACT", 59)
 
     found = explain(fitted.model, some, features, as_of=day)
 

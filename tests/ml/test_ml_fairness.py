@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ml.fairness import measure_groups, name_unfair
+from ml.training.fairness import measure_groups, name_unfair
 
 SIZE = 2000
 

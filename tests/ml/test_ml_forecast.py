@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from ml.dataset import month_starts
-from ml.forecast import ForecastError, forecast_churn_rate, forecast_groups, monthly_rate
+from ml.forecasting.churn_rate import ForecastError, forecast_churn_rate, forecast_groups, monthly_rate
 
 
 def history(rates: np.ndarray, seed: int = 0) -> tuple[list[date], np.ndarray, np.ndarray]:

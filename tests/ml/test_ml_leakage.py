@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.leakage import find_leaks
+from ml.training.leakage import find_leaks
 
 World = Callable[..., pa.Table]
 

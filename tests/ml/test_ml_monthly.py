@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.importance import Importance, measure_importance
-from ml.monthly import Plan, Training, train
-from ml.promotion import Bar
-from ml.segmented import SegmentedModel
-from ml.train import Fitted
+from ml.explaining.importance import Importance, measure_importance
+from ml.training.monthly import Plan, Training, train
+from ml.training.promotion import Bar
+from ml.training.segmented import SegmentedModel
+from ml.training.train import Fitted
 
 
 def test_lead_times_share_the_settings_of_the_main_target_and_tell_their_figures_or_their_reason(

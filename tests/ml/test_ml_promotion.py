@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from ml.evaluate import Evaluation, evaluate
-from ml.promotion import Bar, compare, decide
-from ml.train import Fitted, fit
+from ml.training.promotion import Bar, compare, decide
+from ml.training.train import Fitted, fit
 
 BAR = Bar(minimum_auc=0.6, maximum_calibration_error=0.05, minimum_gain=0.0)
 GOOD = Evaluation(

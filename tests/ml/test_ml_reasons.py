@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ml.cold_start.rules import Signal
 from ml.dataset import Feature
-from ml.reasons import count_lasting, explain_rules, join_chances
-from ml.rules import Signal
+from ml.explaining.reasons import count_lasting, explain_rules, join_chances
 
 FEATURES = (
     Feature("recency_days", "purchase", "days", "inactivity", "{value}", "{value}"),

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
-from ml.monthly import Training
 from ml.registry import TOLD, Registry, RegistryError, create_database
-from ml.train import Fitted
-from ml.tune import TrialRecord
+from ml.training.monthly import Training
+from ml.training.train import Fitted
+from ml.training.tune import TrialRecord
 
 
 class Server(Protocol):

@@ -1,6 +1,6 @@
 import pytest
 
-from ml.report import FOREIGN
+from ml.monitoring.drift_report import FOREIGN
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from ml.promotion import Decision
 from ml.registry import Registry, RegistryError
-from ml.train import Fitted
+from ml.training.promotion import Decision
+from ml.training.train import Fitted
 from orchestration.review import Outcome, find_unread, judge, review, roll_back, settle_reviews
-from retention.store import Store
+from retention.store.store import Store
 
 AT = datetime(2025, 7, 1, tzinfo=UTC)
 BETTER, WORSE = Decision(promote=True, reason="better"), Decision(promote=False, reason="worse")

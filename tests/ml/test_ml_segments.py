@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 
 from ml.dataset import Feature
-from ml.explain import explain
-from ml.pipeline import ChurnModel
-from ml.segmented import SegmentedModel, read_model
-from ml.segments import fit_segments
-from ml.train import Fitted, fit
+from ml.explaining.contributions import explain
+from ml.training.group_models import fit_segments
+from ml.training.pipeline import ChurnModel
+from ml.training.segmented import SegmentedModel, read_model
+from ml.training.train import Fitted, fit
 
 GIVEN = {"features": ("silence", "spend"), "candidates": ("logistic_regression",)}
 

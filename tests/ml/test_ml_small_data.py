@@ -2,9 +2,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.rules import Signal, score_by_rules
-from ml.small import Floor, Smallness, measure_smallness, score_small
-from ml.survival import Survival
+from ml.cold_start.rules import Signal, score_by_rules
+from ml.cold_start.scores import Floor, Smallness, measure_smallness, score_small
+from ml.cold_start.survival import Survival
 
 SIGNALS = (
     Signal("silent", "recency_days", 2.0, at_least=30.0),

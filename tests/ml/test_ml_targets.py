@@ -10,11 +10,11 @@ import pytest
 
 from ml.dataset import DatasetError
 from ml.evaluate import evaluate
-from ml.leads import Leads, fit_leads, score_leads
-from ml.members import Linear
-from ml.train import Fitted, Recipe, fit
-from ml.treated import fit_beside_treated
-from ml.tune import tune
+from ml.learners.members import Linear
+from ml.training.lead_times import Leads, fit_leads, score_leads
+from ml.training.train import Fitted, Recipe, fit
+from ml.training.treated import fit_beside_treated
+from ml.training.tune import tune
 
 GIVEN = {"candidates": ("logistic_regression",)}
 SETTLED = {"logistic_regression": Recipe(Linear(strength=0.01))}  # none of the stock settings

@@ -8,9 +8,9 @@ import pytest
 
 from ml.dataset import DatasetError, Fold, days, split_by_chance, split_by_time
 from ml.evaluate import evaluate
-from ml.members import Compute, Linear, Trees
-from ml.pipeline import ChurnModel
-from ml.train import TIE, Fitted, Recipe, Study, Trial, _choose, entropy, fit, open_study
+from ml.learners.members import Compute, Linear, Trees
+from ml.training.pipeline import ChurnModel
+from ml.training.train import TIE, Fitted, Recipe, Study, Trial, _choose, entropy, fit, open_study
 
 
 def test_the_model_ranks_customers_it_never_saw_and_its_probabilities_are_calibrated(

@@ -90,9 +90,9 @@ def test_schedules_and_sensors_run_by_default(described: dict[str, dict[str, obj
     assert described["clockwork"] == {
         "schedules": {"every_month": "RUNNING", "every_night": "RUNNING"},
         "sensors": {
-            "carry_out_reviews": "RUNNING",
-            "retrain_when_slipping": "RUNNING",
-            "tell_of_failed_runs": "RUNNING",
+            "apply_model_reviews": "RUNNING",
+            "request_retrain_on_drift": "RUNNING",
+            "notify_run_failure": "RUNNING",
         },
     }
 

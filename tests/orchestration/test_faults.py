@@ -1,11 +1,11 @@
-"""Bad input: one paragraph that names the file, the key and the mend, exit code 2, and nothing half-loaded."""
+"""Bad input: one paragraph that names the file, the key and the fix, exit code 2, and nothing half-loaded."""
 
 import re
 from collections.abc import Callable
 
 import duckdb
 import pytest
-from house import House
+from instance import Instance
 
 SPOILT: dict[str, tuple[Callable[[str], str], list[str]]] = {
     "a missing file": (
@@ -35,31 +35,33 @@ SPOILT: dict[str, tuple[Callable[[str], str], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", SPOILT)
-def test_bad_input_is_one_paragraph_with_the_mend(house: House, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_is_one_paragraph_with_the_mend(
+    instance: Instance, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil, named = SPOILT[case]
-    house.company.write_text(spoil(house.company.read_text()))
+    instance.company.write_text(spoil(instance.company.read_text()))
     monkeypatch.setenv("SHOP_URL", "postgresql+psycopg2://nobody@127.0.0.1:1/none")
-    answer = house.run()
+    answer = instance.run()
     said = answer.stdout + answer.stderr
     assert answer.returncode == 2, said
     assert "Traceback" not in said
     assert [pattern for pattern in named if not re.search(pattern, said)] == []
-    assert _count_loaded(house) == 0
+    assert _count_loaded(instance) == 0
 
 
-def test_an_empty_required_table_is_named(house: House) -> None:
-    orders = house.folder / "orders.csv"
+def test_an_empty_required_table_is_named(instance: Instance) -> None:
+    orders = instance.folder / "orders.csv"
     orders.write_text(orders.read_text().splitlines()[0] + "\n")
-    answer = house.run()
+    answer = instance.run()
     said = answer.stdout + answer.stderr
     assert answer.returncode == 2, said
     assert "Traceback" not in said
     assert re.search(r"tables\.orders", said)
-    assert _count_loaded(house, table="orders") == 0
+    assert _count_loaded(instance, table="orders") == 0
 
 
-def _count_loaded(house: House, table: str = "orders") -> int:
-    warehouse = house.home / "warehouse.duckdb"
+def _count_loaded(instance: Instance, table: str = "orders") -> int:
+    warehouse = instance.home / "warehouse.duckdb"
     if not warehouse.exists():
         return 0
     with duckdb.connect(str(warehouse), read_only=True) as connection:

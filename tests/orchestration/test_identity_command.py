@@ -5,13 +5,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from house import House
+from instance import Instance
 from typer.testing import CliRunner
 
 from ingestion.identity.storing import DDL
 from orchestration.commands import entry
 from orchestration.commands.identity import app
-from retention.store import Store
+from retention.store.store import Store
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def test_a_house_without_a_warehouse_is_told_what_to_do(tmp_path: Path) -> None:
     assert (code, "holdfast run" in said) == (2, True)
 
 
-def test_what_a_person_takes_apart_is_kept_by_name_until_somebody_takes_it_back(house: House) -> None:
-    told = ("--by", "Ann", "--reason", "she called", "--company", str(house.company), "--home", str(house.home))
-    apart = house.call("identity", "unmerge", "c0001", "--from", "c0002", *told)
-    store = Store(f"sqlite:///{house.home / 'operational.db'}")
+def test_what_a_person_takes_apart_is_kept_by_name_until_somebody_takes_it_back(instance: Instance) -> None:
+    told = ("--by", "Ann", "--reason", "she called", "--company", str(instance.company), "--home", str(instance.home))
+    apart = instance.call("identity", "unmerge", "c0001", "--from", "c0002", *told)
+    store = Store(f"sqlite:///{instance.home / 'operational.db'}")
     kept = [(one.pair, one.decided_by, one.reason) for one in store.kept_apart()]
-    again = house.call("identity", "relink", "c0002", "--from", "c0001", *told)
+    again = instance.call("identity", "relink", "c0002", "--from", "c0001", *told)
     assert (apart.returncode, again.returncode, "kept apart from c0002, says Ann" in apart.stdout) == (0, 0, True)
     assert (kept, store.kept_apart()) == ([(("c0001", "c0002"), "Ann", "she called")], [])
     store.close()

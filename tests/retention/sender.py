@@ -7,8 +7,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from retention.channels import Channel, FileChannel, Message, Receipt, WebhookChannel
-from retention.store import Store
+from retention.acting.channels import Channel, FileChannel, Message, Receipt, WebhookChannel
+from retention.store.store import Store
 
 
 def die() -> None:

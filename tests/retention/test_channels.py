@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from retention.channels import (
+from retention.acting.channels import (
     AskLaterError,
     ChannelError,
     FileChannel,

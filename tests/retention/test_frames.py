@@ -6,14 +6,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retention.alerts import raise_alerts
-from retention.frames import to_arrow
-from retention.outcomes import read_effects
-from retention.plan import plan
-from retention.policy import Policy, load_policy
-from retention.store import Store
-from retention.strategies import Strategy
-from retention.tiers import assign
+from company.policy import Policy, load_policy
+from retention.acting.alerts import raise_alerts
+from retention.deciding.plan import plan
+from retention.deciding.strategies import Strategy
+from retention.deciding.tiers import assign
+from retention.measuring.outcomes import read_effects
+from retention.store.frames import to_arrow
+from retention.store.store import Store
 
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
 

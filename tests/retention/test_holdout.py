@@ -1,6 +1,6 @@
 from hashlib import sha256
 
-from retention.holdout import draw
+from retention.deciding.holdout import draw
 
 IDS = [f"c{number}" for number in range(20_000)]
 

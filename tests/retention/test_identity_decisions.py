@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retention.store import Store
+from retention.store.store import Store
 
 AT = datetime(2026, 1, 1, 9, tzinfo=UTC)
 

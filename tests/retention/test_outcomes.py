@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention.outcomes import COLUMNS, needed_sample, newcombe, read_effects, wilson
-from retention.policy import Policy, load_policy
+from company.policy import Policy, load_policy
+from retention.measuring.outcomes import COLUMNS, needed_sample, newcombe, read_effects, wilson
 
 POLICY = load_policy({"holdout": {"share": 0.5}})
 

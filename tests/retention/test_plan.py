@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retention.holdout import draw
-from retention.plan import COLUMNS, REASONS, plan
-from retention.policy import Policy, load_policy
-from retention.strategies import Effect, Module, Strategy, Text
+from company.policy import Policy, load_policy
+from retention.deciding.holdout import draw
+from retention.deciding.plan import COLUMNS, REASONS, plan
+from retention.deciding.strategies import Effect, Module, Strategy, Text
 
 Make = Callable[..., Strategy]
 Frame = Callable[..., pd.DataFrame]

@@ -16,11 +16,11 @@ import pandas as pd
 import pytest
 
 import retention
-from retention.channels import FileChannel
-from retention.plan import plan
-from retention.policy import load_policy
-from retention.store import Store
-from retention.strategies import Strategy
+from company.policy import load_policy
+from retention.acting.channels import FileChannel
+from retention.deciding.plan import plan
+from retention.deciding.strategies import Strategy
+from retention.store.store import Store
 
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)

@@ -12,10 +12,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Table, delete, select, text, update
 from sqlalchemy.exc import DatabaseError
 
-from retention import database
-from retention import store as store_module
-from retention.alerts import raise_alerts
-from retention.channels import (
+from company.policy import load_policy
+from retention.acting.alerts import raise_alerts
+from retention.acting.channels import (
     ChannelError,
     FileChannel,
     Message,
@@ -24,15 +23,16 @@ from retention.channels import (
     RefusedError,
     UnclearError,
 )
-from retention.channels.base import AskLaterError
-from retention.database import StoreBusyError
-from retention.outbox import DispatchReport
-from retention.plan import plan
-from retention.policy import load_policy
-from retention.store import Store, period_of
-from retention.strategies import Strategy
-from retention.tables import APPEND_ONLY, LEDGER, METADATA, OUTBOX
-from retention.tiers import assign
+from retention.acting.channels.base import AskLaterError
+from retention.acting.outbox import DispatchReport
+from retention.deciding.plan import plan
+from retention.deciding.strategies import Strategy
+from retention.deciding.tiers import assign
+from retention.store import database
+from retention.store import store as store_module
+from retention.store.database import StoreBusyError
+from retention.store.store import Store, period_of
+from retention.store.tables import APPEND_ONLY, LEDGER, METADATA, OUTBOX
 
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)

@@ -4,9 +4,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from industries import load_industry, names
-from retention.policy import Policy, load_policy
-from retention.strategies import Strategy, StrategyError, load_strategies, match
+from company.industries import load_industry, names
+from company.policy import Policy, load_policy
+from retention.deciding.strategies import Strategy, StrategyError, load_strategies, match
 
 Make = Callable[..., Strategy]
 

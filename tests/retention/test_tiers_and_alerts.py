@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention.alerts import alert_id, raise_alerts
-from retention.policy import load_policy
-from retention.tiers import assign
+from company.policy import load_policy
+from retention.acting.alerts import alert_id, raise_alerts
+from retention.deciding.tiers import assign
 
 AS_OF = date(2017, 12, 1)
 

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from ingestion.company import Company, load_company
-from ingestion.contract import TABLES
+from company.company_file import Company, load_company
+from company.contract import TABLES
 from ingestion.landing import LandingReport, land
 from simulator.desk import Desk, Trouble, read_desk, run_desk
 from simulator.parameters import INDUSTRIES

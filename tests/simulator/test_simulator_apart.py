@@ -54,7 +54,7 @@ def test_no_part_of_the_platform_names_a_file_of_the_truth() -> None:
 def test_the_simulator_knows_nothing_of_the_platform_but_its_contract() -> None:
     known = {name for path in sources("simulator") for name in imports(path) if name.split(".")[0] in PLATFORM}
 
-    assert known <= {"ingestion.contract"}
+    assert known <= {"company.contract"}
 
 
 @pytest.mark.parametrize("world", ["telecom", "retail"])

@@ -1,0 +1,71 @@
+"""What a channel is: something that takes a message and can be asked whether it has it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+ANY = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message: its idempotency key, the medium it is meant for, and its content without personal data."""
+
+    key: str
+    channel: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What proves that a message was taken: its key and the receiver's own reference."""
+
+    key: str
+    reference: str
+
+
+class Channel(Protocol):
+    """A way out of the instance."""
+
+    def send(self, message: Message) -> Receipt:
+        """Deliver once; raises RefusedError, NotDeliveredError, UnclearError or AskLaterError."""
+
+    def find(self, key: str) -> Receipt | None:
+        """Return the receipt of a message already taken, None when sending (again) cannot duplicate it.
+
+        Raises UnclearError when the channel can never tell, AskLaterError when it cannot be asked just now.
+        """
+
+
+class ChannelError(Exception):
+    """A channel is missing or wrongly set up; the message is one paragraph with the fix."""
+
+
+class RefusedError(Exception):
+    """The receiver will never take this message."""
+
+
+class NotDeliveredError(Exception):
+    """The message provably did not arrive; a later attempt may succeed."""
+
+
+class UnclearError(Exception):
+    """Nobody can tell whether the message arrived; a person has to look."""
+
+
+class AskLaterError(Exception):
+    """Whether the message arrived can be told, but not just now."""
+
+
+def route(channels: Mapping[str, Channel], medium: str) -> Channel:
+    """Return the channel for a medium such as sms: the one of that name, else the one called `*`.
+
+    Raises ChannelError when there is neither.
+    """
+    channel = channels.get(medium, channels.get(ANY))
+    if channel is None:
+        raise ChannelError(
+            f"No channel delivers {medium!r} messages; in company.yaml add one under `channels` that names {medium!r} "
+            f"in its `media`, or one without `media`, which takes everything. There are now: {sorted(channels)}."
+        )
+    return channel

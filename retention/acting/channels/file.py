@@ -1,0 +1,50 @@
+"""Messages as files: the built-in sink, so that everything runs without a network."""
+
+import json
+import os
+from pathlib import Path
+
+from retention.acting.channels.base import Message, NotDeliveredError, Receipt
+
+
+class FileChannel:
+    """Writes one JSON file per message into `folder`, named by its key; a reader never sees half a file."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep the folder; it is made when the first message is written."""
+        self.folder = folder
+
+    def send(self, message: Message) -> Receipt:
+        """Write the message and rename it into place; raises NotDeliveredError when the folder cannot be written."""
+        if (receipt := self.find(message.key)) is not None:
+            return receipt
+        content = {"key": message.key, "channel": message.channel, **message.body}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(message.key, json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True))
+        except OSError as error:
+            raise NotDeliveredError(f"the folder {self.folder} could not be written: {error.strerror}") from error
+        return self._receipt(message.key)
+
+    def find(self, key: str) -> Receipt | None:
+        """Return the receipt of a message whose file is there."""
+        return self._receipt(key) if self._path(key).exists() else None
+
+    def _write(self, key: str, text: str) -> None:
+        draft = self.folder / f".{key}.part"
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path(key))
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _receipt(self, key: str) -> Receipt:
+        return Receipt(key=key, reference=self._path(key).name)
