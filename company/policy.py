@@ -28,7 +28,7 @@ class _Section(BaseModel):
 
 
 class Tiers(_Section):
-    """Lower bounds of the tiers on the 0-100 score; below `medium` is low (S66)."""
+    """Lower bounds of the tiers on the 0-100 score; below `medium` is low."""
 
     high: Score
     medium: Score
@@ -42,7 +42,7 @@ class Tiers(_Section):
 
 
 class Alerts(_Section):
-    """Lower bounds of the alert levels on the 0-100 score; below `low` there is no alert (S67)."""
+    """Lower bounds of the alert levels on the 0-100 score; below `low` there is no alert."""
 
     high: Score
     medium: Score
@@ -120,7 +120,7 @@ class RfmWeights(_Section):
 
 
 class Rfm(_Section):
-    """Windows, weights and grades of recency, frequency and money (S24)."""
+    """Windows, weights and grades of recency, frequency and money."""
 
     recent_days: Days
     window_days: Days
@@ -130,7 +130,7 @@ class Rfm(_Section):
 
 
 class Clv(_Section):
-    """The terms of yearly spend x mean lifetime x gross margin - acquisition cost (S25)."""
+    """The terms of yearly spend x mean lifetime x gross margin - acquisition cost."""
 
     gross_margin: Share
     lifetime_years: Annotated[float, Field(gt=0)]
@@ -140,7 +140,7 @@ class Clv(_Section):
 
 
 class Lifecycle(_Section):
-    """Day limits of new, active, dormant and churned (S23)."""
+    """Day limits of new, active, dormant and churned."""
 
     new_days: Days
     active_days: Days
@@ -161,13 +161,13 @@ class ValueTiers(_Section):
 
 
 class ValueTrend(_Section):
-    """From which change of spend on a customer's value is rising or falling (S28)."""
+    """From which change of spend on a customer's value is rising or falling."""
 
     change: Share
 
 
 class ProductRules(_Section):
-    """What makes two categories that are bought together a rule (S39)."""
+    """What makes two categories that are bought together a rule."""
 
     minimum_support: Share
     minimum_confidence: Share
@@ -176,7 +176,7 @@ class ProductRules(_Section):
 
 
 class Tags(_Section):
-    """Limits of the first customer tags (S22)."""
+    """Limits of the first customer tags."""
 
     frequent_orders: Count
     discount_share: Share
@@ -240,14 +240,14 @@ class RiskSignal(_Section):
 
 
 class SmallData(_Section):
-    """What scores while there are too few customers to learn from (L11)."""
+    """What scores while there are too few customers to learn from."""
 
     weight_of_rules: Annotated[float, Field(gt=0)]
     signals: Annotated[tuple[RiskSignal, ...], Field(min_length=1)]
 
 
 class Forecast(_Section):
-    """The forecast of the overall churn rate (S50)."""
+    """The forecast of the overall churn rate."""
 
     groups: tuple[str, ...]
     months_ahead: Annotated[int, Field(ge=1)]
@@ -266,7 +266,7 @@ class Promotion(_Section):
 
 
 class Fairness(_Section):
-    """How a model may treat protected groups (S52), and which segments its card shows."""
+    """How a model may treat protected groups, and which segments its card shows."""
 
     protected: tuple[str, ...]
     segments: tuple[str, ...]

@@ -36,7 +36,7 @@ class Wording(_Part):
 
 
 class ChurnDefinition(_Part):
-    """One meaning of having left (L9).
+    """One meaning of having left.
 
     `inactivity`: active within `active_within_days` before, no purchase in the horizon. `contract_end`: the contract
     ends in the horizon without a successor. `spend_fall`: spend in the horizon falls by `fall_share` against the same
@@ -73,7 +73,7 @@ class ChurnLine(_Part):
 
 
 class FeatureFamily(_Part):
-    """One family of indicators (S36): the weight experts give it, and the source tables it lives on."""
+    """One family of indicators: the weight experts give it, and the source tables it lives on."""
 
     family: Family
     weight: Share

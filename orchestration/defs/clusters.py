@@ -50,7 +50,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 @dg.multi_asset(
     backfill_policy=ONE_A_RUN,
     specs=[
-        _spec(MEMBERS, "One row per as_of and customer of the population: the behaviour cluster they belong to (S58)."),
+        _spec(MEMBERS, "One row per as_of and customer of the population: the behaviour cluster they belong to."),
         _spec(CLUSTERS, "One row per as_of and behaviour cluster: its size, its names in two languages, its centre."),
     ],
     name="customer_clusters",

@@ -25,7 +25,7 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
         policy: gives the owner and the hours to the first answer per level.
 
     Returns:
-        `COLUMNS`; money_at_risk is probability x clv in the company's currency (L19), customers of unknown value
+        `COLUMNS`; money_at_risk is probability x clv in the company's currency, customers of unknown value
         come last. alert_id is the same whenever the same customer is alerted for the same as_of.
     """
     raised = scores.loc[scores["level"] != NONE].copy()

@@ -56,10 +56,10 @@ def plan(
 
     Returns:
         `COLUMNS`, one row per candidate, the highest expected value first. Expected value is
-        probability x clv x effect - cost (L4, L19). `cost` is what this plan commits: 0 for whoever is not treated.
+        probability x clv x effect - cost. `cost` is what this plan commits: 0 for whoever is not treated.
 
     The untreated group is drawn before matching, then goes through the same matching and the same queue without using
-    the budget, so that both arms of a strategy were chosen by one rule (L2). Taking options in falling order, each if
+    the budget, so that both arms of a strategy were chosen by one rule. Taking options in falling order, each if
     its customer is still free and its cost and channel still fit, is what the vectorised rounds below amount to.
     """
     people = _prepare(candidates, policy, recent_contacts)

@@ -34,7 +34,7 @@ class Text(_Part):
 
 
 class Module(_Part):
-    """One building block of a strategy (S82).
+    """One building block of a strategy.
 
     `amount` is what it costs the company when the customer takes it, `take_up` the share of customers who do.
     """
@@ -174,7 +174,7 @@ def _require_reasons(strategies: Sequence[Strategy], *, known: Mapping[str, Any]
 
 
 def match(candidates: "pd.DataFrame", strategies: Sequence[Strategy], policy: "Policy") -> "pd.DataFrame":
-    """Return every option: one row per candidate and strategy meant for it (S83).
+    """Return every option: one row per candidate and strategy meant for it.
 
     Args:
         candidates: columns customer_id, level, main_reason, value_tier.

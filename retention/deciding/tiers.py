@@ -17,7 +17,7 @@ def assign(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
 
     Args:
         scores: one row per customer with `score` between 0 and 100.
-        policy: `tiers` gives tier high, medium or low (S66), `alerts` gives alert_level, which may be none (S67).
+        policy: `tiers` gives tier high, medium or low, `alerts` gives alert_level, which may be none.
 
     `level` is the one that `tier_policy` chose, and none where that policy does not act. Bounds belong to the level
     above them. Raises ValueError when a score is missing or outside 0 to 100.

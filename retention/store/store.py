@@ -180,7 +180,7 @@ class Store:
         self._move_alert(alert_id, since=("open",), state="acknowledged", acknowledged_by=by, acknowledged_at=at)
 
     def close_alert(self, alert_id: str, *, by: str, at: datetime, feedback: str, note: str = "") -> None:
-        """Close an alert with the feedback of its user (S76); raises ValueError when it is closed already."""
+        """Close an alert with the feedback of its user; raises ValueError when it is closed already."""
         values = {"closed_by": by, "closed_at": at, "feedback": feedback, "note": note}
         self._move_alert(alert_id, since=("open", "acknowledged"), state="closed", **values)
 
