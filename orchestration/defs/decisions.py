@@ -55,7 +55,7 @@ def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
     require_passed(warehouse, open_store(), "scores", as_of=as_of)
     raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), POLICY)
     new = open_store().record_alerts(raised, at=_now())
-    warehouse.replace_slice("retention.acting.alerts", to_arrow(raised), as_of=as_of)
+    warehouse.replace_slice("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
     return dg.MaterializeResult(
