@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
+from company import taxonomy
 from ml.dataset import Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
@@ -37,6 +38,7 @@ from ml.training.group_models import fit_segments
 from ml.training.train import Fitted, Recipe, fit
 from simulator.calendar import shift
 from simulator.parameters import INDUSTRIES
+from simulator.parameters.schema import CAUSES as TRUE_CAUSES
 
 ROOT = Path(__file__).parent.parent
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
@@ -44,6 +46,7 @@ FIRST = date(2025, 1, 1)
 TESTED = 4  # last matured snapshots, which no model learns from
 LEAST_OF_ORACLE, MOST_ERROR, LEAST_AGREEMENT = 0.95, 0.02, 0.70
 DRAWS = 300
+CAUSES = tuple(each for each in TRUE_CAUSES if each in taxonomy.CAUSES)  # that a company can see and answer
 CHANCE = 0.5  # ROC-AUC of a coin
 TOP = 0.10  # share of customers whose reasons are compared with the true cause
 SHALLOW = {
@@ -51,7 +54,6 @@ SHALLOW = {
     "reg_lambda": 10.0,
 }  # fmt: skip
 Groups = npt.NDArray[np.str_]
-CAUSES = ("service", "price", "product", "rival")
 
 
 @dataclass(frozen=True)

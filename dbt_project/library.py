@@ -14,21 +14,9 @@ from typing import Any
 
 import yaml
 
+from company.taxonomy import FAMILIES, REASONS
+
 HERE = Path(__file__).parent
-FAMILIES = ("satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market")
-REASONS = (
-    "inactivity",
-    "spend_fall",
-    "service",
-    "price",
-    "product",
-    "engagement",
-    "rival",
-    "payment",
-    "contract",
-    "lifecycle",
-    "other",
-)
 _MARK = "generated from dbt_project/library by python -m dbt_project.library; change it there"
 _LINE = 92  # columns of one rendered feature, its name included
 _ENTRY_KEYS = {

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from company.taxonomy import Family
+
 FOLDER = Path(__file__).parent
-FAMILIES = ("satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market")
 
 Days = Annotated[int, Field(ge=0)]
-Family = Literal["satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 

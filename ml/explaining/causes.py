@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from company.taxonomy import CAUSES
 from ml.dataset import Feature, Floats
 from ml.encode import Encoder
 from ml.learners.members import Compute, Linear
 
-CAUSES = ("payment", "price", "product", "rival", "service")  # reasons that a company can answer
 PENALTY = 0.3  # of what all rows tell about one slope
 VARIANCE = 1 / 12  # of a column that is spread evenly over [0, 1], as the linear member's are
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from company.contract import TABLES
-from company.industries import FAMILIES, FOLDER, Industry, IndustryError, load_industry, names, read_industry
+from company.industries import FOLDER, Industry, IndustryError, load_industry, names, read_industry
 from company.policy import load_policy
+from company.taxonomy import FAMILIES
 
 EVERY = pytest.mark.parametrize("name", names())
 TWO_TABLES = {"customers", "orders"}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from company.contract import TABLES
 from company.policy import load_policy
-from dbt_project.library import FAMILIES, load_library
+from company.taxonomy import FAMILIES
+from dbt_project.library import load_library
 from expectations.features import build
 from expectations.gate import run_gate
 from orchestration.dbt import read_ranges

@@ -5,13 +5,13 @@ from datetime import date, datetime
 
 import pytest
 
+from company.taxonomy import FAMILIES
 from expectations import customer_360, features, plans, scores, sources
 from expectations.features import FeatureRange
 from expectations.gate import Suite, Verdict
 from expectations.sources import LandedTable
 
 AS_OF = date(2026, 3, 1)
-FAMILIES = ("satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market")
 Failure = tuple[str, str | None]
 Spoil = Callable[[str], None]
 Judge = Callable[[Sequence[Suite]], Verdict]

@@ -6,7 +6,7 @@ import pytest
 
 from ml.dataset import Floats
 from ml.encode import find_totals
-from ml.explaining.causes import CAUSES, Causes
+from ml.explaining.causes import Causes
 
 NAMES = ("count_slow_tickets", "count_price_tickets", "count_rival_tickets", "same_as_slow")
 
@@ -57,9 +57,3 @@ def test_what_was_learned_survives_being_written_where_columns_add_up_to_totals(
     again = Causes.restore(json.loads(json.dumps(causes.state())))
 
     np.testing.assert_array_equal(again.contributions(table), causes.contributions(table))
-
-
-def test_causes_are_reasons_of_the_taxonomy() -> None:
-    from dbt_project.library import REASONS
-
-    assert set(CAUSES) <= set(REASONS)
