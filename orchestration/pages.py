@@ -55,7 +55,9 @@ def commands(home: Path, ports: Mapping[str, int]) -> dict[Path, list[str]]:
     environment = ["env", f"HOLDFAST_DOCS_URL=http://{LOOPBACK}:{ports['dbt docs']}/index.html"]
     web = [
         *environment,
-        str(bin_ / "dagster-webserver"),
+        sys.executable,
+        "-m",
+        "orchestration.webserver",
         *workspace,
         "--host",
         LOOPBACK,
