@@ -1,14 +1,14 @@
-# Everything needs Python 3.11 or newer and make; nothing else is assumed.
+# Needs Python 3.11 and make; everything else is installed into .venv from requirements.lock.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui bench clean lock
+.PHONY: help demo test check fmt ui dev bench clean lock
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ifdef INDUSTRY
-# An invented company of that industry, its systems served on loopback while a command runs.
+# A simulated company of that industry; its systems are served on loopback while a command runs.
 export HOLDFAST_HOME ?= .holdfast/$(INDUSTRY)
 export HOLDFAST_TOKEN_KEY ?= for-an-invented-company-only
 WORLD := $(HOLDFAST_HOME)/world
@@ -27,11 +27,11 @@ endif
 help: ## show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-demo: $(VENV)/ready $(WORLD) ## run the whole line on a real shop, or on an invented company: make demo INDUSTRY=telecom
+demo: $(VENV)/ready $(WORLD) ## run the pipeline on a real shop, or on a simulated company: make demo INDUSTRY=telecom
 	@$(SERVED) $(BIN)/holdfast run --company $(COMPANY) --as-of $(AS_OF) --report $(REPORT)
 
-test: $(VENV)/ready ## run the tests
-	@$(BIN)/pytest -q --numprocesses 2 --dist loadscope --no-loadscope-reorder
+test: $(VENV)/ready ## run the tests; some of them: make test ARGS="-k holdout"
+	@$(BIN)/pytest -q --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/ruff check .
@@ -40,10 +40,21 @@ check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --disable-progress-bar -q dbt_project/models
 
-ui: $(VENV)/ready $(WORLD) ## open Dagster's and MLflow's pages on the demo's house
+fmt: $(VENV)/ready ## format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+ui: $(VENV)/ready $(WORLD) ## open the Dagster UI, the MLflow UI and dbt's docs on the demo's instance
 	@$(SERVED) $(BIN)/holdfast ui --company $(COMPANY)
 
-bench: $(VENV)/ready ## measure: make bench TOPIC=models
+dev: $(VENV)/ready $(WORLD) ## develop: dagster dev on the demo's instance; reload changed code in its UI
+	@mkdir -p $(HOLDFAST_HOME)/dagster
+	@cp dagster.yaml $(HOLDFAST_HOME)/dagster/
+	@HOLDFAST_HOME=$(abspath $(HOLDFAST_HOME)) HOLDFAST_COMPANY=$(abspath $(COMPANY)) \
+	  DAGSTER_HOME=$(abspath $(HOLDFAST_HOME))/dagster \
+	  $(SERVED) $(BIN)/dagster dev --workspace workspace.yaml
+
+bench: $(VENV)/ready ## measure one topic: make bench TOPIC=models
 	@$(BIN)/python -m bench.$(TOPIC)
 
 ifdef INDUSTRY
@@ -57,7 +68,7 @@ endif
 clean: ## remove the environment and everything a run wrote
 	rm -rf $(VENV) .holdfast reports
 
-lock: $(VENV)/ready ## resolve requirements.lock anew from pyproject.toml
+lock: $(VENV)/ready ## resolve requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-header --no-annotate --all-extras pyproject.toml -o requirements.lock
 
