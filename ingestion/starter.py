@@ -6,7 +6,7 @@ from company.file_faults import CompanyError, Fault
 
 _STARTER = """\
 # One company in one file: who you are, where your rows come from, and which of your columns mean what.
-# Edit it, then ask `holdfast check company.yaml`: it tells what is missing and shows what it understood.
+# Edit it, then run `holdfast check company.yaml`: it reports what is missing and shows how it reads your rows.
 
 company: My Company
 industry: retail            # retail, ecommerce, finance, telecom or saas
@@ -14,20 +14,20 @@ timezone: UTC               # decides what a day is, such as Europe/Berlin
 currency: USD
 history_starts: 2024-01-01  # the first day of your records
 
-churn:                      # without this block, what is usual in the industry
+churn:                      # without this block, the industry's usual definition
   definition: inactivity    # inactivity, contract_end, spend_fall (with fall_share: 0.8) or account_closed
   active_within_days: 60    # a customer who bought within the last 60 days ...
-  horizon_days: 30          # ... and buys nothing in the next 30 is lost
+  horizon_days: 30          # ... and buys nothing in the next 30 has churned
   lead_days: 0
 
-# cleaning:                 # your own rules over the product's; docs/cleaning.md lists them all
+# cleaning:                 # your own rules, in addition to the product's; docs/cleaning.md lists them all
 #   vocabulary: {orders: {channel: {store: [flagship]}}}
 #   bounds: [{table: orders, column: amount, low: 0, high: 20000}]
 
 sources:
   shop:
-    reader: files           # csv, tsv, parquet, json or jsonl, also .gz; paths start at this file, globs are welcome
-    # timezone: Europe/Berlin   # of moments written without a zone; UTC unless you say so
+    reader: files           # csv, tsv, parquet, json or jsonl, also .gz; globs; paths are relative to this file
+    # timezone: Europe/Berlin   # of timestamps without a zone; UTC by default
     files:
       customers: data/customers.csv
       orders: data/orders.csv
@@ -43,21 +43,21 @@ tables:                     # canonical column: any SQL expression over your col
       customer_id: customer_id
       # city: city
       # signed_up_at: created_at
-      # email: email        # personal columns land as keyed tokens; set HOLDFAST_TOKEN_KEY for them
+      # email: email        # personal columns become keyed tokens; set HOLDFAST_TOKEN_KEY first
 
   orders:
     source: shop
     from: orders
-    # fresh_within_days: 3     # when the newest order is older, the gate on the sources closes
+    # fresh_within_days: 3     # when the newest order is older, the sources gate closes
     columns:
       order_id: order_id
       customer_id: customer_id
       ordered_at: ordered_at
       # amount: cast(net as double) + cast(tax as double)
-      # is_test: memo = 'test'    # taken out in staging, and counted
+      # is_test: memo = 'test'    # removed in staging, and counted
 
   # Everything else is optional: identities, order_lines, products, subscriptions, usage, events, tickets, feedback,
-  # campaigns, touches, redemptions, consents. What is not connected is absent everywhere, and nothing breaks.
+  # campaigns, touches, redemptions, consents. A table that is not connected is absent downstream, and nothing breaks.
 """
 
 
