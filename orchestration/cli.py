@@ -121,9 +121,10 @@ def override(  # noqa: PLR0917 - the options of a command
     with plain_faults():
         load_company(company)
         enter_instance(company, home)
+        from orchestration.control.gate_overrides import GateOverrides
         from orchestration.defs.resources import open_store
 
-        open_store().override_gate(seam.value, as_of.date(), by=by, reason=reason, at=datetime.now(UTC))
+        GateOverrides(open_store()).grant(seam.value, as_of.date(), by=by, reason=reason, at=datetime.now(UTC))
     console.print(f"The {seam.value} gate of {as_of.date()} is overridden by {by}. Materialize the stages behind it.")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orchestration.control.gate_overrides import GateOverrides
 from orchestration.gates import find_fault
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
@@ -64,7 +65,7 @@ def read_gates(warehouse: Warehouse, store: Store, *, as_of: date) -> dict[str, 
     """Return what the gates before a training said of `as_of`, by `gate.<seam>`."""
     found = {"gate.training": "passed"}  # it raises otherwise
     for seam in SEAMS:
-        override = store.gate_override(seam, as_of)
+        override = GateOverrides(store).find(seam, as_of)
         fault = find_fault(warehouse, seam, as_of=as_of)
         verdict = "passed" if fault is None else f"overridden by {override.granted_by}" if override else "closed"
         found[f"gate.{seam}"] = verdict if _was_judged(warehouse, seam, as_of) else "not judged"

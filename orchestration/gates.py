@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from expectations.gate import Outcome, Suite, Verdict, run_gate
+from orchestration.control.gate_overrides import GateOverrides
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
@@ -50,13 +51,13 @@ def judge(
     """Run a seam's suites inside the warehouse and record the verdict; one that a person overrode only warns."""
     verdict = run_gate(suites, database=Path(warehouse.path), docs=docs)
     warehouse.append({VERDICTS: _as_row(verdict, seam, as_of=as_of)})
-    return Judgement(verdict, is_overridden=store.gate_override(seam, as_of) is not None)
+    return Judgement(verdict, is_overridden=GateOverrides(store).find(seam, as_of) is not None)
 
 
 def require_passed(warehouse: Warehouse, store: Store, seam: str, *, as_of: date) -> None:
     """Raise GateClosedError when the last verdict of `seam` for `as_of` was no and nobody has overridden it by name."""
     closed_by = find_fault(warehouse, seam, as_of=as_of)
-    if closed_by is not None and store.gate_override(seam, as_of) is None:
+    if closed_by is not None and GateOverrides(store).find(seam, as_of) is None:
         raise GateClosedError(
             f"The {seam} gate is closed for {as_of}: {closed_by}. Fix the data and materialize the stage before it "
             f"again, or override the gate with `holdfast override {seam} --as-of {as_of} --by NAME --reason WHY`."

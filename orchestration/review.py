@@ -20,6 +20,7 @@ from ml.registry import (
     STANDING,
 )
 from ml.training.promotion import Decision
+from orchestration.control.model_events import ModelEvents
 
 if TYPE_CHECKING:
     from ml.registry import Registry
@@ -90,7 +91,7 @@ def review(
 ) -> Outcome:
     """Record a person's verdict on a version and carry it out; raises ValueError where it has the opposite already."""
     registry.read(version)
-    store.review_model(version, approve=approve, by=by, comment=comment, at=at)
+    ModelEvents(store).review(version, approve=approve, by=by, comment=comment, at=at)
     registry.review(version, approved=approve, comment=comment, by=by)
     tags = _tags(registry, version)
     if tags.get(STANDING) != AWAITING:
@@ -106,7 +107,7 @@ def roll_back(registry: "Registry", store: "Store", *, by: str, reason: str, at:
     if not by.strip() or not reason.strip():
         raise ValueError("Rolling back needs the name of a person and a reason; pass both.")
     version = registry.roll_back(by=by, reason=reason)
-    store.record_champion(version, by=by, comment=reason, at=at, rolled_back=True)
+    ModelEvents(store).move_champion(version, by=by, comment=reason, at=at, rolled_back=True)
     return Outcome(version, PROMOTED, reason)
 
 
@@ -122,9 +123,11 @@ def _settle(registry: "Registry", store: "Store", tags: Mapping[str, str], *, at
     if verdict not in {APPROVED, REJECTED}:
         return None
     by, comment = tags.get(REVIEWER) or SOMEBODY, tags.get(COMMENT, "")
-    first = store.review_of(version)  # a verdict stands: whoever changes the tag afterwards trains a new version
+    first = ModelEvents(store).find_review(
+        version
+    )  # a verdict stands: whoever changes the tag afterwards trains a new version
     if first is None:
-        store.review_model(version, approve=verdict == APPROVED, by=by, comment=comment, at=at)
+        ModelEvents(store).review(version, approve=verdict == APPROVED, by=by, comment=comment, at=at)
     elif first.event != verdict:
         verdict, by, comment = first.event, first.decided_by, first.comment
     registry.annotate(version, {REVIEW: verdict})
@@ -151,7 +154,7 @@ def _promote(registry: "Registry", store: "Store", version: str, *, by: str, rea
     """Move the alias, record the move, and write it on the version, in this order: each step may be repeated."""
     registry.promote(version)
     request = _tags(registry, version).get(REQUEST)
-    store.record_champion(version, by=by, comment=reason, at=at, request_id=request)
+    ModelEvents(store).move_champion(version, by=by, comment=reason, at=at, request_id=request)
     return _close(registry, version, PROMOTED, reason)
 
 

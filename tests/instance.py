@@ -162,7 +162,7 @@ def read_ledger(instance: Instance) -> pd.DataFrame:
     from retention.store.store import Store
 
     store = Store(f"sqlite:///{instance.home / 'operational.db'}")
-    ledger = store.ledger().drop(columns="recorded_at")
+    ledger = store.ledger.read().drop(columns="recorded_at")
     store.close()
     return ledger
 

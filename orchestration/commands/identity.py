@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ingestion.identity.explaining import Explanation
-    from retention.store.identity_decisions import IdentityDecision
+    from orchestration.control.identity_decisions import IdentityDecision
 
 app = typer.Typer(no_args_is_help=True, help="Why customer ids are one customer, and how to take them apart.")
 
@@ -87,9 +87,10 @@ def decide(
     with plain_faults():
         load_company(company)
         enter_instance(company, home)
+        from orchestration.control.identity_decisions import IdentityDecisions
         from orchestration.defs.resources import open_store
     try:
-        return open_store().decide_identity(
+        return IdentityDecisions(open_store()).decide(
             customer_id, other_id=other, is_apart=is_apart, by=by, reason=reason, at=datetime.now(UTC)
         )
     except ValueError as fault:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER, nightly, retrain
+from orchestration.control.retrain_requests import RetrainRequests
 from orchestration.defs.resources import COMPANY, POLICY, open_channels, open_registry, open_store
 from orchestration.review import find_unread, settle_reviews
 from retention.acting.channels import Message, route
@@ -57,7 +58,7 @@ def request_retrain_on_drift(context: dg.SensorEvaluationContext) -> Iterator[dg
         if not evidence.get("is_retrain_due", True):  # too few failed checks in a row
             continue
         as_of = str(evidence["as_of"])
-        request = open_store().request_retrain(
+        request = RetrainRequests(open_store()).submit(
             trigger,
             date.fromisoformat(as_of),
             evidence=evidence,

@@ -10,6 +10,7 @@ from orchestration.gates import judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
+from retention.acting.dispatch import dispatch
 from retention.deciding.plan import HOLDOUT, TREATED, plan
 from retention.deciding.tiers import NONE
 from retention.store.frames import to_arrow
@@ -54,7 +55,7 @@ def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
     as_of = read_as_of(context)
     require_passed(warehouse, open_store(), "scores", as_of=as_of)
     raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), POLICY)
-    new = open_store().record_alerts(raised, at=_now())
+    new = open_store().alerts.record(raised, at=_now())
     warehouse.replace_slice("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
@@ -76,7 +77,7 @@ def plans(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materia
     """One row per customer at risk and as_of: treated, held out or left alone, with the reason. Frozen once sent."""
     as_of = read_as_of(context)
     store = open_store()
-    decided = store.read_plan(as_of) if store.has_plan(as_of) else _decide(warehouse, store, as_of)
+    decided = store.plans.read(as_of) if store.plans.has(as_of) else _decide(warehouse, store, as_of)
     warehouse.replace_slice("retention.plans", to_arrow(decided), as_of=as_of)
     arms = {str(arm): int(count) for arm, count in decided["arm"].value_counts().items()}
     return dg.MaterializeResult(
@@ -90,8 +91,8 @@ def _decide(warehouse: Warehouse, store: Store, as_of: date) -> pd.DataFrame:
         scored.loc[scored["level"] != NONE],
         STRATEGIES,
         POLICY,
-        spent=store.spent(as_of, period=POLICY.budget.period),
-        recent_contacts=store.recent_contacts(as_of, days=POLICY.cooldown_days),
+        spent=store.ledger.spent(as_of, period=POLICY.budget.period),
+        recent_contacts=store.ledger.recent_contacts(as_of, days=POLICY.cooldown_days),
     )
 
 
@@ -104,7 +105,7 @@ def plans_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> 
     suites = build_suites(
         as_of=as_of,
         budget=POLICY.budget.amount,
-        spent_before=open_store().spent(as_of, period=POLICY.budget.period),
+        spent_before=open_store().ledger.spent(as_of, period=POLICY.budget.period),
         cooldown_days=POLICY.cooldown_days,
         holdout_share=POLICY.holdout.share,
         has_ledger=warehouse.has_table("retention.ledger"),
@@ -130,8 +131,8 @@ def outbox(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
     require_passed(warehouse, open_store(), "plans", as_of=as_of)
     store = open_store()
     decided = warehouse.read("select * from retention.plans where as_of = $as_of order by rank", {"as_of": as_of})
-    committed = store.commit_plan(as_of, decided.to_pandas(), strategies=STRATEGIES, at=_now())
-    report = store.dispatch(open_channels(), at=_now(), delivery=POLICY.delivery)
+    committed = store.plans.commit(as_of, decided.to_pandas(), strategies=STRATEGIES, at=_now())
+    report = dispatch(store.outbox, open_channels(), at=_now(), delivery=POLICY.delivery)
     return dg.MaterializeResult(
         metadata={
             "treated": int(committed["arm"].eq(TREATED).sum()),
@@ -155,7 +156,7 @@ def outbox(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
 )
 def ledger(warehouse: Warehouse) -> dg.MaterializeResult[None]:
     """One row per decision or delivery ever recorded: the operational ledger, read back into the warehouse."""
-    entries = open_store().ledger()
+    entries = open_store().ledger.read()
     warehouse.replace("retention.ledger", to_arrow(entries))
     return dg.MaterializeResult(metadata={"dagster/row_count": len(entries)})
 

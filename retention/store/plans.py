@@ -1,0 +1,102 @@
+"""Plans: committed once per day, with their ledger entries and messages, and never changed."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from retention.deciding.plan import COLUMNS, HOLDOUT, TREATED
+from retention.store.database import Database, insert_frame
+from retention.store.ledger import assign_entries
+from retention.store.outbox import write_messages
+from retention.store.tables import LEDGER, OUTBOX, PLAN_ROWS, PLANS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from retention.deciding.strategies import Strategy
+
+
+class Plans:
+    """One plan per day."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep them in `database`."""
+        self._database = database
+
+    def commit(
+        self, as_of: date, plan: "pd.DataFrame", *, strategies: Sequence["Strategy"], at: datetime
+    ) -> "pd.DataFrame":
+        """Commit a plan for good and return it: one transaction with its ledger entries and its messages.
+
+        Args:
+            as_of: the plan's day; once it has a plan, that one is returned and `plan` is ignored.
+            plan: output of `retention.deciding.plan.plan`.
+            strategies: the library that the plan's strategies come from; gives the messages their content.
+            at: the moment of the commitment.
+        """
+        _require_day(as_of, plan)
+        messages = write_messages(as_of, plan, strategies=strategies, at=at)
+        entries = assign_entries(as_of, plan, at=at)
+        try:
+            with self._database.write() as connection:
+                if _is_committed(connection, as_of):
+                    return _read(connection, as_of)
+                connection.execute(insert(PLANS).values(_header(as_of, plan, at=at)))
+                insert_frame(connection, PLAN_ROWS, plan.assign(as_of=as_of)[list(COLUMNS)])
+                insert_frame(connection, LEDGER, entries)
+                insert_frame(connection, OUTBOX, messages)
+                return _read(connection, as_of)
+        except IntegrityError:
+            if not self.has(as_of):  # otherwise another process was first, and its plan holds
+                raise
+            return self.read(as_of)
+
+    def has(self, as_of: date) -> bool:
+        """Tell whether a plan was committed for the day."""
+        with self._database.read() as connection:
+            return _is_committed(connection, as_of)
+
+    def read(self, as_of: date) -> "pd.DataFrame":
+        """Return the committed plan of a day, in its order; raises KeyError when there is none."""
+        with self._database.read() as connection:
+            if not _is_committed(connection, as_of):
+                raise KeyError(f"No plan was committed for {as_of}.")
+            return _read(connection, as_of)
+
+
+def _require_day(as_of: date, plan: "pd.DataFrame") -> None:
+    import pandas as pd
+
+    days = pd.to_datetime(plan["as_of"]).dt.date
+    if not days.eq(as_of).all():
+        raise ValueError(f"A plan of {sorted(map(str, days.unique()))} cannot be committed for {as_of}.")
+
+
+def _is_committed(connection: Connection, as_of: date) -> bool:
+    return connection.scalar(select(PLANS.c.as_of).where(PLANS.c.as_of == as_of)) is not None
+
+
+def _read(connection: Connection, as_of: date) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns = [PLAN_ROWS.c[name] for name in COLUMNS]
+    return pd.read_sql(select(*columns).where(PLAN_ROWS.c.as_of == as_of).order_by(PLAN_ROWS.c.rank), connection)
+
+
+def _header(as_of: date, plan: "pd.DataFrame", *, at: datetime) -> dict[str, Any]:
+    from pandas.util import hash_pandas_object
+
+    content = hash_pandas_object(plan[list(COLUMNS)], index=False).to_numpy()
+    return {
+        "as_of": as_of,
+        "committed_at": at,
+        "count_rows": len(plan),
+        "count_treated": int(plan["arm"].eq(TREATED).sum()),
+        "count_holdout": int(plan["arm"].eq(HOLDOUT).sum()),
+        "amount_committed": float(plan["cost"].sum()),
+        "fingerprint": sha256(content.tobytes()).hexdigest(),
+    }
