@@ -13,13 +13,13 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure beside the bar it has to reach, with what it takes to measure it again."""
+    """One measured figure, the bar it has to reach (None: no bar), and what it takes to measure it again."""
 
     name: str
     value: float
     unit: str
-    bar: str
-    holds: bool
+    bar: str | None
+    holds: bool | None
     size: str
     seed: int | list[int]
     command: str
@@ -41,7 +41,7 @@ def at_most(value: float, bar: float) -> dict[str, Any]:
 
 def without_bar(value: float) -> dict[str, Any]:
     """Return a value that only stands beside others."""
-    return {"value": value, "bar": "no bar", "holds": True}
+    return {"value": value, "bar": None, "holds": None}
 
 
 def machine() -> str:
@@ -59,8 +59,8 @@ def record(topic: str, figures: Iterable[Figure], *, path: Path | None = None) -
     lines = [*kept, *(_as_dict(each) for each in found)]
     target.write_text(json.dumps(lines, indent=2, ensure_ascii=False) + "\n")
     for each in found:
-        verdict = "holds" if each.holds else "FALLS SHORT"
-        print(f"{each.name:75} {each.value:12.4f} {each.unit:8} {each.bar:22} {verdict}", flush=True)
+        verdict = {True: "holds", False: "FALLS SHORT", None: ""}[each.holds]
+        print(f"{each.name:75} {each.value:12.4f} {each.unit:8} {each.bar or '':22} {verdict}", flush=True)
     return found
 
 
@@ -69,7 +69,8 @@ def _complete(figure: Figure) -> Figure:
 
 
 def _as_dict(figure: Figure) -> dict[str, Any]:
-    return {name: value for name, value in asdict(figure).items() if value is not None and value != ""}
+    spread = {"low", "high"}  # only where they were measured; every row has all the other keys
+    return {name: value for name, value in asdict(figure).items() if value is not None or name not in spread}
 
 
 def _read(target: Path) -> list[dict[str, Any]]:
