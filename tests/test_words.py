@@ -1,0 +1,108 @@
+"""One vocabulary: what people read and the names they use are the field's words, as docs/glossary.md has them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a private dialect, and what is written `instead`.
+
+    `text` is searched in prose, `name` among the words of an identifier, which are joined by blanks. A word that is
+    standard English, or a standard name, in other uses is given by the phrase or the package in which it is dialect.
+    """
+
+    instead: str
+    text: str | None = None
+    name: str | None = None
+    package: str = ""
+
+
+WORDS = (
+    Word("instance, installation", "houses?", "houses?"),
+    # a file has lines; only the pipeline was called the line
+    Word("pipeline", "(?:whole|nightly|night's) line|(?:run|stop|through|over|let|down) the line", "run line"),
+    Word("pipeline", "the line (?:stop|run|go|may|at)s?(?:ped)?"),
+    Word("fix, remedy", "mend(?:s|ed|ing)?", "mend(?:s|ed|ing)?"),
+    Word("report, log, explain", "tell(?:s|ing)?|told|says?|said|heard", "tell(?:s|ing)?|told|says?|said|heard"),
+    Word("support", "argu(?:es?|ed|ing) (?:for|against)", "argu(?:es?|ed|ing)"),
+    Word("next to, as well as", "besides?", "besides?"),
+    Word("out-of-fold", "honest(?:ly|y)?", "honest(?:ly|y)?"),
+    # configuration is settings everywhere; what a learner is built with is not
+    Word("hyperparameters", name="settings?", package="ml"),
+    Word("Candidate, knots", name="recipes?|bends?", package="ml"),
+    Word("MIN_BLEND_SHARE, LOG_LOSS_TOLERANCE, BLEND_L2", "evenness", "idle|tie|evenness", package="ml"),
+    # a challenger wins by a margin, and sales have a gross margin; a sum of log-odds is none
+    Word("log-odds", name="^margins?", package="ml"),
+    Word("lead times", "leads(?! to)", "leads"),
+    Word("cold start, rule-based fallback", "small[ -]data|rules-1", "small data|smallness|small scores"),
+    # points worth 10 euros are; what acting on a score earns is a profit
+    Word("expected profit", "(?:is|are|be) worth|stakes", "worth|stakes"),
+    Word("lifecycle status", "standing", "standing"),
+    Word("quarantine", "sets? aside", "set aside"),
+    # a backup is a copy; a row that comes twice is a duplicate
+    Word("duplicates, duplicate keys", "twins?", "copies|twins?"),
+    Word("snapshots", "slices?", "slices?"),
+    Word("changed days, days to rebuild", "touched|days? due", "touched|days? due|due days?"),
+    Word("cut points, quintiles", "marks|fifths?", "marks|fifths?"),
+    Word("is_connected, cleaned_rows, classified_rows", "fed|landed|judged", "fed|landed|judged"),
+    Word("fail_orphaned_runs", name="bury dead runs"),
+    Word("notify_run_failure", name="tell of failed runs"),
+    Word("request_retrain_on_drift", name="retrain when slipping"),
+    Word("apply_model_reviews", name="carry out reviews"),
+    # customers have accounts, and a run accounts for its rows; what balances rows is a reconciliation
+    Word("reconciliation", "(?:the|nightly|row) (?:books|accounts)", "books|accounts"),
+    # a special case is one; what the service desk has are tickets
+    Word("tickets", "(?:open|desk|service|customers?'?) cases?", "cases?"),
+    Word("Trade-off:", "Price:"),
+)
+
+
+def test_prose_uses_the_words_of_the_field() -> None:
+    texts = chain(documents(), yaml_prose(), help_of_make())
+    assert [use for where, text in texts for use in dialect_in(text, where)] == []
+
+
+def dialect_in(text: str, where: str) -> Iterator[str]:
+    """Yield every word of the dialect in a prose, with what stands around it."""
+    for word in WORDS:
+        if word.text and where.startswith(word.package):
+            for match in re.finditer(rf"(?<![\w./-])(?:{word.text})(?!\w|-\w)", text, re.IGNORECASE):
+                around = " ".join(text[max(0, match.start() - 20) : match.end() + 20].split())
+                yield f"{where}: {around!r}: use {word.instead}"
+
+
+def documents() -> Iterator[tuple[str, str]]:
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        yield relative(path), re.sub(r"\s+", " ", path.read_text(encoding="utf-8"))
+
+
+def yaml_prose() -> Iterator[tuple[str, str]]:
+    """Yield the comments of the files that users read and edit, and the texts in them."""
+    for path in (*ROOT.glob("company/**/*.yaml"), *ROOT.glob("examples/*/*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        yield relative(path), "\n".join(re.findall(r"# (.*)", text))
+        yield relative(path), "\n".join(values(yaml.safe_load(text), {"description", "means", "en"}))
+
+
+def values(node: object, keys: set[str]) -> Iterator[str]:
+    """Yield the texts that a tree of mappings and lists holds under `keys`."""
+    if isinstance(node, dict):
+        yield from (value for key, value in node.items() if key in keys and isinstance(value, str))
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from values(child, keys)
+
+
+def help_of_make() -> Iterator[tuple[str, str]]:
+    yield "Makefile", "\n".join(re.findall("## (.*)", (ROOT / "Makefile").read_text(encoding="utf-8")))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
