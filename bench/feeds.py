@@ -28,7 +28,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from company.company_file import Company, CompanyError, load_company
+from company.company_file import Company, load_company
+from company.file_faults import CompanyError
 from company.policy import PolicyError, load_policy
 from ingestion.check import check_company
 from ingestion.landing import land

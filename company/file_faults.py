@@ -19,7 +19,7 @@ class Fault:
     fix: str
     line: int | None = None
 
-    def tell(self, file: Path) -> str:
+    def describe(self, file: Path) -> str:
         """Return the fault as one paragraph that names the file, the key and the fix."""
         place = f"{file}, line {self.line}" if self.line else str(file)
         where = f"{place}, {self.key}" if self.key else place
@@ -33,7 +33,7 @@ class CompanyError(Exception):
         """Hold the `file` that names the faulty parts, and every fault found in it."""
         self.file = file
         self.faults = faults
-        super().__init__("\n\n".join(fault.tell(file) for fault in faults))
+        super().__init__("\n\n".join(fault.describe(file) for fault in faults))
 
 
 class SourceError(CompanyError):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from company.company_file import Bound
+from company.cleaning import Bound
 from company.contract import Column, ColumnType
 from ingestion.expressions import Expression
 from ingestion.readers.extract import quoted

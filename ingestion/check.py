@@ -7,8 +7,9 @@ from typing import Any
 
 import duckdb
 
-from company.company_file import Company, CompanyError, Feed
+from company.company_file import Company, Feed
 from company.contract import TABLES
+from company.file_faults import CompanyError
 from ingestion import manifest
 from ingestion.landing import Landing
 

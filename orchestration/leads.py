@@ -1,15 +1,16 @@
 """Warnings further ahead: the lead times of the policy, each a churn definition of its own beside the main one."""
 
-from company.company_file import Churn, Company
+from company.churn import ChurnDefinition
+from company.company_file import Company
 from company.policy import Policy
 
 
-def list_leads(churn: Churn, policy: Policy) -> list[int]:
+def list_leads(churn: ChurnDefinition, policy: Policy) -> list[int]:
     """Return the lead times of the policy that lie beyond that of the churn definition itself, the shortest first."""
     return sorted(lead for lead in set(policy.training.lead_days) if lead > churn.lead_days)
 
 
-def declare_leads(company: Company, policy: Policy) -> list[Churn]:
+def declare_leads(company: Company, policy: Policy) -> list[ChurnDefinition]:
     """Return the company's further churn definitions, and the main one at every further lead time of the policy."""
     found = list(company.churn_also)
     for lead in list_leads(company.churn, policy):
@@ -19,5 +20,5 @@ def declare_leads(company: Company, policy: Policy) -> list[Churn]:
     return found
 
 
-def _window(churn: Churn) -> tuple[str, int, int]:
+def _window(churn: ChurnDefinition) -> tuple[str, int, int]:
     return churn.definition, churn.lead_days, churn.horizon_days

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from company.company_file import Company, CompanyError, load_company
+from company.company_file import Company, load_company
+from company.file_faults import CompanyError
 from ingestion.identity.explaining import explain
 from ingestion.identity.linking import IdentityError, link
 from ingestion.landing import land

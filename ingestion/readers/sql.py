@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from company.company_file import Company, Feed, SourceError, SqlSource
-from company.file_faults import suggest
+from company.company_file import Company, Feed, SqlSource
+from company.file_faults import SourceError, suggest
 from ingestion.readers.extract import Extract, Request, described, quoted
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from company.company_file import CompanyError
+from company.file_faults import CompanyError
 
 BAD_INPUT = 2
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 import yaml
 
-from company.company_file import Company, CompanyError, load_company
+from company.company_file import Company, load_company
+from company.file_faults import CompanyError
 from ingestion.landing import LandingReport, land
 
 CUSTOMERS = "customer_id,email,city\nc1,Ann@Example.org,Bern\nc2,,Basel\nc3,cy@example.org,\n"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from company.company_file import CompanyError
+from company.file_faults import CompanyError
 from ingestion.vault import Sealable, Vault, VaultError
 
 if TYPE_CHECKING:

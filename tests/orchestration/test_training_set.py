@@ -5,7 +5,7 @@ from datetime import date
 import duckdb
 import pytest
 
-from company.company_file import Churn
+from company.churn import ChurnDefinition
 from company.policy import load_policy
 from orchestration.leads import declare_leads
 from orchestration.training_set import TrainingSet, read_training_set
@@ -38,8 +38,8 @@ TABLES = """
 class Company:
     """What the training set asks of a company."""
 
-    churn = Churn(definition="inactivity", horizon_days=28)
-    churn_also = (Churn(definition="inactivity", horizon_days=28, lead_days=30),)
+    churn = ChurnDefinition(definition="inactivity", horizon_days=28)
+    churn_also = (ChurnDefinition(definition="inactivity", horizon_days=28, lead_days=30),)
 
 
 @pytest.fixture(scope="module")
