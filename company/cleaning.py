@@ -22,8 +22,8 @@ class Cleaning(_Part):
 
     `bounds` take the place of the industry's for the same column; a row outside of them is quarantined. `vocabulary`
     adds spellings: table, column, the word that is meant, and how it is also written. `fills` says by table and column
-    what stands for a missing value. Clicks alike within `duplicate_seconds` count once; rows that come up to
-    `late_days` after they happened are put where they belong.
+    what stands for a missing value. Identical clicks within `duplicate_seconds` count once; rows that come up to
+    `late_days` after they happened still change the day they belong to.
     """
 
     duplicate_seconds: float | None = Field(default=None, gt=0)

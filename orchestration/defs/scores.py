@@ -123,7 +123,7 @@ def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
     from ml.explaining.reasons import count_lasting, explain_rules
 
     horizon = COMPANY.churn.horizon_days
-    given = POLICY.small_data.signals
+    given = POLICY.cold_start.signals
     signals = [
         Signal(each.en, each.feature, each.weight, at_least=each.at_least, at_most=each.at_most) for each in given
     ]
@@ -131,7 +131,7 @@ def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
     customers = small.table["customer_id"].to_pylist()
     lasting = count_lasting(features, SILENT, SILENCES)
     told = zip(customers, small.table["survival_probability"].to_pylist(), lasting, strict=True)
-    fewest = POLICY.small_data.weight_of_rules
+    fewest = POLICY.cold_start.weight_of_rules
     reasons = explain_rules(
         features,
         signals,
@@ -160,7 +160,7 @@ def read_probabilities(small: pa.Table, lasting: "Floats", as_of: date) -> pa.Ta
         survival,
         ruled / 100,
         lasting,
-        weight=POLICY.small_data.weight_of_rules,
+        weight=POLICY.cold_start.weight_of_rules,
         otherwise=INDUSTRY.churn_line.over(COMPANY.churn.horizon_days),
     )
     rows = len(chances)

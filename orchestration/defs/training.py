@@ -166,12 +166,12 @@ def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> 
 
     rows = found.fitted.validation
     label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
-    worth = POLICY.worth
+    assumed = POLICY.expected_profit
     saved = warehouse.read_value("select avg(clv) from customer_360.customers where clv > 0")
-    stakes = None if saved is None else Stakes(saved, POLICY.contact_costs[worth.channel], worth.effect)
+    stakes = None if saved is None else Stakes(saved, POLICY.contact_costs[assumed.channel], assumed.effect)
     capacity = POLICY.training.capacity_share
     return Insight(
-        held=intervals(label, probability, capacity=capacity, draws=worth.draws, seed=POLICY.training.seed),
+        held=intervals(label, probability, capacity=capacity, draws=assumed.draws, seed=POLICY.training.seed),
         stakes=stakes,
         profit=None if stakes is None else profit(label, probability, stakes=stakes, capacity=capacity),
         importance=measure_importance(

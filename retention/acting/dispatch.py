@@ -25,7 +25,7 @@ from retention.store.outbox import PENDING, SENDING
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
-    from company.policy import Delivery
+    from company.policy.acting import Delivery
     from retention.acting.channels.base import Channel
     from retention.store.outbox import Outbox
 

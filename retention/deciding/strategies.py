@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from company.policy import Level, Money, Share
+from company.policy.units import Level, Money, Share
 
 if TYPE_CHECKING:
     import pandas as pd

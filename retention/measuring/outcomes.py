@@ -11,7 +11,8 @@ from retention.deciding.plan import HOLDOUT, TREATED
 if TYPE_CHECKING:
     import pandas as pd
 
-    from company.policy import Outcomes, Policy
+    from company.policy import Policy
+    from company.policy.measuring import Outcomes
 
 ALL = "all"
 COLUMNS = (

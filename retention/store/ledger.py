@@ -14,7 +14,7 @@ from retention.store.tables import LEDGER
 if TYPE_CHECKING:
     import pandas as pd
 
-    from company.policy import Period
+    from company.policy.units import Period
 
 ASSIGNED, SENT, FAILED, UNCERTAIN = "assigned", "sent", "failed", "uncertain"
 

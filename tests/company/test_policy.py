@@ -36,7 +36,7 @@ TOO_MUCH = "In the policy the key 'holdout.share' cannot hold 1.5: Input should 
     ("override", "message"),
     [
         ({"tiers": {"hgih": 3}}, f"{UNKNOWN}act_on, high, medium."),
-        ({"tiers": 3}, f"{NO_MAPPING}write its keys indented below it, as in company/policy.yaml."),
+        ({"tiers": 3}, f"{NO_MAPPING}write its keys indented below it, as in company/policy/policy.yaml."),
         ({"tiers": {"high": 40}}, f"{TOGETHER}Correct it under `policy:`."),
         ({"holdout": {"share": 1.5}}, f"{TOO_MUCH}Correct it under `policy:`."),
     ],

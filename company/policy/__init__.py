@@ -1,0 +1,131 @@
+"""The business policy: thresholds in `policy.yaml`, read into frozen types, overridden key by key.
+
+Sections are sorted by who reads them; `Policy` is all of them, and `load_policy` the way to one.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from company.policy.acting import Delivery
+from company.policy.deciding import Alerts, Budget, Holdout, Responses, Tiers
+from company.policy.gates import Gates
+from company.policy.measuring import Outcomes
+from company.policy.monitoring import Drift, Forecast, Performance
+from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
+from company.policy.units import Count, Days, Money, Section
+from company.policy.warehouse import Clv, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
+
+__all__ = ["Policy", "PolicyError", "load_policy"]
+
+DEFAULTS = Path(__file__).with_name("policy.yaml")
+
+
+class PolicyError(Exception):
+    """The policy cannot be used; the message is one paragraph that names the key and the fix."""
+
+
+class Policy(Section):
+    """The whole policy; see `policy.yaml` for the meaning of every key."""
+
+    tier_policy: Literal["tiers", "alerts"]
+    tiers: Tiers
+    alerts: Alerts
+    responses: Responses
+    holdout: Holdout
+    budget: Budget
+    cooldown_days: Days
+    capacity: dict[str, Count]
+    contact_costs: dict[str, Money]
+    delivery: Delivery
+    outcomes: Outcomes
+    rfm: Rfm
+    clv: Clv
+    lifecycle: Lifecycle
+    value_tiers: ValueTiers
+    tags: Tags
+    value_trend: ValueTrend
+    product_rules: ProductRules
+    segments: dict[str, Segment]
+    training: Training
+    expected_profit: ExpectedProfit
+    cold_start: ColdStart
+    forecast: Forecast
+    promotion: Promotion
+    fairness: Fairness
+    drift: Drift
+    performance: Performance
+    gates: Gates
+
+    @model_validator(mode="after")
+    def _profit_has_a_cost(self) -> Self:
+        if self.expected_profit.channel not in self.contact_costs:
+            raise ValueError(
+                f"expected_profit.channel is {self.expected_profit.channel!r}, for which contact_costs has no cost"
+            )
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return self.model_dump(mode="json")
+
+
+def load_policy(*overrides: Mapping[str, Any] | None) -> Policy:
+    """Return the default policy with `overrides` laid over it, the last one on top.
+
+    Mappings are merged key by key; lists and values are replaced. Raises PolicyError naming the key and the fix.
+    """
+    merged: dict[str, Any] = _defaults()
+    for override in overrides:
+        merged = _merge(merged, override or {}, at="")
+    try:
+        return Policy.model_validate(merged)
+    except ValidationError as error:
+        raise PolicyError(_explain(error)) from None
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return dict(yaml.safe_load(DEFAULTS.read_text(encoding="utf-8")))
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], *, at: str) -> dict[str, Any]:
+    if not isinstance(above, Mapping):
+        raise PolicyError(
+            f"In the policy the key {at or 'policy'!r} holds {above!r}, but it needs a mapping of keys to values; "
+            "write its keys indented below it, as in company/policy/policy.yaml."
+        )
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        path = f"{at}.{key}" if at else str(key)
+        merged[key] = _merge(old, value, at=path) if isinstance(old, Mapping) else value
+    return merged
+
+
+def _explain(error: ValidationError) -> str:
+    return " ".join(_explain_one(dict(fault)) for fault in error.errors(include_url=False))
+
+
+def _explain_one(fault: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(_known_keys(fault["loc"][:-1]))
+        return f"In the policy the key {key!r} is unknown; remove it or use one of these instead: {known}."
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"In the policy the key {key!r} cannot hold {_shown(fault['input'])}: {message}. Correct it under `policy:`."
+
+
+def _known_keys(path: tuple[str | int, ...]) -> list[str]:
+    node: Any = _defaults()
+    for part in path:
+        node = node[part]
+    return sorted(node)
+
+
+def _shown(value: object) -> str:
+    return "these values together" if isinstance(value, Mapping) else repr(value)

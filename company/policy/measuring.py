@@ -1,0 +1,17 @@
+"""What claims about strategies go by."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from company.policy.units import Section, Share
+
+
+class Outcomes(Section):
+    """How sure a claim about a strategy has to be."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    power: Annotated[float, Field(gt=0, lt=1)]
+    smallest_effect: Annotated[float, Field(gt=0, lt=1)]
+    assumed_retention: Annotated[float, Field(gt=0, lt=1)]
+    take_down_below: Share

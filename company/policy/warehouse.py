@@ -1,0 +1,95 @@
+"""What the warehouse models compute with."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from company.policy.units import Count, Days, Money, Section, Share
+
+
+class RfmWeights(Section):
+    """Weights of the three quantile scores; they sum to 1."""
+
+    recency: Share
+    frequency: Share
+    monetary: Share
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if abs(self.recency + self.frequency + self.monetary - 1) > 1e-9:  # noqa: PLR2004 - rounding
+            raise ValueError("the three weights must sum to 1")
+        return self
+
+
+class Rfm(Section):
+    """Windows, weights and grades of recency, frequency and money."""
+
+    recent_days: Days
+    window_days: Days
+    frequency_days: Days
+    weights: RfmWeights
+    grades: dict[str, float]
+
+
+class Clv(Section):
+    """The terms of yearly spend x mean lifetime x gross margin - acquisition cost."""
+
+    gross_margin: Share
+    lifetime_years: Annotated[float, Field(gt=0)]
+    default_acquisition_cost: Money
+    spend_days: Annotated[int, Field(gt=0)]
+    minimum_days_observed: Annotated[int, Field(gt=0)]
+
+
+class Lifecycle(Section):
+    """Day limits of new, active, dormant and churned."""
+
+    new_days: Days
+    active_days: Days
+    dormant_days: Days
+
+
+class ValueTiers(Section):
+    """Shares of customers by CLV from the top; the two together stay below 1."""
+
+    platinum: Share
+    gold: Share
+
+    @model_validator(mode="after")
+    def _leave_a_rest(self) -> Self:
+        if self.platinum + self.gold > 1:
+            raise ValueError("platinum and gold together must not exceed 1")
+        return self
+
+
+class ValueTrend(Section):
+    """From which change of spend on a customer's value is rising or falling."""
+
+    change: Share
+
+
+class ProductRules(Section):
+    """What makes two categories that are bought together a rule."""
+
+    minimum_support: Share
+    minimum_confidence: Share
+    minimum_lift: float = Field(ge=0)
+    most_customers: Count
+
+
+class Tags(Section):
+    """Limits of the first customer tags."""
+
+    frequent_orders: Count
+    discount_share: Share
+    big_basket_percentile: Share
+    silent_days: Days
+
+
+class Segment(Section):
+    """A named filter over the published customers, who answers for it, and what it is called."""
+
+    filter: Annotated[str, Field(min_length=1)]
+    owner: str
+    en: str
+    zh: str
