@@ -118,7 +118,10 @@ def _as_feeds(value: object) -> object:
 
 
 class Company(_Part):
-    """One company: its clock, its money, its notion of churn, its sources and the tables they fill."""
+    """One company: its clock, its money, its notion of churn, its sources and the tables they fill.
+
+    `strategies` is a folder of the company's own strategy files, relative to the company file.
+    """
 
     name: str = Field(alias="company", min_length=1)
     industry: str = Field(pattern=_NAME)
@@ -130,6 +133,7 @@ class Company(_Part):
     cleaning: Cleaning = Cleaning()
     policy: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    strategies: Path | None = None
     sources: dict[Annotated[str, Field(pattern=_NAME)], Source] = Field(min_length=1)
     tables: dict[str, Annotated[tuple[Feed, ...], BeforeValidator(_as_feeds)]] = Field(min_length=1)
     path: Path = Field(default=Path("company.yaml"), exclude=True)
@@ -142,6 +146,13 @@ class Company(_Part):
     def feeds(self) -> dict[str, list[str]]:
         """Return, per connected canonical table, the raw schemas that hold its rows."""
         return {table: [self.raw_schema(feed.source) for feed in feeds] for table, feeds in self.tables.items()}
+
+    @property
+    def strategy_files(self) -> tuple[Path, ...]:
+        """The company's own strategy files, sorted; none when it names no folder."""
+        if self.strategies is None:
+            return ()
+        return tuple(sorted((self.path.parent / self.strategies).glob("*.yaml")))
 
     @property
     def secret_names(self) -> tuple[str, ...]:

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 def find_contradictions(company: "Company") -> list[Fault]:
     """Return what the parts of a company file, each valid by itself, say against one another or the contract."""
-    faults = [*_missing_tables(company), *_industry_faults(company), *_cleaning_faults(company)]
+    faults = [
+        *_missing_tables(company),
+        *_industry_faults(company),
+        *_cleaning_faults(company),
+        *_strategy_faults(company),
+    ]
     for table, feeds in company.tables.items():
         if table not in TABLES:
             problem = f"`{table}` is no canonical table."
@@ -61,6 +66,14 @@ def _cleaning_faults(company: "Company") -> list[Fault]:
         named += [(f"{key}.{table}.{name}", table, name) for table, columns in declared.items() for name in columns]
     faults = (_column_fault(f"cleaning.{key}", table, column) for key, table, column in named)
     return [fault for fault in faults if fault]
+
+
+def _strategy_faults(company: "Company") -> list[Fault]:
+    if company.strategies is None or company.strategy_files:
+        return []
+    problem = f"the folder `{company.strategies}` holds no YAML file."
+    fix = "Name a folder with strategy files (*.yaml), relative to this file, or take the key out."
+    return [Fault(key="strategies", problem=problem, fix=fix)]
 
 
 def _column_fault(key: str, table: str, column: str) -> Fault | None:

@@ -20,6 +20,7 @@ churn:                      # without this block, the industry's usual definitio
   horizon_days: 30          # ... and buys nothing in the next 30 has churned
   lead_days: 0
 
+# strategies: plays         # a folder with strategies of your own, in addition to the industry's
 # cleaning:                 # your own rules, in addition to the product's; docs/cleaning.md lists them all
 #   vocabulary: {orders: {channel: {store: [flagship]}}}
 #   bounds: [{table: orders, column: amount, low: 0, high: 20000}]

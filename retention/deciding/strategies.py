@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from company.policy.units import Level, Money, Share
+from company.taxonomy import Reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ class Strategy(_Part):
     id: Identifier
     name: Text
     tiers: Annotated[tuple[Level, ...], Field(min_length=1)]
-    reasons: tuple[Identifier, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     value_tiers: tuple[str, ...] = ()
     channel: Identifier
     valid_days: Annotated[int, Field(ge=1)]
@@ -109,10 +110,7 @@ class Strategy(_Part):
 
 
 def load_strategies(*paths: Path) -> tuple[Strategy, ...]:
-    """Read the `strategies` of YAML files; a later file replaces strategies of the same id.
-
-    Where a file declares `reasons`, its strategies may name no other. Raises StrategyError.
-    """
+    """Read the `strategies` of YAML files; a later file replaces strategies of the same id. Raises StrategyError."""
     library: dict[str, Strategy] = {}
     for path in paths:
         library |= {strategy.id: strategy for strategy in _read(path)}
@@ -123,8 +121,6 @@ def _read(path: Path) -> list[Strategy]:
     content = _content(path)
     strategies = [_parse(entry, path=path) for entry in content.get("strategies", ())]
     _require_unique((strategy.id for strategy in strategies), path=path)
-    if "reasons" in content:
-        _require_reasons(strategies, known=content["reasons"], path=path)
     return strategies
 
 
@@ -161,16 +157,6 @@ def _require_unique(ids: Iterable[str], *, path: Path) -> None:
         if strategy_id in seen:
             raise StrategyError(f"In {path} two strategies have the id {strategy_id!r}; rename one of them.")
         seen.add(strategy_id)
-
-
-def _require_reasons(strategies: Sequence[Strategy], *, known: Mapping[str, Any], path: Path) -> None:
-    for strategy in strategies:
-        unknown = sorted(set(strategy.reasons) - set(known))
-        if unknown:
-            raise StrategyError(
-                f"In {path} the strategy {strategy.id!r} answers the reasons {unknown}, which the file's `reasons` "
-                f"do not have; add them there or use some of {sorted(known)}."
-            )
 
 
 def match(candidates: "pd.DataFrame", strategies: Sequence[Strategy], policy: "Policy") -> "pd.DataFrame":

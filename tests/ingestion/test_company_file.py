@@ -54,6 +54,15 @@ def test_where_no_usual_definition_can_be_answered_churn_is_asked_for(shop: "Sho
     assert "churn: the key `churn` is missing" in shop.load_refused()
 
 
+def test_the_companys_own_strategy_files_are_those_of_its_folder(shop: "Shop") -> None:
+    plays = shop.folder / "plays"
+    plays.mkdir()
+    for name in ("b.yaml", "a.yaml", "notes.txt"):
+        (plays / name).write_text("strategies: []", encoding="utf-8")
+    shop.document["strategies"] = "plays"
+    assert shop.company().strategy_files == (plays / "a.yaml", plays / "b.yaml")
+
+
 def test_further_definitions_stand_beside_the_main_one(shop: "Shop") -> None:
     shop.document["churn_also"] = [{"definition": "spend_fall", "fall_share": 0.5, "lead_days": 30}]
     assert [churn.definition for churn in (shop.company().churn, *shop.company().churn_also)] == [

@@ -72,6 +72,11 @@ WRONG: Mapping[str, tuple[Change, str, str]] = {
         "write one such as `Europe/Berlin`",
     ),
     "an unknown industry": (lambda d: d.update(industry="retial"), "industry", "Did you mean `retail`?"),
+    "a folder of strategies that is not there": (
+        lambda d: d.update(strategies="plays"),
+        "strategies",
+        "Name a folder with strategy files",
+    ),
     "a required table missing": (
         lambda d: d["tables"].pop("customers"),
         "tables",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from retention.acting import channels as channels_package
 from retention.acting.channels import (
     AskLaterError,
     ChannelError,
@@ -182,17 +183,56 @@ def test_media_are_shared_out_among_channels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pigeon": {}}, "The channel 'pigeon' in company.yaml is unknown; use `file` or `webhook`"),
-        ({"webhook": {}}, "has no `url`; add `channels.webhook.url`"),
+        ({"pigeon": {}}, r"The channel 'pigeon' in company\.yaml is unknown; use one of \['file', 'webhook'\]"),
+        ({"webhook": {}}, "`channels.webhook.url` is missing; add it"),
         ({"webhook": {"url": "ftp://x"}}, "'ftp://x' is no http or https address"),
         ({"webhook": {"url": "http://x", "lookup_url": "http://x/all"}}, "needs {key} where the key belongs"),
-        ({"webhook": {"url": "http://x", "ulr": 1}}, "has the unknown keys \\['ulr'\\]"),
+        (
+            {"webhook": {"url": "http://x", "ulr": 1}},
+            r"`channels\.webhook\.ulr` is an unknown key; .*'lookup_url', 'media'",
+        ),
+        (
+            {"webhook": {"url": "http://x", "attempts": 0}},
+            r"`channels\.webhook\.attempts` cannot hold 0: input should be",
+        ),
         ({"webhook": {"url": "http://x", "token": "NOPE"}}, "token 'NOPE' is not among the secrets"),
         ({"file": {}, "webhook": {"url": "http://x"}}, "Two channels in company.yaml take \\['\\*'\\]"),
     ],
 )
-def test_wrong_channel_settings_are_refused_with_key_and_mend(
+def test_wrong_channel_settings_are_refused_with_key_and_fix(
     settings: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ChannelError, match=message):
         build_channels(settings, folder=tmp_path, secrets={})
+
+
+PAPER = """
+from retention.acting.channels.base import ChannelSettings, Receipt
+
+class Settings(ChannelSettings):
+    tray: int
+
+    def open(self, *, folder, secrets):
+        return PaperChannel(self.tray)
+
+class PaperChannel:
+    def __init__(self, tray):
+        self.tray = tray
+
+    def send(self, message):
+        return Receipt(key=message.key, reference=f"tray {self.tray}")
+
+    def find(self, key):
+        return None
+"""
+
+
+def test_a_new_kind_of_channel_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "paper.py").write_text(PAPER, encoding="utf-8")
+    monkeypatch.setattr(channels_package, "__path__", [*channels_package.__path__, str(tmp_path)])
+
+    channels = build_channels({"file": {}, "paper": {"tray": 2, "media": ["mail"]}}, folder=tmp_path, secrets={})
+
+    assert channels["mail"].send(MESSAGE) == Receipt(key="k1", reference="tray 2")
+    with pytest.raises(ChannelError, match=r"use one of \['file', 'paper', 'webhook'\]"):
+        build_channels({"pigeon": {}}, folder=tmp_path, secrets={})

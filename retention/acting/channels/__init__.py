@@ -1,14 +1,19 @@
-"""The ways out of the instance, made from the company file."""
+"""The ways out of the instance, made from the company file. A new kind is one new file in this folder."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
+
+from pydantic import ValidationError
 
 from retention.acting.channels.base import (
     ANY,
     AskLaterError,
     Channel,
     ChannelError,
+    ChannelSettings,
     Message,
     NotDeliveredError,
     Receipt,
@@ -24,6 +29,7 @@ __all__ = [
     "AskLaterError",
     "Channel",
     "ChannelError",
+    "ChannelSettings",
     "FileChannel",
     "Message",
     "NotDeliveredError",
@@ -32,10 +38,15 @@ __all__ = [
     "UnclearError",
     "WebhookChannel",
     "build_channels",
+    "kinds",
     "route",
 ]
 
-_WEBHOOK_KEYS = frozenset({"url", "lookup_url", "is_idempotent", "attempts", "pause_seconds", "timeout_seconds"})
+
+def kinds() -> dict[str, type[ChannelSettings]]:
+    """Return the settings model of every kind of channel; a kind is a module in this folder with `Settings`."""
+    names = sorted(module.name for module in iter_modules(__path__) if module.name != "base")
+    return {name: import_module(f"{__name__}.{name}").Settings for name in names}
 
 
 def build_channels(
@@ -44,54 +55,42 @@ def build_channels(
     """Make the channels of a company, by the medium they deliver.
 
     Args:
-        settings: `channels` of the company file: `file` and `webhook`, each with its settings. `media` lists the
-            media it takes (sms, email, ..); without it, it takes all the others. `token` of a webhook names the
-            secret sent as a bearer token. No settings at all mean one file channel.
+        settings: `channels` of the company file: the settings of each kind. No settings at all mean one file channel.
         folder: where the file channel writes, unless its settings have a `folder`.
         secrets: values of the named secrets.
 
-    Raises ChannelError for an unknown kind, key or secret, and when two channels take the same medium.
+    Raises ChannelError for an unknown kind, a wrong setting or an unknown secret, and when two channels take the same
+    medium.
     """
     channels: dict[str, Channel] = {}
-    for kind, given in (settings or {"file": {}}).items():
-        options = dict(given or {})
-        media = options.pop("media", [ANY])
-        channel = _build(kind, options, folder=folder, secrets=secrets)
-        taken = sorted(set(media) & set(channels))
-        if taken:
+    for kind, content in (settings or {"file": {}}).items():
+        parsed = _parse(kind, content or {})
+        repeated = sorted(set(parsed.media) & set(channels))
+        if repeated:
             raise ChannelError(
-                f"Two channels in company.yaml take {taken} ({ANY!r} means everything else); "
+                f"Two channels in company.yaml take {repeated} ({ANY!r} means everything else); "
                 f"list under `channels.{kind}.media` what that channel delivers."
             )
-        channels |= dict.fromkeys(media, channel)
+        channels |= dict.fromkeys(parsed.media, parsed.open(folder=folder, secrets=secrets))
     return channels
 
 
-def _build(kind: str, options: dict[str, Any], *, folder: Path, secrets: Mapping[str, str]) -> Channel:
-    if kind == "file":
-        target = Path(options.pop("folder", folder))
-        _require_known(kind, options, known=frozenset({"folder"}))
-        return FileChannel(target)
-    if kind == "webhook":
-        return _build_webhook(options, secrets=secrets)
-    raise ChannelError(f"The channel {kind!r} in company.yaml is unknown; use `file` or `webhook`.")
+def _parse(kind: str, content: Mapping[str, Any]) -> ChannelSettings:
+    known = kinds()
+    if kind not in known:
+        raise ChannelError(f"The channel {kind!r} in company.yaml is unknown; use one of {list(known)}.")
+    try:
+        return known[kind].model_validate(content)
+    except ValidationError as error:
+        faults = [_explain(kind, dict(fault), known[kind]) for fault in error.errors(include_url=False)]
+        raise ChannelError(" ".join(faults)) from None
 
 
-def _build_webhook(options: dict[str, Any], *, secrets: Mapping[str, str]) -> WebhookChannel:
-    token = options.pop("token", None)
-    _require_known("webhook", options, known=_WEBHOOK_KEYS)
-    if "url" not in options:
-        raise ChannelError("The webhook channel in company.yaml has no `url`; add `channels.webhook.url`.")
-    if token is not None and token not in secrets:
-        raise ChannelError(f"The webhook's token {token!r} is not among the secrets; set it in the environment.")
-    headers = {} if token is None else {"Authorization": f"Bearer {secrets[token]}"}
-    return WebhookChannel(headers=headers, **options)
-
-
-def _require_known(kind: str, options: Mapping[str, Any], *, known: frozenset[str]) -> None:
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ChannelError(
-            f"The channel {kind!r} in company.yaml has the unknown keys {unknown}; remove them or use one of these: "
-            f"{sorted(known | {'media'})}."
-        )
+def _explain(kind: str, fault: Mapping[str, Any], model: type[ChannelSettings]) -> str:
+    key = ".".join(str(part) for part in ("channels", kind, *fault["loc"]))
+    match fault["type"]:
+        case "extra_forbidden":
+            return f"In company.yaml `{key}` is an unknown key; remove it or use one of {sorted(model.model_fields)}."
+        case "missing":
+            return f"In company.yaml `{key}` is missing; add it."
+    return f"In company.yaml `{key}` cannot hold {fault['input']!r}: {fault['msg'].lower()}; correct the value."

@@ -1,8 +1,12 @@
-"""What a channel is: something that takes a message and can be asked whether it has it."""
+"""What a channel is: something that takes a message and can be asked whether it has it, made from its settings."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 ANY = "*"
 
@@ -35,6 +39,18 @@ class Channel(Protocol):
 
         Raises UnclearError when the channel can never tell, AskLaterError when it cannot be asked just now.
         """
+
+
+class ChannelSettings(BaseModel, ABC):
+    """What the company file may say about a kind of channel; `media` are the media it takes, all others by default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    media: tuple[str, ...] = (ANY,)
+
+    @abstractmethod
+    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> Channel:
+        """Return the channel; `folder` is the instance's own for messages. Raises ChannelError."""
 
 
 class ChannelError(Exception):

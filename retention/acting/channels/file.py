@@ -2,9 +2,20 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from retention.acting.channels.base import Message, NotDeliveredError, Receipt
+from retention.acting.channels.base import ChannelSettings, Message, NotDeliveredError, Receipt
+
+
+class Settings(ChannelSettings):
+    """`folder` takes the messages; without it, the instance's own folder."""
+
+    folder: Path | None = None
+
+    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> "FileChannel":  # noqa: ARG002 - files need no secret
+        """Return the channel."""
+        return FileChannel(self.folder or folder)
 
 
 class FileChannel:

@@ -5,17 +5,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote, urlsplit
+
+from pydantic import Field
 
 from retention.acting.channels.base import (
     AskLaterError,
     ChannelError,
+    ChannelSettings,
     Message,
     NotDeliveredError,
     Receipt,
     RefusedError,
     UnclearError,
 )
+
+Seconds = Annotated[float, Field(ge=0)]
 
 _NOT_PROCESSED = frozenset({408, 425, 429, 503})
 _ABSENT = frozenset({404, 410})
@@ -146,6 +153,28 @@ class WebhookChannel:
         is_told = retry_after is not None and retry_after.isdigit()
         seconds = float(retry_after or 0) if is_told else self.pause_seconds * 2**attempt
         self.sleep(min(seconds, self.longest_pause_seconds))
+
+
+class Settings(ChannelSettings):
+    """What `WebhookChannel` is made from; `token` names the secret that is sent as a bearer token."""
+
+    url: str
+    lookup_url: str | None = None
+    is_idempotent: bool = WebhookChannel.is_idempotent
+    token: str | None = None
+    attempts: Annotated[int, Field(ge=1)] = WebhookChannel.attempts
+    pause_seconds: Seconds = WebhookChannel.pause_seconds
+    longest_pause_seconds: Seconds = WebhookChannel.longest_pause_seconds
+    timeout_seconds: Annotated[float, Field(gt=0)] = WebhookChannel.timeout_seconds
+
+    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> WebhookChannel:  # noqa: ARG002 - nothing is stored
+        """Return the channel; raises ChannelError when an address is no address or the token is not set."""
+        if self.token is not None and self.token not in secrets:
+            raise ChannelError(
+                f"The webhook's token {self.token!r} is not among the secrets; set it in the environment."
+            )
+        headers = {} if self.token is None else {"Authorization": f"Bearer {secrets[self.token]}"}
+        return WebhookChannel(headers=headers, **self.model_dump(exclude={"media", "token"}))
 
 
 class _TryAgainError(Exception):
