@@ -1,5 +1,6 @@
 """`company.yaml` as frozen, validated types: who the company is, where its rows come from and how they are mapped."""
 
+import codecs
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -92,13 +93,49 @@ class ApiSource(_Part):
 Source = Annotated[FilesSource | SqlSource | ApiSource, Field(discriminator="reader")]
 
 
-class Feed(_Part):
+class Writing(_Part):
+    """How the values of a feed are written, where that is not told by the values themselves.
+
+    Of text files: `separator`, `quote` (empty where nothing is quoted), `encoding`, and `header_line`, the line of the
+    columns' names counted from 1, or 0 where they have none and are called `column1`, `column2` and so on. Of all text:
+    the `decimal` sign, what groups `thousands`, further `null_words`, and the `date_format` of moments in the codes of
+    strptime. `day_first` says that text such as 03/04/2025 means the third of April; without it such a row is
+    quarantined.
+    """
+
+    separator: str | None = Field(default=None, min_length=1, max_length=1)
+    quote: str | None = Field(default=None, max_length=1)
+    encoding: str | None = None
+    header_line: int | None = Field(default=None, ge=0)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    null_words: tuple[str, ...] = ()
+    date_format: str | None = None
+    day_first: bool = False
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, encoding: str | None) -> str | None:
+        try:
+            return encoding and codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no encoding; write one such as `cp1252` or `utf-16`") from None
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        if self.decimal and self.decimal == self.thousands:
+            raise ValueError("`decimal` and `thousands` cannot be the same sign")
+        if self.date_format is not None and ("%" not in self.date_format or self.day_first):
+            raise ValueError("`date_format` is written in codes such as `%d.%m.%Y`, and takes the place of `day_first`")
+        return self
+
+
+class Feed(Writing):
     """How rows of one source become rows of one canonical table.
 
     `relation` (written `from`) is what is read; `columns` maps canonical columns to SQL expressions over it.
     `incremental` is absent when the whole relation is read each time, `file` when each file is taken exactly once,
     else the column whose growing value marks what is new; rows up to `lookback_hours` behind it are read again.
-    `day_first` says that text such as 03/04/2025 means the third of April; without it such a row is set aside.
     The newest row is expected to be younger than `fresh_within_days`; without it the feed may be of any age.
     """
 
@@ -108,7 +145,6 @@ class Feed(_Part):
     group_by: Sql | None = None
     columns: dict[str, Sql] = Field(min_length=1)
     incremental: str | None = None
-    day_first: bool = False
     lookback_hours: float = Field(default=0, ge=0)
     fresh_within_days: int | None = Field(default=None, ge=1)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -52,10 +54,17 @@ def check_company(company: Company, *, secrets: Mapping[str, str]) -> CheckRepor
     """Read and judge every feed of `company` in memory; nothing is written anywhere and one fault hides no other."""
     tables: list[TableCheck] = []
     faults: list[str] = []
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, TemporaryDirectory(prefix="holdfast-") as scratch:
         manifest.prepare(connection)
         epoch = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
-        landing = Landing(connection=connection, company=company, secrets=secrets, batch="check", landed_at=epoch)
+        landing = Landing(
+            connection=connection,
+            company=company,
+            secrets=secrets,
+            batch="check",
+            landed_at=epoch,
+            scratch=Path(scratch),
+        )
         for table, feed in [(table, feed) for table, feeds in company.tables.items() for feed in feeds]:
             try:
                 tables.append(_check(landing, table, feed))

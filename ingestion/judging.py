@@ -1,6 +1,7 @@
 """Judging: source rows in a temporary table, each good, bad for a reason, or a copy of another."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -9,14 +10,14 @@ from company.contract import Table
 from ingestion.cells import shape
 from ingestion.projection import Fix, Projection, RowFault
 from ingestion.readers.extract import quoted
+from ingestion.readers.text import BrokenLine
 
 STAGE = "temp.landing_rows"
 COPY = -1
 _GOOD = -2
 _DUPLICATE_KEY = "duplicate key"
 _BROKEN_LINE = "line cannot be split into columns"
-_REJECTS = ("reject_errors", "reject_scans")
-_BESIDES = ("landing_rows", "landing_source", "landing_verdicts", *_REJECTS)
+_BESIDES = ("landing_rows", "landing_source", "landing_verdicts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +54,12 @@ class Judged:
 
 
 def judge(
-    connection: duckdb.DuckDBPyConnection, contract: Table, projection: Projection, *, has_rejects: bool
+    connection: duckdb.DuckDBPyConnection, contract: Table, projection: Projection, *, broken: Sequence[BrokenLine] = ()
 ) -> Judged:
-    """Write the rows of `projection` into `STAGE` and judge them; raises duckdb.Error when a row cannot be computed."""
-    for name in _REJECTS:
-        connection.execute(f"drop table if exists temp.{name}")
+    """Write the rows of `projection` into `STAGE` and judge them, and the `broken` lines of files with them.
+
+    Raises duckdb.Error when a row cannot be computed.
+    """
     create = f"create or replace temp table landing_rows as {projection.query}"
     rows_in = _count(connection.execute(create, projection.parameters))
     faults = (
@@ -65,8 +67,8 @@ def judge(
         RowFault(column="", reason=_BROKEN_LINE),
         RowFault(column=contract.key[0], reason=_DUPLICATE_KEY),
     )
-    if has_rejects:
-        rows_in += _add_rejects(connection, place=len(faults) - 2)
+    if broken:
+        rows_in += _add_broken(connection, broken, place=len(faults) - 2)
     _sort_out_twins(connection, contract, place=len(faults) - 1)
     return count(connection, faults, projection.fixes, rows_in=rows_in)
 
@@ -101,17 +103,24 @@ def tidy(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"drop table if exists temp.{name}")
 
 
-def _add_rejects(connection: duckdb.DuckDBPyConnection, *, place: int) -> int:
-    """Add the lines that DuckDB could not split, by file, number and shape: their text could hold anybody's data."""
+def _add_broken(connection: duckdb.DuckDBPyConnection, broken: Sequence[BrokenLine], *, place: int) -> int:
+    """Add lines that are no records, by file, number and shape: their text could hold anybody's data."""
     done = connection.execute(
         f"""
         insert into {STAGE} by name
-        select {place}::smallint as _fault, parse_filename(s.file_path) || ':' || e.line as _key,
-            to_json({{file: parse_filename(s.file_path), line: e.line, error: lower(e.error_type::varchar),
-                shape: {shape("e.csv_line")}}}) as _raw
-        from reject_errors e join reject_scans s using (scan_id, file_id)
-        qualify row_number() over (partition by s.file_path, e.line order by e.scan_id, e.column_idx) = 1
-        """
+        select {place}::smallint as _fault, file || ':' || line as _key,
+            to_json({{file: file, line: line, error: error, shape: {shape("text")}}}) as _raw
+        from (
+            select unnest($files::varchar[]) as file, unnest($lines::bigint[]) as line,
+                unnest($errors::varchar[]) as error, unnest($texts::varchar[]) as text
+        )
+        """,
+        {
+            "files": [one.file for one in broken],
+            "lines": [one.line for one in broken],
+            "errors": [one.error for one in broken],
+            "texts": [one.text for one in broken],
+        },
     )
     return _count(done)
 

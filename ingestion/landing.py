@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -75,20 +77,29 @@ def land(
     """
     manifest.prepare(connection)
     moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at
-    landing = Landing(connection=connection, company=company, secrets=secrets, batch=batch, landed_at=moment)
-    reports = tuple(landing.land(table, feed) for feed in company.tables[table])
+    with TemporaryDirectory(prefix="holdfast-") as scratch:
+        landing = Landing(
+            connection=connection,
+            company=company,
+            secrets=secrets,
+            batch=batch,
+            landed_at=moment,
+            scratch=Path(scratch),
+        )
+        reports = tuple(landing.land(table, feed) for feed in company.tables[table])
     return reports[0] if len(reports) == 1 else _summed(reports)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Landing:
-    """One batch of landings into the warehouse behind `connection`; `landed_at` is naive UTC."""
+    """One batch of landings into the warehouse behind `connection`; `landed_at` is naive UTC, `scratch` a folder."""
 
     connection: duckdb.DuckDBPyConnection
     company: Company
     secrets: Mapping[str, str]
     batch: str
     landed_at: datetime
+    scratch: Path
 
     def land(self, table: str, feed: Feed) -> LandingReport:
         """Land one feed in one transaction, or skip it when there is nothing new."""
@@ -198,24 +209,27 @@ class Landing:
         if not files:
             yield self._extract(mapper, since=cursor)
             return
-        reader, taken = FilesReader(company=self.company, source=feed.source), memory.files()
+        reader, taken = self._files_reader(table, feed), memory.files()
         bundles, moved = sort_out([file for found in files.values() for file in found], taken=taken)
         memory.remember_files(moved, batch=self.batch, at=self.landed_at)
         for bundle in bundles:
             yield reader.extract_bundle(
                 self.connection,
-                feed,
                 bundle,
                 reads=mapper.reads,
                 optional=mapper.optional_reads,
                 known=memory.columns(),
             )
+            for copy in self.scratch.iterdir():
+                copy.unlink()
+
+    def _files_reader(self, table: str, feed: Feed) -> FilesReader:
+        return FilesReader(company=self.company, table=table, feed=feed, scratch=self.scratch)
 
     def _look(self, table: str, feed: Feed, memory: Memory) -> dict[str, tuple[FileSeen, ...]]:
         if not isinstance(self.company.sources[feed.source], FilesSource):
             return {}
-        reader = FilesReader(company=self.company, source=feed.source)
-        return reader.look(self.connection, table, feed, taken=memory.files())
+        return self._files_reader(table, feed).look(self.connection, taken=memory.files())
 
     def _extract(
         self,
@@ -228,9 +242,9 @@ class Landing:
         table, feed = mapper.table, mapper.feed
         source = self.company.sources[feed.source]
         if isinstance(source, FilesSource):
-            reader = FilesReader(company=self.company, source=feed.source)
-            looked = files or reader.look(self.connection, table, feed)
-            return reader.extract(self.connection, feed, looked, optional=mapper.optional_reads)
+            reader = self._files_reader(table, feed)
+            looked = files or reader.look(self.connection)
+            return reader.extract(self.connection, looked, reads=mapper.reads, optional=mapper.optional_reads)
         remote = (ApiReader if isinstance(source, ApiSource) else SqlReader)(
             company=self.company, source=feed.source, secrets=self.secrets
         )
@@ -241,7 +255,7 @@ class Landing:
     def _judge(self, mapper: Mapper, extract: Extract) -> Judged:
         projection = mapper.project(extract)
         try:
-            return judge(self.connection, mapper.contract, projection, has_rejects=extract.has_rejects)
+            return judge(self.connection, mapper.contract, projection, broken=extract.broken)
         except (duckdb.Error, UnicodeDecodeError) as error:  # the latter when DuckDB cuts a quoted value in two
             message = str(error).splitlines()[0]
             said = kind_of(message) if mapper.personal else without_values(message)

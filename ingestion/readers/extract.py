@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+
+    from ingestion.readers.text import BrokenLine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +41,14 @@ class Request:
 class Extract:
     """Rows of one feed, before mapping.
 
-    `prelude` holds common table expressions and `relation` what stands after FROM. `has_rejects` is set where DuckDB
-    keeps lines it could not split, `is_text` where values arrive as text. `columns` are the source's columns with their
+    `prelude` holds common table expressions and `relation` what stands after FROM. `broken` lines of files are no rows;
+    `is_text` is set where values arrive as text. `columns` are the source's columns with their
     types, empty where a type is not known. `files` and `cursor` tell how far the source has been read.
     """
 
     prelude: tuple[str, ...] = ()
     relation: str
-    has_rejects: bool = False
+    broken: "Sequence[BrokenLine]" = ()
     is_text: bool = False
     columns: "Mapping[str, str] | None" = None
     files: tuple[FileSeen, ...] = ()

@@ -1,6 +1,5 @@
-"""Files, read by DuckDB itself: csv, tsv, parquet, json and jsonl, also gzipped, by path, glob or package."""
+"""Files: csv, tsv, parquet, json and jsonl, also gzipped, by path, glob or package; DuckDB reads what is sound."""
 
-import gzip
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,8 @@ from company.company_file import Company, Feed, FilesSource
 from company.file_faults import suggest, without_values
 from ingestion.expressions import ExpressionError, table_names
 from ingestion.readers.extract import Extract, FileSeen, described, quoted
+from ingestion.readers.text import BrokenLine, Layout, TextFile, read_text
+from ingestion.readers.whole import FileFaultError, byte_order_mark, read_blocks
 
 _PACKAGE = "package://"
 _KINDS = {
@@ -32,19 +33,25 @@ _SAMPLE_LINES = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class FilesReader:
-    """Reads one `files` source of `company`."""
+    """Reads what one `feed` of `company` takes from a `files` source to fill `table`.
+
+    Copies of files that cannot be read where they lie are made in the folder `scratch`, which must live as long as what
+    was extracted is read.
+    """
 
     company: Company
-    source: str
+    table: str
+    feed: Feed
+    scratch: Path
 
     @cached_property
     def _declared(self) -> FilesSource:
-        source = self.company.sources[self.source]
+        source = self.company.sources[self.feed.source]
         assert isinstance(source, FilesSource)  # noqa: S101 - the caller chose this reader by the source's kind
         return source
 
     def look(
-        self, connection: duckdb.DuckDBPyConnection, table: str, feed: Feed, *, taken: Iterable[FileSeen] = ()
+        self, connection: duckdb.DuckDBPyConnection, *, taken: Iterable[FileSeen] = ()
     ) -> dict[str, tuple[FileSeen, ...]]:
         """Return the files behind every name that the feed reads, with the digests of their content.
 
@@ -52,27 +59,27 @@ class FilesReader:
         Raises SourceError when `from` is not SQL, names what is not declared, or when there is no file.
         """
         known = {(str(file.path), file.size, file.modified_ns): file for file in taken}
-        names = self._names(connection, table, feed)
-        return {name: tuple(_look(path, known) for path in self._paths(name)) for name in names}
+        return {name: tuple(_look(path, known) for path in self._paths(name)) for name in self._names(connection)}
 
     def extract(
         self,
         connection: duckdb.DuckDBPyConnection,
-        feed: Feed,
         looked: Mapping[str, tuple[FileSeen, ...]],
         *,
+        reads: Collection[str],
         optional: Collection[str] = (),
     ) -> Extract:
-        """Return all that `feed` reads, as SQL over the files that were `looked` at.
+        """Return all that the feed reads, as SQL over the files that were `looked` at.
 
         Json leaves out what is empty: of such files, fields among `optional` that no row shows are read as null.
+        Raises SourceError when a file is not whole, of another kind than its name says, or of a doubtful layout.
         """
-        scans = {name: self._scan(connection, name, files) for name, files in looked.items()}
+        scans = {name: self._scan(connection, name, files, reads) for name, files in looked.items()}
         files = tuple(file for found in looked.values() for file in found)
         return Extract(
             prelude=tuple(f"{quoted(name)} as ({scan.sql(optional=optional)})" for name, scan in scans.items()),
-            relation=feed.relation,
-            has_rejects=_has_text(files),
+            relation=self.feed.relation,
+            broken=tuple(line for scan in scans.values() for line in scan.broken),
             is_text=any(_suffix(file.path) != ".parquet" for file in files),
             columns={f"{name}.{column}": kind for name, scan in scans.items() for column, kind in scan.columns.items()},
             files=files,
@@ -81,46 +88,45 @@ class FilesReader:
     def extract_bundle(
         self,
         connection: duckdb.DuckDBPyConnection,
-        feed: Feed,
         bundle: Sequence[FileSeen],
         *,
         reads: Collection[str],
         optional: Collection[str],
         known: Mapping[str, str],
     ) -> Extract:
-        """Return the rows of some files behind the one name that `feed` reads.
+        """Return the rows of some files behind the one name that the feed reads.
 
         Of json files only the fields among `reads` are read. Json leaves out what is empty: fields that are `optional`
         or `known` from earlier files, and that these do not show, are read as null.
         """
-        name = feed.relation
-        scan = self._scan(connection, name, bundle)
+        name = self.feed.relation
+        scan = self._scan(connection, name, bundle, reads)
         earlier = {key.partition(".")[2]: kind for key, kind in known.items()}
         return Extract(
             prelude=(f"{quoted(name)} as ({scan.sql(optional=optional, reads=reads, known=earlier)})",),
             relation=quoted(name),
-            has_rejects=_has_text(bundle),
+            broken=scan.broken,
             is_text=any(_suffix(file.path) != ".parquet" for file in bundle),
             columns={f"{name}.{column}": kind for column, kind in scan.columns.items()},
             files=tuple(bundle),
         )
 
-    def _names(self, connection: duckdb.DuckDBPyConnection, table: str, feed: Feed) -> tuple[str, ...]:
-        key = f"{self.company.key_of(table, feed)}.from"
+    def _names(self, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+        key = f"{self.company.key_of(self.table, self.feed)}.from"
         try:
-            names = table_names(connection, feed.relation)
+            names = table_names(connection, self.feed.relation)
         except ExpressionError as error:
             fix = "Write a name of `files`, or a join or subquery over such names, as it would stand after FROM."
             raise self.company.error(key, f"`from` is not SQL ({error}).", fix) from None
         for name in names:
             if name not in self._declared.files:
-                problem = f"`{name}` is no file of the source `{self.source}`."
+                problem = f"`{name}` is no file of the source `{self.feed.source}`."
                 raise self.company.error(key, problem, suggest(name, self._declared.files))
         return names
 
     def _paths(self, name: str) -> tuple[Path, ...]:
         address = self._declared.files[name]
-        key = f"sources.{self.source}.files.{name}"
+        key = f"sources.{self.feed.source}.files.{name}"
         pattern = self._locate(key, address)
         found = tuple(Path(path) for path in sorted(glob(pattern, recursive=True)) if Path(path).is_file())  # noqa: PTH207
         if not found:
@@ -141,8 +147,10 @@ class FilesReader:
             fix = f"Install it (`pip install {package.replace('_', '-')}`) or correct the address."
             raise self.company.error(key, f"the package `{package}` is not installed.", fix) from None
 
-    def _scan(self, connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[FileSeen]) -> "_Scan":
-        key = f"sources.{self.source}.files.{name}"
+    def _scan(
+        self, connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[FileSeen], reads: Collection[str]
+    ) -> "_Scan":
+        key = f"sources.{self.feed.source}.files.{name}"
         suffixes = sorted({_suffix(file.path) for file in files})
         kind = next((kind for kind, known in _KINDS.items() if known.issuperset(suffixes)), None)
         if kind is None:
@@ -150,11 +158,41 @@ class FilesReader:
             fix = "Name csv, tsv, parquet, json or jsonl files of one kind, plain or .gz."
             raise self.company.error(key, problem, fix)
         try:
-            return _Scan.of(connection, kind, [file.path for file in files])
-        except (duckdb.Error, OSError, EOFError) as error:
+            return self._scan_kind(connection, kind, files, reads if self.feed.relation == name else None)
+        except FileFaultError as fault:
+            raise self.company.error(key, fault.problem, fault.fix) from None
+        except (duckdb.Error, OSError) as error:
             said = without_values(str(error).splitlines()[0])
             fix = "Check that the file is whole and of the kind that its name says."
             raise self.company.error(key, f"a file cannot be read ({said}).", fix) from None
+
+    def _scan_kind(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        kind: str,
+        files: Sequence[FileSeen],
+        reads: Collection[str] | None,
+    ) -> "_Scan":
+        match kind:
+            case "text":
+                copies = [self.scratch / file.content for file in files]
+                found = [read_text(file.path, self.feed, copy_to=to) for file, to in zip(files, copies, strict=True)]
+                return _Scan.of_text([text for text in found if text], reads)
+            case "json":
+                return _Scan.of_json(connection, [self._plain_json(file) for file in files])
+        return _Scan.of_parquet(connection, [file.path for file in files])
+
+    def _plain_json(self, file: FileSeen) -> Path:
+        """Return where a json file stands as plain UTF-8; raises FileFaultError when it is not whole."""
+        copy = self.scratch / (file.content + "".join(file.path.suffixes[-2:]).removesuffix(".gz"))
+        blocks = read_blocks(file.path, self.feed.encoding)
+        if byte_order_mark(file.path) is None and self.feed.encoding in {None, "utf-8"}:
+            for _ in blocks:
+                pass
+            return file.path
+        with copy.open("wb") as plain:
+            plain.writelines(blocks)
+        return copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,18 +200,36 @@ class _Scan:
     """Files of one kind, and the columns they show, with their types; leaves of csv and json are text."""
 
     kind: str
-    paths: Sequence[Path]
     columns: dict[str, str]
+    paths: Sequence[Path] = ()
+    texts: Sequence[TextFile] = ()
 
     @classmethod
-    def of(cls, connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[Path]) -> "_Scan":
-        if kind == "json":
-            options = f"ignore_errors = true, sample_size = {_SAMPLE_LINES}"
-            shown = described(connection, f"select * from read_json([{_listed(paths)}], {options})")
-            columns = {name: _LEAF_TYPE.sub("VARCHAR", held) for name, held in shown.items()}
-        else:
-            columns = described(connection, cls(kind=kind, paths=paths, columns={}).sql())
-        return cls(kind=kind, paths=paths, columns=columns)
+    def of_text(cls, texts: Sequence[TextFile], reads: Collection[str] | None) -> "_Scan":
+        if not texts:
+            raise FileFaultError("there is no line in the file.", "Bring a file with a header and rows.")
+        for text in texts:
+            _refuse_twins(text, reads)
+        columns = dict.fromkeys((name for text in texts for name in _distinct(text.layout.names)), "VARCHAR")
+        return cls(kind="text", columns=columns, texts=texts)
+
+    @classmethod
+    def of_json(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> "_Scan":
+        options = f"ignore_errors = true, sample_size = {_SAMPLE_LINES}"
+        shown = described(connection, f"select * from read_json([{_listed(paths)}], {options})")
+        return cls(
+            kind="json", paths=paths, columns={name: _LEAF_TYPE.sub("VARCHAR", held) for name, held in shown.items()}
+        )
+
+    @classmethod
+    def of_parquet(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> "_Scan":
+        scan = cls(kind="parquet", paths=paths, columns={})
+        return cls(kind="parquet", paths=paths, columns=described(connection, scan.sql()))
+
+    @property
+    def broken(self) -> tuple[BrokenLine, ...]:
+        """The lines that are no records."""
+        return tuple(line for text in self.texts for line in text.broken)
 
     def sql(
         self,
@@ -186,7 +242,7 @@ class _Scan:
         if self.kind == "parquet":
             return f"select * from read_parquet([{_listed(self.paths)}], union_by_name = true)"
         if self.kind == "text":
-            return _scan_text(self.paths)
+            return _scan_text(self.texts)
         fields = {**dict.fromkeys(optional, "VARCHAR"), **(known or {}), **self.columns}
         used = {name: kind for name, kind in fields.items() if reads is None or name in reads} or fields
         types = ", ".join(f"{quoted(name)}: {_literal(kind)}" for name, kind in used.items())
@@ -241,10 +297,6 @@ def _suffix(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).suffix.lower()
 
 
-def _has_text(files: Iterable[FileSeen]) -> bool:
-    return any(_suffix(file.path) in _KINDS["text"] for file in files)
-
-
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -253,13 +305,49 @@ def _listed(paths: Iterable[Path]) -> str:
     return ", ".join(_literal(str(path)) for path in paths)
 
 
-def _scan_text(paths: Sequence[Path]) -> str:
-    """Read every value as text and keep the lines that cannot be split; files of one header are read together."""
-    by_header: dict[bytes, list[Path]] = {}
-    for path in paths:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            by_header.setdefault(file.readline().strip(), []).append(path)
-    options = "all_varchar = true, header = true, store_rejects = true"
-    return " union all by name ".join(
-        f"select * from read_csv([{_listed(group)}], {options})" for group in by_header.values()
-    )
+def _refuse_twins(text: TextFile, reads: Collection[str] | None) -> None:
+    """Refuse two columns of one name where one is read; of a relation that is a query, any may be."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(text.layout.names, start=1):
+        places.setdefault(name.casefold(), []).append(place)
+    read = None if reads is None else {name.casefold() for name in reads}
+    for name, found in places.items():
+        if len(found) > 1 and (read is None or name in read):
+            names = [f"`{text.layout.names[place - 1]}` (column {place})" for place in found]
+            problem = f"{len(found)} columns of the file `{text.name}` have one name: {' and '.join(names)}."
+            raise FileFaultError(
+                problem, "Give each a name of its own in the export: which one is meant cannot be told."
+            )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return the names, each one that stood before with its place behind it."""
+    seen: set[str] = set()
+    distinct = []
+    for place, name in enumerate(names, start=1):
+        distinct.append(f"{name}_{place}" if name.casefold() in seen else name)
+        seen.add(name.casefold())
+    return distinct
+
+
+def _scan_text(texts: Sequence[TextFile]) -> str:
+    """Read every value as text, exactly as each layout says; files of one layout are read together."""
+    alike: dict[Layout, list[Path]] = {}
+    for text in texts:
+        alike.setdefault(text.layout, []).append(text.path)
+    return " union all by name ".join(_scan_layout(layout, paths) for layout, paths in alike.items())
+
+
+def _scan_layout(layout: Layout, paths: Sequence[Path]) -> str:
+    columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in _distinct(layout.names))
+    options = {
+        "auto_detect": "false",
+        "header": "false",
+        "skip": str(layout.head),
+        "columns": f"{{{columns}}}",
+        "delim": _literal(layout.separator),
+        "quote": _literal(layout.quote),
+        "escape": _literal(layout.quote),
+        "strict_mode": "true",
+    }
+    return f"select * from read_csv([{_listed(paths)}], {', '.join(f'{k} = {v}' for k, v in options.items())})"
