@@ -186,9 +186,11 @@ def _usual(widths: list[int]) -> int | None:
 
 def _sample(lines: list[str], separator: str, quote: str) -> list[tuple[list[str], int]]:
     """Return the first records as lists of values, each with the number of its last line, counted from 1."""
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
     text = io.StringIO("".join(lines), newline="")
-    reader = csv.reader(text, delimiter=separator, quotechar=quote or None, quoting=quoting)
+    if quote:
+        reader = csv.reader(text, delimiter=separator, quotechar=quote)
+    else:
+        reader = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_NONE)
     return [(row, reader.line_num) for row in islice(_until_broken(reader), _SAMPLE + 1)]
 
 
