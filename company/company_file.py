@@ -43,6 +43,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Closure(_Part):
+    """Days on which the company was closed, both included: a feed without rows there lacks nothing."""
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="until")
+
+    @model_validator(mode="after")
+    def _days_are_in_order(self) -> Self:
+        if self.last < self.first:
+            raise ValueError("`until` lies before `from`")
+        return self
+
+
 class FilesSource(_Part):
     """Files by name: a path, a glob, or `package://<package>/<path>`; csv, tsv, parquet, json or jsonl, also gzipped.
 
@@ -137,6 +150,7 @@ class Feed(Writing):
     `incremental` is absent when the whole relation is read each time, `file` when each file is taken exactly once,
     else the column whose growing value marks what is new; rows up to `lookback_hours` behind it are read again.
     The newest row is expected to be younger than `fresh_within_days`; without it the feed may be of any age.
+    `ended_on` is the last day of a feed that goes on no more, such as that of a system that was replaced.
     """
 
     source: str
@@ -147,6 +161,7 @@ class Feed(Writing):
     incremental: str | None = None
     lookback_hours: float = Field(default=0, ge=0)
     fresh_within_days: int | None = Field(default=None, ge=1)
+    ended_on: date | None = None
 
 
 def _as_feeds(value: object) -> object:
@@ -166,6 +181,7 @@ class Company(_Part):
     history_starts: date
     churn: ChurnDefinition
     churn_also: tuple[ChurnDefinition, ...] = ()
+    closed: tuple[Closure, ...] = ()
     cleaning: Cleaning = Cleaning()
     policy: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, dict[str, Any] | None] = Field(default_factory=dict)

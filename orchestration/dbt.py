@@ -21,7 +21,7 @@ from orchestration.leads import declare_leads
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 OWNER = "team:data"
-WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules"}
+WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage"}
 
 
 def prepare(home: Path, variables: Mapping[str, Any]) -> DbtProject:
@@ -125,6 +125,14 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
     """Return what the models may know about a company: its feeds and the thresholds, nothing else."""
     return {
         "feeds": company.feeds(),
+        "feeds_ended": {
+            f"{company.raw_schema(feed.source)}.{table}": feed.ended_on.isoformat()
+            for table, feeds in company.tables.items()
+            for feed in feeds
+            if feed.ended_on
+        },
+        "closed": [spell.model_dump(mode="json", by_alias=True) for spell in company.closed],
+        "history_starts": company.history_starts.isoformat(),
         "timezone": company.timezone,
         "identity": has_evidence(company),
         "churn": company.churn.model_dump(mode="json"),

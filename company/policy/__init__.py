@@ -18,7 +18,7 @@ from company.policy.measuring import Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
 from company.policy.units import Count, Days, Money, Section
-from company.policy.warehouse import Clv, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
+from company.policy.warehouse import Clv, Coverage, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
 
 __all__ = ["Policy", "PolicyError", "load_policy"]
 
@@ -50,6 +50,7 @@ class Policy(Section):
     tags: Tags
     value_trend: ValueTrend
     product_rules: ProductRules
+    coverage: Coverage
     segments: dict[str, Segment]
     training: Training
     expected_profit: ExpectedProfit

@@ -77,6 +77,15 @@ class ProductRules(Section):
     most_customers: Count
 
 
+class Coverage(Section):
+    """From when on days of a feed without a row are missing data."""
+
+    closure_days: Days
+    chance: Share
+    times_usual: Annotated[float, Field(ge=1)]
+    usual_every_days: Days
+
+
 class Tags(Section):
     """Limits of the first customer tags."""
 

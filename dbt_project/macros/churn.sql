@@ -90,9 +90,43 @@ inner join {{ ref('int_subscriptions_dated') }} as subscriptions
 {%- endmacro %}
 
 
-{# The first day that no data can speak of yet: the day of the run, or the day after the last purchase. #}
-{% macro known_until() -%}
-    greatest({{ as_of() }}, coalesce({{ add_days('max(order_date)', 1) }}, {{ as_of() }}))
+{# The canonical table whose feeds decide who stayed, by a churn definition. #}
+{% macro table_of_churn(definition) -%}
+    {{ return('orders' if definition.definition in ('inactivity', 'spend_fall') else 'subscriptions') }}
+{%- endmacro %}
+
+
+{#
+    Of each `as_of` of a relation of slices the window of a churn definition, and whether what happened in it is known:
+    every feed that decides reaches beyond it, and no day is missing in it or in the days before `as_of` that decide who
+    can be lost.
+#}
+{% macro churn_windows(definition, slices) -%}
+select
+    windows.as_of,
+    windows.label_from,
+    windows.label_until,
+    windows.label_until <= knowledge.known_until and count(missing.feed) = 0 as is_mature
+from (
+    select
+        as_of,
+        {{ add_days('as_of', definition.lead_days) }} as label_from,
+        {{ add_days('as_of', definition.lead_days + definition.horizon_days) }} as label_until
+    from {{ slices }}
+) as windows
+cross join (
+    select coalesce(min(known_until), {{ as_of() }}) as known_until
+    from {{ ref('feed_coverage') }}
+    where source_table = '{{ table_of_churn(definition) }}'
+) as knowledge
+left join {{ ref('feed_pauses') }} as missing
+    on
+        missing.is_missing
+        and missing.source_table = '{{ table_of_churn(definition) }}'
+        and missing.paused_from < windows.label_until
+        and {{ days_before('windows.as_of', days_looked_back(definition)) }} < missing.paused_until
+        and (windows.as_of > missing.paused_from or windows.label_from < missing.paused_until)
+group by windows.as_of, windows.label_from, windows.label_until, knowledge.known_until
 {%- endmacro %}
 
 
@@ -107,8 +141,8 @@ inner join {{ ref('int_subscriptions_dated') }} as subscriptions
 
 
 {#
-    What became of whom each of the company's definitions could lose, over the relations `known` (as_of, customer_id),
-    `slices` (as_of) and `data_ends` (known_until) of the model that asks.
+    What became of whom each of the company's definitions could lose, over the relations `known` (as_of, customer_id) and
+    `slices` (as_of) of the model that asks.
 #}
 {% macro outcomes_by_definition() -%}
 with
@@ -119,18 +153,26 @@ population_{{ loop.index }} as (
 
 ),
 
+spans_{{ loop.index }} as (
+
+    {{ churn_windows(definition, 'slices') | indent(4) }}
+
+),
+
 windows_{{ loop.index }} as (
 
     select
         known.as_of,
         known.customer_id,
-        {{ add_days('known.as_of', definition.lead_days) }} as label_from,
-        {{ add_days('known.as_of', definition.lead_days + definition.horizon_days) }} as label_until
+        spans.label_from,
+        spans.label_until,
+        spans.is_mature
     from known
     inner join population_{{ loop.index }} as population
         on
             known.as_of = population.as_of
             and known.customer_id = population.customer_id
+    inner join spans_{{ loop.index }} as spans on known.as_of = spans.as_of
 
 ),
 
@@ -150,10 +192,9 @@ select
     {{ 'true' if loop.first else 'false' }} as is_main,
     windows.label_from,
     windows.label_until,
-    windows.label_until <= data_ends.known_until as is_mature,
-    case when windows.label_until <= data_ends.known_until then stayed.customer_id is null end as churned
+    windows.is_mature,
+    case when windows.is_mature then stayed.customer_id is null end as churned
 from windows_{{ loop.index }} as windows
-cross join data_ends
 left join stayed_{{ loop.index }} as stayed
     on
         windows.as_of = stayed.as_of

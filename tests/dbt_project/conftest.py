@@ -268,7 +268,7 @@ def land(connection: duckdb.DuckDBPyConnection, schema: str, name: str, rows: pd
     connection.register("rows", rows)
     connection.execute(
         f"create table {schema}.{name} as select {columns}, 'first' as _batch, "
-        "timestamp '2018-02-01' as _landed_at from rows"
+        "timestamp '2026-02-01' as _landed_at from rows"
     )
     connection.unregister("rows")
 

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
 
 AS_OF, SNAPSHOTS = "2017-12-01", ["2017-07-01", "2017-10-01"]
-LANDED = "_batch = 'second', _landed_at = timestamp '2018-02-02'"
+LANDED = "_batch = 'second', _landed_at = timestamp '2026-02-02'"
 ANOTHER_EVENT = """
     insert into raw_generated.events
     select * replace (
         '{name}' as event_id, timestamp '{moment}' as occurred_at, 'second' as _batch,
-        timestamp '2018-02-02' as _landed_at
+        timestamp '2026-02-02' as _landed_at
     )
     from raw_generated.events where event_id = 'e00001'
 """
@@ -35,7 +35,7 @@ CHANGES = (  # as landing makes them: what is written anew stands under the late
     insert into raw_generated.orders
     select * replace (
         (select min(order_id) from raw_shop.orders) as order_id, timestamp '2017-09-09 17:00' as ordered_at,
-        'second' as _batch, timestamp '2018-02-02' as _landed_at
+        'second' as _batch, timestamp '2026-02-02' as _landed_at
     )
     from raw_generated.orders where order_id = 'o00008'
     """,

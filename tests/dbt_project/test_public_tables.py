@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
 
 PUBLIC_SCHEMAS = {"customer_360", "features", "outcomes"}
-READ_BY_PEOPLE = {"cleaning_counts", "cleaning_accounts"}
+READ_BY_PEOPLE = {"cleaning_counts", "cleaning_accounts", "feed_coverage", "feed_pauses"}
 Manifest = dict[str, dict[str, Any]]
 
 

@@ -79,7 +79,7 @@ def staged(new_warehouse: Callable[..., "Warehouse"]) -> Frames:
     warehouse = new_warehouse({"raw_crm": SHOP, "raw_desk": DESK})
     warehouse.execute(
         # the last click comes with a later landing
-        "update raw_crm.events set _batch = 'second', _landed_at = timestamp '2018-02-02' where event_id = 'e7'",
+        "update raw_crm.events set _batch = 'second', _landed_at = timestamp '2026-02-02' where event_id = 'e7'",
         "create schema identity",
         "create table identity.members as select * from (values ('crm', 'ann', 'ann'), ('crm', 'ann2', 'ann'), "
         "('crm', 'bob', 'bob'), ('desk', 'bob', 'bob')) m(source, customer_id, canonical_id)",

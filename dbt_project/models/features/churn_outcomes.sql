@@ -2,25 +2,26 @@
 -- depends_on: {{ ref('int_subscriptions_dated') }}
 with
 
+-- who was delivered once and is no more has not left by that: what became of such customers cannot be known
+customers as (
+
+    select customer_id from {{ ref('int_customers_dated') }}
+
+),
+
 known as (
 
     select
-        as_of,
-        customer_id
-    from {{ ref('customer_features') }}
+        features.as_of,
+        features.customer_id
+    from {{ ref('customer_features') }} as features
+    inner join customers on features.customer_id = customers.customer_id
 
 ),
 
 slices as (
 
     select distinct as_of from known
-
-),
-
-data_ends as (
-
-    select {{ known_until() }} as known_until
-    from {{ ref('int_customer_order_days') }}
 
 ),
 

@@ -1,0 +1,211 @@
+"""Labels against the truth where feeds are faulty: what cannot be known is unknown, and never churned."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simulator.parameters import INDUSTRIES
+from tests.dbt_project.conftest import SIMULATED_ZONE, Build, moment_of
+
+if TYPE_CHECKING:
+    from tests.dbt_project.conftest import Warehouse
+
+Tables = dict[str, pd.DataFrame]
+LABELS = ["+feed_coverage", "+int_customers_dated", "+int_subscriptions_dated", "churn_outcomes", "churn_labels"]
+INACTIVITY = {"definition": "inactivity", "active_within_days": 30, "horizon_days": 30, "lead_days": 0}
+ACCOUNT = {"definition": "account_closed", "active_within_days": 30, "horizon_days": 30, "lead_days": 0}
+MONTHS = ["2025-03-01", "2025-04-01", "2025-05-01", "2025-06-01", "2025-07-01"]
+AS_OF = "2025-08-01"
+
+
+def shop(*, closed_on: Sequence[str] = (), weekdays: Sequence[int] = range(7)) -> Tables:
+    """A shop of 150 customers who buy at rhythms of their own from January to July and may stop for good."""
+    rng = np.random.default_rng(7)
+    frames = []
+    for number in range(150):
+        leaves = rng.exponential(200)
+        days = np.cumsum(rng.gamma(2, rng.uniform(1, 9), 200))
+        moments = pd.Timestamp("2025-01-01 09:00") + pd.to_timedelta(days[days < min(leaves, 212)].round(), unit="D")
+        frames.append(pd.DataFrame({"customer_id": f"c{number:03d}", "ordered_at": moments}))
+    orders = pd.concat(frames, ignore_index=True)
+    is_open = orders["ordered_at"].dt.dayofweek.isin(list(weekdays))
+    orders = orders[is_open & ~orders["ordered_at"].dt.strftime("%F").isin(closed_on)].reset_index(drop=True)
+    orders = orders.assign(order_id=[f"o{number:05d}" for number in range(len(orders))], amount=10.0)
+    return {"customers": orders[["customer_id"]].drop_duplicates(), "orders": orders}
+
+
+def truth(tables: Tables, as_of: str) -> dict[str, bool]:
+    """Who of those who bought in the 30 days before bought nothing in the 30 days after."""
+    ago = (pd.Timestamp(as_of) - tables["orders"]["ordered_at"].dt.normalize()).dt.days
+    who = tables["orders"]["customer_id"]
+    after = set(who[(ago <= 0) & (ago > -30)])
+    return {one: one not in after for one in sorted(set(who[(ago > 0) & (ago <= 30)]))}
+
+
+def labelled(
+    new_warehouse: Build,
+    tables: Tables,
+    *,
+    was: Tables | None = None,
+    months: Sequence[str] = MONTHS,
+    churn: Mapping[str, object] = INACTIVITY,
+    **variables: object,
+) -> "Warehouse":
+    """The labels of snapshots that were built while the feeds were as they `was`."""
+    warehouse = new_warehouse({"raw_shop": tables})
+    known = [(f"date '{month}'", who) for month in months for who in (was or tables)["customers"]["customer_id"]]
+    values = ", ".join(f"({month}, '{who}')" for month, who in known)
+    warehouse.execute(
+        "create schema features",
+        f"create table features.customer_features as from (values {values}) as rows(as_of, customer_id)",
+    )
+    settings = {"timezone": "UTC", "as_of": AS_OF} | variables
+    feeds = {name: ["raw_shop"] for name in tables}
+    warehouse.dbt("run", "--select", *LABELS, feeds=feeds, churn=churn, **settings)
+    return warehouse
+
+
+def labels_of(warehouse: "Warehouse") -> dict[str, dict[str, bool | None]]:
+    found = warehouse.query(
+        "select cast(as_of as varchar) as as_of, customer_id, churned from features.churn_labels order by all"
+    )
+    labels: dict[str, dict[str, bool | None]] = {}
+    for as_of, who, churned in found.itertuples(index=False):
+        labels.setdefault(as_of, {})[who] = None if pd.isna(churned) else bool(churned)
+    return labels
+
+
+def known_months(labels: Mapping[str, Mapping[str, bool | None]]) -> list[str]:
+    states = {month: {churned is None for churned in who.values()} for month, who in labels.items()}
+    assert all(len(state) == 1 for state in states.values()), "a snapshot is known as a whole or not at all"
+    return [month for month, state in states.items() if state == {False}]
+
+
+def between(tables: Tables, first: str, last: str) -> pd.Series:
+    return tables["orders"]["ordered_at"].between(first, f"{last} 23:59")
+
+
+def test_without_a_fault_every_label_is_the_truth(new_warehouse: Build) -> None:
+    tables = shop()
+    labels = labels_of(labelled(new_warehouse, tables))
+    assert labels == {month: truth(tables, month) for month in MONTHS}
+    assert all(set(who.values()) == {True, False} for who in labels.values())
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "known"),
+    [
+        ("2025-05-01", "2025-05-31", ["2025-03-01", "2025-04-01", "2025-07-01"]),
+        ("2025-04-10", "2025-04-13", ["2025-03-01", "2025-06-01", "2025-07-01"]),
+        ("2025-07-10", "2025-08-01", ["2025-03-01", "2025-04-01", "2025-05-01", "2025-06-01"]),
+    ],
+    ids=["a month", "four days", "the end"],
+)
+def test_windows_that_reach_into_missing_days_are_unknown_and_the_others_are_the_truth(
+    new_warehouse: Build, first: str, last: str, known: list[str]
+) -> None:
+    whole = shop()
+    lacking = whole | {"orders": whole["orders"][~between(whole, first, last)]}
+    warehouse = labelled(new_warehouse, lacking, was=whole)
+    labels = labels_of(warehouse)
+    assert known_months(labels) == known
+    assert {month: labels[month] for month in known} == {month: truth(whole, month) for month in known}
+    missing = warehouse.query(
+        "select cast(paused_from as varchar), cast(paused_until - 1 as varchar) "
+        "from staging.feed_pauses where is_missing"
+    )
+    assert missing.to_numpy().tolist() == [[first, min(last, "2025-07-31")]]
+
+
+def test_a_row_of_the_future_teaches_nothing(new_warehouse: Build) -> None:
+    whole = shop()
+    future = (
+        whole["orders"]
+        .iloc[[0, 1]]
+        .assign(order_id=["f1", "f2"], ordered_at=pd.to_datetime(["2031-01-01", "2025-12-24"]))
+    )
+    spoilt = whole | {"orders": pd.concat([whole["orders"], future], ignore_index=True)}
+    months = [*MONTHS, "2025-07-20", AS_OF, "2025-10-01", "2025-12-01"]
+    warehouse = labelled(new_warehouse, spoilt, months=months, as_of="2025-12-01")
+    labels = labels_of(warehouse)
+    assert known_months(labels) == MONTHS
+    assert {month: labels[month] for month in MONTHS} == {month: truth(whole, month) for month in MONTHS}
+    rows = warehouse.query("select count_rows_later, cast(last_date as varchar) from staging.feed_coverage")
+    assert rows.to_numpy().tolist() == [[1, "2025-12-24"]]
+
+
+def test_customers_who_vanished_upstream_are_no_churners(new_warehouse: Build) -> None:
+    whole = shop()
+    gone = set(whole["customers"]["customer_id"].iloc[::10])
+    for tables in ("customers",), ("customers", "orders"), ("orders",):
+        left = whole | {name: whole[name][~whole[name]["customer_id"].isin(gone)] for name in tables}
+        labels = labels_of(labelled(new_warehouse, left, was=whole))
+        expected = {month: {w: c for w, c in truth(whole, month).items() if w not in gone} for month in MONTHS}
+        assert labels == expected
+
+
+def test_days_on_which_a_shop_is_closed_as_a_rule_for_a_holiday_or_as_declared_lack_nothing(
+    new_warehouse: Build,
+) -> None:
+    holidays = ["2025-04-18", "2025-04-19"]
+    trading = shop(closed_on=holidays, weekdays=range(5))
+    assert labels_of(labelled(new_warehouse, trading)) == {month: truth(trading, month) for month in MONTHS}
+    summer = [f"2025-05-{day:02d}" for day in range(5, 20)]
+    rested = shop(closed_on=summer)
+    assert "2025-05-01" not in known_months(labels_of(labelled(new_warehouse, rested)))
+    closed = [{"from": "2025-05-05", "until": "2025-05-19"}]
+    declared = labels_of(labelled(new_warehouse, rested, closed=closed))
+    assert declared == {month: truth(rested, month) for month in MONTHS}
+
+
+def test_knowledge_ends_with_the_feed_that_ends_first_unless_it_is_declared_to_have_ended(
+    new_warehouse: Build,
+) -> None:
+    whole = shop()
+    is_old = whole["orders"]["order_id"] < "o02000"
+    old = whole["orders"][is_old & between(whole, "2025-01-01", "2025-05-20")]
+    feeds = {"raw_shop": whole | {"orders": whole["orders"][~is_old]}, "raw_old": {"orders": old}}
+    warehouse = new_warehouse(feeds)
+    ids = ", ".join(f"('{who}')" for who in whole["customers"]["customer_id"])
+    months = " union all ".join(f"select date '{month}'" for month in MONTHS)
+    warehouse.execute(
+        "create schema features",
+        f"create table features.customer_features as from ({months}) as m(as_of), (values {ids}) as c(customer_id)",
+    )
+    declared = {"customers": ["raw_shop"], "orders": ["raw_shop", "raw_old"]}
+    settings = {"feeds": declared, "churn": INACTIVITY, "timezone": "UTC", "as_of": AS_OF}
+    warehouse.dbt("run", "--select", *LABELS, **settings)
+    assert known_months(labels_of(warehouse)) == ["2025-03-01", "2025-04-01"]
+    warehouse.dbt("run", "--select", *LABELS, feeds_ended={"raw_old.orders": "2025-05-20"}, **settings)
+    assert known_months(labels_of(warehouse)) == MONTHS
+
+
+@pytest.mark.parametrize("industry", INDUSTRIES)
+def test_simulated_companies_of_every_industry_keep_to_the_truth(
+    simulated: Mapping[str, Mapping[str, pd.DataFrame]], new_warehouse: Build, industry: str
+) -> None:
+    """A month is missing, a row is of the future and a tenth of the customers vanished, all at once."""
+    tables = simulated[f"raw_{industry}"]
+    by_orders = industry in {"retail", "ecommerce"}
+    table, moment = ("orders", "ordered_at") if by_orders else ("subscriptions", "started_at")
+    whole = {name: tables[name] for name in ("customers", table)}
+    churn = INACTIVITY if by_orders else ACCOUNT
+    settings = {"months": ["2025-03-01", "2025-05-01", "2025-06-01"], "churn": churn, "timezone": SIMULATED_ZONE}
+    settings |= {"as_of": "2025-07-01"}
+    true = labels_of(labelled(new_warehouse, whole, **settings))
+    gone = set(whole["customers"]["customer_id"].iloc[::10])
+    left = {name: rows[~rows["customer_id"].isin(gone)] for name, rows in whole.items()}
+    in_may = left[table][moment].between(
+        moment_of("2025-05-01", SIMULATED_ZONE), moment_of("2025-06-01", SIMULATED_ZONE)
+    )
+    future = left[table].iloc[[0]].assign(**{f"{table[:-1]}_id": "f", moment: pd.Timestamp("2031-01-01")})
+    rows = left[table][~in_may] if by_orders else left[table]
+    spoilt = left | {table: pd.concat([rows, future], ignore_index=True)}
+    labels = labels_of(labelled(new_warehouse, spoilt, was=whole, **settings))
+    known = ["2025-03-01"] if by_orders else known_months(true)
+    assert known_months(labels) == known
+    for month in known:
+        assert labels[month] == {who: churned for who, churned in true[month].items() if who not in gone}
