@@ -24,6 +24,15 @@ _WHAT_RULES_DID = """
     from staging.cleaning_counts counts left join latest using (source, table_name)
     group by all having sum(count_rows) > 0 order by all
 """
+_MISSING_DAYS = """
+    select feed || '.' || source_table as name, strftime(paused_from, '%Y-%m-%d') as first_day,
+        strftime(paused_until - 1, '%Y-%m-%d') as last_day, count_days
+    from staging.feed_pauses where is_missing order by all
+"""
+_ROWS_LATER = """
+    select feed || '.' || source_table as name, count_rows_later as count_rows
+    from staging.feed_coverage where count_rows_later > 0 order by all
+"""
 _COLUMNS = ("table", "rule", "column", "action", "rows that stand", "of the latest batch")
 
 
@@ -51,3 +60,19 @@ def describe_cleaning(warehouse: Warehouse) -> str:
     rows = [tuple(row.values()) for row in warehouse.read(_WHAT_RULES_DID).to_pylist()]
     lines = [_COLUMNS, tuple("---" for _ in _COLUMNS), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def find_missing_days(warehouse: Warehouse) -> tuple[str, ...]:
+    """Return a sentence for every run of days that a feed lacks, and for every feed with rows dated in the future."""
+    missing = [
+        f"{row['name']} has no rows from {row['first_day']} to {row['last_day']} ({row['count_days']} days), which its "
+        "usual rhythm makes implausible: labels whose windows overlap these days are unknown. Deliver the rows, or "
+        "declare the days under `closed` or the feed's last day as `ended_on` in company.yaml"
+        for row in warehouse.read(_MISSING_DAYS).to_pylist()
+    ]
+    later = [
+        f"{row['name']} has {row['count_rows']} rows dated after the day on which they landed: they are not counted "
+        "before their day comes. Correct them in the source"
+        for row in warehouse.read(_ROWS_LATER).to_pylist()
+    ]
+    return (*missing, *later)

@@ -35,6 +35,9 @@ QUERIES = {
     "quarantine": """
         select source, table_name, reason, count(*) as rows from quarantine.rows
         group by all order by rows desc""",
+    "missing_days": """
+        select source_table as table, feed, paused_from as first_day, paused_until - 1 as last_day, count_days as days
+        from staging.feed_pauses where is_missing order by feed, source_table, paused_from""",
 }
 TABLES = {
     "performance": "monitoring.performance",
@@ -45,6 +48,7 @@ TABLES = {
     "effects": "outcomes.strategy_effects",
     "gates": "monitoring.gate_verdicts",
     "quarantine": "quarantine.rows",
+    "missing_days": "staging.feed_pauses",
 }
 TITLES = {
     "performance": "The scores against what happened",
@@ -55,6 +59,7 @@ TITLES = {
     "effects": "Effect against the untreated",
     "gates": "Gates",
     "quarantine": "Quarantine",
+    "missing_days": "Missing days: labels whose windows overlap them are unknown",
 }
 
 

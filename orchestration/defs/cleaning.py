@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.accounts import describe_cleaning, find_gaps
+from orchestration.accounts import describe_cleaning, find_gaps, find_missing_days
 from orchestration.warehouse import Warehouse
 
 
@@ -14,4 +14,13 @@ def every_row_is_accounted_for(warehouse: Warehouse) -> dg.AssetCheckResult:
         passed=not gaps,
         description="; ".join(str(gap) for gap in gaps) or None,
         metadata={"gaps": len(gaps), "what_cleaning_did": dg.MetadataValue.md(told)},
+    )
+
+
+@dg.asset_check(asset=["staging", "feed_coverage"], additional_deps=[["staging", "feed_pauses"]])
+def feeds_lack_no_days(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Warn of days that a feed lacks, and of rows dated in the future; labels over such days are unknown."""
+    faults = find_missing_days(warehouse)
+    return dg.AssetCheckResult(
+        passed=not faults, severity=dg.AssetCheckSeverity.WARN, description="; ".join(faults) or None
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.accounts import describe_cleaning, find_gaps
+from orchestration.accounts import describe_cleaning, find_gaps, find_missing_days
 from orchestration.warehouse import Warehouse
 
 TABLES = """
@@ -23,6 +23,13 @@ TABLES = """
         ('b2', 'shop', 'orders', 'test_row', null, 'removed', 1),
         ('b1', 'shop', 'events', 'duplicate_click', null, 'removed', 0)
     ) rows(batch, source, table_name, rule, column_name, action, count_rows);
+    create table staging.feed_pauses as select * from (values
+        ('orders', 'raw_shop', date '2025-03-01', date '2025-04-01', 31, true),
+        ('orders', 'raw_shop', date '2025-12-25', date '2025-12-26', 1, false)
+    ) rows(source_table, feed, paused_from, paused_until, count_days, is_missing);
+    create table staging.feed_coverage as select * from (values
+        ('orders', 'raw_shop', 0), ('events', 'raw_logs', 2)
+    ) rows(source_table, feed, count_rows_later);
 """
 
 
@@ -62,3 +69,16 @@ def test_what_rules_did_is_told_over_all_rows_and_for_the_latest_batch(books: Wa
         "| orders | test_row |  | removed | 1 | 1 |",
         "| orders | vocabulary | channel | repaired | 5 | 2 |",
     ]
+
+
+def test_missing_days_and_rows_of_the_future_are_reported_with_the_fix(books: Warehouse) -> None:
+    missing, later = find_missing_days(books)
+    assert missing.startswith("raw_shop.orders has no rows from 2025-03-01 to 2025-03-31 (31 days)")
+    assert "`closed`" in missing
+    assert later.startswith("raw_logs.events has 2 rows dated after the day on which they landed")
+    change(
+        books,
+        "update staging.feed_pauses set is_missing = false",
+        "update staging.feed_coverage set count_rows_later = 0",
+    )
+    assert find_missing_days(books) == ()

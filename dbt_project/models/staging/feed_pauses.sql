@@ -44,7 +44,7 @@ delivered as (
             and counted.feed = landed.feed
     where
         counted.day_date < landed.landed_date
-        and counted.day_date >= cast('{{ var("history_starts") }}' as date)
+        and counted.day_date >= cast('{{ var('history_starts') }}' as date)
 
 ),
 
