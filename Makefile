@@ -38,7 +38,8 @@ check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint --disable-progress-bar -q dbt_project/models
+	@mkdir -p $(VENV)/sqlfluff
+	@HOLDFAST_HOME=$(abspath $(VENV))/sqlfluff $(BIN)/sqlfluff lint --disable-progress-bar -q dbt_project/models
 
 fmt: $(VENV)/ready ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
