@@ -15,19 +15,18 @@ import pyarrow as pa
 
 from bench.figures import Figure, record
 from company.policy import load_policy
-from ml.dataset import month_starts
+from ml.dataset import Columns, month_starts
 from ml.evaluate import evaluate
 from ml.monitoring.drift import (
-    DriftLimits,
     DriftReport,
-    PerformanceLimits,
     PerformanceReport,
-    Slice,
+    Snapshot,
     measure_drift,
     measure_performance,
     pair_months,
 )
-from ml.training.promotion import Bar, compare
+from ml.training.config import TrainConfig
+from ml.training.promotion import compare
 from ml.training.train import Fitted, fit
 
 POLICY = load_policy()
@@ -42,9 +41,6 @@ FEATURES = (
     "recency_days", "count_orders_30d", "amount_spent_30d", "amount_per_order", "share_discount", "count_complaints",
     "tenure_days", "count_visits_30d",
 )  # fmt: skip
-DRIFT = DriftLimits(**POLICY.drift.model_dump(exclude={"consecutive", "cooldown_days", "page"}))
-DECAY = PerformanceLimits(**POLICY.performance.model_dump(exclude={"consecutive"}))
-BAR = Bar(**POLICY.promotion.model_dump(exclude={"mode", "margin"}))
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,7 @@ def live(seed: int, *, shock: int | None, until: int) -> Iterator[Month]:
             champion.model,
             pa.concat_tables(learned),
             time="as_of",
-            margin=POLICY.promotion.margin,
-            bar=BAR,
+            promotion=POLICY.promotion,
             capacity=POLICY.training.capacity_share,
         ).decision
         is_due = streak >= POLICY.performance.consecutive
@@ -118,27 +113,23 @@ def live(seed: int, *, shock: int | None, until: int) -> Iterator[Month]:
 def check_performance(champion: Fitted, matured: pa.Table) -> PerformanceReport:
     """Judge the champion by the month whose labels are in now."""
     shown = evaluate(matured["churned"].to_numpy().astype(float), champion.model.predict(matured))
-    return measure_performance(shown, limits=DECAY, promised=champion.evaluations[champion.chosen])
+    return measure_performance(shown, limits=POLICY.performance, promised=champion.evaluations[champion.chosen])
 
 
 def train(months: Sequence[pa.Table]) -> Fitted:
     """Learn from some months; one candidate, for speed."""
     return fit(
         pa.concat_tables(months),
-        "churned",
-        "as_of",
-        features=FEATURES,
-        candidates=("logistic_regression",),
-        maturity_days=28,
-        seed=POLICY.training.seed,
+        Columns("churned", "as_of", features=FEATURES),
+        TrainConfig(candidates=("logistic_regression",), horizon_days=28, seed=POLICY.training.seed),
     )
 
 
 def check_drift(champion: Fitted, tables: Sequence[pa.Table], *, last: int, now: int) -> DriftReport:
     """Compare this month with the champion's last, in the light of its season."""
 
-    def read(number: int) -> Slice:
-        return Slice(tables[number], champion.model.predict(tables[number]))
+    def read(number: int) -> Snapshot:
+        return Snapshot(tables[number], champion.model.predict(tables[number]))
 
     numbers = {MONTHS[number]: number for number in range(len(tables))}
     learned = MONTHS[max(0, last - LEARNED + 1) : last + 1]
@@ -148,7 +139,7 @@ def check_drift(champion: Fitted, tables: Sequence[pa.Table], *, last: int, now:
         read(now),
         champion.model.features,
         champion.model.importance(tables[last]),
-        limits=DRIFT,
+        limits=POLICY.drift,
         year_ago=read(now - YEAR) if now >= YEAR else None,
         learned=[read(numbers[day]) for day in learned],
         ordinary=[(read(numbers[before]), read(numbers[after])) for before, after in pairs],

@@ -7,6 +7,7 @@
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from ml.dataset import as_table, list_informative
+from ml.dataset import Columns, as_table, list_informative
 from ml.evaluate import evaluate, intervals
+from ml.training.config import TrainConfig
 from ml.training.train import fit
 
-CANDIDATES = ("logistic_regression", "random_forest", "xgboost", "neural_net")
 SEED = 0
+CONFIG = TrainConfig(candidates=("logistic_regression", "random_forest", "xgboost", "neural_net"), seed=SEED)
 TESTED_AT = "2017-12-01"
 CALIBRATION = 0.02
 
@@ -34,7 +36,7 @@ def cross_validated(name: str, *, bar: float, reference: str) -> Iterator[Figure
     label, tested = table["churn"].to_numpy(), []
     started = time.perf_counter()
     for train, test in StratifiedKFold(5, shuffle=True, random_state=SEED).split(table, label):
-        fitted = fit(table.iloc[train], "churn", candidates=CANDIDATES, seed=SEED)
+        fitted = fit(table.iloc[train], Columns("churn"), CONFIG)
         tested.append(evaluate(label[test], fitted.model.predict(table.iloc[test])))
         print(name, fitted.chosen, {k: round(v, 2) for k, v in fitted.model.weights.items()}, round(tested[-1].auc, 4))
     seconds = (time.perf_counter() - started) / 5
@@ -54,7 +56,7 @@ def shop(path: Path) -> Iterator[Figure]:
     named = [name for name in table.columns if name not in {"as_of", "customer_id", "is_eligible", "churned"}]
     features = list_informative(as_table(table[named]), named)  # as the pipeline does
     started = time.perf_counter()
-    fitted = fit(earlier, "churned", "as_of", features=features, candidates=CANDIDATES, maturity_days=30, seed=SEED)
+    fitted = fit(earlier, Columns("churned", "as_of", features=features), replace(CONFIG, horizon_days=30))
     seconds = time.perf_counter() - started
     label = later["churned"].to_numpy(dtype=float)
     found = evaluate(label, fitted.model.predict(later))

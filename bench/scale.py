@@ -19,11 +19,12 @@ import pyarrow as pa
 
 from bench.figures import Figure, at_most, record, without_bar
 from company.policy import load_policy
-from ml.dataset import Feature, Floats
+from ml.dataset import Columns, Feature, Floats
 from ml.evaluate import evaluate
 from ml.explaining.contributions import explain
-from ml.learners.members import Compute
+from ml.learners.base import Compute
 from ml.score import score
+from ml.training.config import TrainConfig
 from ml.training.train import fit
 
 POLICY = load_policy().training
@@ -73,14 +74,8 @@ def measure(customers: int, snapshots: int, features: int, *, most: int, threads
     made = time.perf_counter()
     fitted = fit(
         table,
-        "churned",
-        "as_of",
-        features=names(features),
-        causes=names(features)[::5],
-        candidates=POLICY.candidates,
-        maturity_days=28,
-        seed=SEED,
-        compute=Compute(workers=1, threads=threads),
+        Columns("churned", "as_of", features=names(features), causes=names(features)[::5]),
+        TrainConfig(horizon_days=28, seed=SEED, compute=Compute(workers=1, threads=threads)),
     )
     trained = time.perf_counter()
     rows, grown = table.num_rows, _peak()

@@ -28,14 +28,16 @@ from sklearn.metrics import roc_auc_score
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from company import taxonomy
-from ml.dataset import Feature, Floats, Rows, list_informative
+from ml.dataset import Columns, Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
 from ml.explaining.causes import list_causes
 from ml.explaining.contributions import explain
-from ml.learners.members import Compute, Trees
-from ml.training.group_models import fit_segments
-from ml.training.train import Fitted, Recipe, fit
+from ml.learners.base import Candidate, Compute
+from ml.learners.trees import BAGS, Trees
+from ml.training.config import TrainConfig
+from ml.training.group_models import fit_groups
+from ml.training.train import Fitted, fit
 from simulator.calendar import shift
 from simulator.parameters import INDUSTRIES
 from simulator.parameters.schema import CAUSES as TRUE_CAUSES
@@ -185,12 +187,8 @@ def measure(world: World, *, command: str) -> Iterator[Figure]:
     earlier = world.table.take(pa.array(learned))
     fitted = fit(
         earlier,
-        "churned",
-        "as_of",
-        features=features,
-        causes=list_causes(world.words),
-        maturity_days=world.maturity_days,
-        seed=world.seed,
+        Columns("churned", "as_of", features=features, causes=list_causes(world.words)),
+        TrainConfig(horizon_days=world.maturity_days, seed=world.seed),
     )
     seconds = time.perf_counter() - started
     later = world.table.take(pa.array(tested))
@@ -228,7 +226,7 @@ def _teach(world: World, learned: Rows, tested: Rows) -> Floats:
     truth = world.truth.column("label_probability").to_numpy()[learned].astype(float)
     trees = Trees(params=SHALLOW, rounds=300)
     trees.fit(encoder.encode(earlier), truth, weight=None, seed=world.seed, compute=Compute())
-    return trees.margin(encoder.encode(later))
+    return trees.log_odds(encoder.encode(later))
 
 
 def _share_of_oracle(label: Floats, probability: Floats, oracle: Floats, *, seed: int) -> tuple[float, float, float]:
@@ -294,16 +292,12 @@ def measure_segments(world: World, *, command: str) -> Iterator[Figure]:
     for planted in (False, True):
         table = _plant(world, groups, draw) if planted else world.table
         table = table.append_column("group", pa.array(groups.tolist()))
-        given = {
-            "features": world.features,
-            "maturity_days": world.maturity_days,
-            "candidates": ("xgboost",),
-            "recipes": {"xgboost": (Recipe(Trees(params=SHALLOW, rounds=200)),)},
-            "folds": 2,
-        }
-        fitted = fit(table, "churned", "as_of", **given)
-        _, verdicts = fit_segments(fitted, table, "churned", "as_of", segment="group", margin=0.01, **given)
-        kept = sum(verdict.kept for verdict in verdicts)
+        columns = Columns("churned", "as_of", features=world.features)
+        config = TrainConfig(horizon_days=world.maturity_days, folds=2, group_margin=0.01)
+        candidates = {"xgboost": (Candidate(Trees(params=SHALLOW, rounds=200), bags=BAGS),)}
+        fitted = fit(table, columns, config, candidates=candidates)
+        _, comparisons = fit_groups(fitted, table, columns, config, group="group")
+        kept = sum(each.has_own_model for each in comparisons)
         which, bar = ("differs", ">= 1") if planted else ("is alike", "0")
         holds = kept >= 1 if planted else kept == 0
         name = f"{world.industry}: sub-models kept where a group {which}"

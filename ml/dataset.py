@@ -1,7 +1,7 @@
 """Tables for learning: what a feature is, how a table becomes columns, and how time splits it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, TypeAlias
 
@@ -38,8 +38,43 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """What the columns of a training table mean.
+
+    Args:
+        label: whether the customer left: boolean, or 0 and 1; null where it is not known yet, and not learned from.
+        time: the snapshot that a row belongs to, where the table stacks several; without it folds are drawn by chance.
+        features: what a model may read; by default every column without another meaning.
+        causes: those of the features that tell why a customer leaves, see `ml.explaining.causes`.
+        customer: rows of one customer never straddle a split by chance.
+        weight: how many customers a row stands for; learning, calibration and figures follow it.
+        treated: boolean: the customer was treated between `as_of` and the end of the label window; null is untreated.
+        group: the group of customers that may get a model of its own.
+        lead_times: per further lead time in days its label column, null where it has not matured.
+    """
+
+    label: str
+    time: str | None = None
+    features: Sequence[str] | None = None
+    causes: Sequence[str] = ()
+    customer: str | None = None
+    weight: str | None = None
+    treated: str | None = None
+    group: str | None = None
+    lead_times: Mapping[int, str] = field(default_factory=dict)
+
+    def list_features(self, table: pa.Table) -> tuple[str, ...]:
+        """Return the names of the features."""
+        if self.features is not None:
+            return tuple(self.features)
+        single = (self.label, self.time, self.customer, self.weight, self.treated, self.group)
+        other = {*single, *self.lead_times.values()}
+        return tuple(name for name in table.column_names if name not in other)
+
+
+@dataclass(frozen=True)
 class Fold:
-    """Row numbers of one honest split: nothing in `validate` is known when `train` is learned."""
+    """Row numbers of one split: nothing in `validate` is known when `train` is learned."""
 
     train: Rows
     validate: Rows
@@ -125,11 +160,6 @@ def month_starts(first: date, last: date) -> Iterator[date]:
         if month >= first:
             yield month
         month = (month + timedelta(days=32)).replace(day=1)
-
-
-def learnable_columns(table: pa.Table, *, but: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns a model may read when the caller names none: all but `but`."""
-    return tuple(name for name in table.column_names if name not in but)
 
 
 def list_informative(table: pa.Table, names: Sequence[str]) -> list[str]:

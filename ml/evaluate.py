@@ -1,4 +1,4 @@
-"""How good a score is, with accuracy always beside the baseline that it has to beat."""
+"""How good a score is, with accuracy always next to the baseline that it has to beat."""
 
 from dataclasses import asdict, dataclass
 
@@ -34,6 +34,13 @@ class Evaluation:
     def as_dict(self) -> dict[str, float]:
         """Return the figures by name, the Brier skill among them."""
         return {**asdict(self), "brier_skill": self.brier_skill}
+
+
+def base_rate_log_loss(rate: float) -> float:
+    """Return the log loss of predicting the base rate for everybody: the unit in which log losses are compared."""
+    from scipy.special import entr
+
+    return float(entr([rate, 1 - rate]).sum())
 
 
 class EvaluationError(ValueError):
@@ -163,11 +170,11 @@ class _Sample:
         found, seen = (np.cumsum(each)[self.last_of_tie] for each in (churned, weight))
         if not 0 < found[-1] < total:
             return dict.fromkeys(("auc", "pr_auc", "brier", "ece", "lift_at_capacity"), float("nan"))
-        step, beside = np.diff(found, prepend=0), np.diff(seen - found, prepend=0)
+        step, stayed = np.diff(found, prepend=0), np.diff(seen - found, prepend=0)
         later = total - found[-1] - (seen - found)
         above = np.interp(self.capacity * total, np.append(0, seen), np.append(0, found))
         return {
-            "auc": float(step @ (later + beside / 2) / (found[-1] * (total - found[-1]))),
+            "auc": float(step @ (later + stayed / 2) / (found[-1] * (total - found[-1]))),
             "pr_auc": float(step @ (found / np.maximum(seen, 1)) / found[-1]),
             "brier": float(weight @ (self.probability - self.label) ** 2 / total),
             "ece": self._calibration_error(weight, total),
@@ -210,7 +217,7 @@ def _bin(label: Floats, predicted: float) -> Bin:
 
 
 @dataclass(frozen=True)
-class Stakes:
+class ProfitTerms:
     """What a contact costs and what it can save, from the policy, in the company's currency.
 
     `effect` is the share of contacted churners that stay because of the contact: an assumption until the held-out
@@ -224,7 +231,7 @@ class Stakes:
 
 @dataclass(frozen=True)
 class Profit:
-    """What acting on the score is worth per 1,000 customers, beside acting on all of them; doing nothing is 0."""
+    """The profit of acting on the score per 1,000 customers, next to acting on all of them; doing nothing is 0."""
 
     contacted: float
     per_thousand: float
@@ -232,20 +239,20 @@ class Profit:
     expected_per_thousand: float
 
 
-def profit(label: Floats, probability: Floats, *, stakes: Stakes, capacity: float = 1.0) -> Profit:
+def profit(label: Floats, probability: Floats, *, terms: ProfitTerms, capacity: float = 1.0) -> Profit:
     """Contact those whose expected saving exceeds the cost, the highest first, at most the share `capacity`.
 
     `per_thousand` counts the churners that were really among them, `expected_per_thousand` what the probabilities
     promised: far apart, they are not calibrated. After Verbraken, Verbeke and Baesens, "A novel profit maximizing
     metric for measuring classification performance of customer churn prediction models", IEEE TKDE 2013.
     """
-    gain = stakes.effect * stakes.saved_value
+    gain = terms.effect * terms.saved_value
     order = np.argsort(-probability, kind="stable")[: max(1, int(capacity * len(label)))]
-    chosen = order[probability[order] * gain > stakes.contact_cost]
+    chosen = order[probability[order] * gain > terms.contact_cost]
     scale = 1000 / len(label)
     return Profit(
         contacted=len(chosen) / len(label),
-        per_thousand=float(scale * (label[chosen] * gain - stakes.contact_cost).sum()),
-        per_thousand_all=float(scale * (label * gain - stakes.contact_cost).sum()),
-        expected_per_thousand=float(scale * (probability[chosen] * gain - stakes.contact_cost).sum()),
+        per_thousand=float(scale * (label[chosen] * gain - terms.contact_cost).sum()),
+        per_thousand_all=float(scale * (label * gain - terms.contact_cost).sum()),
+        expected_per_thousand=float(scale * (probability[chosen] * gain - terms.contact_cost).sum()),
     )

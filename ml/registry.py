@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ml.training.segmented import read_model
+from ml.training.grouped import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class Registry:
         tags: Mapping[str, str] | None = None,
         run_url: str | None = None,
         documents: Mapping[str, bytes] | None = None,
-        leads: Mapping[int, Model] | None = None,
+        lead_times: Mapping[int, Model] | None = None,
         trials: Sequence[TrialRecord] = (),
         review: bool = False,
     ) -> str:
@@ -100,14 +100,14 @@ class Registry:
 
         One data `fingerprint` gives one version: a training that is repeated finds it, one that was killed half way is
         cleared away first. With `review` the version waits for a person (`review_state` = `pending`). `documents` are
-        further artifacts by file name, `leads` the models of further lead times, which live and die with the version,
-        `trials` the settings that were searched: a run each, below that of the version.
+        further artifacts by file name, `lead_times` the models of further lead times, which live and die with the
+        version, `trials` the hyperparameters that were searched: a run each, below that of the version.
         """
         self._prepare()
         found = self._complete_version(fingerprint)
         if found is None:
             self._clear(fingerprint)
-            further = {lead: each.to_bytes() for lead, each in (leads or {}).items()}
+            further = {lead: each.to_bytes() for lead, each in (lead_times or {}).items()}
             files = {_lead_file(lead): content for lead, content in further.items()}
             run_id = self._write_run(fitted, fingerprint, {**files, **(documents or {})})
             self._write_trials(run_id, fingerprint, trials)
@@ -154,7 +154,7 @@ class Registry:
             )
         return RegisteredModel(version, model, dict(found.tags))
 
-    def leads(self, version: str) -> dict[int, Model]:
+    def lead_times(self, version: str) -> dict[int, Model]:
         """Load the models of a complete version's further lead times, by days; each must have the recorded hash."""
         found = self._find(version)
         hashes = {name.removeprefix(LEAD_HASH): each for name, each in found.tags.items() if name.startswith(LEAD_HASH)}
@@ -288,13 +288,13 @@ class Registry:
         return run_id
 
     def _write_trials(self, parent: str, fingerprint: str, trials: Sequence[TrialRecord]) -> None:
-        """Write one run per setting that was searched, below the training's own."""
+        """Write one run per trial of a search, below the training's own."""
         from mlflow.entities import Metric, Param
 
         for trial in trials:
             tags = {PARENT: parent, FINGERPRINT: fingerprint}
             run = self._client.create_run(self._prepare(), tags=tags, run_name=f"trial {trial.number}")
-            given = {**trial.parameters, "rounds": trial.rounds}
+            given = {"algorithm": trial.algorithm, **trial.parameters, "rounds": trial.rounds}
             self._client.log_batch(
                 run.info.run_id,
                 metrics=[Metric("log_loss", trial.log_loss, run.info.start_time, 0)],
@@ -386,7 +386,8 @@ def _save(folder: Path, fitted: Fitted, documents: Mapping[str, bytes]) -> None:
         )
     file.unlink()
     figures = {name: evaluation.as_dict() for name, evaluation in fitted.evaluations.items()}
-    content = {"chosen": fitted.chosen, "evaluations": figures, "settings": fitted.settings}
+    hyperparameters = {name: each.learner.hyperparameters for name, each in fitted.candidates.items()}
+    content = {"chosen": fitted.chosen, "evaluations": figures, "hyperparameters": hyperparameters}
     (folder / "evaluation.json").write_text(json.dumps(content, indent=2, sort_keys=True))
     for name, document in documents.items():
         (folder / name).write_bytes(document)

@@ -17,9 +17,7 @@ class Training(Section):
     capacity_share: Annotated[float, Field(gt=0, le=1)]
     treated: Literal["untreated", "weighted"]
     largest_weight: Annotated[float, Field(ge=1)]
-    candidates: Annotated[
-        tuple[Literal["logistic_regression", "random_forest", "xgboost", "neural_net"], ...], Field(min_length=1)
-    ]
+    candidates: Annotated[tuple[str, ...], Field(min_length=1)]
     device: Literal["cpu", "cuda"]
     tuning_seconds: Annotated[float, Field(ge=0)]
     lead_days: tuple[Annotated[int, Field(ge=1)], ...]

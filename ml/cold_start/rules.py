@@ -1,11 +1,11 @@
 """The score below the sample floor: written rules with weights from the policy, and how far to trust them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from company.policy.training import RiskSignal
 from ml.dataset import Floats, Tabular, as_table, column
 from ml.encode import numbers
 
@@ -14,25 +14,7 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Signal:
-    """A warning sign: it shows when `feature` is at least `at_least`, or at most `at_most`, and weighs `weight`."""
-
-    name: str
-    feature: str
-    weight: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a signal without exactly one bound, or without weight."""
-        if (self.at_least is None) == (self.at_most is None) or self.weight <= 0:
-            raise ValueError(
-                f"signal {self.name!r} needs either at_least or at_most, and a weight above 0. Fix it in the policy."
-            )
-
-
-def score_by_rules(table: Tabular, signals: Sequence[Signal]) -> pa.Table:
+def score_by_rules(table: Tabular, signals: Sequence[RiskSignal]) -> pa.Table:
     """Score each customer 0 to 100 by the weight of the signals that show, among those that are known; see `SCHEMA`.
 
     This is an order of attention, not a probability. `confidence` is the share of all weight that is known for the
@@ -42,22 +24,22 @@ def score_by_rules(table: Tabular, signals: Sequence[Signal]) -> pa.Table:
     weights = np.array([signal.weight for signal in signals])
     shows = np.column_stack([_shows(data, signal) for signal in signals])
     known = ~np.isnan(shows)
-    heard = known @ weights
-    raised = np.nan_to_num(shows) @ weights
-    score = np.divide(100 * raised, heard, out=np.full(len(heard), np.nan), where=heard > 0)
-    names = np.array([signal.name for signal in signals])
+    known_weight = known @ weights
+    shown_weight = np.nan_to_num(shows) @ weights
+    score = np.divide(100 * shown_weight, known_weight, out=np.full(len(known_weight), np.nan), where=known_weight > 0)
+    names = np.array([signal.en for signal in signals])
     return pa.table(
         [
             column(data, "customer_id").cast(pa.string()).combine_chunks(),
             pa.array(score, from_pandas=True),
-            pa.array(heard / weights.sum()),
+            pa.array(known_weight / weights.sum()),
             pa.array([", ".join(names[~row]) for row in known], pa.string()),
         ],
         schema=SCHEMA,
     )
 
 
-def _shows(data: pa.Table, signal: Signal) -> Floats:
+def _shows(data: pa.Table, signal: RiskSignal) -> Floats:
     """Return 1 where the signal shows, 0 where it does not, NaN where it is not known."""
     if signal.feature not in data.column_names:
         return np.full(data.num_rows, np.nan)

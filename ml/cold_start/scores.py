@@ -1,4 +1,4 @@
-"""A company too small for a model: rules and a survival baseline, how far to trust them, and what is missing."""
+"""Cold start, too few customers for a model: rules, a survival baseline, how far to trust them, what is missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.cold_start.rules import Signal, score_by_rules
+from company.policy.training import RiskSignal, Training
+from ml.cold_start.rules import score_by_rules
 from ml.cold_start.survival import Survival
 from ml.dataset import Floats, Tabular, as_table
 from ml.encode import numbers
@@ -29,15 +30,7 @@ CEILING = 0.5  # confidence of a complete rule score: no outcome has tested it
 
 
 @dataclass(frozen=True)
-class Floor:
-    """What a model needs before it may be trained; the figures come from the policy."""
-
-    customers: int
-    churned: int
-
-
-@dataclass(frozen=True)
-class Smallness:
+class Shortfall:
     """How far a company is from a model of its own."""
 
     customers: int
@@ -46,47 +39,48 @@ class Smallness:
     missing_churned: int
 
     @property
-    def is_small(self) -> bool:
-        """Whether either count is below the floor."""
+    def is_cold_start(self) -> bool:
+        """Whether either count is below what a training needs."""
         return self.missing_customers > 0 or self.missing_churned > 0
 
     @property
     def reason(self) -> str:
         """One sentence for the asset, the dashboard and the model card."""
         known = f"{self.customers} customers with a known outcome, {self.churned} of them churned"
-        if not self.is_small:
+        if not self.is_cold_start:
             return f"{known}: enough for a model"
         return f"{known}: a model needs {self.missing_customers} more customers and {self.missing_churned} more churned"
 
 
 @dataclass(frozen=True)
-class SmallScores:
+class ColdStartScores:
     """Scores of one day; see `SCHEMA`. `notes` says in sentences what they rest on and what they lack."""
 
     table: pa.Table
     notes: tuple[str, ...]
 
 
-def measure_smallness(table: Tabular, label: str, *, floor: Floor, customer: str = "customer_id") -> Smallness:
-    """Count customers with a known outcome, and those who churned, against the floor; each customer counts once."""
+def measure_shortfall(table: Tabular, label: str, *, training: Training, customer: str = "customer_id") -> Shortfall:
+    """Count customers with a known outcome, and those who churned, each once, against what a training needs."""
     data = as_table(table)
     known = data.filter(pc.is_valid(data.column(label)))
     churned = known.filter(pc.cast(known.column(label), pa.bool_()))
     customers, lost = (len(pc.unique(each.column(customer))) for each in (known, churned))
-    return Smallness(customers, lost, max(0, floor.customers - customers), max(0, floor.churned - lost))
+    missing = max(0, training.minimum_customers - customers), max(0, training.minimum_churners - lost)
+    return Shortfall(customers, lost, *missing)
 
 
-def score_small(
+def score_cold_start(
     table: Tabular,
-    signals: Sequence[Signal],
+    signals: Sequence[RiskSignal],
     *,
     horizon_days: int,
     silent_days: str | None = None,
     past_silences: Sequence[str] = (),
-) -> SmallScores:
+) -> ColdStartScores:
     """Score each customer without any model.
 
-    The score is the share of the rules' weight that shows among what is known (`ml.cold_start.rules`). Beside it
+    The score is the share of the rules' weight that shows among what is known (`ml.cold_start.rules`). Next to it
     stands the chance that the customer's silence of `silent_days` lasts `horizon_days` more, by Kaplan and Meier's
     estimate over all customers' `past_silences` (columns of ended silences, in days) and present ones; it is the score
     where no rule has anything to go by. `method` says which it was: rules, survival or none, and none has no score.
@@ -112,13 +106,13 @@ def score_small(
         ],
         schema=SCHEMA,
     )
-    return SmallScores(found, (*_absent(data, signals), _note(silences), *_count(method)))
+    return ColdStartScores(found, (*_absent(data, signals), _note(silences), *_count(method)))
 
 
 def _survive(
     data: pa.Table, silent_days: str | None, past_silences: Sequence[str], horizon_days: int
 ) -> tuple[Floats, int]:
-    """Return each customer's chance to stay silent, NaN where it cannot be told, and the silences learned from."""
+    """Return each customer's chance to stay silent, NaN where it is not known, and the silences learned from."""
     nothing = np.full(data.num_rows, np.nan)
     if silent_days is None or silent_days not in data.column_names:
         return nothing, 0
@@ -134,8 +128,8 @@ def _survive(
     return np.where(np.isnan(silent), np.nan, found), len(over)
 
 
-def _absent(data: pa.Table, signals: Sequence[Signal]) -> tuple[str, ...]:
-    absent = [signal.name for signal in signals if signal.feature not in data.column_names]
+def _absent(data: pa.Table, signals: Sequence[RiskSignal]) -> tuple[str, ...]:
+    absent = [signal.en for signal in signals if signal.feature not in data.column_names]
     if not absent:
         return ()
     return (f"{len(absent)} of {len(signals)} signals have no column: {', '.join(absent)}",)
@@ -143,7 +137,7 @@ def _absent(data: pa.Table, signals: Sequence[Signal]) -> tuple[str, ...]:
 
 def _note(silences: int) -> str:
     if silences < FEWEST_SILENCES:
-        return f"{silences} ended silences are known, {FEWEST_SILENCES} are needed to tell how long silences last"
+        return f"{silences} ended silences are known, {FEWEST_SILENCES} are needed to know how long silences last"
     return f"the survival baseline rests on {silences} ended silences"
 
 

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from ml.dataset import Floats
-from ml.evaluate import Bin, Evaluation, Interval, Profit, Stakes, reliability
+from ml.evaluate import Bin, Evaluation, Interval, Profit, ProfitTerms, reliability
 from ml.explaining.importance import Importance
 from ml.monitoring.drift import FeatureReference
 from ml.training.fairness import GroupFigures
@@ -16,7 +16,7 @@ from ml.training.monthly import Training
 SIDE, MARGIN, BAR = 260, 34, 220
 TINY = 1e-9
 POINTS = 60  # of a curve: enough to see, too few to tell a customer by
-CAUTION = "Accuracy means little where one outcome is rare: read it beside the majority baseline."
+CAUTION = "Accuracy means little where one outcome is rare: read it next to the majority baseline."
 SHOWN = 20  # features named by importance
 FAIRNESS = (
     "Protected groups are no features. The model is refused where it misstates a group's churn by more than the policy "
@@ -34,15 +34,15 @@ Curve = tuple[Floats, Floats]
 
 @dataclass(frozen=True)
 class Insight:
-    """How sure the chosen candidate's figures are, what acting on its score is worth, and what it looks at.
+    """How sure the chosen candidate's figures are, the expected profit of acting on its score, and what it looks at.
 
-    `held` has the 95 % bootstrap intervals by figure; without a known customer value there are no `stakes` and no
+    `held` has the 95 % bootstrap intervals by figure; without a known customer value there are no `terms` and no
     `profit`.
     """
 
     held: Mapping[str, Interval]
     importance: Importance
-    stakes: Stakes | None = None
+    terms: ProfitTerms | None = None
     profit: Profit | None = None
 
 
@@ -80,10 +80,10 @@ def write_card(
         _evaluations(fitted.evaluations),
         f"<p>The chosen one, with the interval that holds each figure in 95 of 100 samples:</p>{_held(insight.held)}",
         *figures,
-        f"<h2>What acting on it is worth</h2><p>{_tell_profit(insight)}</p>",
+        f"<h2>Expected profit</h2><p>{_describe_profit(insight)}</p>",
         f"<h2>What it looks at</h2>{_importance(insight.importance)}",
-        f"<h2>Warnings further ahead</h2>{_list(found.tell_leads(), 'The policy asks for none.')}",
-        f"<h2>Groups with a model of their own</h2>{_list(found.tell_groups(), 'No group has customers.')}",
+        f"<h2>Warnings further ahead</h2>{_list(found.describe_lead_times(), 'The policy asks for none.')}",
+        f"<h2>Groups with a model of their own</h2>{_list(found.describe_groups(), 'No group has customers.')}",
         f"<h2>Segments</h2>{_groups(shown, 'Segments')}",
         f"<h2>Fairness</h2><p>{FAIRNESS}</p>{_groups(guarded, 'Protected groups')}",
         f"<h2>Drift reference</h2><p>{REFERENCE}</p>{_reference(reference)}",
@@ -100,17 +100,17 @@ def _held(held: Mapping[str, Interval]) -> str:
     return _table(("figure", "value", "from", "to"), rows)
 
 
-def _tell_profit(insight: Insight) -> str:
-    """Return the profit in words, beside acting on everybody and beside what the probabilities promised."""
-    stakes, profit = insight.stakes, insight.profit
-    if stakes is None or profit is None:
+def _describe_profit(insight: Insight) -> str:
+    """Return the profit in words, next to acting on everybody and to what the probabilities promised."""
+    terms, profit = insight.terms, insight.profit
+    if terms is None or profit is None:
         return "Not known: no customer has a value yet."
     return (
         f"Contacting {profit.contacted:.1%} of the customers would have earned {profit.per_thousand:,.2f} per 1,000 "
         f"customers, in the company's currency; the probabilities promised {profit.expected_per_thousand:,.2f}, and "
         f"contacting everybody would have earned {profit.per_thousand_all:,.2f}. Assumed: a contact costs "
-        f"{stakes.contact_cost:,.2f} and keeps {stakes.effect:.0%} of those who would leave, each worth "
-        f"{stakes.saved_value:,.2f}."
+        f"{terms.contact_cost:,.2f} and keeps {terms.effect:.0%} of those who would leave, each worth "
+        f"{terms.saved_value:,.2f}."
     )
 
 
@@ -137,8 +137,8 @@ def _importance(importance: Importance) -> str:
     ]
     bars = [(name, share / max(heaviest[0][1], TINY)) for name, share in heaviest]
     stable = importance.stability
-    said = "" if stable is None else f"<p>Lowest rank correlation between two of the months: {stable:.2f}.</p>"
-    return _bars("Importance", bars) + _table(("feature", "share", *months), rows) + said
+    stability = "" if stable is None else f"<p>Lowest rank correlation between two of the months: {stable:.2f}.</p>"
+    return _bars("Importance", bars) + _table(("feature", "share", *months), rows) + stability
 
 
 def _bars(title: str, bars: Sequence[tuple[str, float]]) -> str:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from company.taxonomy import CAUSES
 from ml.dataset import Feature, Floats
 from ml.encode import Encoder
-from ml.learners.members import Compute, Linear
+from ml.learners.base import Compute
+from ml.learners.linear import Linear
 
 PENALTY = 0.3  # of what all rows tell about one slope
 VARIANCE = 1 / 12  # of a column that is spread evenly over [0, 1], as the linear member's are
@@ -44,7 +45,7 @@ class Causes:
         size = len(label) if weight is None else float(weight.sum())
         rate = label.mean() if weight is None else float((label * weight).sum() / size)
         evidence = size * rate * (1 - rate) * VARIANCE
-        linear = Linear(strength=float(1 / (PENALTY * evidence)), bends=0)
+        linear = Linear(strength=float(1 / (PENALTY * evidence)), knots=0)
         linear.fit(encoder.encode(table), label, weight=weight, seed=seed, compute=Compute())
         return cls(encoder, linear)
 
@@ -64,7 +65,7 @@ class Causes:
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Self:
         """Rebuild from `state`."""
-        return cls(_without_totals(Encoder.restore(state["encoder"])), Linear().restore(state["linear"]))
+        return cls(_without_totals(Encoder.restore(state["encoder"])), Linear.restore(state["linear"]))
 
 
 def _without_totals(encoder: Encoder) -> Encoder:

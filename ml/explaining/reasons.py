@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ml.cold_start.rules import Signal, score_by_rules
+from company.policy.training import RiskSignal
+from ml.cold_start.rules import score_by_rules
 from ml.dataset import Feature, Floats, Tabular, as_table, column
 from ml.encode import numbers
 from ml.explaining.contributions import SCHEMA
@@ -19,17 +20,17 @@ def join_chances(survival: Floats, rules: Floats, lasting: Floats, *, weight: fl
     """Return one probability per customer (n) from what is known of it.
 
     Args:
-        survival: the chance that the silence lasts (n), NaN where it cannot be told.
+        survival: the chance that the silence lasts (n), NaN where it is not known.
         rules: the share of the rules' weight that shows (n), NaN where none is known.
         lasting: how many silences are known to have lasted as long (n): what `survival` rests on.
-        weight: how many silences the rules count for; few long silences leave the word to them.
+        weight: how many silences the rules count for; few long silences leave the probability to them.
         otherwise: what holds where nothing is known.
     """
     known = np.where(np.isnan(survival), 0.0, lasting)
     ruled = np.where(np.isnan(rules), 0.0, weight)
     total = known + ruled
-    told = known * np.nan_to_num(survival) + ruled * np.nan_to_num(rules)
-    found: Floats = np.divide(told, total, out=np.full(len(total), otherwise), where=total > 0)
+    weighted = known * np.nan_to_num(survival) + ruled * np.nan_to_num(rules)
+    found: Floats = np.divide(weighted, total, out=np.full(len(total), otherwise), where=total > 0)
     return found
 
 
@@ -48,10 +49,9 @@ def count_lasting(table: Tabular, silent: str, ended: Sequence[str]) -> Floats:
 
 def explain_rules(
     table: Tabular,
-    signals: Sequence[Signal],
+    signals: Sequence[RiskSignal],
     features: Sequence[Feature],
     *,
-    words: Mapping[str, str],
     chances: Mapping[str, float],
     as_of: date,
     horizon_days: int,
@@ -60,9 +60,8 @@ def explain_rules(
 ) -> pa.Table:
     """Return up to `top` reasons per customer as `ml.explaining.contributions` does, the heaviest rule first.
 
-    `words` gives a signal's name in Chinese, the `features` their reason codes. Where a customer's chance that the
-    silence lasts `horizon_days` more is among the `chances`, it is told after the rules. `contribution` is the
-    signal's weight, or that chance.
+    The `features` give the reason codes. Where a customer's chance that the silence lasts `horizon_days` more is among
+    the `chances`, it comes after the rules. `contribution` is the signal's weight, or that chance.
     """
     data = as_table(table)
     codes = {feature.name: feature.reason for feature in features}
@@ -77,7 +76,7 @@ def explain_rules(
                 signals[at].feature,
                 value=values[signals[at].feature][row],
                 weight=signals[at].weight,
-                told=(signals[at].name, words[signals[at].name]),
+                texts=(signals[at].en, signals[at].zh),
             )
             for at in order
             if shows[at][row]
@@ -96,11 +95,11 @@ def _values(data: pa.Table, name: str) -> list[float | None]:
 
 
 def _silence(feature: str, days: float | None, chance: float, horizon_days: int) -> dict[str, Any]:
-    told = f"no purchase for {days:.0f} days; {chance:.0%} of such silences last {horizon_days} more"
+    en = f"no purchase for {days:.0f} days; {chance:.0%} of such silences last {horizon_days} more"
     zh = f"已 {days:.0f} 天未购买, 其中 {chance:.0%} 还会持续 {horizon_days} 天"
-    return _reason(INACTIVITY, feature, value=days, weight=chance, told=(told, zh))
+    return _reason(INACTIVITY, feature, value=days, weight=chance, texts=(en, zh))
 
 
-def _reason(code: str, feature: str, *, value: float | None, weight: float, told: tuple[str, str]) -> dict[str, Any]:
+def _reason(code: str, feature: str, *, value: float | None, weight: float, texts: tuple[str, str]) -> dict[str, Any]:
     found = {"reason": code, "feature": feature, "value": value, "contribution": weight}
-    return {**found, "text_en": told[0], "text_zh": told[1]}
+    return {**found, "text_en": texts[0], "text_zh": texts[1]}

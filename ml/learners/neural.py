@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.dataset import Floats
-from ml.learners.members import Compute, Contributions, Member
+from ml.learners.base import Algorithm, Candidate, Compute, Contributions, Learner
 
 FAR = 5.0  # standard deviations beyond which a number is cut off
 CHUNK = 50_000  # rows at once
@@ -15,7 +15,7 @@ Layers = list[dict[str, Any]]
 
 
 @dataclass
-class Neural(Member):
+class Neural(Learner):
     """Two layers of rectified units on standardised numbers and 0/1 levels, averaged over `bags` seeds.
 
     Missing is the mean, and a 0/1 column of its own where training had any. Contributions are measured from the mean
@@ -28,10 +28,10 @@ class Neural(Member):
     decay: float = 1.0
     epochs: int = 40
     bags: int = 1
-    mean: list[float] = field(default_factory=list)
-    scale: list[float] = field(default_factory=list)
-    gaps: list[int] = field(default_factory=list)  # matrix columns with a 0/1 column for missing
-    networks: list[Layers] = field(default_factory=list)
+    mean_: list[float] = field(init=False, default_factory=list)
+    scale_: list[float] = field(init=False, default_factory=list)
+    gaps_: list[int] = field(init=False, default_factory=list)  # matrix columns with a 0/1 column for missing
+    networks_: list[Layers] = field(init=False, default_factory=list)
 
     def fit(self, matrix: Floats, label: Floats, *, weight: Floats | None, seed: int, compute: Compute) -> Self:
         """Learn by Adam for a fixed number of epochs; the decay is the ridge penalty of the weights."""
@@ -39,7 +39,7 @@ class Neural(Member):
 
         del compute
         self._learn_scale(matrix)
-        inputs, self.networks = self._inputs(matrix), []
+        inputs, self.networks_ = self._inputs(matrix), []
         given = {} if weight is None else {"sample_weight": weight}
         for bag in range(self.bags):
             network = MLPClassifier(
@@ -52,10 +52,10 @@ class Neural(Member):
             for _ in range(self.epochs):
                 network.partial_fit(inputs, label, classes=[0.0, 1.0], **given)
             layers = zip(network.coefs_, network.intercepts_, strict=True)
-            self.networks.append([{"weights": w.tolist(), "bias": b.tolist()} for w, b in layers])
+            self.networks_.append([{"weights": w.tolist(), "bias": b.tolist()} for w, b in layers])
         return self
 
-    def margin(self, matrix: Floats) -> Floats:
+    def log_odds(self, matrix: Floats) -> Floats:
         """Return log-odds, one per row, averaged over the bags."""
         found = np.zeros(len(matrix))
         for start in range(0, len(matrix), CHUNK):
@@ -66,28 +66,17 @@ class Neural(Member):
         return found
 
     def contributions(self, matrix: Floats, *, exact: bool = True) -> Contributions:
-        """Return the parts of `margin`; the base is the margin of the mean customer."""
+        """Return the parts of `log_odds`; the base is the log-odds of the mean customer."""
         del exact  # there is but one way
-        origin = np.zeros((1, matrix.shape[1] + len(self.gaps)))
+        origin = np.zeros((1, matrix.shape[1] + len(self.gaps_)))
         base = float(np.mean([_forward(origin, each)[-1][0, 0] for each in self._loaded()]))
         values = np.zeros(matrix.shape)
         for start in range(0, len(matrix), CHUNK):
             inputs = self._inputs(matrix[start : start + CHUNK])
             parts = np.mean([inputs * _multipliers(inputs, origin, each) for each in self._loaded()], axis=0)
             values[start : start + CHUNK] = parts[:, : matrix.shape[1]]
-            values[start : start + CHUNK, self.gaps] += parts[:, matrix.shape[1] :]
+            values[start : start + CHUNK, self.gaps_] += parts[:, matrix.shape[1] :]
         return Contributions(values, base)
-
-    def state(self) -> dict[str, Any]:
-        """Return settings, scale and weights."""
-        names = ("hidden", "decay", "epochs", "bags", "mean", "scale", "gaps", "networks")
-        return {name: getattr(self, name) for name in names}
-
-    def restore(self, state: dict[str, Any]) -> Self:
-        """Take settings, scale and weights back."""
-        for name, value in state.items():
-            setattr(self, name, value)
-        return self
 
     def _learn_scale(self, matrix: Floats) -> None:
         missing = np.isnan(matrix)
@@ -96,17 +85,17 @@ class Neural(Member):
         mean = filled.sum(axis=0) / known
         spread = np.sqrt((np.where(missing, 0.0, filled - mean) ** 2).sum(axis=0) / known)
         two_valued = (missing | (matrix == 0) | (matrix == 1)).all(axis=0)  # a rare level must not weigh more for it
-        self.mean = mean.tolist()
-        self.scale = np.where(two_valued | (spread == 0), 1.0, spread).tolist()
-        self.gaps = np.flatnonzero(missing.any(axis=0)).tolist()
+        self.mean_ = mean.tolist()
+        self.scale_ = np.where(two_valued | (spread == 0), 1.0, spread).tolist()
+        self.gaps_ = np.flatnonzero(missing.any(axis=0)).tolist()
 
     def _inputs(self, matrix: Floats) -> Floats:
         missing = np.isnan(matrix)
-        scaled = np.clip((matrix - np.array(self.mean)) / np.array(self.scale), -FAR, FAR)
-        return np.hstack([np.where(missing, 0.0, scaled), missing[:, self.gaps].astype(float)])
+        scaled = np.clip((matrix - np.array(self.mean_)) / np.array(self.scale_), -FAR, FAR)
+        return np.hstack([np.where(missing, 0.0, scaled), missing[:, self.gaps_].astype(float)])
 
     def _loaded(self) -> list[list[tuple[Floats, Floats]]]:
-        return [[(np.array(each["weights"]), np.array(each["bias"])) for each in layers] for layers in self.networks]
+        return [[(np.array(each["weights"]), np.array(each["bias"])) for each in layers] for layers in self.networks_]
 
 
 def _forward(inputs: Floats, layers: list[tuple[Floats, Floats]]) -> list[Floats]:
@@ -129,3 +118,6 @@ def _multipliers(inputs: Floats, origin: Floats, layers: list[tuple[Floats, Floa
         ratio = (np.maximum(up, 0) - np.maximum(down, 0)) / np.where(same, 1.0, apart)
         slope = (slope @ weights.T) * np.where(same, up > 0, ratio)
     return np.asarray(slope @ layers[0][0].T, dtype=float)
+
+
+ALGORITHMS = (Algorithm("neural_net", (Candidate(Neural(), bags=3),)),)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from company.policy.monitoring import Drift, Performance
 from ml.dataset import Floats, Tabular, as_table
 from ml.encode import Encoder
 from ml.evaluate import Evaluation
@@ -17,29 +18,12 @@ NOTHING = 1e-4  # share given to an empty bin, so that its logarithm exists
 
 
 @dataclass(frozen=True)
-class DriftLimits:
-    """From when on drift is drift; the figures come from the policy.
-
-    Only the features that together carry `importance_share` of the importance count. One of them has drifted at
-    `psi` or `ks`; the table has when such features hold `drifted_importance` of what counts, or when the scores
-    reach `score_psi`. Below `minimum_rows` on either side nothing is said.
-    """
-
-    minimum_rows: int
-    psi: float
-    ks: float
-    importance_share: float
-    drifted_importance: float
-    score_psi: float
-
-
-@dataclass(frozen=True)
 class FeatureDrift:
     """One feature's drift. `psi` is corrected for what chance alone would give; `ks` is null for text.
 
-    `psi_alike` is the smallest distance from a slice that may look like the current one: the same season a year ago,
+    `psi_alike` is the smallest distance from a snapshot that may look like the current one: the same season a year ago,
     or, before there is one, any that the model learned from. `psi_ordinary` is the largest move of the feature while
-    nothing was wrong. `counts` says whether the feature carries enough importance to be heard.
+    nothing was wrong. `counts` says whether the feature carries enough importance.
     """
 
     feature: str
@@ -75,7 +59,7 @@ class DriftReport:
 
 
 @dataclass(frozen=True)
-class Slice:
+class Snapshot:
     """The feature rows of one day, and the probabilities that the champion gives them."""
 
     rows: pa.Table
@@ -83,24 +67,28 @@ class Slice:
 
 
 def measure_drift(
-    reference: Slice,
-    current: Slice,
+    reference: Snapshot,
+    current: Snapshot,
     features: Sequence[str],
     importance: Mapping[str, float],
     *,
-    limits: DriftLimits,
-    year_ago: Slice | None = None,
-    learned: Sequence[Slice] = (),
-    ordinary: Sequence[tuple[Slice, Slice]] = (),
+    limits: Drift,
+    year_ago: Snapshot | None = None,
+    learned: Sequence[Snapshot] = (),
+    ordinary: Sequence[tuple[Snapshot, Snapshot]] = (),
 ) -> DriftReport:
-    """Compare two slices, feature by feature and by score, by PSI over the reference's deciles and by KS.
+    """Compare two snapshots, feature by feature and by score, by PSI over the reference's deciles and by KS.
+
+    Only the features that together carry `limits.importance_share` of the importance count. One of them has drifted at
+    `psi` or `ks`; the table has when such features hold `drifted_importance` of what counts, or when the scores reach
+    `score_psi`. Below `minimum_rows` on either side nothing is reported.
 
     Missing is a bin of its own, text is binned by level. The expected PSI of two samples from one distribution,
     (bins - 1)(1/n + 1/m), is subtracted, so that small samples do not drift by themselves.
 
     Seasons are no drift. Where the same season `year_ago` is known, only what is far from it as well counts. Where it
-    is not, only what is far from every slice that the model has `learned` from, and has moved further than between any
-    of the `ordinary` pairs: such slices as far apart in time as these two.
+    is not, only what is far from every snapshot that the model has `learned` from, and has moved further than between
+    any of the `ordinary` pairs: such snapshots as far apart in time as these two.
     """
     sizes = (reference.rows.num_rows, current.rows.num_rows)
     if min(sizes) < limits.minimum_rows:
@@ -126,13 +114,13 @@ def measure_drift(
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Two slices, and what they are allowed to differ by."""
+    """Two snapshots, and what they are allowed to differ by."""
 
-    reference: Slice
-    current: Slice
-    alike: Sequence[Slice]
-    ordinary: Sequence[tuple[Slice, Slice]]
-    limits: DriftLimits
+    reference: Snapshot
+    current: Snapshot
+    alike: Sequence[Snapshot]
+    ordinary: Sequence[tuple[Snapshot, Snapshot]]
+    limits: Drift
 
     def feature(self, name: str, *, importance: float, counts: bool) -> FeatureDrift:
         """Return one feature's drift; what does not count is measured against the reference alone."""
@@ -161,8 +149,8 @@ class _Comparison:
         return min(moved, default=None), max([self.limits.score_psi, *usual])
 
 
-def _is_large(slices: Sequence[Slice], minimum_rows: int) -> bool:
-    return all(each.rows.num_rows >= minimum_rows for each in slices)
+def _is_large(snapshots: Sequence[Snapshot], minimum_rows: int) -> bool:
+    return all(each.rows.num_rows >= minimum_rows for each in snapshots)
 
 
 def pair_months(learned: Sequence[date], *, last: date, as_of: date) -> tuple[tuple[date, date], ...]:
@@ -182,7 +170,7 @@ def _month(day: date) -> int:
 
 @dataclass(frozen=True)
 class FeatureReference:
-    """What a feature looked like in the last slice that a model learned from; aggregates, no row of data."""
+    """What a feature looked like in the last snapshot that a model learned from; aggregates, no row of data."""
 
     feature: str
     importance: float
@@ -227,16 +215,6 @@ def population_stability(before: Floats, after: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class PerformanceLimits:
-    """From when on a model has decayed; the figures come from the policy."""
-
-    minimum_rows: int
-    minimum_accuracy: float
-    maximum_auc_drop: float
-    maximum_calibration_error: float
-
-
-@dataclass(frozen=True)
 class PerformanceReport:
     """The verdict once labels have matured."""
 
@@ -251,9 +229,9 @@ class PerformanceReport:
 
 
 def measure_performance(
-    evaluation: Evaluation, *, limits: PerformanceLimits, promised: Evaluation | None = None
+    evaluation: Evaluation, *, limits: Performance, promised: Evaluation | None = None
 ) -> PerformanceReport:
-    """Judge the figures of matured scores, beside what validation had `promised` when the model was chosen.
+    """Judge the figures of matured scores, next to what validation had `promised` when the model was chosen.
 
     Accuracy counts only where it can: below `minimum_accuracy` and below the majority baseline. A model below it
     because the base rate is high, yet better than the baseline, has not decayed. All limits widen by what chance does
@@ -263,12 +241,12 @@ def measure_performance(
         reason = f"{evaluation.n} matured labels; {limits.minimum_rows} are needed to judge a model"
         return PerformanceReport("insufficient", reason, evaluation)
     faults = _faults(evaluation, promised, limits)
-    beside = f"accuracy {evaluation.accuracy:.1%} beside a majority baseline of {evaluation.majority_accuracy:.1%}"
-    shown = f"AUC {evaluation.auc:.4f}, calibration error {evaluation.ece:.3f}, {beside}"
+    accuracy = f"accuracy {evaluation.accuracy:.1%} next to a majority baseline of {evaluation.majority_accuracy:.1%}"
+    shown = f"AUC {evaluation.auc:.4f}, calibration error {evaluation.ece:.3f}, {accuracy}"
     return PerformanceReport("decayed" if faults else "sound", "; ".join([*faults, shown]), evaluation)
 
 
-def _faults(shown: Evaluation, promised: Evaluation | None, limits: PerformanceLimits) -> list[str]:
+def _faults(shown: Evaluation, promised: Evaluation | None, limits: Performance) -> list[str]:
     fall = 0.0 if promised is None else promised.auc - shown.auc
     beaten = shown.majority_accuracy - 2 * (shown.majority_accuracy * (1 - shown.majority_accuracy) / shown.n) ** 0.5
     below = shown.accuracy < limits.minimum_accuracy and shown.accuracy < beaten
@@ -311,7 +289,7 @@ def _heavy(features: Sequence[str], importance: Mapping[str, float], *, share: f
     return {name for name, reached in zip(order, before, strict=True) if reached < share}
 
 
-def _score_drift(before: Slice, after: Slice) -> float | None:
+def _score_drift(before: Snapshot, after: Snapshot) -> float | None:
     if before.scores is None or after.scores is None:
         return None
     edges = _edges(before.scores)
@@ -334,10 +312,8 @@ class Request:
     reason: str
 
 
-def decide_request(
-    checks: Sequence[Check], *, consecutive: int, cooldown_days: int, last_request: date | None = None
-) -> Request:
-    """Ask for a new training only when the last `consecutive` checks failed and the last request is old enough.
+def decide_request(checks: Sequence[Check], *, consecutive: int) -> Request:
+    """Ask for a new training only when the last `consecutive` checks failed.
 
     One check per day counts, the last given one; the day of the newest check is today.
     """
@@ -350,9 +326,6 @@ def decide_request(
     if streak < consecutive or not streak:
         return Request(retrain=False, reason=f"{streak} failed checks in a row, {consecutive} are needed")
     today = by_day[-1].as_of
-    if last_request is not None and (today - last_request).days < cooldown_days:
-        wait = f"asked on {last_request}, the cool-down is {cooldown_days} days"
-        return Request(retrain=False, reason=f"{streak} failed checks in a row, but a retrain was {wait}")
     return Request(retrain=True, reason=f"{streak} failed checks in a row up to {today}")
 
 
@@ -391,9 +364,7 @@ def _kolmogorov_smirnov(before: Floats, after: Floats) -> float:
     return float(np.abs(apart).max())
 
 
-def _sentence(
-    found: Sequence[FeatureDrift], share: float, moved: float | None, allowed: float, limits: DriftLimits
-) -> str:
+def _sentence(found: Sequence[FeatureDrift], share: float, moved: float | None, allowed: float, limits: Drift) -> str:
     parts = [f"{share:.0%} of the importance that counts has drifted, limit {limits.drifted_importance:.0%}"]
     if moved is not None:
         parts.append(f"PSI of the scores {moved:.3f}, limit {allowed:.3f}")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ml.dataset import Floats
-from ml.monitoring.drift import Slice
+from ml.monitoring.drift import Snapshot
 
 SHOWN = 12  # features, the heaviest first: each costs a third of a second
 STEPS = 40  # values of a column on the page: Evidently plots single rows of small tables, and extremes of all
@@ -25,7 +25,7 @@ class ReportError(RuntimeError):
     """The page asks something of the network; the message names it."""
 
 
-def write_drift_report(reference: Slice, current: Slice, features: Sequence[str], *, limit: float) -> bytes:
+def write_drift_report(reference: Snapshot, current: Snapshot, features: Sequence[str], *, limit: float) -> bytes:
     """Return Evidently's data drift page as UTF-8 HTML: PSI and distributions of `features` and of the scores.
 
     A feature counts as drifted there from a PSI of `limit` on, without regard to seasons: the verdict is that of
@@ -50,7 +50,7 @@ def write_drift_report(reference: Slice, current: Slice, features: Sequence[str]
     return page.encode()
 
 
-def _frame(given: Slice, features: Sequence[str]) -> pd.DataFrame:
+def _frame(given: Snapshot, features: Sequence[str]) -> pd.DataFrame:
     frame: pd.DataFrame = given.rows.select(list(features)[:SHOWN]).to_pandas()
     return frame if given.scores is None else frame.assign(**{SCORE: 100 * given.scores})
 

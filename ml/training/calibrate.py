@@ -22,12 +22,12 @@ class Calibrator:
     shift: float = 0.0  # taken off the log-odds first: how much higher this model's level is than the calibrated ones'
 
     @classmethod
-    def learn(cls, margin: Floats, label: Floats, *, weight: Floats | None = None) -> Self:
+    def learn(cls, log_odds: Floats, label: Floats, *, weight: Floats | None = None) -> Self:
         """Fit on log-odds (n) and labels (n) that the model behind them has not seen."""
         from scipy.optimize import minimize
 
         share = np.full(len(label), 1 / len(label)) if weight is None else weight / weight.sum()
-        up, down = _log_sigmoid(margin), -_log_sigmoid(-margin)
+        up, down = _log_sigmoid(log_odds), -_log_sigmoid(-log_odds)
 
         def loss(point: Floats) -> tuple[float, Floats]:
             logit = point[0] * up + point[1] * down + point[2]
@@ -43,13 +43,13 @@ class Calibrator:
         )
         return cls(*(float(value) for value in found.x))
 
-    def probability(self, margin: Floats) -> Floats:
+    def probability(self, log_odds: Floats) -> Floats:
         """Return calibrated probabilities (n) for log-odds (n)."""
-        return _sigmoid(self.logit(margin))
+        return _sigmoid(self.logit(log_odds))
 
-    def logit(self, margin: Floats) -> Floats:
+    def logit(self, log_odds: Floats) -> Floats:
         """Return calibrated log-odds (n) for log-odds (n)."""
-        wide = np.asarray(margin, dtype=float) - self.shift
+        wide = np.asarray(log_odds, dtype=float) - self.shift
         return self.a * _log_sigmoid(wide) - self.b * _log_sigmoid(-wide) + self.c
 
 

@@ -1,15 +1,15 @@
 """Warnings further ahead: one training run, one model per lead time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ml.dataset import DatasetError, Tabular, as_table, column
-from ml.training.pipeline import ChurnModel, Model
+from ml.dataset import Columns, DatasetError, Tabular, as_table, column
+from ml.training.config import TrainConfig
+from ml.training.pipeline import Model
 from ml.training.train import Fitted, fit
 
 SCHEMA = pa.schema(
@@ -25,48 +25,39 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Leads:
+class LeadTimes:
     """Per lead time in days what training found; `unknown` gives the reason of lead times without a model."""
 
     fitted: Mapping[int, Fitted]
     unknown: Mapping[int, str]
 
 
-def fit_leads(
-    table: Tabular,
-    labels: Mapping[int, str],
-    time: str,
-    *,
-    horizon_days: int,
-    first: Fitted | None = None,
-    **given: Any,  # noqa: ANN401 - as fit has them
-) -> Leads:
-    """Train one model per lead time on the same snapshots.
+def fit_lead_times(table: Tabular, columns: Columns, config: TrainConfig, *, first: Fitted | None = None) -> LeadTimes:
+    """Train one model per lead time on the same snapshots: that of `config`, and those of `columns.lead_times`.
 
-    `labels` names for each lead (days between `as_of` and the first day on which leaving counts) the label column,
-    null where it has not matured; a column may serve one lead only. Snapshots mature lead + `horizon_days` later, and
-    the split by time keeps that distance. The shortest lead is fitted in full (or given as `first`), the others take
-    over its settings and learn their own trees, shares and calibration. `given` are other arguments of `fit`; pass
-    `features`, or the labels of other leads would be learned from.
+    A lead time is the days between `as_of` and the first day on which leaving counts; each has its own label column.
+    Snapshots mature lead + horizon days later, and the split by time keeps that distance. The shortest lead time is
+    fitted in full (or given as `first`), the others take over its hyperparameters and learn their own trees, shares
+    and calibration.
     """
-    if "features" not in given:
-        raise DatasetError("fit_leads needs `features`: without them the label of one lead would predict another's.")
-    found: dict[int, Fitted] = {}
+    labels = {config.lead_days: columns.label, **columns.lead_times}
+    plain = replace(columns, features=columns.list_features(as_table(table)), causes=())
+    fitted: dict[int, Fitted] = {}
     unknown: dict[int, str] = {}
     for lead in sorted(labels):
-        settled = _settled(found[min(found)]) if found else {}
+        if first is not None and not fitted and not unknown:
+            fitted[lead] = first
+            continue
+        used = fitted[min(fitted)].used if fitted else None
+        own = replace(plain, label=labels[lead]), replace(config, lead_days=lead)
         try:
-            found[lead] = (
-                first
-                if first is not None and not found and not unknown
-                else fit(table, labels[lead], time, maturity_days=lead + horizon_days, **{**given, **settled})
-            )
+            fitted[lead] = fit(table, *own, candidates=used)
         except DatasetError as error:
             unknown[lead] = str(error)
-    return Leads(found, unknown)
+    return LeadTimes(fitted, unknown)
 
 
-def score_leads(
+def score_lead_times(
     models: Mapping[int, Model],
     table: Tabular,
     *,
@@ -95,9 +86,3 @@ def score_leads(
             )
         )
     return pa.concat_tables(parts)
-
-
-def _settled(fitted: Fitted) -> dict[str, Any]:
-    """Return the arguments that make `fit` use the settings found before and try no other."""
-    used = sorted(fitted.model.weights) if isinstance(fitted.model, ChurnModel) else sorted(fitted.recipes)
-    return {"candidates": used, "recipes": {name: (fitted.recipes[name],) for name in used}}

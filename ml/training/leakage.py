@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from ml.dataset import Floats, Rows, Tabular, as_table, labels, split_by_chance
 from ml.encode import Encoder
-from ml.learners.members import Compute, Trees
+from ml.learners.base import Compute
+from ml.learners.trees import Trees
 
 SAMPLE = 5_000  # rows looked at
 SINGLE_AUC = 0.99  # a column that ranks as well as this alone is the label in other words
@@ -118,7 +119,7 @@ class _Look:
         for fold in split_by_chance(self.outcome, folds=2, seed=self.seed):
             trees = Trees(params=params, rounds=40)
             trees.fit(matrix[fold.train], self.outcome[fold.train], weight=None, seed=self.seed, compute=Compute())
-            found[fold.validate] = 1 / (1 + np.exp(-trees.margin(matrix[fold.validate])))
+            found[fold.validate] = 1 / (1 + np.exp(-trees.log_odds(matrix[fold.validate])))
         return found
 
     @cached_property

@@ -12,16 +12,15 @@ import numpy as np
 from ml.dataset import Floats, Tabular, as_table
 from ml.encode import Encoder
 from ml.explaining.causes import Causes
-from ml.learners.members import Contributions, Linear, Member, Trees
-from ml.learners.neural import Neural
+from ml.learners import load_kinds
+from ml.learners.base import Contributions, Learner
 from ml.training.calibrate import Calibrator
 
 FORMAT = 1
-KINDS: dict[str, type[Member]] = {each.kind: each for each in (Linear, Trees, Neural)}
 
 
 class Model(ABC):
-    """What scores customers and says why: registered, read back and explained without knowing how it is built."""
+    """What scores customers and explains it: registered, read back and explained without knowing how it is built."""
 
     name: str
     seed: int
@@ -42,12 +41,12 @@ class Model(ABC):
         """Return the calibrated probability of churn for each row."""
 
     @abstractmethod
-    def margin(self, data: Tabular) -> Floats:
+    def log_odds(self, data: Tabular) -> Floats:
         """Return the log-odds before calibration for each row."""
 
     @abstractmethod
     def contributions(self, data: Tabular, *, exact: bool = True) -> tuple[Floats, float]:
-        """Return what each feature adds to `margin` (rows x features, in log-odds), and the base they add to.
+        """Return what each feature adds to `log_odds` (rows x features, in log-odds), and the base they add to.
 
         They add up in any case; with `exact` trees share their log-odds out by Shapley values, without along each
         row's path, which is many times quicker.
@@ -55,7 +54,7 @@ class Model(ABC):
 
     @abstractmethod
     def cause_contributions(self, data: Tabular) -> Floats:
-        """Return what each feature that tells of a cause adds to the log-odds by itself (rows x features).
+        """Return what each feature of a cause adds to the log-odds by itself (rows x features).
 
         0 for every other feature; see `ml.explaining.causes`.
         """
@@ -81,15 +80,15 @@ class Model(ABC):
 
 @dataclass(frozen=True)
 class ChurnModel(Model):
-    """Encoder, weighted members and calibrator.
+    """Encoder, weighted learners and calibrator.
 
-    The log-odds before calibration are the weighted mean of the members' log-odds. So the members' contributions,
-    weighted alike, add up to them exactly, for a blend as for a single member.
+    The log-odds before calibration are the weighted mean of the learners' log-odds. So the learners' contributions,
+    weighted alike, add up to them exactly, for a blend as for a single learner.
     """
 
     name: str
     encoder: Encoder
-    members: Mapping[str, Member]
+    members: Mapping[str, Learner]
     weights: Mapping[str, float]
     calibrator: Calibrator
     seed: int = 0
@@ -108,17 +107,17 @@ class ChurnModel(Model):
 
     def predict(self, data: Tabular) -> Floats:
         """Return the calibrated probability of churn for each row."""
-        return self.calibrator.probability(self.margin(data))
+        return self.calibrator.probability(self.log_odds(data))
 
-    def margin(self, data: Tabular) -> Floats:
+    def log_odds(self, data: Tabular) -> Floats:
         """Return the log-odds before calibration for each row."""
         matrix = self.encoder.encode(as_table(data))
-        parts = [weight * self.members[name].margin(matrix) for name, weight in sorted(self.weights.items())]
+        parts = [weight * self.members[name].log_odds(matrix) for name, weight in sorted(self.weights.items())]
         total: Floats = np.sum(parts, axis=0)
         return total
 
     def contributions(self, data: Tabular, *, exact: bool = True) -> tuple[Floats, float]:
-        """Return what each feature adds to `margin` (rows x features, in log-odds), and the base they add to.
+        """Return what each feature adds to `log_odds` (rows x features, in log-odds), and the base they add to.
 
         They add up in any case; with `exact` trees share their log-odds out by Shapley values, without along each
         row's path, which is many times quicker.
@@ -132,7 +131,7 @@ class ChurnModel(Model):
         return self.encoder.attribute(values), base
 
     def cause_contributions(self, data: Tabular) -> Floats:
-        """Return what each feature that tells of a cause adds to the log-odds by itself (rows x features)."""
+        """Return what each feature of a cause adds to the log-odds by itself (rows x features)."""
         table = as_table(data)
         found = np.zeros((table.num_rows, len(self.features)))
         if self.causes is not None:
@@ -141,7 +140,7 @@ class ChurnModel(Model):
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return settings, encoder, members, calibration and what was learned of the causes."""
+        """Return hyperparameters, encoder, learners, calibration and what was learned of the causes."""
         return {
             "format": FORMAT,
             "name": self.name,
@@ -167,7 +166,7 @@ class ChurnModel(Model):
         return cls(
             name=state["name"],
             encoder=Encoder.restore(state["encoder"]),
-            members={name: _member(each) for name, each in state["members"].items()},
+            members={name: _restore_learner(each) for name, each in state["members"].items()},
             weights=state["weights"],
             calibrator=Calibrator(**state["calibrator"]),
             seed=state["seed"],
@@ -176,6 +175,6 @@ class ChurnModel(Model):
         )
 
 
-def _member(state: dict[str, Any]) -> Member:
-    kind = KINDS[state["kind"]]
-    return kind().restore({name: value for name, value in state.items() if name != "kind"})
+def _restore_learner(state: Mapping[str, Any]) -> Learner:
+    kind = load_kinds()[state["kind"]]
+    return kind.restore({name: value for name, value in state.items() if name != "kind"})

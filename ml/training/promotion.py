@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from company.policy.training import Promotion
 from ml.dataset import Floats, Tabular, as_table, days
 from ml.evaluate import Evaluation, evaluate
 from ml.monitoring.drift import calibration_by_chance
@@ -19,18 +20,6 @@ class Decision:
 
     promote: bool
     reason: str
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What any model has to reach before it may score customers; the figures come from the policy.
-
-    `minimum_gain` is how far the PR-AUC must lie above the base rate, which is what chance reaches.
-    """
-
-    minimum_auc: float
-    maximum_calibration_error: float
-    minimum_gain: float
 
 
 @dataclass(frozen=True)
@@ -48,8 +37,7 @@ def compare(
     table: Tabular,
     *,
     time: str,
-    margin: float,
-    bar: Bar,
+    promotion: Promotion,
     capacity: float,
     objections: Sequence[str] = (),
 ) -> Comparison:
@@ -74,10 +62,10 @@ def compare(
     label, probability = _figures(rows)
     challenger = evaluate(label, probability, capacity=capacity)
     if champion is None:
-        return Comparison(decide(challenger, None, margin=margin, bar=bar, objections=objections), challenger, None)
+        return Comparison(decide(challenger, None, promotion=promotion, objections=objections), challenger, None)
     same = as_table(table).take(rows.column("row"))
     other = evaluate(label, champion.predict(same), capacity=capacity)
-    decision = decide(challenger, other, margin=margin, bar=bar, objections=objections)
+    decision = decide(challenger, other, promotion=promotion, objections=objections)
     return Comparison(decision, challenger, other)
 
 
@@ -86,43 +74,44 @@ def _figures(validation: pa.Table) -> tuple[Floats, Floats]:
 
 
 def decide(
-    challenger: Evaluation, champion: Evaluation | None, *, margin: float, bar: Bar, objections: Sequence[str] = ()
+    challenger: Evaluation, champion: Evaluation | None, *, promotion: Promotion, objections: Sequence[str] = ()
 ) -> Decision:
     """Decide from evaluations on the same later data.
 
     The challenger must gain over the baseline that always answers with the base rate, whatever its accuracy: see
-    `refusals`. Then it must beat the champion's AUC by `margin` without a worse Brier score, or beat the Brier score
-    by `margin` of the baseline's without a worse AUC.
+    `list_refusals`. Then it must beat the champion's AUC by the policy's margin without a worse Brier score, or beat
+    the Brier score by that share of the baseline's without a worse AUC.
     """
-    against = (*refusals(challenger, bar=bar), *objections)
+    against = (*list_refusals(challenger, promotion), *objections)
     if against:
         return Decision(promote=False, reason="refused: " + "; ".join(against))
     if champion is None:
-        return Decision(promote=True, reason=f"first champion: AUC {challenger.auc:.4f}, {_beside(challenger)}")
+        return Decision(promote=True, reason=f"first champion: AUC {challenger.auc:.4f}, {_describe(challenger)}")
     if (challenger.n, challenger.base_rate) != (champion.n, champion.base_rate):
         raise ValueError(
             f"challenger ({challenger.n} rows) and champion ({champion.n} rows) were evaluated on different data. "
             "Evaluate both on the same later snapshot."
         )
-    return _compare(challenger, champion, margin)
+    return _compare(challenger, champion, promotion.margin)
 
 
-def refusals(evaluation: Evaluation, *, bar: Bar) -> tuple[str, ...]:
+def list_refusals(evaluation: Evaluation, promotion: Promotion) -> tuple[str, ...]:
     """Return what speaks against a model on its own, each as a clause; empty if nothing does.
 
-    Accuracy can only refuse: where one outcome is rare, answering always alike is nearly always right. Accuracy and
+    The PR-AUC must lie `minimum_gain` above the base rate, which is what chance reaches. Accuracy can only refuse:
+    where one outcome is rare, answering always alike is nearly always right. Accuracy and
     calibration are allowed what chance does to samples of that size.
     """
     shown = evaluation
     gain = shown.pr_auc - shown.base_rate
-    gap = float(np.hypot(bar.maximum_calibration_error, calibration_by_chance(shown)))
+    gap = float(np.hypot(promotion.maximum_calibration_error, calibration_by_chance(shown)))
     checks = (
         (shown.brier_skill > 0, f"its Brier score is no better than the base rate's (skill {shown.brier_skill:.3f})"),
         (
-            gain > bar.minimum_gain,
-            f"its PR-AUC is {gain:.3f} above the base rate, {bar.minimum_gain:.3f} is too little",
+            gain > promotion.minimum_gain,
+            f"its PR-AUC is {gain:.3f} above the base rate, {promotion.minimum_gain:.3f} is too little",
         ),
-        (shown.auc >= bar.minimum_auc, f"its AUC {shown.auc:.3f} is below {bar.minimum_auc:.3f}"),
+        (shown.auc >= promotion.minimum_auc, f"its AUC {shown.auc:.3f} is below {promotion.minimum_auc:.3f}"),
         (
             shown.lift_at_capacity > 1,
             f"its top {shown.capacity:.0%} churn only {shown.lift_at_capacity:.2f} times as often as all",
@@ -156,8 +145,8 @@ def _compare(challenger: Evaluation, champion: Evaluation, margin: float) -> Dec
     )
 
 
-def _beside(shown: Evaluation) -> str:
+def _describe(shown: Evaluation) -> str:
     return (
-        f"accuracy {shown.accuracy:.1%} beside a majority baseline of {shown.majority_accuracy:.1%}, "
+        f"accuracy {shown.accuracy:.1%} next to a majority baseline of {shown.majority_accuracy:.1%}, "
         f"calibration error {shown.ece:.3f}"
     )

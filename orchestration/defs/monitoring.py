@@ -11,10 +11,8 @@ import pyarrow as pa
 from ml.evaluate import Evaluation, evaluate
 from ml.monitoring.drift import (
     Check,
-    DriftLimits,
     DriftReport,
-    PerformanceLimits,
-    Slice,
+    Snapshot,
     decide_request,
     measure_drift,
     measure_performance,
@@ -118,8 +116,7 @@ def measure(warehouse: Warehouse, scored: date) -> dict[str, Any]:
     is_known = not np.isnan(silence).any()  # contracts have no silence
     alone = evaluate(label, silence / (1 + silence)).auc if is_known else None  # any rising function keeps the order
     version = rows["model_version"][0].as_py()
-    limits = PerformanceLimits(**POLICY.performance.model_dump(exclude={"consecutive"}))
-    report = measure_performance(shown, promised=_promised(warehouse, version), limits=limits)
+    report = measure_performance(shown, promised=_promised(warehouse, version), limits=POLICY.performance)
     figures = {
         **shown.as_dict(),
         "auc_recency_alone": alone,
@@ -220,7 +217,7 @@ def compare(warehouse: Warehouse, champion: "RegisteredModel", as_of: date) -> t
         now,
         champion.model.features,
         champion.model.importance(then.rows),
-        limits=DriftLimits(**POLICY.drift.model_dump(exclude={"consecutive", "cooldown_days", "page"})),
+        limits=POLICY.drift,
         year_ago=year_ago if has_year else None,
         learned=list(read.values()),
         ordinary=[(read[before], read[after]) for before, after in earlier],
@@ -239,7 +236,7 @@ def ask(warehouse: Warehouse, table: str, row: Mapping[str, Any], *, bad: str, c
     given = {"as_of": row["as_of"], "version": row["model_version"], "count": consecutive}
     before = warehouse.read(query, given).to_pylist() if warehouse.has_table(table) else []
     checks = [Check(each["as_of"], failed=each["state"] == bad) for each in (*before, row)]
-    request = decide_request(checks, consecutive=consecutive, cooldown_days=0)
+    request = decide_request(checks, consecutive=consecutive)
     return {"is_retrain_due": request.retrain, "request": request.reason}
 
 
@@ -253,9 +250,9 @@ def _list_learned(warehouse: Warehouse, last: date) -> list[date]:
     return sorted(days)
 
 
-def _read_slice(warehouse: Warehouse, champion: "RegisteredModel", day: date) -> Slice:
+def _read_slice(warehouse: Warehouse, champion: "RegisteredModel", day: date) -> Snapshot:
     rows = warehouse.read(SLICE, {"day": day}).select(champion.model.features)
-    return Slice(rows, champion.model.predict(rows) if rows.num_rows else None)
+    return Snapshot(rows, champion.model.predict(rows) if rows.num_rows else None)
 
 
 def _a_year_before(day: date) -> date:

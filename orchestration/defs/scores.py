@@ -11,7 +11,7 @@ from ml.explaining.contributions import explain
 from ml.registry import AWAITING, STANDING, RegisteredModel
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
-from ml.training.lead_times import score_leads
+from ml.training.lead_times import score_lead_times
 from orchestration.defs.resources import COMPANY, FEATURES, HOME, INDUSTRY, POLICY, open_registry, open_store
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.rule_scores"
 AHEAD = "scores.lead_scores"
 NONE_AHEAD = LEAD_SCHEMA.append(pa.field("model_version", pa.string())).empty_table()
-RULES = "rules-1"  # the version of scores without a model
+RULES = "rule-based"  # the version of scores without a model
 SILENT, SILENCES = "recency_days", ("last_gap_days",)  # the present silence, and those that have ended
 ELIGIBLE = f"""
     select * from ({select_rows(POLICY.training.groups)}) as snapshots where as_of = $as_of order by customer_id
@@ -62,7 +62,7 @@ def churn_scores(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Ite
     require_passed(warehouse, open_store(), "features", as_of=as_of)
     champion = open_registry().champion()
     version = RULES if champion is None else champion.version
-    if champion is None and not is_small(warehouse):
+    if champion is None and not is_cold_start(warehouse):
         raise dg.Failure(f"No champion: {explain_absence()}")
     if not _is_scored(warehouse, as_of, version):
         features = warehouse.read(ELIGIBLE, {"as_of": as_of})
@@ -75,12 +75,12 @@ def churn_scores(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Ite
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=told)
 
 
-def is_small(warehouse: Warehouse) -> bool:
+def is_cold_start(warehouse: Warehouse) -> bool:
     """Say whether the last training found too little to learn from."""
     if not warehouse.has_table("monitoring.trainings"):
         return False
     state = warehouse.read_value("select state from monitoring.trainings order by as_of desc limit 1")
-    return bool(state == "small")
+    return bool(state != "model")
 
 
 def explain_absence() -> str:
@@ -108,7 +108,7 @@ def score_by_model(champion: RegisteredModel, features: pa.Table, as_of: date) -
     """Score by the champion, tell why, and score by the models that it brought along for lead times further ahead."""
     horizon = COMPANY.churn.horizon_days
     scores = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
-    ahead = score_leads(open_registry().leads(champion.version), features, as_of=as_of, horizon_days=horizon)
+    ahead = score_lead_times(open_registry().lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
     return {
         SCORES: _assign(scores),
         REASONS: explain(champion.model, features, [*FEATURES, GROUP_WORDS], as_of=as_of, top=3),
@@ -118,16 +118,12 @@ def score_by_model(champion: RegisteredModel, features: pa.Table, as_of: date) -
 
 def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
     """Score without a model: by how long silences last and by the rules that show; see `read_probabilities`."""
-    from ml.cold_start.rules import Signal
-    from ml.cold_start.scores import score_small
+    from ml.cold_start.scores import score_cold_start
     from ml.explaining.reasons import count_lasting, explain_rules
 
     horizon = COMPANY.churn.horizon_days
-    given = POLICY.cold_start.signals
-    signals = [
-        Signal(each.en, each.feature, each.weight, at_least=each.at_least, at_most=each.at_most) for each in given
-    ]
-    small = score_small(features, signals, horizon_days=horizon, silent_days=SILENT, past_silences=SILENCES)
+    signals = POLICY.cold_start.signals
+    small = score_cold_start(features, signals, horizon_days=horizon, silent_days=SILENT, past_silences=SILENCES)
     customers = small.table["customer_id"].to_pylist()
     lasting = count_lasting(features, SILENT, SILENCES)
     told = zip(customers, small.table["survival_probability"].to_pylist(), lasting, strict=True)
@@ -136,7 +132,6 @@ def score_by_rules(features: pa.Table, as_of: date) -> dict[str, pa.Table]:
         features,
         signals,
         FEATURES,
-        words={each.en: each.zh for each in given},
         chances={name: chance for name, chance, count in told if chance is not None and count >= fewest},
         as_of=as_of,
         horizon_days=horizon,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ml.evaluate import Evaluation
 from ml.registry import FINGERPRINT, REPLACED
-from ml.training.promotion import Bar, Decision, compare
+from ml.training.promotion import Decision, compare
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
 from orchestration.defs.resources import COMPANY, FEATURES, POLICY, WEBSERVER_URL, open_registry, open_store
 from orchestration.defs.scores import RULES
@@ -23,9 +23,10 @@ from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from ml.cold_start.scores import Smallness
+    from ml.cold_start.scores import Shortfall
     from ml.explaining.card import Insight
     from ml.registry import RegisteredModel, Registry
+    from ml.training.config import TrainConfig
     from ml.training.fairness import GroupFigures
     from ml.training.monthly import Training
     from ml.training.train import Fitted
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 OWNER = "team:data-science"
 MONTHS_LOOKED_AT, ROWS_LOOKED_AT = 3, 700  # of contributions that are averaged: it then errs by some 2 % of one
-BAR = Bar(**POLICY.promotion.model_dump(exclude={"mode", "margin"}))
 FIGURES = (*(name for name in Evaluation.__dataclass_fields__ if name != "n"), "brier_skill")
 HELD = ("auc", "pr_auc", "brier", "ece", "lift_at_capacity")  # figures with a 95 % bootstrap interval
 TRAININGS = pa.schema(
@@ -80,17 +80,20 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 )
 def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
     """Learn from the matured monthly snapshots, register the challenger, promote it when it is better."""
+    from ml.training.config import TrainConfig
+
+    config = TrainConfig.from_policy(POLICY, COMPANY.churn)
     as_of = read_as_of(context)
     until = date.fromisoformat(context.run.tags.get(ASKED_ON, as_of.isoformat()))
     require_passed(warehouse, open_store(), "features", as_of=until)
     learned = read_training_set(warehouse, COMPANY, POLICY, FEATURES, as_of=as_of, until=until)
     trigger = context.run.tags.get(TRIGGER, "manual")
-    smallness = measure(learned)
-    if smallness.is_small:
-        yield from report_small(warehouse, learned, smallness.reason, trigger=trigger)
+    shortfall = measure(learned)
+    if shortfall.is_cold_start:
+        yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
     refuse_leaks(learned.rows, learned.features)
-    found = learn(learned)
+    found = learn(learned, config)
     fitted, insight = found.fitted, look_into(warehouse, found, learned)
     registry, store = open_registry(), open_store()
     rival = find_rival(registry, learned.fingerprint)
@@ -98,7 +101,7 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
     decision = decide(fitted, learned, rival, groups)
     gates = read_gates(warehouse, store, as_of=until)
     facts = {"trigger": trigger, "decision": decision.reason, "run": f"{WEBSERVER_URL}/runs/{context.run_id}"}
-    facts |= {**gates, "treated customers": tell_of_treated(found.beside)}
+    facts |= {**gates, "treated customers": describe_treated(found.treated)}
     version = registry.register(
         fitted,
         as_of=as_of.isoformat(),
@@ -107,7 +110,7 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         tags=gates,
         run_url=facts["run"],
         documents=write_documents(warehouse, found, learned, insight, groups=groups, facts=facts),
-        leads={lead: each.model for lead, each in found.leads.fitted.items()},
+        lead_times={lead: each.model for lead, each in found.lead_times.fitted.items()},
         trials=found.trials,
         review=POLICY.promotion.mode == "review",
     )
@@ -124,43 +127,34 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
     yield from report(warehouse, fitted, row, decision, outcome)
 
 
-def measure(learned: TrainingSet) -> "Smallness":
-    """Say how far the company is from enough customers for a model of its own."""
-    from ml.cold_start.scores import Floor, measure_smallness
+def measure(learned: TrainingSet) -> "Shortfall":
+    """Return how far the company is from enough customers for a model of its own."""
+    from ml.cold_start.scores import measure_shortfall
 
-    floor = Floor(customers=POLICY.training.minimum_customers, churned=POLICY.training.minimum_churners)
-    return measure_smallness(learned.rows, "churned", floor=floor)
+    return measure_shortfall(learned.rows, "churned", training=POLICY.training)
 
 
-def learn(learned: TrainingSet) -> "Training":
-    """Train by the policy: the candidates beside the treated, the groups, and the further lead times."""
+def learn(learned: TrainingSet, config: "TrainConfig") -> "Training":
+    """Train by the policy: the candidates next to the treated, the groups, and the further lead times."""
+    from ml.dataset import Columns
     from ml.explaining.causes import list_causes
-    from ml.training.monthly import Plan, train
+    from ml.training.monthly import train
 
-    given = POLICY.training
-    plan = Plan(
+    columns = Columns(
+        label="churned",
+        time="as_of",
         features=learned.features,
         causes=list_causes(FEATURES),
-        lead_days=COMPANY.churn.lead_days,
-        horizon_days=COMPANY.churn.horizon_days,
-        seed=given.seed,
-        capacity=given.capacity_share,
-        candidates=given.candidates,
-        mode=given.treated,
-        largest_weight=given.largest_weight,
-        leads=learned.leads,
-        bar=BAR,
-        group=GROUP if given.groups else None,
-        group_margin=given.group_margin,
-        tuning_seconds=given.tuning_seconds,
-        device=given.device,
+        treated="is_treated",
+        group=GROUP if POLICY.training.groups else None,
+        lead_times=learned.leads,
     )
-    return train(learned.rows, "churned", "as_of", treated="is_treated", plan=plan)
+    return train(learned.rows, columns, config)
 
 
 def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> "Insight":
-    """Say how sure the figures are, what acting on the score is worth, and what the model looks at."""
-    from ml.evaluate import Stakes, intervals, profit
+    """Return how sure the figures are, the expected profit of acting on the score, and what the model looks at."""
+    from ml.evaluate import ProfitTerms, intervals, profit
     from ml.explaining.card import Insight
     from ml.explaining.importance import measure_importance
 
@@ -168,19 +162,19 @@ def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> 
     label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
     assumed = POLICY.expected_profit
     saved = warehouse.read_value("select avg(clv) from customer_360.customers where clv > 0")
-    stakes = None if saved is None else Stakes(saved, POLICY.contact_costs[assumed.channel], assumed.effect)
+    terms = None if saved is None else ProfitTerms(saved, POLICY.contact_costs[assumed.channel], assumed.effect)
     capacity = POLICY.training.capacity_share
     return Insight(
         held=intervals(label, probability, capacity=capacity, draws=assumed.draws, seed=POLICY.training.seed),
-        stakes=stakes,
-        profit=None if stakes is None else profit(label, probability, stakes=stakes, capacity=capacity),
+        terms=terms,
+        profit=None if terms is None else profit(label, probability, terms=terms, capacity=capacity),
         importance=measure_importance(
             found.fitted.model, learned.rows, "as_of", months=MONTHS_LOOKED_AT, rows=ROWS_LOOKED_AT
         ),
     )
 
 
-def tell_of_treated(found: "TreatedFit") -> str:
+def describe_treated(found: "TreatedFit") -> str:
     """Return how treated customers were handled, with the figures of both ways on the same untreated rows."""
     if not found.treated_share:
         return "none in the training set"
@@ -236,8 +230,7 @@ def decide(
         rival.model if rival else None,
         learned.rows,
         time="as_of",
-        margin=POLICY.promotion.margin,
-        bar=BAR,
+        promotion=POLICY.promotion,
         capacity=POLICY.training.capacity_share,
         objections=name_unfair(groups, protected=fairness.protected, maximum_gap=fairness.maximum_gap),
     ).decision
@@ -269,7 +262,7 @@ def write_documents(
         "rows": f"{learned.rows.num_rows:,} of {learned.known:,} that are labelled",
         "data fingerprint": learned.fingerprint,
         "code": data["code_version"],
-        "settings searched": f"{len(found.trials)}, in {POLICY.training.tuning_seconds:g} s",
+        "hyperparameters searched": f"{len(found.trials)}, in {POLICY.training.tuning_seconds:g} s",
         **facts,
     }
     card = write_card(
@@ -295,7 +288,7 @@ def describe(found: "Training", insight: "Insight", *, as_of: date, version: str
     if insight.profit is not None:
         row |= {"profit_per_thousand": insight.profit.per_thousand, "profit_of_all": insight.profit.per_thousand_all}
     row |= {"importance_stability": insight.importance.stability, "trials": len(found.trials)}
-    row |= {"lead_times": "; ".join(found.tell_leads()), "groups": "; ".join(found.tell_groups())}
+    row |= {"lead_times": "; ".join(found.describe_lead_times()), "groups": "; ".join(found.describe_groups())}
     return row | {name: figures[name] for name in ("n", *FIGURES)}
 
 
@@ -314,16 +307,16 @@ def report(
     yield dg.MaterializeResult(asset_key=["monitoring", "promotions"], metadata={**judged, "as_of": as_of.isoformat()})
 
 
-def report_small(
+def report_cold_start(
     warehouse: Warehouse, learned: TrainingSet, reason: str, *, trigger: str
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Record that there is too little to learn from, how much is missing, and what scores instead."""
     rate = pc.mean(learned.rows["churned"].cast(pa.int8())).as_py()
-    row = {"as_of": learned.until, "model_version": RULES, "state": "small", "chosen": "rules", "rows_learned": 0}
+    row = {"as_of": learned.until, "model_version": RULES, "state": "cold_start", "chosen": "rules", "rows_learned": 0}
     row |= {"base_rate": rate, "trigger": trigger, "reason": reason}
-    judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "standing": "small"}
+    judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "standing": "cold_start"}
     _write(warehouse, judged | {"reason": reason}, row)
-    told = {"as_of": learned.until.isoformat(), "state": "small", "reason": reason, "model_version": RULES}
+    told = {"as_of": learned.until.isoformat(), "state": "cold_start", "reason": reason, "model_version": RULES}
     for table in ("trainings", "promotions"):
         yield dg.MaterializeResult(asset_key=["monitoring", table], metadata=told)
 

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.dataset import Feature, month_starts
-from ml.training.monthly import Plan, Training, train
+from ml.dataset import Columns, Feature, month_starts
+from ml.training.config import TrainConfig
+from ml.training.monthly import Training, train
 from ml.training.train import Fitted, fit
 
 FEATURES = (
@@ -38,6 +39,7 @@ FEATURES = (
     Feature("plan", "product", "", "product", "on plan {value}", "套餐 {value}"),
 )
 NAMES = tuple(feature.name for feature in FEATURES)
+COLUMNS = Columns("churned", "as_of", features=NAMES)
 
 
 def snapshots(seed: int = 0, customers: int = 400, months: int = 6) -> pa.Table:
@@ -86,14 +88,26 @@ def table() -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def fitted(table: pa.Table) -> Fitted:
-    return fit(table, "churned", "as_of", features=NAMES, maturity_days=28)
+def columns() -> Columns:
+    """The columns of the world's snapshots."""
+    return COLUMNS
 
 
 @pytest.fixture(scope="session")
-def small(table: pa.Table) -> Fitted:
+def one() -> TrainConfig:
     """One candidate, for tests that need any model."""
-    return fit(table, "churned", "as_of", features=NAMES, candidates=("logistic_regression",))
+    return TrainConfig(candidates=("logistic_regression",))
+
+
+@pytest.fixture(scope="session")
+def fitted(table: pa.Table) -> Fitted:
+    return fit(table, COLUMNS, TrainConfig(horizon_days=28))
+
+
+@pytest.fixture(scope="session")
+def small(table: pa.Table, one: TrainConfig) -> Fitted:
+    """A model of one candidate."""
+    return fit(table, COLUMNS, one)
 
 
 @pytest.fixture(scope="session")
@@ -106,18 +120,14 @@ def train_month(table: pa.Table) -> Callable[[], Training]:
         .append_column("churned_after_90", pa.nulls(rows, pa.bool_()))
         .append_column("group", pa.array(["few" if row < 8 else "busy" for row in range(rows)]))
     )
-    plan = Plan(
-        features=NAMES,
-        lead_days=0,
-        horizon_days=28,
-        seed=0,
-        capacity=0.1,
-        candidates=("logistic_regression", "xgboost"),
-        leads={30: "churned_after_30", 90: "churned_after_90"},
+    columns = replace(
+        COLUMNS,
+        treated="is_treated",
         group="group",
-        group_margin=0.05,
+        lead_times={30: "churned_after_30", 90: "churned_after_90"},
     )
-    return partial(train, table, "churned", "as_of", treated="is_treated", plan=plan)
+    config = TrainConfig(candidates=("logistic_regression", "xgboost"), horizon_days=28, group_margin=0.05)
+    return partial(train, table, columns, config)
 
 
 @pytest.fixture(scope="session")

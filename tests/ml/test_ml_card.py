@@ -2,7 +2,7 @@ from html.parser import HTMLParser
 
 import pyarrow as pa
 
-from ml.evaluate import Stakes, intervals, profit
+from ml.evaluate import ProfitTerms, intervals, profit
 from ml.explaining.card import Insight, write_card
 from ml.explaining.importance import measure_importance
 from ml.monitoring.drift import describe_reference
@@ -37,13 +37,13 @@ def page(training: Training, table: pa.Table) -> Words:
         capacity=0.1,
         minimum_rows=30,
     )
-    stakes = Stakes(saved_value=200.0, contact_cost=4.0, effect=0.1)
+    terms = ProfitTerms(saved_value=200.0, contact_cost=4.0, effect=0.1)
     importance = measure_importance(fitted.model, table, "as_of", months=3, rows=100)
     insight = Insight(
         held=intervals(label, probability, draws=50),
         importance=importance,
-        stakes=stakes,
-        profit=profit(label, probability, stakes=stakes, capacity=0.1),
+        terms=terms,
+        profit=profit(label, probability, terms=terms, capacity=0.1),
     )
     card = write_card(
         training,
@@ -78,15 +78,15 @@ def test_the_card_has_every_plot_that_a_reviewer_looks_for(training: Training, t
     assert (found.tags.count("figcaption"), plots - set(found.text)) == (len(plots), set())
 
 
-def test_the_card_says_how_sure_it_is_what_it_is_worth_and_what_came_of_lead_times_and_groups(
+def test_the_card_shows_intervals_expected_profit_and_what_came_of_lead_times_and_groups(
     training: Training, table: pa.Table
 ) -> None:
-    said = " ".join(page(training, table).text)
+    text = " ".join(page(training, table).text)
 
-    assert "lift at capacity" in said
-    assert "of the customers would have earned" in said
-    assert "Lowest rank correlation between two of the months" in said
-    assert all(clause in said for clause in (*training.tell_leads(), *training.tell_groups()))
+    assert "lift at capacity" in text
+    assert "of the customers would have earned" in text
+    assert "Lowest rank correlation between two of the months" in text
+    assert all(clause in text for clause in (*training.describe_lead_times(), *training.describe_groups()))
 
 
 def test_the_card_asks_nothing_of_the_network_and_names_no_customer(training: Training, table: pa.Table) -> None:

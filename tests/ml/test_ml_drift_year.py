@@ -31,5 +31,5 @@ def test_months_of_another_season_are_stable_and_a_price_shock_is_noticed_at_the
     shocked = bench.check_drift(champion, tables, last=last, now=bench.SHOCK)
 
     assert [each.state for each in stable] == ["stable"] * len(stable)
-    assert max(each.psi for month in stable for each in month.features) > bench.DRIFT.psi  # the season is there
+    assert max(each.psi for month in stable for each in month.features) > bench.POLICY.drift.psi  # the season is there
     assert shocked.state == "drifted"

@@ -4,11 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.dataset import DatasetError, Feature
+from ml.dataset import Columns, DatasetError, Feature
 from ml.explaining.contributions import SCHEMA, explain
 from ml.score import SCHEMA as SCORES
 from ml.score import score
-from ml.training.segmented import SegmentedModel, read_model
+from ml.training.config import TrainConfig
+from ml.training.grouped import GroupedModel, read_model
 from ml.training.train import Fitted, fit
 
 ODD = pa.table(
@@ -22,7 +23,7 @@ ODD = pa.table(
 )
 
 
-def test_the_strongest_reason_is_told_in_both_languages_with_the_customers_own_figures(
+def test_the_strongest_reason_is_given_in_both_languages_with_the_customers_own_figures(
     small: Fitted, features: tuple[Feature, ...]
 ) -> None:
     found = explain(small.model, ODD, features, as_of=date(2025, 7, 1)).to_pylist()
@@ -66,7 +67,7 @@ def test_a_reason_sums_the_contributions_of_its_features(small: Fitted, features
     assert found[0]["contribution"] == pytest.approx(values[0].sum())
 
 
-def test_what_is_missing_argues_for_no_reason(small: Fitted, features: tuple[Feature, ...]) -> None:
+def test_what_is_missing_is_no_reason(small: Fitted, features: tuple[Feature, ...]) -> None:
     only = ODD.slice(3, 1)
     merged = [type(each)(each.name, "", "", each.name, each.en, each.zh) for each in features]
     contributions, _ = small.model.contributions(only)
@@ -79,35 +80,36 @@ def test_what_is_missing_argues_for_no_reason(small: Fitted, features: tuple[Fea
 
 
 def _fit_symptom_and_cause(features: tuple[Feature, ...], *, causes: tuple[str, ...]) -> Fitted:
-    """Learn from customers whom a complaint makes silent before they leave; the silence tells all of it."""
+    """Learn from customers whom a complaint makes silent before they leave; the silence predicts all of it."""
     draw = np.random.default_rng(0)
     complaints = (draw.random(4000) < 0.2).astype(float)
     recency = draw.exponential(10 + 60 * complaints).round()
     churned = draw.random(4000) < 1 / (1 + np.exp(3.5 - 0.06 * recency))
     table = pa.table({"recency_days": recency, "complaints": complaints, "churned": churned})
     named = [each.name for each in features if each.name in {"recency_days", "complaints"}]
-    return fit(table, "churned", features=named, causes=causes, candidates=("xgboost",), folds=2)
+    config = TrainConfig(candidates=("xgboost",), folds=2)
+    return fit(table, Columns("churned", features=named, causes=causes), config)
 
 
-def test_a_cause_is_told_before_the_symptom_that_hides_it(features: tuple[Feature, ...]) -> None:
-    heard = _fit_symptom_and_cause(features, causes=("complaints",)).model
-    unheard = _fit_symptom_and_cause(features, causes=()).model
+def test_a_cause_comes_before_the_symptom_that_hides_it(features: tuple[Feature, ...]) -> None:
+    with_causes = _fit_symptom_and_cause(features, causes=("complaints",)).model
+    without = _fit_symptom_and_cause(features, causes=()).model
     asked = pa.table({"customer_id": ["a", "b"], "recency_days": [45.0, 90.0], "complaints": [1.0, 0.0]})
 
-    told = explain(heard, asked, features, as_of=date(2025, 7, 1)).to_pylist()
-    before = explain(unheard, asked, features, as_of=date(2025, 7, 1)).to_pylist()
+    reasons = explain(with_causes, asked, features, as_of=date(2025, 7, 1)).to_pylist()
+    before = explain(without, asked, features, as_of=date(2025, 7, 1)).to_pylist()
 
-    assert [row["reason"] for row in told if row["rank"] == 1] == ["service", "inactivity"]
+    assert [row["reason"] for row in reasons if row["rank"] == 1] == ["service", "inactivity"]
     assert [row["reason"] for row in before if row["rank"] == 1] == ["inactivity", "inactivity"]
-    np.testing.assert_array_equal(heard.predict(asked), unheard.predict(asked))
-    parts = {(row["customer_id"], row["reason"]): row["contribution"] for row in told}
-    assert parts["a", "inactivity"] == pytest.approx(heard.contributions(asked)[0][0, 0])
+    np.testing.assert_array_equal(with_causes.predict(asked), without.predict(asked))
+    parts = {(row["customer_id"], row["reason"]): row["contribution"] for row in reasons}
+    assert parts["a", "inactivity"] == pytest.approx(with_causes.contributions(asked)[0][0, 0])
 
 
 def test_causes_are_written_and_read_back_with_the_model(features: tuple[Feature, ...]) -> None:
     model = _fit_symptom_and_cause(features, causes=("complaints",)).model
     asked = pa.table({"recency_days": [30.0, 90.0], "complaints": [1.0, 0.0], "part": ["a", "b"]})
-    by_part = SegmentedModel("part", model, {"b": model})
+    by_part = GroupedModel("part", model, {"b": model})
 
     alone = model.cause_contributions(asked)
 
@@ -119,10 +121,10 @@ def test_causes_are_written_and_read_back_with_the_model(features: tuple[Feature
     np.testing.assert_array_equal(by_part.cause_contributions(asked)[:, :2], alone)
 
 
-def test_a_sentence_that_tells_of_a_missing_figure_says_so(small: Fitted, features: tuple[Feature, ...]) -> None:
-    told = [type(each)(each.name, "", "", each.name, "{value} of {orders_90d}", each.zh) for each in features]
+def test_a_sentence_of_a_missing_figure_says_so(small: Fitted, features: tuple[Feature, ...]) -> None:
+    words = [type(each)(each.name, "", "", each.name, "{value} of {orders_90d}", each.zh) for each in features]
 
-    found = explain(small.model, ODD.slice(3, 1), told, as_of=date(2025, 7, 1), top=4).to_pylist()
+    found = explain(small.model, ODD.slice(3, 1), words, as_of=date(2025, 7, 1), top=4).to_pylist()
 
     assert found
     assert {row["text_en"] for row in found} == {f"no record: {row['feature'].replace('_', ' ')}" for row in found}

@@ -1,49 +1,45 @@
 """A month's training in whole: what the parts that build on `fit` give each other."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from company.policy import load_policy
+from ml.dataset import Columns
 from ml.explaining.importance import Importance, measure_importance
-from ml.training.monthly import Plan, Training, train
-from ml.training.promotion import Bar
-from ml.training.segmented import SegmentedModel
+from ml.training.config import TrainConfig
+from ml.training.grouped import GroupedModel
+from ml.training.monthly import Training, train
 from ml.training.train import Fitted
 
 
-def test_lead_times_share_the_settings_of_the_main_target_and_tell_their_figures_or_their_reason(
+def test_lead_times_share_the_hyperparameters_of_the_main_target_and_report_figures_or_a_reason(
     training: Training,
 ) -> None:
-    main = training.beside.fitted
+    main = training.treated.fitted
 
-    assert sorted(training.leads.fitted) == [30]
-    assert training.leads.fitted[30].recipes == {name: main.recipes[name] for name in main.model.weights}
-    ahead, unknown = training.tell_leads()
+    assert sorted(training.lead_times.fitted) == [30]
+    assert training.lead_times.fitted[30].used == main.used
+    ahead, unknown = training.describe_lead_times()
     assert ahead.startswith("30 days ahead: AUC 0.")
     assert unknown.startswith("90 days ahead: label 'churned_after_90' has 0 churned")
 
 
-def test_a_lead_time_whose_model_misses_the_bar_is_named_and_not_used(table: pa.Table, names: tuple[str, ...]) -> None:
+def test_a_lead_time_whose_model_misses_the_limits_is_named_and_not_used(
+    table: pa.Table, columns: Columns, one: TrainConfig
+) -> None:
     noise = pa.array(np.random.default_rng(0).random(table.num_rows) < 0.3)
     nobody = pa.nulls(table.num_rows, pa.bool_())
     data = table.append_column("is_treated", nobody).append_column("churned_after_30", noise)
-    plan = Plan(
-        features=names,
-        lead_days=0,
-        horizon_days=28,
-        seed=0,
-        capacity=0.1,
-        candidates=("logistic_regression",),
-        leads={30: "churned_after_30"},
-        bar=Bar(minimum_auc=0.6, maximum_calibration_error=0.05, minimum_gain=0.05),
-    )
+    ahead = replace(columns, treated="is_treated", lead_times={30: "churned_after_30"})
 
-    found = train(data, "churned", "as_of", treated="is_treated", plan=plan)
+    found = train(data, ahead, replace(one, horizon_days=28, promotion=load_policy().promotion))
 
-    assert found.leads.fitted == {}
-    assert found.tell_leads()[0].startswith("30 days ahead: refused: ")
+    assert found.lead_times.fitted == {}
+    assert found.describe_lead_times()[0].startswith("30 days ahead: refused: ")
 
 
 def test_the_same_month_gives_the_same_models_and_the_same_scores(
@@ -52,19 +48,19 @@ def test_the_same_month_gives_the_same_models_and_the_same_scores(
     again = train_month()
 
     assert again.fitted.model.fingerprint == training.fitted.model.fingerprint
-    assert again.leads.fitted[30].model.fingerprint == training.leads.fitted[30].model.fingerprint
+    assert again.lead_times.fitted[30].model.fingerprint == training.lead_times.fitted[30].model.fingerprint
     assert (again.fitted.model.predict(table) == training.fitted.model.predict(table)).all()
 
 
-def test_every_group_is_told_whether_it_got_a_model_of_its_own(training: Training) -> None:
-    assert [each.partition(", ")[0] for each in training.tell_groups()] == [
+def test_for_every_group_it_is_reported_whether_it_got_a_model_of_its_own(training: Training) -> None:
+    assert [each.partition(", ")[0] for each in training.describe_groups()] == [
         "busy: the shared model",
         "few: the shared model",
     ]
-    assert "10 of each are needed" in training.tell_groups()[1]
+    assert "10 of each are needed" in training.describe_groups()[1]
 
 
-def test_groups_learn_nothing_of_treated_customers() -> None:
+def test_groups_learn_nothing_of_treated_customers(one: TrainConfig) -> None:
     """All who complain were treated and stayed: a group that learned from them would think complaints harmless."""
     draw = np.random.default_rng(4)
     rows = 4000
@@ -82,26 +78,23 @@ def test_groups_learn_nothing_of_treated_customers() -> None:
             "churned": (draw.random(rows) < 1 / (1 + np.exp(-logit))) & ~treated,
         }
     )
-    plan = Plan(
+    columns = Columns(
+        "churned",
+        "as_of",
         features=("complains", "silence"),
-        lead_days=0,
-        horizon_days=28,
-        seed=0,
-        capacity=0.1,
-        candidates=("logistic_regression",),
         causes=("complains",),
+        treated="is_treated",
         group="group",
-        group_margin=0.01,
     )
 
-    model = train(table, "churned", "as_of", treated="is_treated", plan=plan).fitted.model
+    model = train(table, columns, replace(one, horizon_days=28, group_margin=0.01)).fitted.model
 
-    assert isinstance(model, SegmentedModel)
+    assert isinstance(model, GroupedModel)
     asked = pa.table({"complains": [0.0, 1.0], "silence": [0.0, 0.0], "group": ["odd", "odd"]})
     calm, complaining = model.predict(asked)
     assert complaining > calm
-    heard = model.cause_contributions(asked)
-    assert heard[1, 0] > 0 > heard[0, 0]
+    causes = model.cause_contributions(asked)
+    assert causes[1, 0] > 0 > causes[0, 0]
 
 
 def test_importance_is_measured_by_month_and_its_stability_is_that_of_the_ranks(small: Fitted, table: pa.Table) -> None:

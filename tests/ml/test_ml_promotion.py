@@ -4,11 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from company.policy.training import Promotion
+from ml.dataset import Columns
 from ml.evaluate import Evaluation, evaluate
-from ml.training.promotion import Bar, compare, decide
+from ml.training.config import TrainConfig
+from ml.training.promotion import compare, decide
 from ml.training.train import Fitted, fit
 
-BAR = Bar(minimum_auc=0.6, maximum_calibration_error=0.05, minimum_gain=0.0)
+LIMITS = Promotion(mode="auto", margin=0.002, minimum_auc=0.6, maximum_calibration_error=0.05, minimum_gain=0.0)
 GOOD = Evaluation(
     n=4000,
     base_rate=0.12,
@@ -29,7 +32,7 @@ def test_a_model_without_gain_over_the_baseline_is_refused_though_its_accuracy_i
     label = (draw.random(5000) < 0.03).astype(float)
     blind = evaluate(label, np.clip(0.03 + draw.normal(0, 0.001, 5000), 0.001, 1))
 
-    found = decide(blind, None, margin=0.002, bar=BAR)
+    found = decide(blind, None, promotion=LIMITS)
 
     assert blind.accuracy > 0.96
     assert not found.promote
@@ -48,17 +51,17 @@ def test_a_model_without_gain_over_the_baseline_is_refused_though_its_accuracy_i
     ],
 )
 def test_each_fault_alone_refuses_a_good_model_and_is_named(fault: dict[str, float], word: str) -> None:
-    found = decide(replace(GOOD, **fault), None, margin=0.002, bar=BAR)
+    found = decide(replace(GOOD, **fault), None, promotion=LIMITS)
 
     assert not found.promote
     assert word in found.reason
 
 
-def test_the_first_sound_model_becomes_champion_with_its_accuracy_beside_the_baseline() -> None:
-    found = decide(GOOD, None, margin=0.002, bar=BAR)
+def test_the_first_sound_model_becomes_champion_with_its_accuracy_next_to_the_baseline() -> None:
+    found = decide(GOOD, None, promotion=LIMITS)
 
     assert found.promote
-    assert "accuracy 88.5% beside a majority baseline of 88.0%" in found.reason
+    assert "accuracy 88.5% next to a majority baseline of 88.0%" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -76,20 +79,20 @@ def test_a_challenger_needs_the_margin_on_one_figure_and_no_loss_on_the_other(
     gain: dict[str, float],
     promote: bool,  # noqa: FBT001 - a column of the table above
 ) -> None:
-    assert decide(replace(GOOD, **gain), GOOD, margin=0.002, bar=BAR).promote is promote
+    assert decide(replace(GOOD, **gain), GOOD, promotion=LIMITS).promote is promote
 
 
 def test_evaluations_on_different_rows_are_not_compared() -> None:
     with pytest.raises(ValueError, match="different data"):
-        decide(GOOD, replace(GOOD, n=3999), margin=0.002, bar=BAR)
+        decide(GOOD, replace(GOOD, n=3999), promotion=LIMITS)
 
 
 def test_champion_and_challenger_are_compared_on_snapshots_neither_had_learned_from(
-    table: pa.Table, fitted: Fitted, names: tuple[str, ...]
+    table: pa.Table, fitted: Fitted, columns: Columns, one: TrainConfig
 ) -> None:
-    champion = fit(table.slice(0, 2000), "churned", "as_of", features=names, candidates=("logistic_regression",)).model
+    champion = fit(table.slice(0, 2000), columns, one).model
 
-    found = compare(fitted, champion, table, time="as_of", margin=0.002, bar=BAR, capacity=0.1)
+    found = compare(fitted, champion, table, time="as_of", promotion=LIMITS, capacity=0.1)
 
     assert found.champion is not None
     assert (found.challenger.n, found.champion.n) == (400, 400)
@@ -97,18 +100,17 @@ def test_champion_and_challenger_are_compared_on_snapshots_neither_had_learned_f
 
 
 def test_nothing_is_promoted_without_a_snapshot_later_than_the_champions_last(table: pa.Table, fitted: Fitted) -> None:
-    found = compare(fitted, fitted.model, table, time="as_of", margin=0.0, bar=BAR, capacity=0.1)
+    found = compare(fitted, fitted.model, table, time="as_of", promotion=LIMITS, capacity=0.1)
 
     assert not found.decision.promote
     assert "no labelled snapshot is later than 2025-06-01" in found.decision.reason
 
 
 def test_a_better_model_replaces_a_champion_that_knows_less(table: pa.Table, fitted: Fitted) -> None:
-    poor = fit(
-        table.slice(0, 1200), "churned", "as_of", features=("orders_90d", "complaints"), candidates=("xgboost",)
-    ).model
+    few = Columns("churned", "as_of", features=("orders_90d", "complaints"))
+    poor = fit(table.slice(0, 1200), few, TrainConfig(candidates=("xgboost",))).model
 
-    found = compare(fitted, poor, table, time="as_of", margin=0.002, bar=BAR, capacity=0.1)
+    found = compare(fitted, poor, table, time="as_of", promotion=LIMITS, capacity=0.1)
 
     assert found.decision.promote
 
@@ -120,4 +122,4 @@ def test_a_calibration_error_that_chance_explains_does_not_refuse(
 ) -> None:
     shown = replace(GOOD, n=rows, ece=0.06)
 
-    assert decide(shown, None, margin=0.01, bar=BAR).promote is promote
+    assert decide(shown, None, promotion=LIMITS).promote is promote

@@ -273,23 +273,25 @@ def test_a_database_killed_while_it_is_created_is_made_anew_and_one_that_stands_
 def test_lead_times_live_with_their_version_and_are_read_back_by_their_hash(
     registry: Registry, server: Server, training: Training, table: pa.Table
 ) -> None:
-    models = {lead: each.model for lead, each in training.leads.fitted.items()}
-    version = registry.register(training.fitted, as_of="2025-07-01", fingerprint="f", trigger="monthly", leads=models)
+    models = {lead: each.model for lead, each in training.lead_times.fitted.items()}
+    version = registry.register(
+        training.fitted, as_of="2025-07-01", fingerprint="f", trigger="monthly", lead_times=models
+    )
 
-    found = registry.leads(version)
+    found = registry.lead_times(version)
 
     assert list(found) == [30]
     assert found[30].predict(table).tolist() == models[30].predict(table).tolist()
     file = next(files(registry, server).rglob("lead_30.json"))
     file.write_bytes(training.fitted.model.to_bytes())
     with pytest.raises(RegistryError, match="for the lead times 30"):
-        registry.leads(version)
+        registry.lead_times(version)
 
 
 def test_every_searched_setting_is_a_run_below_that_of_its_version_and_none_outlives_a_killed_training(
     registry: Registry, small: Fitted
 ) -> None:
-    tried = [TrialRecord(number, {"max_depth": 3 + number}, 100, 0.5 - number / 10) for number in range(2)]
+    tried = [TrialRecord(number, "xgboost", {"max_depth": 3 + number}, 100, 0.5 - number / 10) for number in range(2)]
     given = {"as_of": "2025-07-01", "fingerprint": "f", "trigger": "monthly", "trials": tried}
     version = registry.register(small, **given)
     registry._client.set_model_version_tag(registry.model_name, version, "state", "writing")  # as a kill leaves it
@@ -298,8 +300,8 @@ def test_every_searched_setting_is_a_run_below_that_of_its_version_and_none_outl
 
     parent = registry._client.get_model_version(registry.model_name, version).run_id
     runs = registry._client.search_runs([registry._prepare()], f"tags.mlflow.parentRunId = '{parent}'")
-    told = {run.info.run_name: (run.data.params, run.data.metrics) for run in runs}
-    assert told == {
+    trials = {run.info.run_name: (run.data.params, run.data.metrics) for run in runs}
+    assert trials == {
         "trial 0": ({"max_depth": "3", "rounds": "100"}, {"log_loss": 0.5}),
         "trial 1": ({"max_depth": "4", "rounds": "100"}, {"log_loss": 0.4}),
     }

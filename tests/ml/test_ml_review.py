@@ -75,8 +75,8 @@ def test_the_policy_promotes_the_better_and_refuses_the_worse_and_both_are_recor
     assert (first.standing, second.standing) == ("promoted", "refused")
     assert registry.aliases() == {"champion": first.version, "challenger": second.version}
     assert moves(store) == [(first.version, "promoted", "policy", "better", "request of a")]
-    told = registry.read(second.version).metadata
-    assert (told["standing"], told["decision"], told["judged_against"]) == ("refused", "worse", first.version)
+    tags = registry.read(second.version).metadata
+    assert (tags["standing"], tags["decision"], tags["judged_against"]) == ("refused", "worse", first.version)
 
 
 def test_a_version_approved_on_the_mlflow_page_becomes_champion_at_the_sensor_s_next_look(

@@ -4,14 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.dataset import Feature
+from ml.dataset import Columns, Feature
 from ml.explaining.contributions import explain
-from ml.training.group_models import fit_segments
+from ml.training.config import TrainConfig
+from ml.training.group_models import fit_groups
+from ml.training.grouped import GroupedModel, read_model
 from ml.training.pipeline import ChurnModel
-from ml.training.segmented import SegmentedModel, read_model
 from ml.training.train import Fitted, fit
 
-GIVEN = {"features": ("silence", "spend"), "candidates": ("logistic_regression",)}
+COLUMNS = Columns("churned", "as_of", features=("silence", "spend"))
+CONFIG = TrainConfig(candidates=("logistic_regression",), group_margin=0.01)
 
 
 def world(*, differs: bool) -> pa.Table:
@@ -34,24 +36,24 @@ def world(*, differs: bool) -> pa.Table:
 @pytest.fixture(scope="module")
 def differing() -> tuple[pa.Table, Fitted, dict[str, bool]]:
     table = world(differs=True)
-    return (table, *segmented(table))
+    return (table, *by_group(table))
 
 
 @pytest.fixture(scope="module")
-def model(differing: tuple[pa.Table, Fitted, dict[str, bool]]) -> SegmentedModel:
+def model(differing: tuple[pa.Table, Fitted, dict[str, bool]]) -> GroupedModel:
     found = differing[1].model
-    assert isinstance(found, SegmentedModel)
+    assert isinstance(found, GroupedModel)
     return found
 
 
-def segmented(table: pa.Table) -> tuple[Fitted, dict[str, bool]]:
-    fitted = fit(table, "churned", "as_of", **GIVEN)
-    found, verdicts = fit_segments(fitted, table, "churned", "as_of", segment="kind", margin=0.01, **GIVEN)
-    return found, {verdict.segment: verdict.kept for verdict in verdicts}
+def by_group(table: pa.Table) -> tuple[Fitted, dict[str, bool]]:
+    fitted = fit(table, COLUMNS, CONFIG)
+    found, comparisons = fit_groups(fitted, table, COLUMNS, CONFIG, group="kind")
+    return found, {each.group: each.has_own_model for each in comparisons}
 
 
 def test_a_group_that_really_differs_gets_a_model_of_its_own_and_is_scored_by_it(
-    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: GroupedModel
 ) -> None:
     table, _, kept = differing
 
@@ -60,7 +62,7 @@ def test_a_group_that_really_differs_gets_a_model_of_its_own_and_is_scored_by_it
     assert (model.predict(table)[company] == model.own["company"].predict(table)[company]).all()
 
 
-def test_what_segments_gain_shows_in_the_figures_that_promotion_reads(
+def test_what_groups_gain_shows_in_the_figures_that_promotion_reads(
     differing: tuple[pa.Table, Fitted, dict[str, bool]],
 ) -> None:
     _, fitted, _ = differing
@@ -71,28 +73,28 @@ def test_what_segments_gain_shows_in_the_figures_that_promotion_reads(
     assert figures[fitted.chosen].auc > figures["logistic_regression"].auc + 0.05
 
 
-def test_in_a_world_that_is_the_same_for_all_the_global_model_stays() -> None:
+def test_in_a_world_that_is_the_same_for_all_the_shared_model_stays() -> None:
     table = world(differs=False)
 
-    fitted, kept = segmented(table)
+    fitted, kept = by_group(table)
 
     assert kept == {"company": False, "person": False}
     assert isinstance(fitted.model, ChurnModel)
 
 
 def test_contributions_add_up_for_customers_of_every_group(
-    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: GroupedModel
 ) -> None:
     table = differing[0]
 
     values, base = model.contributions(table)
 
     assert model.features == ("silence", "spend", "kind")
-    np.testing.assert_allclose(values.sum(axis=1) + base, model.margin(table), atol=1e-9)
+    np.testing.assert_allclose(values.sum(axis=1) + base, model.log_odds(table), atol=1e-9)
 
 
-def test_a_segmented_model_read_back_scores_to_the_bit_alike_and_tells_reasons(
-    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel
+def test_a_grouped_model_read_back_scores_to_the_bit_alike_and_explains_them(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: GroupedModel
 ) -> None:
     table = differing[0].append_column("customer_id", pa.array([str(row) for row in range(6000)]))
     words = [Feature(name, "any", "", name, name + " is {value}", name) for name in model.features]
@@ -104,23 +106,23 @@ def test_a_segmented_model_read_back_scores_to_the_bit_alike_and_tells_reasons(
     assert explain(again, table, words, as_of=date(2025, 5, 1)).num_rows > table.num_rows
 
 
-def test_a_group_too_small_to_learn_from_is_left_to_the_global_model_with_the_reason() -> None:
+def test_a_group_too_small_to_learn_from_is_left_to_the_shared_model_with_the_reason() -> None:
     table = world(differs=False)
     kind = ["rare" if row < 12 else "common" for row in range(table.num_rows)]
     few = table.set_column(table.column_names.index("kind"), "kind", pa.array(kind))
-    fitted = fit(few, "churned", "as_of", **GIVEN)
+    fitted = fit(few, COLUMNS, CONFIG)
 
-    found, verdicts = fit_segments(fitted, few, "churned", "as_of", segment="kind", margin=0.01, **GIVEN)
+    found, comparisons = fit_groups(fitted, few, COLUMNS, CONFIG, group="kind")
 
-    rare = next(verdict for verdict in verdicts if verdict.segment == "rare")
+    rare = next(each for each in comparisons if each.group == "rare")
     assert found is fitted
-    assert not rare.kept
+    assert not rare.has_own_model
     assert "10 of each are needed" in rare.reason
 
 
 @pytest.mark.parametrize("unknown", ["never seen", None])
-def test_a_customer_of_an_unknown_group_is_scored_by_the_global_model(
-    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: SegmentedModel, unknown: str | None
+def test_a_customer_of_an_unknown_group_is_scored_by_the_shared_model(
+    differing: tuple[pa.Table, Fitted, dict[str, bool]], model: GroupedModel, unknown: str | None
 ) -> None:
     table = differing[0]
     stranger = table.slice(0, 1).set_column(table.column_names.index("kind"), "kind", pa.array([unknown], pa.string()))

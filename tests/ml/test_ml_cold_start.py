@@ -2,18 +2,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.cold_start.rules import Signal, score_by_rules
-from ml.cold_start.scores import Floor, Smallness, measure_smallness, score_small
+from company.policy import load_policy
+from company.policy.training import RiskSignal
+from ml.cold_start.rules import score_by_rules
+from ml.cold_start.scores import Shortfall, measure_shortfall, score_cold_start
 from ml.cold_start.survival import Survival
 
 SIGNALS = (
-    Signal("silent", "recency_days", 2.0, at_least=30.0),
-    Signal("spends less", "change_spend_90d", 1.0, at_most=-0.8),
-    Signal("complains", "complaints", 1.0, at_least=1.0),
+    RiskSignal(en="silent", zh="silent", feature="recency_days", weight=2.0, at_least=30.0),
+    RiskSignal(en="spends less", zh="spends less", feature="change_spend_90d", weight=1.0, at_most=-0.8),
+    RiskSignal(en="complains", zh="complains", feature="complaints", weight=1.0, at_least=1.0),
 )
 
 
-def test_rules_score_by_the_weight_that_shows_and_say_what_is_missing() -> None:
+def test_rules_score_by_the_weight_that_shows_and_list_what_is_missing() -> None:
     table = pa.table(
         {
             "customer_id": ["all", "some", "unknown"],
@@ -27,11 +29,6 @@ def test_rules_score_by_the_weight_that_shows_and_say_what_is_missing() -> None:
         {"customer_id": "some", "score": pytest.approx(100 / 3), "confidence": 0.75, "missing": "complains"},
         {"customer_id": "unknown", "score": None, "confidence": 0.0, "missing": "silent, spends less, complains"},
     ]
-
-
-def test_a_signal_with_two_bounds_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="signal 'odd' needs either at_least or at_most"):
-        Signal("odd", "x", 1.0, at_least=1.0, at_most=2.0)
 
 
 def test_survival_matches_the_estimate_worked_out_by_hand() -> None:
@@ -65,14 +62,14 @@ TABLE = pa.table(
     }
 )
 RULES = (
-    Signal("silence", "recency_days", 2.0, at_least=15.0),
-    Signal("complains", "complaints", 1.0, at_least=1.0),
-    Signal("pays late", "days_overdue", 1.0, at_least=1.0),
+    RiskSignal(en="silence", zh="silence", feature="recency_days", weight=2.0, at_least=15.0),
+    RiskSignal(en="complains", zh="complains", feature="complaints", weight=1.0, at_least=1.0),
+    RiskSignal(en="pays late", zh="pays late", feature="days_overdue", weight=1.0, at_least=1.0),
 )
 
 
-def test_a_small_company_gets_scores_with_their_method_trust_and_what_is_missing() -> None:
-    found = score_small(
+def test_in_a_cold_start_customers_get_scores_with_their_method_trust_and_what_is_missing() -> None:
+    found = score_cold_start(
         TABLE, RULES, horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days", "not_there"]
     )
 
@@ -95,7 +92,9 @@ def test_a_small_company_gets_scores_with_their_method_trust_and_what_is_missing
 
 
 def test_where_no_rule_is_known_the_survival_baseline_scores_and_where_nothing_is_nobody_does() -> None:
-    found = score_small(TABLE, RULES[2:], horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"])
+    found = score_cold_start(
+        TABLE, RULES[2:], horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"]
+    )
 
     rows = found.table.to_pylist()
     assert [rows[row]["method"] for row in (0, 59)] == ["survival", "none"]
@@ -105,21 +104,23 @@ def test_where_no_rule_is_known_the_survival_baseline_scores_and_where_nothing_i
 
 
 def test_too_few_silences_make_no_survival_baseline() -> None:
-    found = score_small(
+    found = score_cold_start(
         TABLE.slice(0, 20), RULES, horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"]
     )
 
     assert found.table.column("survival_probability").null_count == 20
-    assert "20 ended silences are known, 30 are needed to tell how long silences last" in found.notes
+    assert "20 ended silences are known, 30 are needed to know how long silences last" in found.notes
 
 
 def test_how_far_a_company_is_from_a_model_is_counted_in_customers() -> None:
     table = pa.table({"customer_id": ["a", "a", "b", "c"], "churned": pa.array([False, True, False, None], pa.bool_())})
 
-    found = measure_smallness(table, "churned", floor=Floor(customers=5, churned=1))
+    policy = load_policy({"training": {"minimum_customers": 5, "minimum_churners": 1}})
 
-    assert found == Smallness(customers=2, churned=1, missing_customers=3, missing_churned=0)
-    assert found.is_small
+    found = measure_shortfall(table, "churned", training=policy.training)
+
+    assert found == Shortfall(customers=2, churned=1, missing_customers=3, missing_churned=0)
+    assert found.is_cold_start
     assert found.reason == (
         "2 customers with a known outcome, 1 of them churned: a model needs 3 more customers and 0 more churned"
     )

@@ -12,18 +12,18 @@ import pyarrow as pa
 from ml.dataset import Floats, Rows, Tabular, as_table, column
 from ml.training.pipeline import FORMAT, ChurnModel, Model
 
-KIND = "segmented"
+KIND = "segmented"  # of model files
 
 
 @dataclass(frozen=True)
-class SegmentedModel(Model):
-    """Scores each customer by the model of its group in the column `segment`, or by the `shared` one.
+class GroupedModel(Model):
+    """Scores each customer by the model of its group in the column `group`, or by the `shared` one.
 
     The group itself counts as a reason: its contribution is the distance of its model's base from the shared base,
     so that contributions add up to each row's log-odds exactly.
     """
 
-    segment: str
+    group: str
     shared: ChurnModel
     own: Mapping[str, ChurnModel] = field(default_factory=dict)
 
@@ -35,7 +35,7 @@ class SegmentedModel(Model):
     @property
     def name(self) -> str:  # type: ignore[override]
         """Return what was chosen for all, and for how many groups another."""
-        return f"{self.shared.name} with {len(self.own)} by {self.segment}"
+        return f"{self.shared.name} with {len(self.own)} by {self.group}"
 
     @property
     def trained_until(self) -> str | None:  # type: ignore[override]
@@ -44,26 +44,26 @@ class SegmentedModel(Model):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the columns it reads, `segment` among them."""
+        """Names of the columns it reads, `group` among them."""
         named = (name for each in self._models for name in each.features)
-        return tuple(dict.fromkeys((*named, self.segment)))
+        return tuple(dict.fromkeys((*named, self.group)))
 
     @property
     def categories(self) -> frozenset[str]:
-        """Those of `features` that are text; the segment is, unless the shared model reads it as a number."""
+        """Those of `features` that are text; the group is, unless the shared model reads it as a number."""
         named = frozenset(name for each in self._models for name in each.categories)
-        return named if self.segment in self.shared.features else named | {self.segment}
+        return named if self.group in self.shared.features else named | {self.group}
 
     def predict(self, data: Tabular) -> Floats:
         """Return the calibrated probability for each row, by its group's model where there is one."""
         return self._by_group(as_table(data), lambda model, rows: model.predict(rows))
 
-    def margin(self, data: Tabular) -> Floats:
+    def log_odds(self, data: Tabular) -> Floats:
         """Return the log-odds before each model's own calibration."""
-        return self._by_group(as_table(data), lambda model, rows: model.margin(rows))
+        return self._by_group(as_table(data), lambda model, rows: model.log_odds(rows))
 
     def contributions(self, data: Tabular, *, exact: bool = True) -> tuple[Floats, float]:
-        """Return what each feature adds to `margin`, and the shared model's base."""
+        """Return what each feature adds to `log_odds`, and the shared model's base."""
         table = as_table(data)
         position = {name: place for place, name in enumerate(self.features)}
         found = np.zeros((table.num_rows, len(position)))
@@ -72,11 +72,11 @@ class SegmentedModel(Model):
             values, own_base = model.contributions(_take(table, rows), exact=exact)
             places = np.array([position[name] for name in model.features])
             found[np.ix_(rows, places)] = values
-            found[rows, position[self.segment]] += own_base - base
+            found[rows, position[self.group]] += own_base - base
         return found, base
 
     def cause_contributions(self, data: Tabular) -> Floats:
-        """Return what each feature that tells of a cause adds by itself, by the model of each row's group."""
+        """Return what each feature of a cause adds by itself, by the model of each row's group."""
         table = as_table(data)
         position = {name: place for place, name in enumerate(self.features)}
         found = np.zeros((table.num_rows, len(position)))
@@ -90,7 +90,7 @@ class SegmentedModel(Model):
         return {
             "format": FORMAT,
             "kind": KIND,
-            "segment": self.segment,
+            "segment": self.group,
             "shared": self.shared.state(),
             "own": {name: each.state() for name, each in self.own.items()},
         }
@@ -112,22 +112,22 @@ class SegmentedModel(Model):
         return found
 
     def _parts(self, table: pa.Table) -> list[tuple[ChurnModel, Rows]]:
-        groups = list_groups(table, self.segment)
+        groups = list_groups(table, self.group)
         mine = {name: np.flatnonzero(groups == name) for name in self.own}
         rest = np.flatnonzero(~np.isin(groups.astype(str), list(self.own)) | (groups == None))  # noqa: E711 - elementwise
         parts = [(self.shared, rest), *((self.own[name], rows) for name, rows in mine.items())]
         return [(model, rows) for model, rows in parts if len(rows)]
 
 
-def read_model(data: bytes) -> ChurnModel | SegmentedModel:
+def read_model(data: bytes) -> ChurnModel | GroupedModel:
     """Rebuild whichever model was written by `to_bytes`; it scores exactly as that one."""
     state = json.loads(data)
-    return SegmentedModel.restore(state) if state.get("kind") == KIND else ChurnModel.restore(state)
+    return GroupedModel.restore(state) if state.get("kind") == KIND else ChurnModel.restore(state)
 
 
-def list_groups(table: pa.Table, segment: str) -> npt.NDArray[Any]:
+def list_groups(table: pa.Table, group: str) -> npt.NDArray[Any]:
     """Return each row's group as text, None where it is unknown."""
-    return np.array(column(table, segment).cast(pa.string()).to_pylist(), dtype=object)
+    return np.array(column(table, group).cast(pa.string()).to_pylist(), dtype=object)
 
 
 def _take(table: pa.Table, rows: Rows) -> pa.Table:

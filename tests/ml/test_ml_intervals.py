@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ml.dataset import Floats
-from ml.evaluate import Bin, EvaluationError, Profit, Stakes, evaluate, intervals, profit, reliability
+from ml.evaluate import Bin, EvaluationError, Profit, ProfitTerms, evaluate, intervals, profit, reliability
 
 LABEL = np.array([0.0, 0.0, 1.0, 0.0, 1.0, 1.0])
 PROBABILITY = np.array([0.1, 0.2, 0.2, 0.4, 0.6, 0.9])
@@ -69,9 +69,9 @@ def test_the_reliability_curve_gives_each_bin_its_rate_with_wilsons_interval() -
 
 
 def test_profit_counts_the_contacts_that_pay_by_what_really_happened() -> None:
-    stakes = Stakes(saved_value=100.0, contact_cost=10.0, effect=0.25)
+    terms = ProfitTerms(saved_value=100.0, contact_cost=10.0, effect=0.25)
 
-    found = profit(LABEL, PROBABILITY, stakes=stakes)
+    found = profit(LABEL, PROBABILITY, terms=terms)
 
     # contacted: expected saving 25 p above 10, so p > 0.4: the last two, both churners
     assert found == Profit(
@@ -83,6 +83,6 @@ def test_profit_counts_the_contacts_that_pay_by_what_really_happened() -> None:
 
 
 def test_capacity_bounds_the_contacts_and_the_likeliest_come_first() -> None:
-    stakes = Stakes(saved_value=100.0, contact_cost=1.0, effect=0.5)
+    terms = ProfitTerms(saved_value=100.0, contact_cost=1.0, effect=0.5)
 
-    assert profit(LABEL, PROBABILITY, stakes=stakes, capacity=0.2).contacted == pytest.approx(1 / 6)
+    assert profit(LABEL, PROBABILITY, terms=terms, capacity=0.2).contacted == pytest.approx(1 / 6)
