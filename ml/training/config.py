@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal, Self
 
-from company.company_file import Churn
+from company.churn import ChurnDefinition
 from company.policy import Policy, load_policy
 from company.policy.training import Promotion, Training
 from ml.learners import list_candidates
@@ -73,7 +73,7 @@ class TrainConfig:
         list_candidates(self.candidates)
 
     @classmethod
-    def from_policy(cls, policy: Policy, churn: Churn) -> Self:
+    def from_policy(cls, policy: Policy, churn: ChurnDefinition) -> Self:
         """Take every figure from the policy and from the company's churn definition."""
         training = policy.training
         return cls(

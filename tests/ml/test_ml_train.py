@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 import ml
-from company.company_file import Churn
+from company.churn import ChurnDefinition
 from company.policy import load_policy
 from ml.dataset import Columns, DatasetError, Fold, days, split_by_chance, split_by_time
 from ml.evaluate import base_rate_log_loss, evaluate
@@ -318,7 +318,7 @@ def test_every_figure_of_a_training_comes_from_the_policy_and_the_churn_definiti
     changed = {"candidates": ["xgboost"], "seed": 7, "capacity_share": 0.2, "treated": "weighted", "largest_weight": 5}
     policy = load_policy({"training": {**changed, "group_margin": 0.3, "tuning_seconds": 1, "device": "cuda"}})
 
-    config = TrainConfig.from_policy(policy, Churn(definition="inactivity", lead_days=10, horizon_days=20))
+    config = TrainConfig.from_policy(policy, ChurnDefinition(definition="inactivity", lead_days=10, horizon_days=20))
 
     assert config == TrainConfig(
         candidates=("xgboost",),
