@@ -125,11 +125,11 @@ MOMENTS = """
 DAGSTER = f"""
 import dagster as dg
 from orchestration.definitions import defs
-from orchestration.defs.customer_360 import customer_360_models
-from orchestration.defs.features import feature_models
-models = [customer_360_models, feature_models]
+models = dg.AssetSelection.groups("staging", "intermediate", "customer_360", "features").without_checks()
+chosen = dg.Definitions(jobs=[dg.define_asset_job("models", models)])
+job = dg.Definitions.merge(defs(), chosen).resolve_job_def("models")
 with dg.DagsterInstance.ephemeral() as instance:
-    done = dg.materialize(models, partition_key="{AS_OF}", resources=defs().resources, instance=instance)
+    done = job.execute_in_process(partition_key="{AS_OF}", instance=instance)
 assert done.success
 """
 

@@ -148,7 +148,7 @@ def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
         check=True,
         env=os.environ | write_run(shift(FIRST, months), _snapshots(months)) | {"HOLDFAST_HOME": str(home)},
     )
-    words = read_features(home / "dbt" / "target" / "manifest.json")
+    words = read_features(json.loads((home / "dbt" / "target" / "manifest.json").read_text()))
     return {
         "words": [asdict(word) for word in words],
         "maturity_days": company.churn.lead_days + company.churn.horizon_days,

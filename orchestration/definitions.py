@@ -1,13 +1,38 @@
-"""Everything Dagster loads: the folder `orchestration/defs`, one file per stage."""
+"""Everything Dagster loads: the folder `orchestration/defs`, one file per stage, for the company of the environment."""
 
-from pathlib import Path
+import os
+from importlib import import_module
+from pkgutil import iter_modules
+from warnings import catch_warnings, simplefilter
 
 import dagster as dg
 
-ROOT = Path(__file__).parent.parent
+from orchestration import defs as stages
+from orchestration.deployment import Deployment, load_deployment
+from orchestration.partitions import partition
+from orchestration.resources import build_resources
+from orchestration.settings import read_settings
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Load the folder; nothing is listed here."""
-    return dg.load_from_defs_folder(project_root=ROOT)
+    """Return the definitions of the company that the environment names."""
+    return build_definitions(load_deployment(read_settings(os.environ)))
+
+
+def build_definitions(deployment: Deployment) -> dg.Definitions:
+    """Return what the modules of the folder define; what needs the company is made by their `define(deployment)`."""
+    modules = [import_module(f"{stages.__name__}.{found.name}") for found in iter_modules(stages.__path__)]
+    made = [module.define(deployment) for module in modules if hasattr(module, "define")]
+    with catch_warnings():  # Dagster calls this loader a preview
+        simplefilter("ignore", dg.PreviewWarning)
+        merged = dg.Definitions.merge(*map(dg.load_definitions_from_module, modules), *made)
+    return dg.Definitions(
+        assets=partition(merged.assets or [], deployment),
+        asset_checks=merged.asset_checks,
+        jobs=merged.jobs,
+        schedules=merged.schedules,
+        sensors=merged.sensors,
+        resources=build_resources(deployment),
+        executor=dg.in_process_executor,
+    )

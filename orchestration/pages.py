@@ -10,24 +10,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestration.dbt import write_docs
-from orchestration.defs.resources import TRACKING_URI, VARIABLES
+from orchestration.deployment import Deployment
+from orchestration.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 LOOPBACK = "127.0.0.1"
 
 
-def serve(home: Path, *, console: Console) -> None:
+def serve(deployment: Deployment, *, console: Console) -> None:
     """Start the pages and the daemon that runs schedules and sensors.
 
     Ends, with all of them, on Ctrl-C, when it is asked to terminate, or when one of them dies.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     ports = {"Dagster": find_port(3000), "MLflow": find_port(5000), "dbt docs": find_port(8080)}
-    write_docs(home, VARIABLES)
+    deployment.dbt.write_docs()
+    settings = deployment.settings
+    home = settings.home
     children = [
-        subprocess.Popen(command, cwd=ROOT, stdout=log.open("ab"), stderr=subprocess.STDOUT)  # noqa: S603
-        for log, command in commands(home, ports).items()
+        subprocess.Popen(  # noqa: S603 - our own programs, fixed arguments
+            command, cwd=ROOT, env={**settings.environment}, stdout=log.open("ab"), stderr=subprocess.STDOUT
+        )
+        for log, command in commands(settings, ports).items()
     ]
     try:
         for name, port in ports.items():
@@ -46,8 +50,9 @@ def serve(home: Path, *, console: Console) -> None:
             child.wait(timeout=20)
 
 
-def commands(home: Path, ports: Mapping[str, int]) -> dict[Path, list[str]]:
+def commands(settings: Settings, ports: Mapping[str, int]) -> dict[Path, list[str]]:
     """Return the processes and the log each writes to. Of the instance only the folder of dbt's docs is served."""
+    home = settings.home
     bin_, logs = Path(sys.executable).parent, home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     workspace = ["--workspace", str(ROOT / "workspace.yaml")]
@@ -65,7 +70,7 @@ def commands(home: Path, ports: Mapping[str, int]) -> dict[Path, list[str]]:
         str(ports["Dagster"]),
     ]
     daemon = [str(bin_ / "dagster-daemon"), "run", *workspace]
-    mlflow = [str(bin_ / "mlflow"), "server", "--backend-store-uri", TRACKING_URI]
+    mlflow = [str(bin_ / "mlflow"), "server", "--backend-store-uri", settings.tracking_uri]
     mlflow += ["--host", LOOPBACK, "--port", str(ports["MLflow"]), "--workers", "1"]
     mlflow += ["--artifacts-destination", str(home / "mlflow" / "artifacts")]
     docs = [sys.executable, "-m", "http.server", str(ports["dbt docs"]), "--bind", LOOPBACK]

@@ -4,11 +4,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import duckdb
 import pyarrow as pa
 
@@ -17,7 +17,8 @@ from ingestion.transaction import transaction
 PATIENCE_SECONDS = 60
 
 
-class Warehouse(dg.ConfigurableResource[Any]):
+@dataclass(frozen=True, kw_only=True)
+class Warehouse:
     """Opens the DuckDB file at `path`.
 
     dbt runs in a process of its own and DuckDB lets one process in at a time, so nobody keeps a connection
@@ -52,6 +53,13 @@ class Warehouse(dg.ConfigurableResource[Any]):
         """Say whether `schema.table` exists."""
         with self.connect() as connection:
             return _exists(connection, table)
+
+    def latest_day(self, table: str) -> date | None:
+        """Return the latest `as_of` of `schema.table`, None without the file, the table, or a row."""
+        if not (Path(self.path).exists() and self.has_table(table)):
+            return None
+        found: date | None = self.read_value(f"select max(as_of) from {table}")
+        return found
 
     def replace_slice(self, table: str, rows: pa.Table, *, as_of: date) -> None:
         """Make `rows` the whole slice of `table` for `as_of`, in one transaction."""

@@ -1,6 +1,8 @@
 """The structure is checked and not remembered: who imports whom, and who may look at the clock or the environment."""
 
 import ast
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,9 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+NOT_SHIPPED = {"tests", "bench"}
 STAGES = ("company", "ingestion", "expectations", "ml", "retention")
-# The command line is where the environment enters; the resources are where Dagster reads it.
-ENVIRONMENT_READERS = {"orchestration/cli.py", "orchestration/commands/entry.py", "orchestration/defs/resources.py"}
+# A command is where the environment enters; the definitions are where Dagster reads it.
+ENVIRONMENT_READERS = {
+    "orchestration/entry.py",
+    "orchestration/commands/check.py",
+    "orchestration/commands/run.py",
+    "orchestration/definitions.py",
+}
 CLOCKS = {
     "datetime.now",
     "datetime.utcnow",
@@ -22,6 +30,46 @@ CLOCKS = {
     "Timestamp.today",
 }
 ENVIRONMENTS = {"os.environ", "os.getenv"}
+# Imports every module of ours and prints what an import itself asks the machine for: the first frame below a read, a
+# look into the environment or the start of a process is either the import system's, or that of a module of ours.
+IMPORT_ALL = """
+import importlib, json, os, pkgutil, sys
+root, found = sys.argv[1], set()
+installed = (sys.prefix, sys.base_prefix, os.path.realpath(sys.prefix))
+
+def blame(what):
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        is_library_looking = "site-packages" in name and what.startswith("environment")  # its own switches
+        if name.startswith("<frozen ") or is_library_looking:
+            return
+        if name.startswith(root) and "/.venv/" not in name:
+            found.add(f"{name.removeprefix(root + '/')}:{frame.f_lineno} {what}")
+            return
+        frame = frame.f_back
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(installed):
+        return
+    if event in {"open", "subprocess.Popen", "os.posix_spawn", "socket.connect", "sqlite3.connect", "duckdb.connect"}:
+        blame(f"{event} {arguments[0]}")
+
+class Watched(type(os.environ)):
+    def __getitem__(self, key):
+        blame(f"environment {key}")
+        return super().__getitem__(key)
+
+os.environ.__class__ = Watched
+sys.addaudithook(hook)
+names = sys.argv[2:]
+for package in names:
+    module = importlib.import_module(package)
+    for each in pkgutil.walk_packages(module.__path__, f"{package}."):
+        if not each.name.endswith("__main__") and ".versions." not in each.name and not each.name.endswith("env"):
+            importlib.import_module(each.name)
+print(json.dumps(sorted(found)))
+"""
 
 
 def test_every_import_contract_is_kept() -> None:
@@ -39,6 +87,21 @@ def test_no_stage_looks_at_the_clock(stage: str) -> None:
 def test_the_environment_is_read_in_one_place() -> None:
     found = {use.split(":")[0] for package in (*STAGES, "orchestration") for use in find_uses(package, ENVIRONMENTS)}
     assert found <= ENVIRONMENT_READERS
+
+
+def test_importing_a_module_reads_no_file_and_no_environment_and_starts_no_process(tmp_path: Path) -> None:
+    packages = [path.parent.name for path in sorted(ROOT.glob("*/__init__.py")) if path.parent.name not in NOT_SHIPPED]
+    assert {*STAGES, "orchestration"} <= set(packages)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IMPORT_ALL, str(ROOT), *packages],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 def find_uses(package: str, names: set[str]) -> Iterator[str]:

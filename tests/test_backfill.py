@@ -12,18 +12,22 @@ from instance import Instance
 
 MISSED = "2024-09-01"
 TRAIN = """
-import json, sys
+import json, os, sys
 import dagster as dg
-from orchestration.defs.resources import open_registry
-from orchestration.defs.training import training
-from orchestration.definitions import defs
+from orchestration.automation import retrain
+from orchestration.definitions import build_definitions
+from orchestration.deployment import load_deployment
+from orchestration.resources import open_registry
+from orchestration.settings import read_settings
 
+deployment = load_deployment(read_settings(os.environ))
+job = build_definitions(deployment).resolve_job_def(retrain.name)
 versions = []
 for _ in range(2):
     with dg.DagsterInstance.ephemeral() as instance:
-        done = dg.materialize([training], partition_key=sys.argv[1], resources=defs().resources, instance=instance)
+        done = job.execute_in_process(partition_key=sys.argv[1], instance=instance)
     assert done.success
-    registry = open_registry()
+    registry = open_registry(deployment.settings)
     versions.append([[each["version"], each["as_of"]] for each in registry.versions()])
 print("RESULT" + json.dumps({"versions": versions, "aliases": registry.aliases()}))
 """

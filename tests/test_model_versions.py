@@ -18,10 +18,10 @@ from ml.monitoring.drift_report import FOREIGN
 
 EXACT = 10  # digits from which on a rate is a customer's own: other figures may be shares that any page may show
 LOOK = """
-import json, sys
+import json, os, sys
 from datetime import date
 from typer.testing import CliRunner
-from orchestration.commands.models import app
+from orchestration.commands.model import app
 
 company, home, as_of = sys.argv[1:]
 where = ["--company", company, "--home", home]
@@ -30,22 +30,25 @@ for name, arguments in {"list": [], "rollback": ["--by", "ann", "--reason", "a t
     answer = CliRunner().invoke(app, [name, *arguments, *where])
     found[name] = [answer.exit_code, answer.output]
 from orchestration.defs.monitoring import draw_page
-from orchestration.defs.resources import open_registry
-from orchestration.warehouse import Warehouse
+from orchestration.deployment import load_deployment
+from orchestration.resources import open_registry, open_store, open_warehouse
+from orchestration.settings import read_settings
 
-champion = open_registry().champion()
-warehouse = Warehouse(path=home + "/warehouse.duckdb")
+deployment = load_deployment(read_settings(os.environ))
+registry, warehouse = open_registry(deployment.settings), open_warehouse(deployment.settings)
+champion = registry.champion()
 rates = [name for name in champion.model.features if name.startswith("rate_")]
-page = draw_page(warehouse, champion, date.fromisoformat(as_of), rates)
+page = draw_page(warehouse, deployment, champion, date.fromisoformat(as_of), rates)
 found["page"] = page["page_of_the_month"].value.rsplit("/", maxsplit=1)[1]
 
 import dagster as dg
 from orchestration.defs.clockwork import apply_model_reviews
 
-registry = open_registry()
 registry._client.delete_registered_model_alias("churn", "champion")
 registry.annotate("1", {"standing": "awaiting_review", "review_state": "approved", "reviewed_by": "ann"})
-moved, later = (apply_model_reviews(dg.build_sensor_context()) for _ in range(2))
+with open_store(deployment.settings) as store:
+    context = dg.build_sensor_context(resources={"store": store, "registry": registry})
+    moved, later = (apply_model_reviews(context) for _ in range(2))
 names = ("model_version", "standing")
 found["moved"] = [[event.metadata[name].value for name in names] for event in moved.asset_events]
 found["later"] = later.skip_reason.skip_message

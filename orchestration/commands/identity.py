@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from company.company_file import load_company
-from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_instance, plain_faults
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, refuse
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,9 +28,10 @@ def explain(customer_id: CustomerId, home: Home = Path(".holdfast")) -> None:
     from ingestion.identity.explaining import explain as find_evidence
     from orchestration.warehouse import Warehouse
 
+    console = open_console()
     path = home / "warehouse.duckdb"
     if not path.exists():
-        refuse(f"{path}: there is no warehouse yet. Run the line first: `holdfast run`.")
+        refuse(f"{path}: there is no warehouse yet. Run the pipeline first: `holdfast run`.")
     with Warehouse(path=str(path)).connect() as connection:
         try:
             explanation = find_evidence(connection, customer_id)
@@ -39,8 +39,8 @@ def explain(customer_id: CustomerId, home: Home = Path(".holdfast")) -> None:
             refuse("No identity was ever decided here: the company file connects nothing that could link two ids.")
     others = len(explanation.members) - 1
     stands = f"{customer_id} stands for {explanation.canonical_id}" if others else f"{customer_id} stands for itself"
-    said = f"{stands}; ids of this customer: {', '.join(explanation.members)}."
-    console.print(said, highlight=False, soft_wrap=True)
+    summary = f"{stands}; ids of this customer: {', '.join(explanation.members)}."
+    console.print(summary, highlight=False, soft_wrap=True)
     if explanation.evidence:
         console.print(tabulate(explanation))
     else:
@@ -58,8 +58,8 @@ def unmerge(  # noqa: PLR0917 - the options of a command
 ) -> None:
     """Take an id apart from another, or from all others, for good; holds from the next run on."""
     held = decide(customer_id, other, is_apart=True, by=by, reason=reason, company=company, home=home)
-    console.print(
-        f"{held.customer_id} is kept apart from {held.other_id or 'every other id'}, says {held.decided_by}. "
+    open_console().print(
+        f"{held.customer_id} is kept apart from {held.other_id or 'every other id'} by {held.decided_by}. "
         "The next run moves its rows back, and what is built from them.",
         highlight=False,
         soft_wrap=True,
@@ -77,30 +77,22 @@ def relink(  # noqa: PLR0917 - the options of a command
 ) -> None:
     """Take an `unmerge` back: the evidence decides again from the next run on."""
     decide(customer_id, other, is_apart=False, by=by, reason=reason, company=company, home=home)
-    console.print(f"The evidence decides about {customer_id} again from the next run on.", highlight=False)
+    open_console().print(f"The evidence decides about {customer_id} again from the next run on.", highlight=False)
 
 
 def decide(
     customer_id: str, other: str | None, *, is_apart: bool, by: str, reason: str, company: Path, home: Path
 ) -> "IdentityDecision":
     """Record a decision in the operational store and return the one that holds."""
-    with plain_faults():
-        load_company(company)
-        enter_instance(company, home)
+    with plain_faults(ValueError):
+        settings = enter_deployment(company, home).settings
         from orchestration.control.identity_decisions import IdentityDecisions
-        from orchestration.defs.resources import open_store
-    try:
-        return IdentityDecisions(open_store()).decide(
-            customer_id, other_id=other, is_apart=is_apart, by=by, reason=reason, at=datetime.now(UTC)
-        )
-    except ValueError as fault:
-        refuse(str(fault))
+        from orchestration.resources import open_store
 
-
-def refuse(message: str) -> NoReturn:
-    """Say what a person must fix, and leave."""
-    console.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(BAD_INPUT)
+        with open_store(settings) as store:
+            return IdentityDecisions(store).decide(
+                customer_id, other_id=other, is_apart=is_apart, by=by, reason=reason, at=datetime.now(UTC)
+            )
 
 
 def tabulate(explanation: "Explanation") -> "Table":

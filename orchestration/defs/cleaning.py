@@ -2,23 +2,23 @@
 
 import dagster as dg
 
-from orchestration.accounts import describe_cleaning, find_gaps, find_missing_days
+from orchestration.reconciliation import describe_cleaning, find_gaps, find_missing_days
 from orchestration.warehouse import Warehouse
 
 
 @dg.asset_check(asset=["staging", "cleaning_accounts"], blocking=True)
-def every_row_is_accounted_for(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Stop the line when a row is neither landed, quarantined nor a copy, or neither staged nor removed by a rule."""
-    gaps, told = find_gaps(warehouse), describe_cleaning(warehouse)
+def every_row_is_accounted_for(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """Stop the pipeline when the fate of a row is unknown, at its landing or on the way to staging."""
+    gaps, summary = find_gaps(warehouse), describe_cleaning(warehouse)
     return dg.AssetCheckResult(
         passed=not gaps,
         description="; ".join(str(gap) for gap in gaps) or None,
-        metadata={"gaps": len(gaps), "what_cleaning_did": dg.MetadataValue.md(told)},
+        metadata={"gaps": len(gaps), "cleaning": dg.MetadataValue.md(summary)},
     )
 
 
 @dg.asset_check(asset=["staging", "feed_coverage"], additional_deps=[["staging", "feed_pauses"]])
-def feeds_lack_no_days(warehouse: Warehouse) -> dg.AssetCheckResult:
+def feeds_lack_no_days(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """Warn of days that a feed lacks, and of rows dated in the future; labels over such days are unknown."""
     faults = find_missing_days(warehouse)
     return dg.AssetCheckResult(

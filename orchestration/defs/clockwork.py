@@ -1,15 +1,17 @@
-"""Schedules and sensors: the nightly line, the monthly retrain, and what asks for more."""
+"""Schedules and sensors: the nightly pipeline, the monthly retrain, and what asks for more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from ml.registry import Registry
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER, nightly, retrain
 from orchestration.control.retrain_requests import RetrainRequests
-from orchestration.defs.resources import COMPANY, POLICY, open_channels, open_registry, open_store
+from orchestration.deployment import Deployment
 from orchestration.review import find_unread, settle_reviews
-from retention.acting.channels import Message, route
+from retention.acting.channels import Channel, Message, route
+from retention.store.store import Store
 
 ALARM = "alarm"  # the medium under which a company may route such messages
 SLIPPING = {
@@ -20,32 +22,41 @@ SLIPPING = {
 jobs = [nightly, retrain]
 
 
-@dg.schedule(
-    job=nightly,
-    cron_schedule="0 2 * * *",
-    execution_timezone=COMPANY.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-)
-def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Run the line for the day that has just begun."""
-    day = context.scheduled_execution_time.date().isoformat()
-    return dg.RunRequest(run_key=day, partition_key=day)
+def define(deployment: Deployment) -> dg.Definitions:
+    """Return the schedules, by the clock of the company's time zone."""
+    timezone = deployment.company.timezone
 
+    @dg.schedule(
+        job=nightly,
+        cron_schedule="0 2 * * *",
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Run the pipeline for the day that has just begun."""
+        day = context.scheduled_execution_time.date().isoformat()
+        return dg.RunRequest(run_key=day, partition_key=day)
 
-@dg.schedule(
-    job=retrain,
-    cron_schedule="0 4 1 * *",
-    execution_timezone=COMPANY.timezone,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-)
-def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Retrain on the snapshots up to this month, after the night's line has built them."""
-    month = context.scheduled_execution_time.date().isoformat()
-    return dg.RunRequest(run_key=month, partition_key=month, tags={TRIGGER: "monthly"})
+    @dg.schedule(
+        job=retrain,
+        cron_schedule="0 4 1 * *",
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Retrain on the snapshots up to this month, after the nightly run has built them."""
+        month = context.scheduled_execution_time.date().isoformat()
+        return dg.RunRequest(run_key=month, partition_key=month, tags={TRIGGER: "monthly"})
+
+    return dg.Definitions(schedules=[every_night, every_month])
 
 
 @dg.sensor(job=retrain, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
-def request_retrain_on_drift(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def request_retrain_on_drift(
+    context: dg.SensorEvaluationContext,
+    deployment: dg.ResourceParam[Deployment],
+    store: dg.ResourceParam[Store],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for a retrain when the latest drift or performance check failed; at most once in a cool-down."""
     asked = False
     for trigger, key in SLIPPING.items():
@@ -58,11 +69,11 @@ def request_retrain_on_drift(context: dg.SensorEvaluationContext) -> Iterator[dg
         if not evidence.get("is_retrain_due", True):  # too few failed checks in a row
             continue
         as_of = str(evidence["as_of"])
-        request = RetrainRequests(open_store()).submit(
+        request = RetrainRequests(store).submit(
             trigger,
             date.fromisoformat(as_of),
             evidence=evidence,
-            cooldown_days=POLICY.drift.cooldown_days,
+            cooldown_days=deployment.policy.drift.cooldown_days,
             at=datetime.now(UTC),
         )
         if not request.is_accepted:
@@ -80,10 +91,13 @@ def request_retrain_on_drift(context: dg.SensorEvaluationContext) -> Iterator[dg
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
-def apply_model_reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def apply_model_reviews(
+    context: dg.SensorEvaluationContext,
+    store: dg.ResourceParam[Store],
+    registry: dg.ResourceParam[Registry],
+) -> dg.SensorResult:
     """Move the champion's alias as a person has decided on the MLflow page: approved becomes champion, if it may."""
-    registry = open_registry()
-    settled = settle_reviews(registry, open_store(), at=datetime.now(UTC))
+    settled = settle_reviews(registry, store, at=datetime.now(UTC))
     for outcome in settled:
         context.log.info("version %s: %s. %s", outcome.version, outcome.standing, outcome.reason)
     events = [
@@ -100,12 +114,12 @@ def apply_model_reviews(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30)
-def notify_run_failure(context: dg.RunFailureSensorContext) -> None:
+def notify_run_failure(context: dg.RunFailureSensorContext, channels: dg.ResourceParam[Mapping[str, Channel]]) -> None:
     """Send one message per failed run through the company's own channel; its key makes a repetition harmless."""
     run = context.dagster_run
     text = (context.failure_event.message or "no message").splitlines()[0]
     body = {"run_id": run.run_id, "job": run.job_name, "partition": run.tags.get("dagster/partition"), "text": text}
-    channel = route(open_channels(), ALARM)
+    channel = route(channels, ALARM)
     message = Message(key=f"run-{run.run_id}", channel=ALARM, body=body)
     if channel.find(message.key) is None:
         channel.send(message)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
-from orchestration.defs.resources import FEATURES, POLICY, open_store
+from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
 if TYPE_CHECKING:
     from ml.clusters import Cluster
@@ -42,31 +43,34 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         group_name="clusters",
         owners=["team:data-science"],
         kinds={"scikitlearn", "duckdb", "table"},
-        partitions_def=DAYS,
         description=description,
     )
 
 
 @dg.multi_asset(
-    backfill_policy=ONE_A_RUN,
     specs=[
         _spec(MEMBERS, "One row per as_of and customer of the population: the behaviour cluster they belong to."),
         _spec(CLUSTERS, "One row per as_of and behaviour cluster: its size, its names in two languages, its centre."),
     ],
     name="customer_clusters",
 )
-def customer_clusters(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+def customer_clusters(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> Iterator[dg.MaterializeResult[None]]:
     """Find the clusters when the month has none yet, else place the customers in those it has."""
     from ml.clusters import assign_clusters, find_clusters
 
     as_of = read_as_of(context)
-    require_passed(warehouse, open_store(), "features", as_of=as_of)
+    require_passed(warehouse, store, "features", as_of=as_of)
     rows, (learned_on, earlier) = warehouse.read(SLICE, {"as_of": as_of}), read_clusters(warehouse, as_of)
     if earlier and learned_on.replace(day=1) == as_of.replace(day=1):
-        found = assign_clusters(rows, FEATURES, clusters=earlier)
+        found = assign_clusters(rows, deployment.features, clusters=earlier)
     else:
         learned_on = as_of
-        found = find_clusters(rows, FEATURES, before=earlier, seed=POLICY.training.seed)
+        found = find_clusters(rows, deployment.features, before=earlier, seed=deployment.policy.training.seed)
     warehouse.replace_slice(MEMBERS, found.members, as_of=as_of)
     warehouse.replace_slice(CLUSTERS, tabulate(found.clusters, as_of=as_of, learned_on=learned_on), as_of=as_of)
     names = {f"cluster {each.cluster_id}": f"{each.share:.0%}: {each.name_en}" for each in found.clusters}

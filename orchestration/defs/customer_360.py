@@ -4,54 +4,62 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, dbt_assets
 
-from orchestration.dbt import Translator, build
-from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, open_store, tell_dbt
+from orchestration.dbt import Dbt, read_run
+from orchestration.dbt_models import build_models, describe_models
+from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
+FOLDERS = ("staging", "intermediate", "customer_360")
 MEMBERS = {
     "lifecycle_stage": ("new", "active", "dormant", "churned"),
     "value_tier": ("platinum", "gold", "normal"),
     "clv_verdict": ("serve_first", "cut_service_cost"),
 }
-IDENTITIES = {
-    "clv": f"clv_yearly_spend * {POLICY.clv.lifetime_years} * {POLICY.clv.gross_margin} - acquisition_cost",
-}
 
 
-@dbt_assets(
-    manifest=MODELS.manifest_path,
-    project=MODELS,
-    select="path:models/staging path:models/intermediate path:models/customer_360",
-    dagster_dbt_translator=Translator(COMPANY, DAYS, docs=DOCS_URL),
-    partitions_def=DAYS,
-    backfill_policy=ONE_A_RUN,
-    name="customer_360_models",
-)
-def customer_360_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
-    """Build staging, day aggregates and the customer 360 view as of the partition's day."""
-    as_of = read_as_of(context)
-    require_passed(warehouse, open_store(), "sources", as_of=as_of)
-    tell_dbt(as_of)
-    yield from build(context, dbt, variables=VARIABLES, home=HOME)
+def define(deployment: Deployment) -> dg.Definitions:
+    """Return the models of staging, of the day aggregates and of the view."""
+    models = describe_models(deployment, FOLDERS)
+
+    @dg.multi_asset(name="customer_360_models", specs=models.specs, check_specs=models.checks, can_subset=True)
+    def customer_360_models(
+        context: dg.AssetExecutionContext,
+        dbt: dg.ResourceParam[Dbt],
+        warehouse: dg.ResourceParam[Warehouse],
+        store: dg.ResourceParam[Store],
+    ) -> Iterator[Any]:
+        """Build staging, day aggregates and the customer 360 view as of the partition's day."""
+        as_of = read_as_of(context)
+        require_passed(warehouse, store, "sources", as_of=as_of)
+        run = read_run(deployment.company, deployment.policy, as_of=as_of)
+        yield from build_models(context, dbt, run=run)
+
+    return dg.Definitions(assets=[customer_360_models])
 
 
 @dg.asset_check(asset=["customer_360", "customers"], blocking=True)
-def customer_360_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Stop the line when the view lost, doubled or distorted a customer."""
+def customer_360_gate(
+    context: dg.AssetCheckExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.AssetCheckResult:
+    """Stop the pipeline when the view lost, doubled or distorted a customer."""
     from expectations.customer_360 import build as build_suites
 
-    as_of = read_as_of(context)
+    as_of, clv = read_as_of(context), deployment.policy.clv
     suites = build_suites(
         members=MEMBERS,
         scores=("rfm_recency", "rfm_frequency", "rfm_monetary"),
-        identities=IDENTITIES,
+        identities={"clv": f"clv_yearly_spend * {clv.lifetime_years} * {clv.gross_margin} - acquisition_cost"},
         population=f"(select customer_id from intermediate.int_customers_dated where known_date < date '{as_of}')",
     )
-    judgement = judge(warehouse, open_store(), "customer_360", suites, as_of=as_of, docs=HOME / "gates")
+    folder = deployment.settings.gates_folder
+    judgement = judge(warehouse, store, "customer_360", suites, as_of=as_of, docs=folder)
     return judgement.result_for(
         ["customer_360", "customers"], tables=["customer_360.customers"], check="customer_360_gate"
     )

@@ -1,15 +1,17 @@
 """From scores to recorded actions: alerts, one plan under one budget, the outbox, and the ledger read back."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
 import pandas as pd
 
-from orchestration.defs.resources import HOME, POLICY, STRATEGIES, open_channels, open_store
+from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
+from retention.acting.channels import Channel
 from retention.acting.dispatch import dispatch
 from retention.deciding.plan import HOLDOUT, TREATED, plan
 from retention.deciding.tiers import NONE
@@ -42,20 +44,23 @@ CANDIDATES = """
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["retention", "alerts"],
     deps=[["scores", "churn_scores"], ["scores", "churn_reasons"], ["customer_360", "customers"]],
-    partitions_def=DAYS,
     group_name="retention",
     owners=[OWNER],
     kinds={"duckdb", "table"},
 )
-def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def alerts(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.MaterializeResult[None]:
     """One row per customer at risk and as_of: why, who answers and by when, the most money at risk first."""
     as_of = read_as_of(context)
-    require_passed(warehouse, open_store(), "scores", as_of=as_of)
-    raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), POLICY)
-    new = open_store().alerts.record(raised, at=_now())
+    require_passed(warehouse, store, "scores", as_of=as_of)
+    raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), deployment.policy)
+    new = store.alerts.record(raised, at=_now())
     warehouse.replace_slice("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
@@ -65,19 +70,21 @@ def alerts(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["retention", "plans"],
     deps=[["retention", "alerts"]],
-    partitions_def=DAYS,
     group_name="retention",
     owners=[OWNER],
     kinds={"duckdb", "table"},
 )
-def plans(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def plans(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.MaterializeResult[None]:
     """One row per customer at risk and as_of: treated, held out or left alone, with the reason. Frozen once sent."""
     as_of = read_as_of(context)
-    store = open_store()
-    decided = store.plans.read(as_of) if store.plans.has(as_of) else _decide(warehouse, store, as_of)
+    decided = store.plans.read(as_of) if store.plans.has(as_of) else _decide(warehouse, store, deployment, as_of)
     warehouse.replace_slice("retention.plans", to_arrow(decided), as_of=as_of)
     arms = {str(arm): int(count) for arm, count in decided["arm"].value_counts().items()}
     return dg.MaterializeResult(
@@ -85,54 +92,62 @@ def plans(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materia
     )
 
 
-def _decide(warehouse: Warehouse, store: Store, as_of: date) -> pd.DataFrame:
+def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date) -> pd.DataFrame:
     scored = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
     return plan(
         scored.loc[scored["level"] != NONE],
-        STRATEGIES,
-        POLICY,
-        spent=store.ledger.spent(as_of, period=POLICY.budget.period),
-        recent_contacts=store.ledger.recent_contacts(as_of, days=POLICY.cooldown_days),
+        deployment.strategies,
+        deployment.policy,
+        spent=store.ledger.spent(as_of, period=deployment.policy.budget.period),
+        recent_contacts=store.ledger.recent_contacts(as_of, days=deployment.policy.cooldown_days),
     )
 
 
 @dg.asset_check(asset=["retention", "plans"], blocking=True)
-def plans_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Stop the line before anything is sent when the plan overspends, treats the held-out, or doubles a customer."""
+def plans_gate(
+    context: dg.AssetCheckExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.AssetCheckResult:
+    """Stop the pipeline before anything is sent when the plan overspends, treats the held-out or doubles a customer."""
     from expectations.plans import build as build_suites
 
     as_of = read_as_of(context)
     suites = build_suites(
         as_of=as_of,
-        budget=POLICY.budget.amount,
-        spent_before=open_store().ledger.spent(as_of, period=POLICY.budget.period),
-        cooldown_days=POLICY.cooldown_days,
-        holdout_share=POLICY.holdout.share,
+        budget=deployment.policy.budget.amount,
+        spent_before=store.ledger.spent(as_of, period=deployment.policy.budget.period),
+        cooldown_days=deployment.policy.cooldown_days,
+        holdout_share=deployment.policy.holdout.share,
         has_ledger=warehouse.has_table("retention.ledger"),
     )
-    judgement = judge(warehouse, open_store(), "plans", suites, as_of=as_of, docs=HOME / "gates")
+    judgement = judge(warehouse, store, "plans", suites, as_of=as_of, docs=deployment.settings.gates_folder)
     return judgement.result_for(
         ["retention", "plans"], tables=["retention.plans", "retention.ledger"], check="plans_gate"
     )
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["operational", "outbox"],
     deps=[["retention", "plans"]],
-    partitions_def=DAYS,
     group_name="retention",
     owners=[OWNER],
     kinds={"sqlalchemy"},
 )
-def outbox(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def outbox(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+    channels: dg.ResourceParam[Mapping[str, Channel]],
+) -> dg.MaterializeResult[None]:
     """One message per treated customer and plan, committed with the plan and sent once, whatever happens in between."""
     as_of = read_as_of(context)
-    require_passed(warehouse, open_store(), "plans", as_of=as_of)
-    store = open_store()
+    require_passed(warehouse, store, "plans", as_of=as_of)
     decided = warehouse.read("select * from retention.plans where as_of = $as_of order by rank", {"as_of": as_of})
-    committed = store.plans.commit(as_of, decided.to_pandas(), strategies=STRATEGIES, at=_now())
-    report = dispatch(store.outbox, open_channels(), at=_now(), delivery=POLICY.delivery)
+    committed = store.plans.commit(as_of, decided.to_pandas(), strategies=deployment.strategies, at=_now())
+    report = dispatch(store.outbox, channels, at=_now(), delivery=deployment.policy.delivery)
     return dg.MaterializeResult(
         metadata={
             "treated": int(committed["arm"].eq(TREATED).sum()),
@@ -146,17 +161,15 @@ def outbox(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materi
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["retention", "ledger"],
     deps=[["operational", "outbox"]],
-    partitions_def=DAYS,
     group_name="retention",
     owners=[OWNER],
     kinds={"duckdb", "table"},
 )
-def ledger(warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def ledger(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
     """One row per decision or delivery ever recorded: the operational ledger, read back into the warehouse."""
-    entries = open_store().ledger.read()
+    entries = store.ledger.read()
     warehouse.replace("retention.ledger", to_arrow(entries))
     return dg.MaterializeResult(metadata={"dagster/row_count": len(entries)})
 

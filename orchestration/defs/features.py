@@ -1,56 +1,64 @@
-"""Feature slices and churn labels per `as_of`, built by dbt, and the gate on them."""
+"""Feature snapshots and churn labels per `as_of`, built by dbt, and the gate on them."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, dbt_assets
 
 from ingestion.identity.history import drop_stale_slices
-from orchestration.dbt import Translator, build, list_snapshots, read_ranges
-from orchestration.defs.resources import COMPANY, DOCS_URL, HOME, MODELS, POLICY, VARIABLES, open_store, tell_dbt
+from orchestration.dbt import Dbt, list_snapshots, read_run
+from orchestration.dbt_models import build_models, describe_models
+from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
-RANGES = read_ranges(MODELS.manifest_path, COMPANY, null_share=POLICY.gates.maximum_null_share)
-
-
-@dbt_assets(
-    manifest=MODELS.manifest_path,
-    project=MODELS,
-    select="path:models/features",
-    dagster_dbt_translator=Translator(COMPANY, DAYS, docs=DOCS_URL),
-    partitions_def=DAYS,
-    backfill_policy=ONE_A_RUN,
-    name="feature_models",
-)
-def feature_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse) -> Iterator[Any]:
-    """Build the feature slices that are missing up to the partition's day, and every label."""
-    as_of = read_as_of(context)
-    require_passed(warehouse, open_store(), "customer_360", as_of=as_of)
-    with warehouse.connect() as connection:
-        days = list_snapshots(COMPANY, POLICY, as_of=as_of)
-        drop_stale_slices(connection, "features.customer_features", days=days)
-    tell_dbt(as_of)
-    yield from build(context, dbt, variables=VARIABLES, home=HOME)
+FOLDERS = ("features",)
+TABLE = "features.customer_features"
 
 
-@dg.asset_check(asset=["features", "customer_features"], blocking=True)
-def features_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
-    """Stop the line when a feature is empty, constant, out of range or exploded, and name it."""
+def define(deployment: Deployment) -> dg.Definitions:
+    """Return the models of the features and of the labels."""
+    models = describe_models(deployment, FOLDERS)
+    company, policy = deployment.company, deployment.policy
+
+    @dg.multi_asset(name="feature_models", specs=models.specs, check_specs=models.checks, can_subset=True)
+    def feature_models(
+        context: dg.AssetExecutionContext,
+        dbt: dg.ResourceParam[Dbt],
+        warehouse: dg.ResourceParam[Warehouse],
+        store: dg.ResourceParam[Store],
+    ) -> Iterator[Any]:
+        """Build the snapshots that are missing up to the partition's day, and every label."""
+        as_of = read_as_of(context)
+        require_passed(warehouse, store, "customer_360", as_of=as_of)
+        with warehouse.connect() as connection:
+            drop_stale_slices(connection, TABLE, days=list_snapshots(company, policy, as_of=as_of))
+        yield from build_models(context, dbt, run=read_run(company, policy, as_of=as_of))
+
+    return dg.Definitions(assets=[feature_models])
+
+
+@dg.asset_check(asset=TABLE.split("."), blocking=True)
+def features_gate(
+    context: dg.AssetCheckExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.AssetCheckResult:
+    """Stop the pipeline when a feature is empty, constant, out of range or exploded, and name it."""
     from expectations.features import build as build_suites
 
-    as_of = read_as_of(context)
-    snapshots = list_snapshots(COMPANY, POLICY, as_of=as_of)
+    as_of, gates = read_as_of(context), deployment.policy.gates
+    snapshots = list_snapshots(deployment.company, deployment.policy, as_of=as_of)
     suites = build_suites(
-        RANGES,
+        deployment.feature_ranges,
         as_of=as_of,
         previous=max((day for day in snapshots if day < as_of), default=None),
         snapshots=snapshots,
-        explosion_factor=POLICY.gates.explosion_factor,
-        minimum_rows=POLICY.gates.minimum_rows,
+        explosion_factor=gates.explosion_factor,
+        minimum_rows=gates.minimum_rows,
     )
-    judgement = judge(warehouse, open_store(), "features", suites, as_of=as_of, docs=HOME / "gates")
-    tables = ["features.customer_features"]
-    return judgement.result_for(["features", "customer_features"], tables=tables, check="features_gate")
+    judgement = judge(warehouse, store, "features", suites, as_of=as_of, docs=deployment.settings.gates_folder)
+    return judgement.result_for(TABLE.split("."), tables=[TABLE], check="features_gate")

@@ -5,43 +5,53 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from company.company_file import Company
 from ingestion.identity.components import Apart
 from ingestion.identity.linking import LinkReport, link
 from ingestion.identity.records import has_evidence
 from orchestration.control.identity_decisions import IdentityDecisions
-from orchestration.dbt import OWNER
-from orchestration.defs.resources import COMPANY, open_store, read_secrets
+from orchestration.dbt_models import OWNER
+from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
-TOLD_BY = ("customers", "identities", "events")
+EVIDENCE_TABLES = ("customers", "identities", "events")
 DESCRIPTIONS = {
     "links": "One row per evidence that two customer ids are one customer, in words and with its probability.",
     "members": "One row per source and customer id that stands for another one, its group's canonical id.",
 }
 
 
-def build_identity() -> list[dg.AssetsDefinition]:
+def define(deployment: Deployment) -> dg.Definitions:
     """Return the assets that link customer ids, none when the company connects nothing that could link two."""
-    told_by = [[schema, table] for table in TOLD_BY for schema in COMPANY.feeds().get(table, ())]
+    company = deployment.company
+    return dg.Definitions(assets=[build_linking(company)] if has_evidence(company) else [])
+
+
+def build_linking(company: Company) -> dg.AssetsDefinition:
+    """Return the assets that link a company's customer ids."""
     specs = [
         dg.AssetSpec(
             key=["identity", name],
-            deps=told_by,
+            deps=[[schema, table] for table in EVIDENCE_TABLES for schema in company.feeds().get(table, ())],
             group_name="identity",
             owners=[OWNER],
             kinds={"python", "duckdb", "table"},
-            partitions_def=DAYS,
             description=description,
         )
         for name, description in DESCRIPTIONS.items()
     ]
 
-    @dg.multi_asset(name="link_customers", specs=specs, backfill_policy=ONE_A_RUN)
-    def link_customers(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+    @dg.multi_asset(name="link_customers", specs=specs)
+    def link_customers(
+        context: dg.AssetExecutionContext,
+        deployment: dg.ResourceParam[Deployment],
+        warehouse: dg.ResourceParam[Warehouse],
+        store: dg.ResourceParam[Store],
+    ) -> Iterator[dg.MaterializeResult[None]]:
         """Decide who is one customer, keep what a person took apart, and keep the evidence of every link."""
-        store = open_store()
         require_passed(warehouse, store, "sources", as_of=read_as_of(context))
         apart = [
             Apart(customer_id=one.customer_id, other_id=one.other_id) for one in IdentityDecisions(store).read_apart()
@@ -49,8 +59,8 @@ def build_identity() -> list[dg.AssetsDefinition]:
         with warehouse.connect() as connection:
             report = link(
                 connection,
-                COMPANY,
-                secrets=read_secrets(COMPANY.secret_names),
+                company,
+                secrets=deployment.settings.secrets(company.secret_names),
                 batch=context.run_id,
                 decided_at=datetime.now(UTC),
                 apart=apart,
@@ -58,7 +68,7 @@ def build_identity() -> list[dg.AssetsDefinition]:
         for name in DESCRIPTIONS:
             yield dg.MaterializeResult(asset_key=["identity", name], metadata=describe(report, name))
 
-    return [link_customers] if has_evidence(COMPANY) else []
+    return link_customers
 
 
 def describe(report: LinkReport, table: str) -> dict[str, int | str | bool]:
@@ -81,6 +91,3 @@ def describe(report: LinkReport, table: str) -> dict[str, int | str | bool]:
         "names_and_addresses": "compared" if report.is_vault_used else "not compared: no vault is named, tokens alone",
         "unchanged": report.skipped,
     }
-
-
-linkings = build_identity()

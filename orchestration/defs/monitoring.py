@@ -1,13 +1,14 @@
 """Monitoring: scores against what happened, features against what was learned from. It asks, it does not call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from company.policy import Policy
 from ml.evaluate import Evaluation, evaluate
 from ml.monitoring.drift import (
     Check,
@@ -18,13 +19,11 @@ from ml.monitoring.drift import (
     measure_performance,
     pair_months,
 )
-from orchestration.defs.resources import COMPANY, HOME, INDUSTRY, POLICY, open_registry
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from ml.registry import RegisteredModel, Registry
+from orchestration.deployment import Deployment
+from orchestration.partitions import read_as_of
 from orchestration.rows import select_rows
 from orchestration.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from ml.registry import RegisteredModel
 
 OWNER = "team:data-science"
 EVIDENCE = (  # what a request to retrain rests on, as far as a table has it
@@ -75,10 +74,6 @@ HISTORY = """
     from grouped group by all having count(*) >= $fewest order by all
 """
 SAMPLE = 20_000  # customers of a slice, by hash: the PSI of ten bins then lies within 0.002 of that of all
-SLICE = f"""
-    select * from ({select_rows(POLICY.training.groups)}) as snapshots where as_of = $day
-    order by hash(customer_id), customer_id limit {SAMPLE}
-"""
 NEWLY_MATURED = """
     select distinct labels.as_of
     from features.churn_labels as labels
@@ -89,41 +84,43 @@ NEWLY_MATURED = """
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["monitoring", "performance"],
     deps=[["scores", "churn_scores"], ["features", "churn_labels"], ["outcomes", "strategy_effects"]],
-    partitions_def=DAYS,
     group_name="monitoring",
     owners=[OWNER],
     kinds={"duckdb", "table"},
 )
-def performance(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def performance(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult[None]:
     """One row per scored as_of whose labels have matured: discrimination, calibration, accuracy and its baselines."""
     scored = warehouse.read_value(NEWLY_MATURED, {"as_of": read_as_of(context)})
     if scored is None:
         return dg.MaterializeResult(metadata={"state": "no scored day has matured labels yet"})
-    row = measure(warehouse, scored)
+    row = measure(warehouse, deployment.policy, scored)
     warehouse.replace_slice("monitoring.performance", _table(row, PERFORMANCE), as_of=scored)
     return dg.MaterializeResult(metadata=_tell_row(row))
 
 
-def measure(warehouse: Warehouse, scored: date) -> dict[str, Any]:
+def measure(warehouse: Warehouse, policy: Policy, scored: date) -> dict[str, Any]:
     """Return the figures of the latest batch of one day, beside recency alone and the majority."""
     rows = warehouse.read(MATURED, {"as_of": scored})
     label = rows["churned"].to_numpy().astype(float)
-    shown = evaluate(label, rows["probability"].to_numpy(), capacity=POLICY.training.capacity_share)
+    shown = evaluate(label, rows["probability"].to_numpy(), capacity=policy.training.capacity_share)
     silence = rows["recency_days"].to_numpy().astype(float)
     is_known = not np.isnan(silence).any()  # contracts have no silence
     alone = evaluate(label, silence / (1 + silence)).auc if is_known else None  # any rising function keeps the order
     version = rows["model_version"][0].as_py()
-    report = measure_performance(shown, promised=_promised(warehouse, version), limits=POLICY.performance)
+    report = measure_performance(shown, promised=_promised(warehouse, version), limits=policy.performance)
     figures = {
         **shown.as_dict(),
         "auc_recency_alone": alone,
         "gain_over_recency": None if alone is None else shown.auc - alone,
     }
     row = {"as_of": scored, "model_version": version, **figures, "state": report.state, "reason": report.reason}
-    count = POLICY.performance.consecutive
+    count = policy.performance.consecutive
     return row | ask(warehouse, "monitoring.performance", row, bad="decayed", consecutive=count)
 
 
@@ -137,27 +134,32 @@ def _promised(warehouse: Warehouse, version: str) -> Evaluation | None:
 
 
 @dg.asset_check(asset=["monitoring", "performance"])
-def performance_within_bounds(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
+def performance_within_bounds(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
     """Ask for a retrain when matured scores show that the champion has decayed."""
     return _read_verdict(context, warehouse, "monitoring.performance", bad="decayed")
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["monitoring", "drift"],
     deps=[["features", "customer_features"], ["scores", "churn_scores"], ["outcomes", "strategy_effects"]],
-    partitions_def=DAYS,
     group_name="monitoring",
     owners=[OWNER],
     kinds={"duckdb", "table"},
 )
-def drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def drift(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[Registry],
+) -> dg.MaterializeResult[None]:
     """One row per as_of: how far the features that matter have moved since the champion learned."""
-    as_of = read_as_of(context)
-    champion = open_registry().champion()
+    as_of, policy = read_as_of(context), deployment.policy
+    champion = registry.champion()
     if champion is None:
         return dg.MaterializeResult(metadata={"state": "no champion: nothing that features could have drifted from"})
-    report, season = compare(warehouse, champion, as_of)
+    report, season = compare(warehouse, policy, champion, as_of)
     worst = sorted(report.features, key=lambda each: -each.psi * each.importance)[:5]
     row: dict[str, Any] = {
         "as_of": as_of,
@@ -166,11 +168,10 @@ def drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.Materia
     }
     row |= {"score_psi": report.score_psi, "state": report.state, "compared_with": season}
     row |= {"reason": report.reason, "moved_most": ", ".join(f"{each.feature} {each.psi:.3f}" for each in worst)}
-    row |= ask(warehouse, "monitoring.drift", row, bad="drifted", consecutive=POLICY.drift.consecutive)
+    row |= ask(warehouse, "monitoring.drift", row, bad="drifted", consecutive=policy.drift.consecutive)
     warehouse.replace_slice("monitoring.drift", _table(row, DRIFT), as_of=as_of)
-    page = (
-        draw_page(warehouse, champion, as_of, [each.feature for each in report.features]) if POLICY.drift.page else {}
-    )
+    features = [each.feature for each in report.features]
+    page = draw_page(warehouse, deployment, champion, as_of, features) if policy.drift.page else {}
     return dg.MaterializeResult(metadata={**_tell_row(row), **page})
 
 
@@ -185,39 +186,40 @@ def _tell_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def draw_page(
-    warehouse: Warehouse, champion: "RegisteredModel", as_of: date, features: Sequence[str]
+    warehouse: Warehouse, deployment: Deployment, champion: RegisteredModel, as_of: date, features: Sequence[str]
 ) -> dict[str, dg.MetadataValue[Any]]:
     """Return the month's Evidently page as metadata; it is drawn once a month, on the first day that is run."""
-    path = HOME / "monitoring" / f"drift-{as_of:%Y-%m}.html"
+    policy = deployment.policy
+    path = deployment.settings.home / "monitoring" / f"drift-{as_of:%Y-%m}.html"
     if not path.exists():
         from ml.monitoring.drift_report import write_drift_report
 
-        then = _read_slice(warehouse, champion, date.fromisoformat(str(champion.model.trained_until)))
-        now = _read_slice(warehouse, champion, as_of)
-        if min(then.rows.num_rows, now.rows.num_rows) < POLICY.drift.minimum_rows:
+        then = _read_sample(warehouse, policy, champion, date.fromisoformat(str(champion.model.trained_until)))
+        now = _read_sample(warehouse, policy, champion, as_of)
+        if min(then.rows.num_rows, now.rows.num_rows) < policy.drift.minimum_rows:
             return {}
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_bytes(write_drift_report(then, now, features, limit=POLICY.drift.psi))
+        fresh.write_bytes(write_drift_report(then, now, features, limit=policy.drift.psi))
         fresh.replace(path)
     return {"page_of_the_month": dg.MetadataValue.url(path.as_uri())}
 
 
-def compare(warehouse: Warehouse, champion: "RegisteredModel", as_of: date) -> tuple[DriftReport, str]:
+def compare(warehouse: Warehouse, policy: Policy, champion: RegisteredModel, as_of: date) -> tuple[DriftReport, str]:
     """Measure how far `as_of` lies from what the champion learned; return also what its season was compared with."""
     last = date.fromisoformat(str(champion.model.trained_until))
-    then, now = (_read_slice(warehouse, champion, day) for day in (last, as_of))
-    year_ago = _read_slice(warehouse, champion, _a_year_before(as_of))
-    has_year = year_ago.rows.num_rows >= POLICY.drift.minimum_rows
-    days = [] if has_year else _list_learned(warehouse, last)
-    read = {day: _read_slice(warehouse, champion, day) for day in days}
+    then, now = (_read_sample(warehouse, policy, champion, day) for day in (last, as_of))
+    year_ago = _read_sample(warehouse, policy, champion, _a_year_before(as_of))
+    has_year = year_ago.rows.num_rows >= policy.drift.minimum_rows
+    days = [] if has_year else _list_learned(warehouse, last, count=policy.training.snapshots)
+    read = {day: _read_sample(warehouse, policy, champion, day) for day in days}
     earlier = pair_months(days, last=last, as_of=as_of)
     report = measure_drift(
         then,
         now,
         champion.model.features,
         champion.model.importance(then.rows),
-        limits=POLICY.drift,
+        limits=policy.drift,
         year_ago=year_ago if has_year else None,
         learned=list(read.values()),
         ordinary=[(read[before], read[after]) for before, after in earlier],
@@ -240,18 +242,22 @@ def ask(warehouse: Warehouse, table: str, row: Mapping[str, Any], *, bad: str, c
     return {"is_retrain_due": request.retrain, "request": request.reason}
 
 
-def _list_learned(warehouse: Warehouse, last: date) -> list[date]:
+def _list_learned(warehouse: Warehouse, last: date, *, count: int) -> list[date]:
     """Return the monthly snapshots up to the last one that the champion learned from, the oldest first."""
     query = """
         select distinct as_of from features.customer_features
         where as_of <= $last and as_of = date_trunc('month', as_of) order by as_of desc limit $count
     """
-    days = warehouse.read(query, {"last": last, "count": POLICY.training.snapshots})["as_of"].to_pylist()
+    days = warehouse.read(query, {"last": last, "count": count})["as_of"].to_pylist()
     return sorted(days)
 
 
-def _read_slice(warehouse: Warehouse, champion: "RegisteredModel", day: date) -> Snapshot:
-    rows = warehouse.read(SLICE, {"day": day}).select(champion.model.features)
+def _read_sample(warehouse: Warehouse, policy: Policy, champion: RegisteredModel, day: date) -> Snapshot:
+    query = f"""
+        select * from ({select_rows(policy.training.groups)}) as snapshots where as_of = $day
+        order by hash(customer_id), customer_id limit {SAMPLE}
+    """
+    rows = warehouse.read(query, {"day": day}).select(champion.model.features)
     return Snapshot(rows, champion.model.predict(rows) if rows.num_rows else None)
 
 
@@ -261,7 +267,9 @@ def _a_year_before(day: date) -> date:
 
 
 @dg.asset_check(asset=["monitoring", "drift"])
-def drift_within_bounds(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> dg.AssetCheckResult:
+def drift_within_bounds(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
     """Ask for a retrain when the features that matter have moved."""
     return _read_verdict(context, warehouse, "monitoring.drift", bad="drifted")
 
@@ -285,30 +293,32 @@ def _read_verdict(
 
 
 @dg.asset(
-    backfill_policy=ONE_A_RUN,
     key=["monitoring", "churn_forecast"],
     deps=[["features", "churn_labels"], ["customer_360", "customers"], ["outcomes", "strategy_effects"]],
-    partitions_def=DAYS,
     group_name="monitoring",
     owners=[OWNER],
     kinds={"duckdb", "table"},
 )
-def churn_forecast(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+def churn_forecast(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult[None]:
     """One row per as_of, group and month, past and to come: the churn rate, its interval and the industry's line."""
     from ml.forecasting.churn_rate import forecast_groups
 
-    as_of = read_as_of(context)
+    as_of, forecast = read_as_of(context), deployment.policy.forecast
     history = warehouse.read(
-        HISTORY.format(groups=_select_groups(warehouse)),
-        {"as_of": as_of, "fewest": POLICY.forecast.minimum_customers},
+        HISTORY.format(groups=_select_groups(warehouse, forecast.groups)),
+        {"as_of": as_of, "fewest": forecast.minimum_customers},
     )
     if not history.num_rows:
         return dg.MaterializeResult(metadata={"state": "no month's labels have matured yet"})
     found = forecast_groups(
         history,
-        line=INDUSTRY.churn_line.over(COMPANY.churn.horizon_days),
-        ahead=POLICY.forecast.months_ahead,
-        coverage=POLICY.forecast.coverage,
+        line=deployment.industry.churn_line.over(deployment.company.churn.horizon_days),
+        ahead=forecast.months_ahead,
+        coverage=forecast.coverage,
     )
     rows = found.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), found.table.num_rows))
     warehouse.replace_slice("monitoring.churn_forecast", rows, as_of=as_of)
@@ -321,12 +331,12 @@ def churn_forecast(context: dg.AssetExecutionContext, warehouse: Warehouse) -> d
     )
 
 
-def _select_groups(warehouse: Warehouse) -> str:
+def _select_groups(warehouse: Warehouse, groups: Iterable[str]) -> str:
     """Return the queries that count each of the policy's groups by month."""
     known = warehouse.read("select * from customer_360.customers limit 0").column_names
     return "".join(
         f" union all select '{name}: ' || {name}, month, churned from known where {name} is not null"
-        for name in POLICY.forecast.groups
+        for name in groups
         if name in known
     )
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import dagster as dg
 import pyarrow as pa
 
-from orchestration.defs.resources import HOME, POLICY, PUBLISHED, open_store
+from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
+from orchestration.published import Published
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
 OWNER = "team:data"
 CUSTOMERS = """
@@ -49,13 +51,11 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         group_name="published",
         owners=[OWNER],
         kinds={"duckdb", "table"},
-        partitions_def=DAYS,
         description=description,
     )
 
 
 @dg.multi_asset(
-    backfill_policy=ONE_A_RUN,
     name="published",
     specs=[
         _spec(
@@ -65,22 +65,31 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec("segments", "One row per declared segment and as_of: customers and money at risk in it."),
     ],
 )
-def published(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+def publish(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+    published: dg.ResourceParam[Published],
+) -> Iterator[dg.MaterializeResult[None]]:
     """Swap in what passed the gates, and count the declared segments in it."""
     as_of = read_as_of(context)
-    require_passed(warehouse, open_store(), "plans", as_of=as_of)
-    warehouse.publish(PUBLISHED.path, {"customers": CUSTOMERS}, {"as_of": as_of})
+    require_passed(warehouse, store, "plans", as_of=as_of)
+    warehouse.publish(published.path, {"customers": CUSTOMERS}, {"as_of": as_of})
     rows = []
-    for name, declared in POLICY.segments.items():
-        found = PUBLISHED.segment(declared.filter, limit=0)
+    for name, declared in deployment.policy.segments.items():
+        found = published.segment(declared.filter, limit=0)
         rows.append({"as_of": as_of, "segment": name, **declared.model_dump()})
         rows[-1] |= {"customers": found.count, "money_at_risk": found.money_at_risk}
     if rows:
         warehouse.replace_slice("published.segments", pa.Table.from_pylist(rows), as_of=as_of)
-    count = PUBLISHED.segment("true", limit=0).count
+    count = published.segment("true", limit=0).count
     yield dg.MaterializeResult(
         asset_key=["published", "customers"],
-        metadata={"dagster/row_count": count, "file": dg.MetadataValue.path(str(PUBLISHED.path.relative_to(HOME)))},
+        metadata={
+            "dagster/row_count": count,
+            "file": dg.MetadataValue.path(str(published.path.relative_to(deployment.settings.home))),
+        },
     )
     yield dg.MaterializeResult(
         asset_key=["published", "segments"],

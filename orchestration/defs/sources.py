@@ -5,19 +5,28 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from company.company_file import Feed
+from company.company_file import Company, Feed
 from company.contract import TABLES
 from expectations.sources import LandedTable
 from expectations.sources import build as build_suites
 from ingestion.landing import LandingReport, land, required_tables
-from orchestration.dbt import OWNER
-from orchestration.defs.resources import COMPANY, HOME, POLICY, open_store, read_secrets
+from orchestration.dbt_models import OWNER
+from orchestration.deployment import Deployment
 from orchestration.gates import judge
-from orchestration.partitions import DAYS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
 GATE = "sources_gate"
-RAW = [(schema, table) for table, schemas in COMPANY.feeds().items() for schema in schemas]
+
+
+def define(deployment: Deployment) -> dg.Definitions:
+    """Return the landings of what the company connects, and the gate on all of them."""
+    feeds = deployment.company.feeds()
+    return dg.Definitions(
+        assets=[build_landing(table, schemas) for table, schemas in feeds.items()],
+        asset_checks=[build_gate([(schema, table) for table, schemas in feeds.items() for schema in schemas])],
+    )
 
 
 def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
@@ -28,20 +37,24 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
             group_name="sources",
             owners=[OWNER],
             kinds={"duckdb", "table"},
-            partitions_def=DAYS,
             description=f"{TABLES[table].grain.capitalize()}, as its source delivered it, in canonical columns.",
         )
         for schema in schemas
     ]
 
-    @dg.multi_asset(name=f"land_{table}", specs=specs, backfill_policy=ONE_A_RUN)
-    def land_table(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+    @dg.multi_asset(name=f"land_{table}", specs=specs)
+    def land_table(
+        context: dg.AssetExecutionContext,
+        deployment: dg.ResourceParam[Deployment],
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        company = deployment.company
         with warehouse.connect() as connection:
             report = land(
                 connection,
-                COMPANY,
+                company,
                 table,
-                secrets=read_secrets(COMPANY.secret_names),
+                secrets=deployment.settings.secrets(company.secret_names),
                 batch=context.run_id,
                 landed_at=datetime.now(UTC),
             )
@@ -65,34 +78,41 @@ def describe(report: LandingReport) -> dict[str, int | str | bool]:
     }
 
 
-landings = [build_landing(table, schemas) for table, schemas in COMPANY.feeds().items()]
+def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
+    """Return the gate on the raw tables, named by schema and table: a check on each of them."""
+    specs = [dg.AssetCheckSpec(GATE, asset=[schema, table], blocking=True) for schema, table in raw]
+
+    @dg.multi_asset_check(name=GATE, specs=specs)
+    def sources_gate(
+        context: dg.AssetCheckExecutionContext,
+        deployment: dg.ResourceParam[Deployment],
+        warehouse: dg.ResourceParam[Warehouse],
+        store: dg.ResourceParam[Store],
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Stop the pipeline when a source is empty, undated, doubled, dirty, old or much smaller than before."""
+        as_of, gates = read_as_of(context), deployment.policy.gates
+        suites = build_suites(
+            [describe_landed(warehouse, deployment.company, schema, table) for schema, table in raw],
+            as_of=as_of,
+            latest=datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1),
+            maximum_future_share=gates.maximum_future_share,
+            maximum_quarantine_share=gates.maximum_quarantine_share,
+            minimum_rows_share=gates.minimum_rows_share,
+        )
+        folder = deployment.settings.gates_folder
+        judgement = judge(warehouse, store, "sources", suites, as_of=as_of, docs=folder)
+        for schema, table in raw:
+            yield judgement.result_for([schema, table], tables=[f"{schema}.{table}"], check=GATE)
+
+    return sources_gate
 
 
-@dg.multi_asset_check(
-    name=GATE, specs=[dg.AssetCheckSpec(GATE, asset=[schema, table], blocking=True) for schema, table in RAW]
-)
-def sources_gate(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-    """Stop the line when a source is empty, undated, doubled, too dirty, too old, or much smaller than it was."""
-    as_of = read_as_of(context)
-    suites = build_suites(
-        [describe_landed(warehouse, schema, table) for schema, table in RAW],
-        as_of=as_of,
-        latest=datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1),
-        maximum_future_share=POLICY.gates.maximum_future_share,
-        maximum_quarantine_share=POLICY.gates.maximum_quarantine_share,
-        minimum_rows_share=POLICY.gates.minimum_rows_share,
-    )
-    judgement = judge(warehouse, open_store(), "sources", suites, as_of=as_of, docs=HOME / "gates")
-    for schema, table in RAW:
-        yield judgement.result_for([schema, table], tables=[f"{schema}.{table}"], check=GATE)
-
-
-def find_feed(schema: str, table: str) -> Feed:
+def find_feed(company: Company, schema: str, table: str) -> Feed:
     """Return what the company file says of one landed table."""
-    return next(feed for feed in COMPANY.tables[table] if COMPANY.raw_schema(feed.source) == schema)
+    return next(feed for feed in company.tables[table] if company.raw_schema(feed.source) == schema)
 
 
-def describe_landed(warehouse: Warehouse, schema: str, table: str) -> LandedTable:
+def describe_landed(warehouse: Warehouse, company: Company, schema: str, table: str) -> LandedTable:
     """Return what the gate must know of one landed table: its contract, and what its landing counted."""
     contract = TABLES[table]
     counted = warehouse.read_value(
@@ -105,7 +125,7 @@ def describe_landed(warehouse: Warehouse, schema: str, table: str) -> LandedTabl
         required=tuple(column.name for column in contract.columns if column.is_required),
         personal=tuple(column.name for column in contract.columns if column.personal),
         moment=contract.moment,
-        stale_after_days=find_feed(schema, table).fresh_within_days,
+        stale_after_days=find_feed(company, schema, table).fresh_within_days,
         rows_quarantined=int(counted or 0),
-        may_be_empty=table not in required_tables(COMPANY),
+        may_be_empty=table not in required_tables(company),
     )

@@ -8,25 +8,25 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from company.policy import Policy
 from ml.evaluate import Evaluation
-from ml.registry import FINGERPRINT, REPLACED
+from ml.registry import FINGERPRINT, REPLACED, RegisteredModel, Registry
 from ml.training.promotion import Decision, compare
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
-from orchestration.defs.resources import COMPANY, FEATURES, POLICY, WEBSERVER_URL, open_registry, open_store
 from orchestration.defs.scores import RULES
+from orchestration.deployment import Deployment
 from orchestration.documents import as_json, describe_data, read_gates
 from orchestration.gates import require_passed
-from orchestration.partitions import MONTHS, ONE_A_RUN, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.review import Outcome, judge
 from orchestration.rows import GROUP
 from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 
 if TYPE_CHECKING:
     from ml.cold_start.scores import Shortfall
     from ml.explaining.card import Insight
-    from ml.registry import RegisteredModel, Registry
-    from ml.training.config import TrainConfig
     from ml.training.fairness import GroupFigures
     from ml.training.monthly import Training
     from ml.training.train import Fitted
@@ -65,7 +65,6 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         group_name="training",
         owners=[OWNER],
         kinds={"mlflow", "xgboost", "scikitlearn"},
-        partitions_def=MONTHS,
         description=description,
     )
 
@@ -76,31 +75,33 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec("trainings", "One row per training: what it learned from, how it did on later data, its version."),
         _spec("promotions", "One row per training: whether the challenger may become champion, and why."),
     ],
-    backfill_policy=ONE_A_RUN,
 )
-def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
+def training(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+    registry: dg.ResourceParam[Registry],
+) -> Iterator[dg.MaterializeResult[None]]:
     """Learn from the matured monthly snapshots, register the challenger, promote it when it is better."""
-    from ml.training.config import TrainConfig
-
-    config = TrainConfig.from_policy(POLICY, COMPANY.churn)
-    as_of = read_as_of(context)
+    as_of, policy = read_as_of(context), deployment.policy
     until = date.fromisoformat(context.run.tags.get(ASKED_ON, as_of.isoformat()))
-    require_passed(warehouse, open_store(), "features", as_of=until)
-    learned = read_training_set(warehouse, COMPANY, POLICY, FEATURES, as_of=as_of, until=until)
+    require_passed(warehouse, store, "features", as_of=until)
+    learned = read_training_set(warehouse, deployment.company, policy, deployment.features, as_of=as_of, until=until)
     trigger = context.run.tags.get(TRIGGER, "manual")
-    shortfall = measure(learned)
+    shortfall = measure(policy, learned)
     if shortfall.is_cold_start:
         yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
-    refuse_leaks(learned.rows, learned.features)
-    found = learn(learned, config)
-    fitted, insight = found.fitted, look_into(warehouse, found, learned)
-    registry, store = open_registry(), open_store()
+    refuse_leaks(policy, learned.rows, learned.features)
+    found = learn(deployment, learned)
+    fitted, insight = found.fitted, look_into(warehouse, policy, found, learned)
     rival = find_rival(registry, learned.fingerprint)
-    groups = judge_groups(fitted, learned)
-    decision = decide(fitted, learned, rival, groups)
+    groups = judge_groups(policy, fitted, learned)
+    decision = decide(policy, fitted, learned, rival, groups)
     gates = read_gates(warehouse, store, as_of=until)
-    facts = {"trigger": trigger, "decision": decision.reason, "run": f"{WEBSERVER_URL}/runs/{context.run_id}"}
+    run_url = f"{deployment.settings.webserver_url}/runs/{context.run_id}"
+    facts = {"trigger": trigger, "decision": decision.reason, "run": run_url}
     facts |= {**gates, "treated customers": describe_treated(found.treated)}
     version = registry.register(
         fitted,
@@ -108,11 +109,11 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
         fingerprint=learned.fingerprint,
         trigger=trigger,
         tags=gates,
-        run_url=facts["run"],
-        documents=write_documents(warehouse, found, learned, insight, groups=groups, facts=facts),
+        run_url=run_url,
+        documents=write_documents(warehouse, policy, found, learned, insight, groups=groups, facts=facts),
         lead_times={lead: each.model for lead, each in found.lead_times.fitted.items()},
         trials=found.trials,
-        review=POLICY.promotion.mode == "review",
+        review=policy.promotion.mode == "review",
     )
     outcome = judge(
         registry,
@@ -127,32 +128,34 @@ def training(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterato
     yield from report(warehouse, fitted, row, decision, outcome)
 
 
-def measure(learned: TrainingSet) -> "Shortfall":
+def measure(policy: Policy, learned: TrainingSet) -> "Shortfall":
     """Return how far the company is from enough customers for a model of its own."""
     from ml.cold_start.scores import measure_shortfall
 
-    return measure_shortfall(learned.rows, "churned", training=POLICY.training)
+    return measure_shortfall(learned.rows, "churned", training=policy.training)
 
 
-def learn(learned: TrainingSet, config: "TrainConfig") -> "Training":
+def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
     """Train by the policy: the candidates next to the treated, the groups, and the further lead times."""
     from ml.dataset import Columns
     from ml.explaining.causes import list_causes
+    from ml.training.config import TrainConfig
     from ml.training.monthly import train
 
+    policy = deployment.policy
     columns = Columns(
         label="churned",
         time="as_of",
         features=learned.features,
-        causes=list_causes(FEATURES),
+        causes=list_causes(deployment.features),
         treated="is_treated",
-        group=GROUP if POLICY.training.groups else None,
+        group=GROUP if policy.training.groups else None,
         lead_times=learned.leads,
     )
-    return train(learned.rows, columns, config)
+    return train(learned.rows, columns, TrainConfig.from_policy(policy, deployment.company.churn))
 
 
-def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> "Insight":
+def look_into(warehouse: Warehouse, policy: Policy, found: "Training", learned: TrainingSet) -> "Insight":
     """Return how sure the figures are, the expected profit of acting on the score, and what the model looks at."""
     from ml.evaluate import ProfitTerms, intervals, profit
     from ml.explaining.card import Insight
@@ -160,12 +163,12 @@ def look_into(warehouse: Warehouse, found: "Training", learned: TrainingSet) -> 
 
     rows = found.fitted.validation
     label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
-    assumed = POLICY.expected_profit
+    assumed = policy.expected_profit
     saved = warehouse.read_value("select avg(clv) from customer_360.customers where clv > 0")
-    terms = None if saved is None else ProfitTerms(saved, POLICY.contact_costs[assumed.channel], assumed.effect)
-    capacity = POLICY.training.capacity_share
+    terms = None if saved is None else ProfitTerms(saved, policy.contact_costs[assumed.channel], assumed.effect)
+    capacity = policy.training.capacity_share
     return Insight(
-        held=intervals(label, probability, capacity=capacity, draws=assumed.draws, seed=POLICY.training.seed),
+        held=intervals(label, probability, capacity=capacity, draws=assumed.draws, seed=policy.training.seed),
         terms=terms,
         profit=None if terms is None else profit(label, probability, terms=terms, capacity=capacity),
         importance=measure_importance(
@@ -185,17 +188,17 @@ def describe_treated(found: "TreatedFit") -> str:
     return f"{found.treated_share:.1%} left out, learned {found.mode}. Standing for all customers, {both}"
 
 
-def refuse_leaks(table: pa.Table, features: Sequence[str]) -> None:
+def refuse_leaks(policy: Policy, table: pa.Table, features: Sequence[str]) -> None:
     """Raise when a column gives the outcome away, and name it: the training gate."""
     from ml.training.leakage import find_leaks
 
-    leaks = find_leaks(table, "churned", features, key=("as_of", "customer_id"), seed=POLICY.training.seed)
+    leaks = find_leaks(table, "churned", features, key=("as_of", "customer_id"), seed=policy.training.seed)
     if leaks:
         named = "; ".join(f"{leak.column} ({leak.kind})" for leak in leaks)
         raise dg.Failure(f"The training set gives the outcome away: {named}. Fix the feature, or take it out.")
 
 
-def find_rival(registry: "Registry", found: str) -> "RegisteredModel | None":
+def find_rival(registry: Registry, found: str) -> RegisteredModel | None:
     """Return the champion, or, when a repeated training meets its own promotion, the one that it replaced."""
     champion = registry.champion()
     if champion is not None and champion.metadata[FINGERPRINT] == found:
@@ -204,7 +207,7 @@ def find_rival(registry: "Registry", found: str) -> "RegisteredModel | None":
     return champion
 
 
-def judge_groups(fitted: "Fitted", learned: TrainingSet) -> tuple["GroupFigures", ...]:
+def judge_groups(policy: Policy, fitted: "Fitted", learned: TrainingSet) -> tuple["GroupFigures", ...]:
     """Return how the challenger did on later data, by protected group and by segment."""
     from ml.training.fairness import measure_groups
 
@@ -213,31 +216,36 @@ def judge_groups(fitted: "Fitted", learned: TrainingSet) -> tuple["GroupFigures"
         fitted.validation.column("label").to_numpy(),
         fitted.validation.column("probability").to_numpy(),
         {name: [values[row] for row in rows] for name, values in learned.groups.items()},
-        capacity=POLICY.training.capacity_share,
-        minimum_rows=POLICY.fairness.minimum_rows,
+        capacity=policy.training.capacity_share,
+        minimum_rows=policy.fairness.minimum_rows,
     )
 
 
 def decide(
-    fitted: "Fitted", learned: TrainingSet, rival: "RegisteredModel | None", groups: Sequence["GroupFigures"]
+    policy: Policy,
+    fitted: "Fitted",
+    learned: TrainingSet,
+    rival: RegisteredModel | None,
+    groups: Sequence["GroupFigures"],
 ) -> Decision:
     """Compare the challenger with the champion on snapshots that neither learned from, and ask whether it is fair."""
     from ml.training.fairness import name_unfair
 
-    fairness = POLICY.fairness
+    fairness = policy.fairness
     return compare(
         fitted,
         rival.model if rival else None,
         learned.rows,
         time="as_of",
-        promotion=POLICY.promotion,
-        capacity=POLICY.training.capacity_share,
+        promotion=policy.promotion,
+        capacity=policy.training.capacity_share,
         objections=name_unfair(groups, protected=fairness.protected, maximum_gap=fairness.maximum_gap),
     ).decision
 
 
 def write_documents(
     warehouse: Warehouse,
+    policy: Policy,
     found: "Training",
     learned: TrainingSet,
     insight: "Insight",
@@ -253,7 +261,7 @@ def write_documents(
         learned.rows.filter(pc.equal(learned.rows["as_of"], pc.max(learned.rows["as_of"]))),
         found.fitted.model.features,
         insight.importance.shares,
-        importance_share=POLICY.drift.importance_share,
+        importance_share=policy.drift.importance_share,
     )
     data = describe_data(warehouse, learned.rows, fingerprint=learned.fingerprint, until=learned.until)
     days = data["snapshots"]
@@ -262,7 +270,7 @@ def write_documents(
         "rows": f"{learned.rows.num_rows:,} of {learned.known:,} that are labelled",
         "data fingerprint": learned.fingerprint,
         "code": data["code_version"],
-        "hyperparameters searched": f"{len(found.trials)}, in {POLICY.training.tuning_seconds:g} s",
+        "hyperparameters searched": f"{len(found.trials)}, in {policy.training.tuning_seconds:g} s",
         **facts,
     }
     card = write_card(
@@ -270,7 +278,7 @@ def write_documents(
         insight,
         facts=told,
         groups=groups,
-        protected=POLICY.fairness.protected,
+        protected=policy.fairness.protected,
         reference=reference,
     )
     drift = as_json([each.as_dict() for each in reference])

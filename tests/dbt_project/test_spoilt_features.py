@@ -1,5 +1,6 @@
 """A feature of any family that came out empty, constant or exploded is stopped by the features gate, by its name."""
 
+import json
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,7 +43,7 @@ def test_a_spoilt_feature_of_every_family_is_stopped_by_its_name(lived: "Warehou
     changes = [f"{name} = {SPOILS[rule].format(name=name)}" for rule, names in spoilt.items() for name in names]
     warehouse.execute(f"update features.customer_features set {', '.join(changes)} where as_of = '{AS_OF}'")
     ranges = read_ranges(
-        lived.home / "dbt" / "target" / "manifest.json",
+        json.loads((lived.home / "dbt" / "target" / "manifest.json").read_text()),
         SimpleNamespace(tables=dict.fromkeys(TABLES)),
         null_share=gates.maximum_null_share,
     )

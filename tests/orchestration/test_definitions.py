@@ -12,14 +12,15 @@ ROOT = Path(__file__).parents[2]
 KEYS = Path(__file__).with_name("asset_keys.txt")
 DESCRIBE = """
 import json
-import dagster as dg
+import os
 from ingestion.manifest import prepare
-from orchestration.dbt import write_docs
-from orchestration.definitions import defs
-from orchestration.defs.resources import HOME, VARIABLES
-from orchestration.defs.sources import RAW, describe_landed
-from orchestration.warehouse import Warehouse
-definitions = defs()
+from orchestration.definitions import build_definitions
+from orchestration.defs.sources import describe_landed
+from orchestration.deployment import load_deployment
+from orchestration.resources import open_warehouse
+from orchestration.settings import read_settings
+deployment = load_deployment(read_settings(os.environ))
+definitions = build_definitions(deployment)
 graph = definitions.resolve_asset_graph()
 nodes = [graph.get(key) for key in graph.materializable_asset_keys]
 described = {
@@ -39,15 +40,16 @@ clockwork = {
     "schedules": {each.name: each.default_status.value for each in repository.schedule_defs},
     "sensors": {each.name: each.default_status.value for each in repository.sensor_defs},
 }
-warehouse = Warehouse(path=str(HOME / "warehouse.duckdb"))
+warehouse, company = open_warehouse(deployment.settings), deployment.company
 with warehouse.connect() as connection:
     prepare(connection)
-fresh = {table: describe_landed(warehouse, schema, table).stale_after_days for schema, table in RAW}
+raw = [(schema, table) for table, schemas in company.feeds().items() for schema in schemas]
+fresh = {table: describe_landed(warehouse, company, schema, table).stale_after_days for schema, table in raw}
 links = {node.key.to_user_string(): node.metadata["dbt_docs"].value for node in nodes if "dbt_docs" in node.metadata}
-page = HOME / "docs" / "index.html"
-write_docs(HOME, VARIABLES)
+page = deployment.settings.home / "docs" / "index.html"
+deployment.dbt.write_docs()
 written = page.stat().st_mtime_ns
-write_docs(HOME, VARIABLES)
+deployment.dbt.write_docs()
 text = page.read_text()
 docs = {
     "tells_of_features": "Days since the last purchase; a purchase yesterday is 1" in text,

@@ -9,7 +9,6 @@ from instance import Instance
 from typer.testing import CliRunner
 
 from ingestion.identity.storing import DDL
-from orchestration.commands import entry
 from orchestration.commands.identity import app
 from orchestration.control.identity_decisions import IdentityDecisions
 from retention.store.store import Store
@@ -30,7 +29,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry.console, "width", 200)
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 def say(home: Path, *arguments: str) -> tuple[int, str]:
@@ -61,6 +60,6 @@ def test_what_a_person_takes_apart_is_kept_by_name_until_somebody_takes_it_back(
     store = Store(f"sqlite:///{instance.home / 'operational.db'}")
     kept = [(one.pair, one.decided_by, one.reason) for one in IdentityDecisions(store).read_apart()]
     again = instance.call("identity", "relink", "c0002", "--from", "c0001", *told)
-    assert (apart.returncode, again.returncode, "kept apart from c0002, says Ann" in apart.stdout) == (0, 0, True)
+    assert (apart.returncode, again.returncode, "kept apart from c0002 by Ann" in apart.stdout) == (0, 0, True)
     assert (kept, IdentityDecisions(store).read_apart()) == ([(("c0001", "c0002"), "Ann", "she called")], [])
     store.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.accounts import describe_cleaning, find_gaps, find_missing_days
+from orchestration.reconciliation import describe_cleaning, find_gaps, find_missing_days
 from orchestration.warehouse import Warehouse
 
 TABLES = """

@@ -1,15 +1,13 @@
 """`holdfast model`: look at the versions, review one, and give the title back."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from company.company_file import load_company
-from orchestration.commands.entry import BAD_INPUT, CompanyFile, Home, console, enter_instance, plain_faults
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
 
 app = typer.Typer(no_args_is_help=True, help="Look at model versions, review one, roll back.")
 
@@ -29,31 +27,17 @@ SHOWN = {
 }
 
 
-@contextmanager
-def faults_of_people() -> Iterator[None]:
-    """Say what cannot be done with a version in one paragraph, exit code 2."""
-    from ml.registry import RegistryError
-
-    with plain_faults():
-        try:
-            yield
-        except (RegistryError, ValueError) as fault:
-            console.print(str(fault), style="red", highlight=False, markup=False, soft_wrap=True)
-            raise typer.Exit(BAD_INPUT) from None
-
-
 @app.command("list")
 def show(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
     """Show every version: what became of it, its figures on later data, and what asked for it."""
-    with faults_of_people():
-        load_company(company)
-        enter_instance(company, home)
-        from orchestration.defs.resources import open_registry
+    with plain_faults():
+        settings = enter_deployment(company, home).settings
         from orchestration.report import tabulate
+        from orchestration.resources import open_registry
 
-        registry = open_registry()
+        registry = open_registry(settings)
         rows = [describe(tags, registry.aliases()) for tags in registry.versions()]
-    console.print(tabulate("Models", rows) if rows else "No model has been trained yet.")
+    open_console().print(tabulate("Models", rows) if rows else "No model has been trained yet.")
 
 
 def describe(tags: Mapping[str, str], aliases: Mapping[str, str]) -> dict[str, str]:
@@ -73,16 +57,17 @@ def review(  # noqa: PLR0917 - the options of a command
     home: Home = Path(".holdfast"),
 ) -> None:
     """Approve or reject a version that waits; an approved one becomes champion when it still passes the policy."""
-    with faults_of_people():
-        load_company(company)
-        enter_instance(company, home)
-        from orchestration import review as reviews
-        from orchestration.defs.resources import open_registry, open_store
+    from ml.registry import RegistryError
+    from orchestration import review as reviews
+    from orchestration.resources import open_registry, open_store
 
-        outcome = reviews.review(
-            open_registry(), open_store(), version, approve=approve, by=by, comment=comment, at=datetime.now(UTC)
-        )
-    console.print(f"Version {outcome.version}: {outcome.standing}. {outcome.reason}", highlight=False)
+    with plain_faults(RegistryError, ValueError):
+        settings = enter_deployment(company, home).settings
+        with open_store(settings) as store:
+            outcome = reviews.review(
+                open_registry(settings), store, version, approve=approve, by=by, comment=comment, at=datetime.now(UTC)
+            )
+    open_console().print(f"Version {outcome.version}: {outcome.standing}. {outcome.reason}", highlight=False)
 
 
 @app.command()
@@ -93,11 +78,12 @@ def rollback(
     home: Home = Path(".holdfast"),
 ) -> None:
     """Give the title back to the version before the champion; scores follow with the next run."""
-    with faults_of_people():
-        load_company(company)
-        enter_instance(company, home)
-        from orchestration.defs.resources import open_registry, open_store
-        from orchestration.review import roll_back
+    from ml.registry import RegistryError
+    from orchestration.resources import open_registry, open_store
+    from orchestration.review import roll_back
 
-        outcome = roll_back(open_registry(), open_store(), by=by, reason=reason, at=datetime.now(UTC))
-    console.print(f"Version {outcome.version} is champion again. {outcome.reason}", highlight=False)
+    with plain_faults(RegistryError, ValueError):
+        settings = enter_deployment(company, home).settings
+        with open_store(settings) as store:
+            outcome = roll_back(open_registry(settings), store, by=by, reason=reason, at=datetime.now(UTC))
+    open_console().print(f"Version {outcome.version} is champion again. {outcome.reason}", highlight=False)

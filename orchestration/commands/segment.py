@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from company.company_file import load_company
-from orchestration.commands.entry import CompanyFile, Home, console, plain_faults
+from orchestration.entry import CompanyFile, Home, open_console, plain_faults
 
 SHOWN = ("customer_id", "tier", "score", "main_reason", "value_tier", "lifecycle_stage", "clv", "money_at_risk")
 
@@ -28,6 +28,7 @@ def segment(
         policy = load_policy(load_industry(connected.industry).policy, connected.policy)
         declared = policy.segments.get(condition)
         found = published_in(home).segment(declared.filter if declared else condition, limit=limit)
+    console = open_console()
     if found.customers.num_rows:
         console.print(tabulate(condition, found.customers.select(SHOWN).to_pylist()))
     console.print(f"{found.count:,} customers, {found.money_at_risk:,.0f} at risk.")

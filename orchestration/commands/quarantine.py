@@ -1,0 +1,16 @@
+"""`holdfast quarantine`: the rows that were not landed, and why."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.entry import Home, open_console, plain_faults
+
+
+def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Option()] = 20) -> None:
+    """Show quarantined rows with their source and reason."""
+    from orchestration.report import show_quarantine
+
+    with plain_faults():
+        show_quarantine(home / "warehouse.duckdb", open_console(), limit=limit)

@@ -1,0 +1,59 @@
+"""`holdfast run`: the pipeline for one day."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.entry import BAD_INPUT, CompanyFile, Home, enter_deployment, open_console, plain_faults, print_fault
+
+if TYPE_CHECKING:
+    from company.company_file import Company
+
+
+def run(
+    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the day that the run stands for")],
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+    report: Annotated[Path | None, typer.Option(help="write the run's figures here as JSON")] = None,
+) -> None:
+    """Run the pipeline for one day: ingest, build, gate, train when due, score, decide, send, measure."""
+    console = open_console()
+    with plain_faults():
+        from company.company_file import load_company
+
+        if not (home / "warehouse.duckdb").exists():
+            refuse_bad_sources(load_company(company))
+        deployment = enter_deployment(company, home)
+        from orchestration.pipeline import run_pipeline
+        from orchestration.runs import PipelineStoppedError
+
+        try:
+            figures = run_pipeline(deployment, as_of.date(), console=console)
+        except PipelineStoppedError as stop:
+            print_fault(f"The pipeline stopped. {stop}")
+            raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None
+    from orchestration.report import show
+
+    show(figures, console)
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(figures, indent=2, default=str) + "\n")
+        console.print(f"Figures written to {report}.")
+
+
+def refuse_bad_sources(company: "Company") -> None:
+    """Read every source before a new instance is built, so that all a person must fix is reported at once."""
+    from company.industries import load_industry
+    from company.policy import load_policy
+    from ingestion.check import check_company
+
+    load_policy(load_industry(company.industry).policy, company.policy)
+    faults = check_company(company, secrets=os.environ).faults
+    for fault in faults:
+        print_fault(str(fault))
+    if faults:
+        raise typer.Exit(BAD_INPUT)

@@ -1,0 +1,14 @@
+"""`holdfast ui`: the pages of an instance."""
+
+from pathlib import Path
+
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
+
+
+def ui(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
+    """Open Dagster's and MLflow's pages and dbt's docs on loopback, with schedules and sensors running."""
+    with plain_faults():
+        deployment = enter_deployment(company, home)
+    from orchestration.pages import serve
+
+    serve(deployment, console=open_console())

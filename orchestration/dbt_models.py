@@ -1,0 +1,126 @@
+"""dbt models as Dagster assets, their tests as checks, and the call that builds them."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from ingestion.identity.records import has_evidence
+from orchestration.dbt import Dbt, NodeResult
+from orchestration.deployment import Deployment
+
+OWNER = "team:data"
+BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
+BROKEN = {"error", "fail"}
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of some folders of the dbt project: an asset each, and a check for each of their tests."""
+
+    specs: Sequence[dg.AssetSpec]
+    checks: Sequence[dg.AssetCheckSpec]
+
+
+def describe_models(deployment: Deployment, folders: Collection[str]) -> Models:
+    """Return assets and checks of the models that lie in `folders` below `dbt_project/models`."""
+    nodes = deployment.dbt.manifest["nodes"]
+    models = {
+        key: node
+        for key, node in nodes.items()
+        if node["resource_type"] == "model" and node["path"].split("/")[0] in folders
+    }
+    tests = [node for node in nodes.values() if node["resource_type"] == "test" and node["attached_node"] in models]
+    return Models(
+        specs=[_describe_model(deployment, node) for node in models.values()],
+        checks=[_describe_test(deployment, test) for test in tests],
+    )
+
+
+def build_models(context: dg.AssetExecutionContext, dbt: Dbt, *, run: Mapping[str, str]) -> Iterator[Any]:
+    """Build the models and run the tests that a step selects; yield their events, then raise where one broke."""
+    nodes = dbt.manifest["nodes"]
+    keys = context.selected_asset_keys | context.selected_asset_check_keys
+    selected = {node["unique_id"]: node for node in nodes.values() if _find_key(nodes, node) in keys}
+    results = dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
+    for result in results:
+        node = selected[result.unique_id]
+        if node["resource_type"] == "test":
+            yield _report_test(result, node, nodes[node["attached_node"]])
+        elif result.status == BUILT:
+            yield dg.MaterializeResult(asset_key=_key(node), metadata={"seconds": round(result.seconds, 2)})
+    broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
+    if broken:
+        raise dg.Failure("; ".join(broken))
+
+
+def _find_key(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> dg.AssetKey | dg.AssetCheckKey:
+    """Return the key under which Dagster knows a node: a model's, or that of the check on a test's model."""
+    is_test = node["resource_type"] == "test"
+    return dg.AssetCheckKey(_key(nodes[node["attached_node"]]), node["name"]) if is_test else _key(node)
+
+
+def _key(node: Mapping[str, Any]) -> dg.AssetKey:
+    return dg.AssetKey([node["schema"], node["name"]])
+
+
+def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.AssetSpec:
+    manifest = deployment.dbt.manifest
+    parents = [{**manifest["nodes"], **manifest["sources"]}[key] for key in node["depends_on"]["nodes"]]
+    materialized = "view" if node["config"]["materialized"] == "view" else "table"
+    page = f"{deployment.settings.docs_url}#!/model/{node['unique_id']}"
+    columns = [
+        dg.TableColumn(name, type=column["data_type"] or "?", description=column["description"])
+        for name, column in node["columns"].items()
+    ]
+    return dg.AssetSpec(
+        key=_key(node),
+        deps=[*map(_key, parents), *_list_further_deps(deployment, node)],
+        description=node["description"],
+        metadata={
+            "dbt_docs": dg.MetadataValue.url(page),
+            "dagster/table_name": f"{node['schema']}.{node['name']}",
+            **({"dagster/column_schema": dg.TableSchema(columns=columns)} if columns else {}),
+        },
+        skippable=True,
+        group_name=node["schema"],
+        code_version=node["checksum"]["checksum"],
+        owners=[OWNER],
+        kinds={"dbt", "duckdb", materialized},
+    )
+
+
+def _list_further_deps(deployment: Deployment, node: Mapping[str, Any]) -> list[dg.AssetDep]:
+    """Return what a model waits for that dbt does not know: raw tables, identities, and the verdict on the view."""
+    company = deployment.company
+    if node["schema"] == "staging":
+        feeds, model = company.feeds(), str(node["name"])
+        tables = [model.removeprefix("stg_")] if model.startswith("stg_") else list(feeds)
+        raw = [dg.AssetDep([schema, table]) for table in tables for schema in feeds.get(table, [])]
+        return [*raw, dg.AssetDep(["identity", "members"])] if has_evidence(company) else raw
+    return [dg.AssetDep(["customer_360", "customers"])] if node["schema"] == "features" else []
+
+
+def _describe_test(deployment: Deployment, test: Mapping[str, Any]) -> dg.AssetCheckSpec:
+    nodes = deployment.dbt.manifest["nodes"]
+    others = [key for key in test["depends_on"]["nodes"] if key != test["attached_node"]]
+    return dg.AssetCheckSpec(
+        name=test["name"],
+        asset=_key(nodes[test["attached_node"]]),
+        additional_deps=[_key(nodes[key]) for key in others],
+        description=test["description"] or None,
+        blocking=test["config"]["severity"].lower() == "error",
+    )
+
+
+def _report_test(result: NodeResult, test: Mapping[str, Any], model: Mapping[str, Any]) -> dg.AssetCheckResult:
+    is_warning = test["config"]["severity"].lower() == "warn"
+    return dg.AssetCheckResult(
+        asset_key=_key(model),
+        check_name=test["name"],
+        passed=result.status == PASSED,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        description=result.message or None,
+        metadata={"failures": result.failures or 0, "seconds": round(result.seconds, 2)},
+    )

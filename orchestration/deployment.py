@@ -1,0 +1,73 @@
+"""One company's deployment: what its files declare, read once; definitions and asset bodies are handed it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import dagster as dg
+
+from company.company_file import Company, load_company
+from company.industries import Industry, load_industry
+from company.policy import Policy, load_policy
+from expectations.features import FeatureRange
+from ml.dataset import Feature
+from orchestration.dbt import Dbt, read_features, read_ranges, read_variables
+from orchestration.settings import Settings
+from retention.deciding.strategies import Strategy, load_strategies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """A company with its industry's preset, its policy and its strategies, and the settings of its instance."""
+
+    settings: Settings
+    company: Company
+    industry: Industry
+    policy: Policy
+    strategies: tuple[Strategy, ...]
+
+    @cached_property
+    def dbt(self) -> Dbt:
+        """The dbt project with the company's variables."""
+        return Dbt(
+            home=self.settings.home,
+            variables=read_variables(self.company, self.policy),
+            environment=self.settings.environment,
+        )
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """The declared features, in the order of the feature table's columns."""
+        return read_features(self.dbt.manifest)
+
+    @cached_property
+    def feature_ranges(self) -> tuple[FeatureRange, ...]:
+        """What the features gate expects of every feature whose source tables the company connects."""
+        return read_ranges(self.dbt.manifest, self.company, null_share=self.policy.gates.maximum_null_share)
+
+    @cached_property
+    def days(self) -> dg.DailyPartitionsDefinition:
+        """A partition per `as_of`: what is known when that day begins. So today's exists already (end_offset)."""
+        start = self.company.history_starts.isoformat()
+        return dg.DailyPartitionsDefinition(start_date=start, timezone=self.company.timezone, end_offset=1)
+
+    @cached_property
+    def months(self) -> dg.MonthlyPartitionsDefinition:
+        """A partition per month of training."""
+        start = self.company.history_starts.replace(day=1).isoformat()
+        return dg.MonthlyPartitionsDefinition(start_date=start, timezone=self.company.timezone, end_offset=1)
+
+
+def load_deployment(settings: Settings) -> Deployment:
+    """Return the deployment of the company file that the settings name.
+
+    Raises CompanyError, IndustryError, PolicyError or StrategyError, which name the file, the key and the fix.
+    """
+    company = load_company(settings.company_file)
+    industry = load_industry(company.industry)
+    return Deployment(
+        settings=settings,
+        company=company,
+        industry=industry,
+        policy=load_policy(industry.policy, company.policy),
+        strategies=tuple(load_strategies(industry.path, *company.strategy_files)),
+    )

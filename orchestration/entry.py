@@ -1,0 +1,93 @@
+"""How every command enters: the instance it works on, its console, and faults told in one paragraph."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from company.file_faults import CompanyError
+from orchestration.settings import read_settings
+
+if TYPE_CHECKING:
+    from orchestration.deployment import Deployment
+
+BAD_INPUT = 2
+PLAIN_WIDTH = 130  # columns of a console that is no terminal
+DAGSTER_CONFIG = Path(__file__).parent.parent / "dagster.yaml"
+QUIET_LIBRARIES = {
+    "OMP_WAIT_POLICY": "passive",  # two trainings share the cores
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes for what no page of ours needs
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "ERROR",
+    "DAGSTER_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+}
+
+CompanyFile = Annotated[Path, typer.Option("--company", envvar="HOLDFAST_COMPANY", help="the company file")]
+Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the instance keeps its state")]
+
+
+def open_console() -> Console:
+    """Return the console of this process: a log file is as wide as its tables, a terminal as wide as it is."""
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
+
+
+def refuse(message: str) -> NoReturn:
+    """Say what a person must fix, and leave with exit code 2."""
+    print_fault(message)
+    raise typer.Exit(BAD_INPUT)
+
+
+def print_fault(message: str) -> None:
+    """Print one fault as a paragraph, word for word."""
+    open_console().print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def plain_faults(*further: type[Exception]) -> Iterator[None]:
+    """Turn what a person can fix into one paragraph and exit code 2, and keep libraries from talking over it.
+
+    `further` are errors that one command raises besides.
+    """
+    from company.industries import IndustryError
+    from company.policy import PolicyError
+    from orchestration.published import SegmentError
+    from retention.acting.channels import ChannelError
+    from retention.deciding.strategies import StrategyError
+
+    os.environ.update(QUIET_LIBRARIES)
+    expected: tuple[type[Exception], ...] = (CompanyError, IndustryError, ChannelError, PolicyError)
+    expected += (SegmentError, StrategyError, *further)
+    try:
+        yield
+    except expected as fault:
+        refuse(str(fault))
+
+
+def enter_deployment(company: Path, home: Path) -> "Deployment":
+    """Return the deployment of that company file on the instance in `home`, whose folder is made ready.
+
+    Nothing is made when a file is wrong.
+    """
+    from orchestration.deployment import load_deployment
+
+    dagster = home.absolute() / "dagster"
+    named = {
+        "HOLDFAST_HOME": str(home.absolute()),
+        "HOLDFAST_COMPANY": str(company.absolute()),
+        "DAGSTER_HOME": str(dagster),
+    }
+    deployment = load_deployment(read_settings({**os.environ, **named}))
+    dagster.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(DAGSTER_CONFIG, dagster / "dagster.yaml")
+    return deployment

@@ -1,0 +1,68 @@
+"""What asset bodies and sensors are handed: stores that are opened for the length of a run or a command, and closed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from ml.registry import Registry, create_database
+from orchestration.deployment import Deployment
+from orchestration.published import published_in
+from orchestration.settings import Settings
+from orchestration.warehouse import Warehouse
+from retention.acting.channels import Channel, build_channels
+from retention.store.store import Store
+
+
+def build_resources(deployment: Deployment) -> dict[str, Any]:
+    """Return the resources by the names under which bodies ask for them."""
+    settings = deployment.settings
+
+    def store(_context: dg.InitResourceContext) -> Iterator[Store]:
+        with open_store(settings) as opened:
+            yield opened
+
+    def registry(_context: dg.InitResourceContext) -> Registry:
+        return open_registry(settings)
+
+    def channels(_context: dg.InitResourceContext) -> dict[str, Channel]:
+        return open_channels(deployment)
+
+    return {
+        "deployment": deployment,
+        "dbt": deployment.dbt,
+        "warehouse": open_warehouse(settings),
+        "published": published_in(settings.home),
+        "store": dg.ResourceDefinition(store),
+        "registry": dg.ResourceDefinition(registry),
+        "channels": dg.ResourceDefinition(channels),
+    }
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """Yield the operational store with its schema up to date; it is closed when the block ends."""
+    with Store(settings.operational_url) as store:
+        store.migrate()
+        yield store
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse; it opens its file only for the length of a `with`."""
+    return Warehouse(path=str(settings.warehouse_file))
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Return the model registry, created where it is the instance's own."""
+    artifacts = (settings.home / "mlflow" / "artifacts").as_uri()
+    if settings.tracking_uri == f"sqlite:///{settings.registry_file}":
+        create_database(settings.registry_file, artifacts=artifacts)
+    return Registry(settings.tracking_uri, artifacts=artifacts)
+
+
+def open_channels(deployment: Deployment) -> dict[str, Channel]:
+    """Return the ways out of the instance that the company file names; a folder of files when it names none."""
+    settings = deployment.settings
+    folder = settings.home / "outbox"
+    return build_channels(deployment.company.channels, folder=folder, secrets=settings.environment)

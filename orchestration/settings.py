@@ -1,0 +1,55 @@
+"""What the environment says, read once: where an instance keeps its state, whose it is, and which servers it uses."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where one instance stands: its state folder, its company file, and the addresses of its stores and pages.
+
+    `environment` is the process's own; it is where secrets are found by name when a connection is opened, and what
+    child processes inherit.
+    """
+
+    home: Path
+    company_file: Path
+    operational_url: str
+    tracking_uri: str
+    docs_url: str
+    webserver_url: str
+    environment: Mapping[str, str] = field(repr=False, compare=False)
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The DuckDB file with everything that was landed and built."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def gates_folder(self) -> Path:
+        """The folder of the gates' pages."""
+        return self.home / "gates"
+
+    @property
+    def registry_file(self) -> Path:
+        """The SQLite database of the model registry, where no tracking server is named."""
+        return self.home / "mlflow" / "mlflow.db"
+
+    def secrets(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the named secrets that the environment holds."""
+        return {name: self.environment[name] for name in names if name in self.environment}
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that `HOLDFAST_*` variables name, defaults below the working directory for the rest."""
+    home = Path(environment.get("HOLDFAST_HOME", ".holdfast")).absolute()
+    return Settings(
+        home=home,
+        company_file=Path(environment.get("HOLDFAST_COMPANY", "company.yaml")).absolute(),
+        operational_url=environment.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{home / 'operational.db'}"),
+        tracking_uri=environment.get("HOLDFAST_TRACKING_URI", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
+        docs_url=environment.get("HOLDFAST_DOCS_URL", (home / "docs" / "index.html").as_uri()),
+        webserver_url=environment.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000"),
+        environment=environment,
+    )
