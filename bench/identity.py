@@ -83,7 +83,7 @@ def link_world(folder: Path, industry: str, *, customers: int, months: int) -> L
     began = time.perf_counter()
     for table in ("customers", "identities"):
         land(warehouse, company, table, secrets=secrets, batch="b1", landed_at=AT)
-    seconds["landed and sealed"] = time.perf_counter() - began
+    seconds["ingested and sealed"] = time.perf_counter() - began
     began = time.perf_counter()
     report = link(warehouse, company, secrets=secrets, batch="b1", decided_at=AT)
     seconds["linked"] = time.perf_counter() - began

@@ -80,7 +80,7 @@ def measure(customers: int, snapshots: int, features: int, *, most: int, threads
     trained = time.perf_counter()
     rows, grown = table.num_rows, _peak()
     del table
-    label, probability, told = _score(fitted.model, customers, snapshots, features)
+    label, probability, shown = _score(fitted.model, customers, snapshots, features)
     scored = time.perf_counter()
     found = evaluate(label, probability)
     size = (
@@ -95,7 +95,7 @@ def measure(customers: int, snapshots: int, features: int, *, most: int, threads
         ("peak memory in all", "GiB"): at_most(_peak(), MOST_MEMORY),
         ("AUC on the scored snapshot", "AUC"): without_bar(found.auc),
         ("calibration error on the scored snapshot", "share"): without_bar(found.ece),
-        ("reasons told", "rows"): without_bar(told),
+        ("reasons shown", "rows"): without_bar(shown),
     }
     for (name, unit), each in judged.items():
         yield Figure(f"scale: {name}", unit=unit, **each, **common)  # type: ignore[arg-type]
@@ -109,17 +109,17 @@ def _score(model: "object", customers: int, snapshots: int, features: int) -> tu
     """Score slice by slice; making the slice is part of the time, reading one from a warehouse would be, too."""
     words = [Feature(name, "any", "", f"reason {place % 7}", name + " is {value:.1f}", name) for place, name in
              enumerate(names(features))]  # fmt: skip
-    labels, probabilities, told = [], [], 0
+    labels, probabilities, shown = [], [], 0
     for first in range(0, customers, SLICE):
         values, label = draw(snapshots, first, min(SLICE, customers - first), features)
         columns = {name: values[:, place] for place, name in enumerate(names(features))}
         table = pa.table({"customer_id": [str(first + row) for row in range(len(label))], **columns})
         given = {"as_of": date(2026, 1, 1)}
         scores = score(model, table, horizon_days=30, model_version="1", **given)  # type: ignore[arg-type]
-        told += explain(model, table, words, **given).num_rows  # type: ignore[arg-type]
+        shown += explain(model, table, words, **given).num_rows  # type: ignore[arg-type]
         labels.append(label)
         probabilities.append(scores.column("probability").to_numpy())
-    return np.concatenate(labels), np.concatenate(probabilities), told
+    return np.concatenate(labels), np.concatenate(probabilities), shown
 
 
 def main() -> None:

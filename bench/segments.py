@@ -62,8 +62,8 @@ def seconds(work: Callable[[], object]) -> float:
 
 def measure(folder: Path) -> list[dict[str, Any]]:
     """Publish a million customers, ask for every segment, and scan the whole table for reference."""
-    path = folder / "house.duckdb"
-    Warehouse(path=str(folder / "warehouse.duckdb")).publish(
+    path = folder / "published.duckdb"
+    Warehouse(path=str(folder / "warepublished.duckdb")).publish(
         path, {"customers": CUSTOMERS}, {"size": SIZE, "seed": SEED}
     )
     published = Published(path=path)

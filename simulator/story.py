@@ -11,7 +11,7 @@ from simulator import hazard
 from simulator.behaviour.marketing import run_campaigns
 from simulator.behaviour.orders import FAILED, expected_orders, place_orders
 from simulator.behaviour.presence import Columns, Presence, be_present
-from simulator.behaviour.service import ask_opinions, open_cases
+from simulator.behaviour.service import ask_opinions, open_tickets
 from simulator.behaviour.usage import read_meters
 from simulator.behaviour.visits import browse
 from simulator.calendar import DAY_MS, Calendar, Month
@@ -65,7 +65,7 @@ class Story:
         self._left_share: list[float] = []
         self._silence = Silence.fresh(customers, rhythm=parameters.orders.rhythm)
 
-    def tell(self) -> Summary:
+    def write(self) -> Summary:
         """Live through every month and write it; returns what was written."""
         state = hazard.burn_in(self.world)
         intercept = hazard.calibrate(self.world, state)
@@ -100,13 +100,13 @@ class Story:
         state.price, surprised = hazard.raise_price(world, state, rng, month=month.index)
         state.rival = hazard.attract(world, state, rng, month=month.index)
         early = be_present(world, state, month, felt=hazard.contributions(world, state), surprised=surprised)
-        cases, severity = open_cases(early, incident=incident)
+        tickets, severity = open_tickets(early, incident=incident)
         state.service = hazard.complain(world, state, severity)
         after = hazard.contributions(world, state)
         mood = ((1 - _NOW) * before + _NOW * after).astype(np.float32)
         presence = be_present(world, state, month, felt=mood, surprised=surprised)
-        self._desk.write_month(month, cases, ask_opinions(presence))
-        self._counts["tickets"] += len(cases["customer"])
+        self._desk.write_month(month, tickets, ask_opinions(presence))
+        self._counts["tickets"] += len(tickets["customer"])
         return presence
 
     def _write_truth(self, risk: Risk, fate: Fate, presence: Presence) -> None:
@@ -182,4 +182,4 @@ def simulate(parameters: Parameters, folder: Path, *, customers: int, months: in
     for part in ("sources", "truth"):
         if (folder / part).exists():
             raise FileExistsError(f"`{folder / part}` exists already; name an empty folder, or remove that one first")
-    return Story(parameters, folder, customers=customers, months=months, seed=seed).tell()
+    return Story(parameters, folder, customers=customers, months=months, seed=seed).write()

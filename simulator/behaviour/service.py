@@ -1,4 +1,4 @@
-"""The service desk: cases, how well they were handled, and what is left of them in the customer's memory."""
+"""The service desk: tickets, how well they were handled, and what is left of them in the customer's memory."""
 
 import numpy as np
 
@@ -30,10 +30,10 @@ def _hit_by_outage(presence: Presence, rng: np.random.Generator) -> Flags:
 
 
 def _topics(presence: Presence, rng: np.random.Generator, customer: Indices) -> Indices:
-    """Draw what a case is about: mostly what hurts the customer most, else anything."""
+    """Draw what a ticket is about: mostly what hurts the customer most, else anything."""
     topics = list(presence.world.parameters.service.topics)
     topic = pick(rng, list(presence.world.parameters.service.topics.values()), len(customer))
-    hurt = rng.random(len(customer)) < presence.world.parameters.signs.tells
+    hurt = rng.random(len(customer)) < presence.world.parameters.signs.reveals
     cause = dominant_cause(presence.felt)[customer]
     for name, told in _TOPIC_OF.items():
         topic = np.where(hurt & (cause == CAUSES.index(name)), topics.index(told), topic)
@@ -59,10 +59,10 @@ def _ratings(presence: Presence, rng: np.random.Generator, columns: Columns, sol
     return np.where(answered & np.isfinite(solve), np.clip(np.rint(stars), 1, 5), np.nan).astype(np.float32)
 
 
-def open_cases(presence: Presence, *, incident: Flags) -> tuple[Columns, Floats]:
-    """Return the month's cases and the severity that each customer met.
+def open_tickets(presence: Presence, *, incident: Flags) -> tuple[Columns, Floats]:
+    """Return the month's tickets and the severity that each customer met.
 
-    A product `incident` or a surprising bill often becomes a case, and whom the product does not fit asks more often.
+    A product `incident` or a surprising bill often becomes a ticket, and whom the product does not fit asks more often.
     """
     world, service = presence.world, presence.world.parameters.service
     rng = generator(world.seed, "service", presence.month.index)

@@ -135,14 +135,14 @@ class Service(_Frozen):
 class Signs(_Frozen):
     """How visibly what hurts shows before a customer leaves.
 
-    `tells` is the share of cases about what hurts most; `asks` how many times more questions come for each log-odds of
-    an ill-fitting product; `surprise` how much dearer a surprising basket or bill is; `compares` how often a page
-    compares offers without a reason, and `price_compares` how far a price that hurts makes one compare beside a rival's
-    offer; `narrows` and `narrows_unfit` how much fewer product features are used for each log-odds of all pain, and of
-    misfit.
+    `reveals` is the share of tickets about what hurts most; `asks` how many times more questions come for each
+    log-odds of an ill-fitting product; `surprise` how much dearer a surprising basket or bill is; `compares` how
+    often a page compares offers without a reason, and `price_compares` how far a price that hurts makes one compare
+    next to a rival's offer; `narrows` and `narrows_unfit` how much fewer product features are used for each
+    log-odds of all pain, and of misfit.
     """
 
-    tells: float
+    reveals: float
     asks: float
     surprise: float
     compares: float

@@ -1,4 +1,4 @@
-"""The service desk's records: cases, its own list of users, and survey answers; `simulator.desk` serves them."""
+"""The service desk's records: tickets, its own list of users, and survey answers; `simulator.desk` serves them."""
 
 from pathlib import Path
 
@@ -36,10 +36,10 @@ class DeskRecords:
         self._seen = np.zeros(len(directory.owner), dtype=np.bool_)
         self._count = 0
 
-    def write_month(self, month: Month, cases: Columns, opinions: Columns) -> None:
-        """Append one month of cases and answers."""
+    def write_month(self, month: Month, tickets: Columns, opinions: Columns) -> None:
+        """Append one month of tickets and answers."""
         rng = generator(self._world.seed, "desk", month.index)
-        self._write_cases(rng, cases)
+        self._write_tickets(rng, tickets)
         self._write_opinions(rng, month, opinions)
 
     def _accounts(self, rng: np.random.Generator, customer: Indices, at: Integers) -> Indices:
@@ -55,45 +55,45 @@ class DeskRecords:
         absent = local_ms >= self._world.calendar.end_ms
         return moments(self._world.calendar.to_utc(np.where(absent, 0, local_ms)), absent=absent)
 
-    def _write_cases(self, rng: np.random.Generator, cases: Columns) -> None:
-        world, count = self._world, len(cases["customer"])
-        account = self._accounts(rng, cases["customer"], cases["opened"])
+    def _write_tickets(self, rng: np.random.Generator, tickets: Columns) -> None:
+        world, count = self._world, len(tickets["customer"])
+        account = self._accounts(rng, tickets["customer"], tickets["opened"])
         codes = numbered("", self._count + 1 + np.arange(count))
         self._count += count
         happened = np.stack(
-            [cases["opened"], cases["answered"], np.where(cases["solved"] == NEVER, 0, cases["solved"])]
+            [tickets["opened"], tickets["answered"], np.where(tickets["solved"] == NEVER, 0, tickets["solved"])]
         )
         updated = np.where(happened < world.calendar.end_ms, happened, 0).max(axis=0)
-        solved = cases["solved"] < world.calendar.end_ms
-        stars = self._spoil_stars(rng, codes, np.where(solved, cases["rating"], np.nan))
+        solved = tickets["solved"] < world.calendar.end_ms
+        stars = self._spoil_stars(rng, codes, np.where(solved, tickets["rating"], np.nan))
         names = list(world.parameters.service.channels)
-        via, hit = misspell_codes(rng, named(names, cases["channel"]), world.parameters.defects["enum_variant"])
+        via, hit = misspell_codes(rng, named(names, tickets["channel"]), world.parameters.defects["enum_variant"])
         picked = pa.array(hit)
         self._ledger.declare(
             "enum_variant",
             "desk.tickets",
             codes.take(picked),
             remedy=REPAIR,
-            change=Change(column="via", clean=named(names, cases["channel"]).take(picked), dirty=via.take(picked)),
+            change=Change(column="via", clean=named(names, tickets["channel"]).take(picked), dirty=via.take(picked)),
         )
-        english = world.speaks_english[cases["customer"]]
+        english = world.speaks_english[tickets["customer"]]
         self._sheets["tickets"].add(
             pa.table(
                 {
                     "id": codes,
                     "requester_id": numbered("", _FIRST_USER + account.astype(np.int64)),
                     "requester_ref": self._references(account),
-                    "created_at": self._moments(cases["opened"]),
-                    "first_reply_at": self._moments(cases["answered"]),
-                    "solved_at": self._moments(cases["solved"]),
+                    "created_at": self._moments(tickets["opened"]),
+                    "first_reply_at": self._moments(tickets["answered"]),
+                    "solved_at": self._moments(tickets["solved"]),
                     "updated_at": self._moments(updated),
-                    "case_type": named(_KIND, cases["is_complaint"].astype(np.int32)),
-                    "topic_tag": named(list(world.parameters.service.topics), cases["topic"]),
+                    "case_type": named(_KIND, tickets["is_complaint"].astype(np.int32)),
+                    "topic_tag": named(list(world.parameters.service.topics), tickets["topic"]),
                     "via": via,
                     "priority": named(
-                        ["normal", "high"], (cases["is_complaint"] & (cases["topic"] % 2 == 0)).astype(int)
+                        ["normal", "high"], (tickets["is_complaint"] & (tickets["topic"] % 2 == 0)).astype(int)
                     ),
-                    "description": self._bodies(cases, account, english),
+                    "description": self._bodies(tickets, account, english),
                     "lang": named(LANGUAGES, english.astype(np.int32)),
                     "csat": stars,
                     "state": named(["open", "solved"], solved.astype(np.int32)),
@@ -101,11 +101,11 @@ class DeskRecords:
             )
         )
 
-    def _bodies(self, cases: Columns, account: Indices, english: Flags) -> pa.Array:
-        texts = self._phrases.cases(
-            cases["topic"], complaint=cases["is_complaint"], english=english, draw=cases["text"]
+    def _bodies(self, tickets: Columns, account: Indices, english: Flags) -> pa.Array:
+        texts = self._phrases.tickets(
+            tickets["topic"], complaint=tickets["is_complaint"], english=english, draw=tickets["text"]
         )
-        where = np.flatnonzero(cases["tells_phone"])
+        where = np.flatnonzero(tickets["tells_phone"])
         phones = pc.fill_null(self._directory.phones.take(pa.array(account[where])), "")
         return replace_at(texts, where, join(texts.take(pa.array(where)), " ☎ ", phones))
 

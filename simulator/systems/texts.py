@@ -27,15 +27,15 @@ class Phrasebook:
         """Fill every sentence of the industry's lexicon."""
         lexicon = parameters.lexicon
         topics = [*(lexicon.complaints[topic] for topic in parameters.service.topics), lexicon.questions]
-        self._cases = [[_filled(topic[language], lexicon, language) for language in LANGUAGES] for topic in topics]
+        self._tickets = [[_filled(topic[language], lexicon, language) for language in LANGUAGES] for topic in topics]
         self._opinions = [
             [list(words[language]) for language in LANGUAGES] for words in (lexicon.blame, lexicon.praise)
         ]
 
-    def cases(self, topic: Indices, *, complaint: Flags, english: Flags, draw: Integers) -> pa.Array:
-        """Return the text of each case; what is no complaint is a question."""
-        kind = np.where(complaint, topic, len(self._cases) - 1)
-        return _drawn(self._cases, kind, english, draw)
+    def tickets(self, topic: Indices, *, complaint: Flags, english: Flags, draw: Integers) -> pa.Array:
+        """Return the text of each ticket; what is no complaint is a question."""
+        kind = np.where(complaint, topic, len(self._tickets) - 1)
+        return _drawn(self._tickets, kind, english, draw)
 
     def opinions(self, *, pleased: Flags, english: Flags, draw: Integers) -> pa.Array:
         """Return a remark for each survey answer."""

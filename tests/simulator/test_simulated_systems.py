@@ -225,7 +225,9 @@ def test_customers_write_finished_sentences_in_both_languages(industry: str) -> 
     rng = np.random.default_rng(0)
     topic = rng.integers(0, len(parameters.service.topics), count)
     english, complaint = np.arange(count) % 2 == 1, rng.random(count) < 0.5
-    written = phrases.cases(topic, complaint=complaint, english=english, draw=rng.integers(0, 10**6, count)).to_pylist()
+    written = phrases.tickets(
+        topic, complaint=complaint, english=english, draw=rng.integers(0, 10**6, count)
+    ).to_pylist()
 
     assert not any("{" in text for text in written)
     assert [text.isascii() for text in written] == english.tolist()
