@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from company.file_faults import CompanyError
+from orchestration.home import HomeError, prepare_home
 from orchestration.settings import read_settings
 
 if TYPE_CHECKING:
@@ -62,12 +63,13 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
     from company.industries import IndustryError
     from company.policy import PolicyError
     from orchestration.published import SegmentError
+    from orchestration.warehouse import WarehouseBusyError
     from retention.acting.channels import ChannelError
     from retention.deciding.strategies import StrategyError
 
     os.environ.update(QUIET_LIBRARIES)
-    expected: tuple[type[Exception], ...] = (CompanyError, IndustryError, ChannelError, PolicyError)
-    expected += (SegmentError, StrategyError, *further)
+    expected: tuple[type[Exception], ...] = (CompanyError, HomeError, IndustryError, ChannelError, PolicyError)
+    expected += (SegmentError, StrategyError, WarehouseBusyError, *further)
     try:
         yield
     except expected as fault:
@@ -77,7 +79,7 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
 def enter_deployment(company: Path, home: Path) -> "Deployment":
     """Return the deployment of that company file on the instance in `home`, whose folder is made ready.
 
-    Nothing is made when a file is wrong.
+    Nothing is made when a file is wrong. Raises HomeError where the folder cannot be used.
     """
     from orchestration.deployment import load_deployment
 
@@ -88,6 +90,7 @@ def enter_deployment(company: Path, home: Path) -> "Deployment":
         "DAGSTER_HOME": str(dagster),
     }
     deployment = load_deployment(read_settings({**os.environ, **named}))
-    dagster.mkdir(parents=True, exist_ok=True)
+    prepare_home(home.absolute())
+    dagster.mkdir(exist_ok=True)
     shutil.copyfile(DAGSTER_CONFIG, dagster / "dagster.yaml")
     return deployment

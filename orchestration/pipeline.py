@@ -1,6 +1,6 @@
 """The whole pipeline for one day: refresh, retrain when it is due, act and measure."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestration.automation import REFRESH, TRIGGER, nightly, retrain
 from orchestration.definitions import build_definitions
 from orchestration.deployment import Deployment
+from orchestration.home import forget_old_runs
 from orchestration.report import collect
 from orchestration.resources import open_warehouse
 from orchestration.runs import execute, fail_orphaned_runs
@@ -26,6 +27,7 @@ def run_pipeline(deployment: Deployment, as_of: date, *, console: Console) -> di
     home, warehouse = deployment.settings.home, open_warehouse(deployment.settings)
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         fail_orphaned_runs(instance)
+        forget_old_runs(instance, days=deployment.policy.run_history_days, now=datetime.now(UTC))
 
         def step(title: str, job: Any, partition: str, only: Any = None, **tags: str) -> None:  # noqa: ANN401 - Dagster's own types
             console.rule(f"[bold]{title}[/bold]", align="left")

@@ -17,6 +17,10 @@ from ingestion.transaction import transaction
 PATIENCE_SECONDS = 60
 
 
+class WarehouseBusyError(Exception):
+    """Another process writes to the warehouse; the message is one paragraph that names the file and the fix."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Warehouse:
     """Opens the DuckDB file at `path`.
@@ -106,8 +110,13 @@ def _enter(path: str) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(path)
         except duckdb.IOException as error:
-            if "lock" not in str(error) or time.monotonic() > deadline:
+            if "lock" not in str(error):
                 raise
+            if time.monotonic() > deadline:
+                raise WarehouseBusyError(
+                    f"{path}: another process has held the warehouse for over {PATIENCE_SECONDS} s. One run writes "
+                    "at a time; wait until it has ended. The published copy beside it can be read at any time."
+                ) from None
             time.sleep(0.2)
 
 

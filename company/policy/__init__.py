@@ -60,6 +60,7 @@ class Policy(Section):
     fairness: Fairness
     drift: Drift
     performance: Performance
+    run_history_days: Days
     gates: Gates
 
     @model_validator(mode="after")

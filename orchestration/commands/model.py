@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
+from orchestration.home import require_instance
 
 app = typer.Typer(no_args_is_help=True, help="Look at model versions, review one, roll back.")
 
@@ -31,6 +32,7 @@ SHOWN = {
 def show(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
     """Show every version: what became of it, its figures on later data, and what asked for it."""
     with plain_faults():
+        require_instance(home)
         settings = enter_deployment(company, home).settings
         from orchestration.report import tabulate
         from orchestration.resources import open_registry
@@ -62,6 +64,7 @@ def review(  # noqa: PLR0917 - the options of a command
     from orchestration.resources import open_registry, open_store
 
     with plain_faults(RegistryError, ValueError):
+        require_instance(home)
         settings = enter_deployment(company, home).settings
         with open_store(settings) as store:
             outcome = reviews.review(
@@ -83,6 +86,7 @@ def rollback(
     from orchestration.review import roll_back
 
     with plain_faults(RegistryError, ValueError):
+        require_instance(home)
         settings = enter_deployment(company, home).settings
         with open_store(settings) as store:
             outcome = roll_back(open_registry(settings), store, by=by, reason=reason, at=datetime.now(UTC))

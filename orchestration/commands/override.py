@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
+from orchestration.home import require_instance
 
 
 class Seam(StrEnum):
@@ -30,6 +31,7 @@ def override(  # noqa: PLR0917 - the options of a command
 ) -> None:
     """Let the pipeline go on behind a closed gate, by name and with a reason; both are recorded."""
     with plain_faults():
+        require_instance(home)
         settings = enter_deployment(company, home).settings
         from orchestration.control.gate_overrides import GateOverrides
         from orchestration.resources import open_store

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from orchestration.entry import Home, open_console, plain_faults
+from orchestration.home import require_instance
 
 
 def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Option()] = 20) -> None:
@@ -13,4 +14,5 @@ def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Optio
     from orchestration.report import show_quarantine
 
     with plain_faults():
+        require_instance(home)
         show_quarantine(home / "warehouse.duckdb", open_console(), limit=limit)

@@ -2,13 +2,23 @@
 
 import json
 import os
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from orchestration.entry import BAD_INPUT, CompanyFile, Home, enter_deployment, open_console, plain_faults, print_fault
+from orchestration.entry import (
+    BAD_INPUT,
+    CompanyFile,
+    Home,
+    enter_deployment,
+    open_console,
+    plain_faults,
+    print_fault,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from company.company_file import Company
@@ -28,11 +38,14 @@ def run(
         if not (home / "warehouse.duckdb").exists():
             refuse_bad_sources(load_company(company))
         deployment = enter_deployment(company, home)
+        refuse_foreign_day(deployment.company, as_of.date())
+        from orchestration.home import hold
         from orchestration.pipeline import run_pipeline
         from orchestration.runs import PipelineStoppedError
 
         try:
-            figures = run_pipeline(deployment, as_of.date(), console=console)
+            with hold(deployment.settings.home):
+                figures = run_pipeline(deployment, as_of.date(), console=console)
         except PipelineStoppedError as stop:
             print_fault(f"The pipeline stopped. {stop}")
             raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None
@@ -43,6 +56,17 @@ def run(
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(figures, indent=2, default=str) + "\n")
         console.print(f"Figures written to {report}.")
+
+
+def refuse_foreign_day(company: "Company", as_of: date) -> None:
+    """Leave with one paragraph when a day lies before the company's history or in the future."""
+    today = datetime.now(ZoneInfo(company.timezone)).date()
+    if company.history_starts <= as_of <= today:
+        return
+    refuse(
+        f"--as-of {as_of} lies outside of the company's days. Its history starts on {company.history_starts} "
+        f"(`history_starts` in {company.path}), and today is {today} in {company.timezone}; name a day between them."
+    )
 
 
 def refuse_bad_sources(company: "Company") -> None:

@@ -9,6 +9,7 @@ from ml.registry import Registry
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER, nightly, retrain
 from orchestration.control.retrain_requests import RetrainRequests
 from orchestration.deployment import Deployment
+from orchestration.home import forget_old_runs
 from orchestration.review import find_unread, settle_reviews
 from retention.acting.channels import Channel, Message, route
 from retention.store.store import Store
@@ -33,8 +34,10 @@ def define(deployment: Deployment) -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        """Run the pipeline for the day that has just begun."""
-        day = context.scheduled_execution_time.date().isoformat()
+        """Run the pipeline for the day that has just begun, and let old runs go."""
+        moment = context.scheduled_execution_time
+        forget_old_runs(context.instance, days=deployment.policy.run_history_days, now=moment)
+        day = moment.date().isoformat()
         return dg.RunRequest(run_key=day, partition_key=day)
 
     @dg.schedule(
