@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
-from expectations.gate import Suite, expect_filled, expect_mean, expect_none, expect_rows, expect_true, expect_unique
+from expectations.gate import Suite, expect_filled, expect_mean, expect_none, expect_true, expect_unique
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -42,7 +42,6 @@ def build(
             table=SCORES,
             where=where,
             expectations=[
-                expect_rows(),
                 expect_unique(KEY),
                 *_expect_population(as_of),
                 *_expect_values(),

@@ -54,7 +54,7 @@ class RiskSignal(Section):
 class ColdStart(Section):
     """What scores while there are too few customers to learn from."""
 
-    weight_of_rules: Annotated[float, Field(gt=0)]
+    log_odds_per_weight: Annotated[float, Field(gt=0)]
     signals: Annotated[tuple[RiskSignal, ...], Field(min_length=1)]
 
 

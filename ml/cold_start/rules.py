@@ -39,6 +39,15 @@ def score_by_rules(table: Tabular, signals: Sequence[RiskSignal]) -> pa.Table:
     )
 
 
+def raise_by_rules(table: Tabular, signals: Sequence[RiskSignal]) -> Floats:
+    """Return the weight of the signals that show for each customer (n); what is not known does not show."""
+    data = as_table(table)
+    raised = np.zeros(data.num_rows)
+    for signal in signals:
+        raised += signal.weight * np.nan_to_num(_shows(data, signal))
+    return raised
+
+
 def _shows(data: pa.Table, signal: RiskSignal) -> Floats:
     """Return 1 where the signal shows, 0 where it does not, NaN where it is not known."""
     if signal.feature not in data.column_names:

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
 from company.policy.training import RiskSignal, Training
-from ml.cold_start.rules import score_by_rules
-from ml.cold_start.survival import Survival
+from ml.cold_start.rules import raise_by_rules, score_by_rules
+from ml.cold_start.survival import Survival, estimate_intervals
 from ml.dataset import Floats, Tabular, as_table
 from ml.encode import numbers
 
@@ -25,8 +27,35 @@ SCHEMA = pa.schema(
         ("missing", pa.string()),
     ]
 )
-FEWEST_SILENCES = 30  # ended silences below which their lengths are no distribution
 CEILING = 0.5  # confidence of a complete rule score: no outcome has tested it
+USUAL_WEIGHT = 30.0  # known outcomes that the usual rate counts for
+LEAST, MOST = 0.005, 0.995  # between which the level lies: no rate is certain before many outcomes
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """The columns that tell how a customer buys: days of the present inactivity, of the last that ended, and usually.
+
+    `orders` counts the purchases that the mean interval rests on.
+    """
+
+    recency: str = "recency_days"
+    last_gap: str = "last_gap_days"
+    mean_gap: str = "mean_gap_days"
+    orders: str = "count_orders_total"
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How many outcomes are known, and how many of them are churned."""
+
+    known: int = 0
+    churned: int = 0
+
+    def draw(self, usual: float) -> float:
+        """Return the `usual` rate, drawn to the known outcomes and kept off 0 and 1."""
+        drawn = (self.churned + USUAL_WEIGHT * usual) / (self.known + USUAL_WEIGHT)
+        return min(max(drawn, LEAST), MOST)
 
 
 @dataclass(frozen=True)
@@ -75,29 +104,36 @@ def score_cold_start(
     signals: Sequence[RiskSignal],
     *,
     horizon_days: int,
-    silent_days: str | None = None,
-    past_silences: Sequence[str] = (),
+    base_rate: float,
+    outcomes: Outcomes = Outcomes(),
+    follows_purchases: bool = True,
+    log_odds_per_weight: float = 0.1,
+    rhythm: Rhythm = Rhythm(),
 ) -> ColdStartScores:
     """Score each customer without any model.
 
-    The score is the share of the rules' weight that shows among what is known (`ml.cold_start.rules`). Next to it
-    stands the chance that the customer's silence of `silent_days` lasts `horizon_days` more, by Kaplan and Meier's
-    estimate over all customers' `past_silences` (columns of ended silences, in days) and present ones; it is the score
-    where no rule has anything to go by. `method` says which it was: rules, survival or none, and none has no score.
-    `confidence` lies in [0, `CEILING`], since no outcome has tested either. Columns that the table lacks are missing
-    values; `missing` names per customer the signals without a value.
+    Customers differ by the chance that their present inactivity lasts `horizon_days` more (`ml.cold_start.survival`),
+    and each signal that shows adds `log_odds_per_weight` times its weight. All are moved to a common level: the mean of
+    those chances where churn `follows_purchases`, elsewhere the `base_rate` of the industry, and ever more the share of
+    churned among the `outcomes` that are known. `score` is 100 times the probability, which is never 0 or 1. `method`
+    says what a score rests on: rules, survival or none. `confidence` lies in [0, `CEILING`], since no outcome has
+    tested either. Columns that the table lacks are missing values; `missing` names the signals without a value.
     """
     data = as_table(table)
     rules = score_by_rules(data, signals)
-    chance, silences = _survive(data, silent_days, past_silences, horizon_days)
-    ruled = numbers("score", rules.column("score"))
-    by_rules, by_survival = ~np.isnan(ruled), ~np.isnan(chance)
+    chance, inactivities = _survive(data, rhythm or Rhythm(), horizon_days)
+    by_rules, by_survival = (~np.isnan(each) for each in (numbers("score", rules.column("score")), chance))
+    odds = logit(np.clip(chance, LEAST, MOST))
+    odds = np.where(by_survival, odds, odds[by_survival].mean() if by_survival.any() else 0.0)
+    odds += log_odds_per_weight * raise_by_rules(data, signals)
+    usual = float(chance[by_survival].mean()) if follows_purchases and by_survival.any() else base_rate
+    probability = _move_to(odds, outcomes.draw(usual))
     method = np.where(by_rules, "rules", np.where(by_survival, "survival", "none"))
     trust = np.where(by_rules, numbers("confidence", rules.column("confidence")), by_survival * 0.5) * CEILING
     found = pa.table(
         [
             rules.column("customer_id"),
-            pa.array(np.where(by_rules, ruled, 100 * chance), from_pandas=True),
+            pa.array(100 * probability),
             pa.array(method.tolist(), pa.string()),
             rules.column("score"),
             pa.array(chance, from_pandas=True),
@@ -106,26 +142,29 @@ def score_cold_start(
         ],
         schema=SCHEMA,
     )
-    return ColdStartScores(found, (*_absent(data, signals), _note(silences), *_count(method)))
+    return ColdStartScores(found, (*_absent(data, signals), _note(inactivities), *_count(method)))
 
 
-def _survive(
-    data: pa.Table, silent_days: str | None, past_silences: Sequence[str], horizon_days: int
-) -> tuple[Floats, int]:
-    """Return each customer's chance to stay silent, NaN where it is not known, and the silences learned from."""
-    nothing = np.full(data.num_rows, np.nan)
-    if silent_days is None or silent_days not in data.column_names:
-        return nothing, 0
-    silent = numbers(silent_days, data.column(silent_days))
-    ended = [numbers(name, data.column(name)) for name in past_silences if name in data.column_names]
-    over = np.concatenate([*ended, np.empty(0)])
-    over, going_on = over[~np.isnan(over)], silent[~np.isnan(silent)]
-    if len(over) < FEWEST_SILENCES:
-        return nothing, len(over)
-    length = np.concatenate([over, going_on])
-    survival = Survival.learn(length, np.repeat([1.0, 0.0], [len(over), len(going_on)]))
-    found = survival.goes_on(np.nan_to_num(silent), horizon=horizon_days)
-    return np.where(np.isnan(silent), np.nan, found), len(over)
+def _survive(data: pa.Table, rhythm: Rhythm, horizon_days: int) -> tuple[Floats, int]:
+    """Return each customer's chance to stay inactive, NaN where no purchase is known, and the inactivities ended."""
+    recency, last_gap, mean_gap, orders = (
+        numbers(name, data.column(name)) if name in data.column_names else np.full(data.num_rows, np.nan)
+        for name in (rhythm.recency, rhythm.last_gap, rhythm.mean_gap, rhythm.orders)
+    )
+    interval = estimate_intervals(mean_gap, orders, otherwise=float(horizon_days))
+    lengths = np.concatenate([last_gap / interval, recency / interval])
+    ended = np.repeat([1.0, 0.0], data.num_rows)
+    survival = Survival.learn(lengths[~np.isnan(lengths)], ended[~np.isnan(lengths)])
+    return survival.goes_on(recency / interval, horizon=horizon_days / interval), survival.inactivities
+
+
+def _move_to(odds: Floats, level: float) -> Floats:
+    """Return probabilities of the same order and distances in log-odds whose mean is `level`."""
+    if not len(odds):
+        return odds
+    shift = brentq(lambda by: float(expit(odds + by).mean()) - level, -50, 50)
+    found: Floats = expit(odds + shift)
+    return found
 
 
 def _absent(data: pa.Table, signals: Sequence[RiskSignal]) -> tuple[str, ...]:
@@ -135,12 +174,10 @@ def _absent(data: pa.Table, signals: Sequence[RiskSignal]) -> tuple[str, ...]:
     return (f"{len(absent)} of {len(signals)} signals have no column: {', '.join(absent)}",)
 
 
-def _note(silences: int) -> str:
-    if silences < FEWEST_SILENCES:
-        return f"{silences} ended silences are known, {FEWEST_SILENCES} are needed to know how long silences last"
-    return f"the survival baseline rests on {silences} ended silences"
+def _note(inactivities: int) -> str:
+    return f"how long inactivities last rests on {inactivities} that have ended"
 
 
 def _count(method: npt.NDArray[np.str_]) -> tuple[str, ...]:
     blind = int((method == "none").sum())
-    return (f"nothing is known about {blind} of {len(method)} customers: they have no score",) if blind else ()
+    return (f"nothing is known about {blind} of {len(method)} customers: they have the usual rate",) if blind else ()

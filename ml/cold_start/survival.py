@@ -1,4 +1,4 @@
-"""The chance that a silence goes on, from nothing but how long silences last."""
+"""The chance that an inactivity goes on, from nothing but how long inactivities last."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,39 +7,48 @@ import numpy as np
 
 from ml.dataset import Floats
 
+SCALE = 3.0  # in own intervals; with PRIOR_SHAPE an inactivity lasts one interval on average
+PRIOR_SHAPE = 4.0
+PRIOR_WEIGHT = 20.0  # ended inactivities that the prior counts for
+PRIOR_INTERVALS = 2.0  # intervals of the typical customer that count towards a customer's own
+
 
 @dataclass(frozen=True)
 class Survival:
-    """Kaplan and Meier's estimate: `share[i]` of the silences outlast `days[i]`.
+    """A Pareto tail: the share `(1 + x / SCALE) ** -shape` of the inactivities is longer than `x` own intervals.
 
-    Source: Kaplan and Meier, "Nonparametric estimation from incomplete observations", JASA 1958.
+    Customers whose rates of purchase are gamma distributed, and some of whom left, have inactivities of this form, and
+    the longer one has lasted the longer it will last. Source: Lomax, "Business failures", JASA 1954.
     """
 
-    days: Floats
-    share: Floats
-    silences: int
+    shape: float
+    inactivities: int
 
     @classmethod
-    def learn(cls, days: Floats, ended: Floats) -> Self:
-        """Learn from the length of each silence and whether it `ended` (0 = it was still going on when last seen)."""
-        length, over = np.asarray(days, dtype=float), np.asarray(ended, dtype=float) > 0
-        if not over.any():
-            raise ValueError("no silence has ended yet, so nothing is known of how long they last. Wait for orders.")
-        times = np.unique(length[over])
-        ordered = np.sort(length)
-        at_risk = len(length) - np.searchsorted(ordered, times, side="left")
-        events = np.array([np.count_nonzero(over & (length == time)) for time in times])
-        return cls(times, np.cumprod(1 - events / at_risk), len(length))
+    def learn(cls, lengths: Floats, ended: Floats) -> Self:
+        """Learn from the length of each inactivity in own intervals and whether it `ended` (0 = it still goes on).
 
-    def outlasts(self, days: Floats) -> Floats:
-        """Return the share of silences longer than `days`."""
-        position = np.searchsorted(self.days, days, side="right")
-        found: Floats = np.concatenate([[1.0], self.share])[position]
+        The shape is the posterior mean under a gamma prior, to which it is conjugate: without any data it is the prior.
+        """
+        over = float(np.sum(np.asarray(ended) > 0))
+        exposure = float(np.sum(np.log1p(np.asarray(lengths, dtype=float) / SCALE)))
+        return cls((PRIOR_WEIGHT + over) / (PRIOR_WEIGHT / PRIOR_SHAPE + exposure), int(over))
+
+    def goes_on(self, lengths: Floats, *, horizon: Floats) -> Floats:
+        """Return the chance, above 0 and below 1, that inactivities of `lengths` last `horizon` more, in intervals."""
+        found: Floats = ((SCALE + lengths) / (SCALE + lengths + horizon)) ** self.shape
         return found
 
-    def goes_on(self, silent: Floats, *, horizon: float) -> Floats:
-        """Return the chance that a silence of `silent` days lasts `horizon` more; NaN beyond what was ever seen."""
-        until_now = self.outlasts(np.asarray(silent, dtype=float))
-        later = self.outlasts(np.asarray(silent, dtype=float) + horizon)
-        found: Floats = np.divide(later, until_now, out=np.full(len(later), np.nan), where=until_now > 0)
-        return found
+
+def estimate_intervals(mean_gaps: Floats, orders: Floats, *, otherwise: float) -> Floats:
+    """Return the days that usually lie between two purchases of each customer (n), drawn to the typical customer's.
+
+    `mean_gaps` are the observed means, NaN where there was no second purchase, `orders` the numbers of purchases, and
+    `otherwise` stands for the typical customer's interval where nobody has one.
+    """
+    known = ~np.isnan(mean_gaps)
+    typical = float(np.median(mean_gaps[known])) if known.any() else otherwise
+    count = np.where(known, np.maximum(np.nan_to_num(orders) - 1, 1), 0.0)
+    drawn = PRIOR_INTERVALS * typical + count * np.nan_to_num(mean_gaps)
+    found: Floats = np.maximum(drawn / (PRIOR_INTERVALS + count), 1.0)
+    return found

@@ -1,4 +1,4 @@
-"""Probability and reasons without a model: the rules that show, and how long such silences last."""
+"""Reasons without a model: the rules that show, and how long such silences last."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -9,42 +9,11 @@ import pyarrow as pa
 
 from company.policy.training import RiskSignal
 from ml.cold_start.rules import score_by_rules
-from ml.dataset import Feature, Floats, Tabular, as_table, column
+from ml.dataset import Feature, Tabular, as_table, column
 from ml.encode import numbers
 from ml.explaining.contributions import SCHEMA
 
-INACTIVITY = "inactivity"
-
-
-def join_chances(survival: Floats, rules: Floats, lasting: Floats, *, weight: float, otherwise: float) -> Floats:
-    """Return one probability per customer (n) from what is known of it.
-
-    Args:
-        survival: the chance that the silence lasts (n), NaN where it is not known.
-        rules: the share of the rules' weight that shows (n), NaN where none is known.
-        lasting: how many silences are known to have lasted as long (n): what `survival` rests on.
-        weight: how many silences the rules count for; few long silences leave the probability to them.
-        otherwise: what holds where nothing is known.
-    """
-    known = np.where(np.isnan(survival), 0.0, lasting)
-    ruled = np.where(np.isnan(rules), 0.0, weight)
-    total = known + ruled
-    weighted = known * np.nan_to_num(survival) + ruled * np.nan_to_num(rules)
-    found: Floats = np.divide(weighted, total, out=np.full(len(total), otherwise), where=total > 0)
-    return found
-
-
-def count_lasting(table: Tabular, silent: str, ended: Sequence[str]) -> Floats:
-    """Return for each customer (n) how many silences, present or ended, have lasted as long as the present one."""
-    data = as_table(table)
-    if silent not in data.column_names:
-        return np.zeros(data.num_rows)
-    present = numbers(silent, data.column(silent))
-    over = [numbers(name, data.column(name)) for name in ended if name in data.column_names]
-    lengths = np.concatenate([present, *over])
-    lengths = np.sort(lengths[~np.isnan(lengths)])
-    found: Floats = len(lengths) - np.searchsorted(lengths, np.nan_to_num(present), side="left").astype(float)
-    return np.where(np.isnan(present), 0.0, found)
+INACTIVITY, TENURE = "inactivity", "known_tenure_days"
 
 
 def explain_rules(
@@ -55,13 +24,15 @@ def explain_rules(
     chances: Mapping[str, float],
     as_of: date,
     horizon_days: int,
+    at_risk: Mapping[str, float],
     silent_days: str = "recency_days",
     top: int = 3,
 ) -> pa.Table:
     """Return up to `top` reasons per customer as `ml.explaining.contributions` does, the heaviest rule first.
 
     The `features` give the reason codes. Where a customer's chance that the silence lasts `horizon_days` more is among
-    the `chances`, it comes after the rules. `contribution` is the signal's weight, or that chance.
+    the `chances`, it comes after the rules. Whoever is `at_risk`, by probability, and has neither gets the usual rate.
+    `contribution` is the signal's weight, or that chance or rate.
     """
     data = as_table(table)
     codes = {feature.name: feature.reason for feature in features}
@@ -83,6 +54,8 @@ def explain_rules(
         ]
         if customer in chances:
             found.append(_silence(silent_days, values[silent_days][row], chances[customer], horizon_days))
+        if not found and customer in at_risk:
+            found.append(_usual(at_risk[customer], horizon_days))
         rows += [{"customer_id": customer, "as_of": as_of, "rank": rank, **each} for rank, each in
                  enumerate(found[:top], start=1)]  # fmt: skip
     return pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -98,6 +71,12 @@ def _silence(feature: str, days: float | None, chance: float, horizon_days: int)
     en = f"no purchase for {days:.0f} days; {chance:.0%} of such silences last {horizon_days} more"
     zh = f"已 {days:.0f} 天未购买, 其中 {chance:.0%} 还会持续 {horizon_days} 天"
     return _reason(INACTIVITY, feature, value=days, weight=chance, texts=(en, zh))
+
+
+def _usual(rate: float, horizon_days: int) -> dict[str, Any]:
+    en = f"nothing is known that sets this customer apart; {rate:.0%} of all leave within {horizon_days} days"
+    zh = f"尚无可区分该客户的信息; {horizon_days} 天内约 {rate:.0%} 的客户流失"
+    return _reason("other", TENURE, value=None, weight=rate, texts=(en, zh))
 
 
 def _reason(code: str, feature: str, *, value: float | None, weight: float, texts: tuple[str, str]) -> dict[str, Any]:

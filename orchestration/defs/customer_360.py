@@ -56,7 +56,10 @@ def customer_360_gate(
         members=MEMBERS,
         scores=("rfm_recency", "rfm_frequency", "rfm_monetary"),
         identities={"clv": f"clv_yearly_spend * {clv.lifetime_years} * {clv.gross_margin} - acquisition_cost"},
-        population=f"(select customer_id from intermediate.int_customers_dated where known_date < date '{as_of}')",
+        population=(
+            "(select customer_id from intermediate.int_customers_dated "
+            f"where known_date is null or known_date < date '{as_of}')"
+        ),
     )
     folder = deployment.settings.gates_folder
     judgement = judge(warehouse, store, "customer_360", suites, as_of=as_of, docs=folder)

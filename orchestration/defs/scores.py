@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from company.policy import Policy
 from ml.explaining.contributions import explain
@@ -22,13 +23,19 @@ from retention.deciding.tiers import assign
 from retention.store.store import Store
 
 if TYPE_CHECKING:
-    from ml.dataset import Floats
+    from ml.cold_start.scores import Outcomes
 
 SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.rule_scores"
 AHEAD = "scores.lead_scores"
 NONE_AHEAD = LEAD_SCHEMA.append(pa.field("model_version", pa.string())).empty_table()
 RULES = "rule-based"  # the version of scores without a model
-SILENT, SILENCES = "recency_days", ("last_gap_days",)  # the present silence, and those that have ended
+LOWEST_TIER = "low"
+FOLLOWS_PURCHASES = {"inactivity", "spend_fall"}  # the churn definitions that look at purchases
+BASE_RATE = "select base_rate from monitoring.trainings order by as_of desc limit 1"
+OUTCOMES = """
+    select count(*) as known, count(*) filter (where churned) as churned
+    from features.churn_labels where is_mature and label_until <= $as_of
+"""
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
@@ -70,7 +77,7 @@ def churn_scores(
     if not _is_scored(warehouse, as_of, version):
         features = warehouse.read(select_eligible(deployment.policy), {"as_of": as_of})
         if champion is None:
-            found = score_by_rules(deployment, features, as_of)
+            found = score_by_rules(deployment, features, as_of, known=count_outcomes(warehouse, as_of))
         else:
             found = score_by_model(deployment, registry, champion, features, as_of)
         batch = pa.scalar(_next_batch(warehouse, as_of))
@@ -130,56 +137,59 @@ def score_by_model(
     }
 
 
-def score_by_rules(deployment: Deployment, features: pa.Table, as_of: date) -> dict[str, pa.Table]:
-    """Score without a model: by how long silences last and by the rules that show; see `read_probabilities`."""
-    from ml.cold_start.scores import score_cold_start
-    from ml.explaining.reasons import count_lasting, explain_rules
+def score_by_rules(
+    deployment: Deployment, features: pa.Table, as_of: date, *, known: "Outcomes"
+) -> dict[str, pa.Table]:
+    """Score without a model: by how long inactivities last, by the rules that show, and at the level that is known."""
+    from ml.cold_start.scores import Rhythm, score_cold_start
+    from ml.explaining.reasons import explain_rules
 
-    horizon = deployment.company.churn.horizon_days
-    signals = deployment.policy.cold_start.signals
-    small = score_cold_start(features, signals, horizon_days=horizon, silent_days=SILENT, past_silences=SILENCES)
-    customers = small.table["customer_id"].to_pylist()
-    lasting = count_lasting(features, SILENT, SILENCES)
-    told = zip(customers, small.table["survival_probability"].to_pylist(), lasting, strict=True)
-    fewest = deployment.policy.cold_start.weight_of_rules
+    churn, given, rhythm = deployment.company.churn, deployment.policy.cold_start, Rhythm()
+    small = score_cold_start(
+        features,
+        given.signals,
+        horizon_days=churn.horizon_days,
+        base_rate=deployment.industry.churn_line.over(churn.horizon_days),
+        outcomes=known,
+        follows_purchases=churn.definition in FOLLOWS_PURCHASES,
+        log_odds_per_weight=given.log_odds_per_weight,
+        rhythm=rhythm,
+    )
+    scores = _assign(_as_scores(small.table, as_of, horizon_days=churn.horizon_days), deployment.policy)
+    rows = zip(*(scores[name].to_pylist() for name in ("customer_id", "probability", "tier")), strict=True)
+    chances = zip(*(small.table[name].to_pylist() for name in ("customer_id", "survival_probability")), strict=True)
     reasons = explain_rules(
         features,
-        signals,
+        given.signals,
         deployment.features,
-        chances={name: chance for name, chance, count in told if chance is not None and count >= fewest},
+        chances={name: chance for name, chance in chances if chance is not None},
         as_of=as_of,
-        horizon_days=horizon,
-        silent_days=SILENT,
+        horizon_days=churn.horizon_days,
+        at_risk={name: chance for name, chance, tier in rows if tier != LOWEST_TIER},
+        silent_days=rhythm.recency,
     )
-    kept = small.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), len(customers)))
-    scores = _assign(read_probabilities(deployment, small.table, lasting, as_of), deployment.policy)
+    kept = small.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), small.table.num_rows))
     return {SCORES: scores, REASONS: reasons, RULED: kept, AHEAD: NONE_AHEAD}
 
 
-def read_probabilities(deployment: Deployment, small: pa.Table, lasting: "Floats", as_of: date) -> pa.Table:
-    """Return scores in their usual form from those of `ml.cold_start.scores`.
+def count_outcomes(warehouse: Warehouse, as_of: date) -> "Outcomes":
+    """Return how many outcomes are known by `as_of`, and how many of them are churned."""
+    from ml.cold_start.scores import Outcomes
 
-    The probability is the chance that the customer's silence lasts, drawn towards the share of the rules that show
-    where few silences have lasted as long; the industry's line where nothing is known. `scores.rule_scores` keeps both.
-    """
-    from ml.explaining.reasons import join_chances
+    (row,) = warehouse.read(OUTCOMES, {"as_of": as_of}).to_pylist()
+    return Outcomes(known=row["known"], churned=row["churned"])
 
-    survival, ruled = (small[name].to_numpy().astype(float) for name in ("survival_probability", "rule_score"))
-    chances = join_chances(
-        survival,
-        ruled / 100,
-        lasting,
-        weight=deployment.policy.cold_start.weight_of_rules,
-        otherwise=deployment.industry.churn_line.over(deployment.company.churn.horizon_days),
-    )
-    rows = len(chances)
+
+def _as_scores(small: pa.Table, as_of: date, *, horizon_days: int) -> pa.Table:
+    """Return the scores of `ml.cold_start.scores` in their usual form; `scores.rule_scores` says what they rest on."""
+    score, rows = small["score"].combine_chunks(), small.num_rows
     return pa.table(
         [
             small["customer_id"].combine_chunks(),
             pa.repeat(pa.scalar(as_of, pa.date32()), rows),
-            pa.repeat(pa.scalar(deployment.company.churn.horizon_days, pa.int32()), rows),
-            pa.array(chances),
-            pa.array(100 * chances),
+            pa.repeat(pa.scalar(horizon_days, pa.int32()), rows),
+            pc.divide(score, 100.0),
+            score,
             pa.repeat(RULES, rows),
         ],
         schema=SCHEMA,
@@ -212,15 +222,16 @@ def scores_gate(
     from expectations.scores import build as build_suites
 
     as_of, policy = read_as_of(context), deployment.policy
+    is_ruled = _latest_version(warehouse, as_of) in (None, RULES)
     suites = build_suites(
         as_of=as_of,
         batch=_next_batch(warehouse, as_of) - 1,
         tiers={"high": policy.tiers.high, "medium": policy.tiers.medium},
-        lowest_tier="low",
+        lowest_tier=LOWEST_TIER,
         alerts={"high": policy.alerts.high, "medium": policy.alerts.medium, "low": policy.alerts.low},
-        base_rate=warehouse.read_value("select base_rate from monitoring.trainings order by as_of desc limit 1"),
+        base_rate=None if is_ruled else warehouse.read_value(BASE_RATE),
         base_rate_band=policy.gates.base_rate_band,
-        maximum_share_at_one_value=policy.gates.maximum_score_share_at_one_value,
+        maximum_share_at_one_value=1.0 if is_ruled else policy.gates.maximum_score_share_at_one_value,
         minimum_rows=policy.gates.minimum_rows,
     )
     judgement = judge(warehouse, store, "scores", suites, as_of=as_of, docs=deployment.settings.gates_folder)

@@ -5,8 +5,8 @@ import pytest
 from company.policy import load_policy
 from company.policy.training import RiskSignal
 from ml.cold_start.rules import score_by_rules
-from ml.cold_start.scores import Shortfall, measure_shortfall, score_cold_start
-from ml.cold_start.survival import Survival
+from ml.cold_start.scores import Outcomes, Shortfall, measure_shortfall, score_cold_start
+from ml.cold_start.survival import Survival, estimate_intervals
 
 SIGNALS = (
     RiskSignal(en="silent", zh="silent", feature="recency_days", weight=2.0, at_least=30.0),
@@ -31,26 +31,36 @@ def test_rules_score_by_the_weight_that_shows_and_list_what_is_missing() -> None
     ]
 
 
-def test_survival_matches_the_estimate_worked_out_by_hand() -> None:
-    found = Survival.learn(np.array([5.0, 10.0, 10.0, 20.0, 30.0]), np.array([1.0, 1.0, 0.0, 1.0, 0.0]))
+def test_the_shape_of_inactivities_is_worked_out_from_prior_and_data_by_hand() -> None:
+    found = Survival.learn(np.array([1.0, 3.0, 0.0]), np.array([1.0, 0.0, 1.0]))
 
-    assert found.days.tolist() == [5.0, 10.0, 20.0]
-    np.testing.assert_allclose(found.share, [0.8, 0.6, 0.3])
-    np.testing.assert_allclose(found.goes_on(np.array([0.0, 10.0]), horizon=10), [0.6, 0.5])
+    assert found.shape == pytest.approx((20 + 2) / (20 / 4 + np.log(4 / 3) + np.log(2)))
+    assert found.goes_on(np.array([0.0, 3.0]), horizon=np.array([3.0, 3.0])) == pytest.approx(
+        [0.5**found.shape, (6 / 9) ** found.shape]
+    )
 
 
-def test_survival_finds_the_rate_of_a_world_without_memory_although_the_last_silences_are_open() -> None:
+def test_survival_finds_the_tail_of_a_world_although_the_last_inactivities_are_open() -> None:
     draw = np.random.default_rng(0)
-    length, seen = draw.exponential(20, 20_000), draw.exponential(40, 20_000)
+    length, seen = 3 * ((1 - draw.random(20_000)) ** (-1 / 2.5) - 1), draw.exponential(4, 20_000)
 
     found = Survival.learn(np.minimum(length, seen), (length <= seen).astype(float))
 
-    assert found.goes_on(np.array([0.0, 15.0]), horizon=30.0) == pytest.approx(np.exp(-1.5), abs=0.02)
+    assert found.shape == pytest.approx(2.5, abs=0.1)
 
 
-def test_without_an_ended_silence_nothing_is_claimed() -> None:
-    with pytest.raises(ValueError, match="no silence has ended yet"):
-        Survival.learn(np.array([3.0]), np.array([0.0]))
+def test_the_longer_an_inactivity_lasts_the_longer_it_will_last_and_nothing_is_certain() -> None:
+    chances = Survival.learn(np.array([]), np.array([])).goes_on(np.arange(0.0, 400.0), horizon=np.full(400, 3.0))
+
+    assert (np.diff(chances) > 0).all()
+    assert 0 < chances.min() < chances.max() < 1
+
+
+def test_a_customer_of_few_purchases_has_an_interval_close_to_the_typical_customers() -> None:
+    found = estimate_intervals(np.array([10.0, 30.0, np.nan, 10.0]), np.array([101.0, 2.0, 1.0, 3.0]), otherwise=99)
+
+    assert found == pytest.approx([10.0, (2 * 10 + 30) / 3, 10.0, 10.0])
+    assert estimate_intervals(np.array([np.nan]), np.array([1.0]), otherwise=99).tolist() == [99.0]
 
 
 TABLE = pa.table(
@@ -58,6 +68,8 @@ TABLE = pa.table(
         "customer_id": [f"c{row}" for row in range(60)],
         "recency_days": pa.array([*(float(row % 20) for row in range(58)), 40.0, None], pa.float64()),
         "last_gap_days": [10.0 + row % 20 for row in range(60)],
+        "mean_gap_days": [12.0 + row % 7 for row in range(60)],
+        "count_orders_total": [3.0 + row % 9 for row in range(60)],
         "complaints": pa.array([None] * 59 + [2.0], pa.float64()),
     }
 )
@@ -69,47 +81,48 @@ RULES = (
 
 
 def test_in_a_cold_start_customers_get_scores_with_their_method_trust_and_what_is_missing() -> None:
-    found = score_cold_start(
-        TABLE, RULES, horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days", "not_there"]
-    )
+    found = score_cold_start(TABLE, RULES, horizon_days=10, base_rate=0.05)
 
     rows = found.table.to_pylist()
-    assert rows[0] == {
+    assert {**rows[0], "score": None, "survival_probability": None} == {
         "customer_id": "c0",
-        "score": 0.0,
+        "score": None,
         "method": "rules",
         "rule_score": 0.0,
-        "survival_probability": pytest.approx(0.95, abs=0.06),
+        "survival_probability": None,
         "confidence": 0.25,
         "missing": "complains, pays late",
     }
-    assert rows[59]["method"] == "rules"
-    assert rows[59]["survival_probability"] is None
+    assert 0 < rows[0]["score"] < rows[19]["score"] < rows[58]["score"] < 100
+    assert (rows[59]["method"], rows[59]["survival_probability"]) == ("rules", None)
     assert found.notes == (
         "1 of 3 signals have no column: pays late",
-        "the survival baseline rests on 60 ended silences",
+        "how long inactivities last rests on 60 that have ended",
     )
 
 
-def test_where_no_rule_is_known_the_survival_baseline_scores_and_where_nothing_is_nobody_does() -> None:
-    found = score_cold_start(
-        TABLE, RULES[2:], horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"]
-    )
+def test_scores_stand_at_the_level_of_the_outcomes_that_are_known_and_of_the_industry_without() -> None:
+    def mean(**given: object) -> float:
+        return float(np.mean(score_cold_start(TABLE, RULES, horizon_days=10, base_rate=0.05, **given).table["score"]))
+
+    assert mean(follows_purchases=False) == pytest.approx(5)
+    assert mean(follows_purchases=False, outcomes=Outcomes(known=30, churned=9)) == pytest.approx(17.5)
+    assert mean(outcomes=Outcomes(known=100_000, churned=0)) == pytest.approx(0.5, abs=0.01)
+
+
+def test_where_no_rule_is_known_survival_scores_and_where_nothing_is_the_usual_rate_does() -> None:
+    found = score_cold_start(TABLE, RULES[2:], horizon_days=10, base_rate=0.05, follows_purchases=False)
 
     rows = found.table.to_pylist()
     assert [rows[row]["method"] for row in (0, 59)] == ["survival", "none"]
-    assert rows[19]["score"] == pytest.approx(100 * rows[19]["survival_probability"])
-    assert (rows[19]["confidence"], rows[59]["score"], rows[59]["confidence"]) == (0.25, None, 0.0)
-    assert found.notes[-1] == "nothing is known about 1 of 60 customers: they have no score"
+    assert (rows[19]["confidence"], rows[59]["confidence"]) == (0.25, 0.0)
+    assert found.notes[-1] == "nothing is known about 1 of 60 customers: they have the usual rate"
 
-
-def test_too_few_silences_make_no_survival_baseline() -> None:
-    found = score_cold_start(
-        TABLE.slice(0, 20), RULES, horizon_days=10, silent_days="recency_days", past_silences=["last_gap_days"]
+    unknown = TABLE.select(["customer_id"])
+    assert score_cold_start(unknown, RULES, horizon_days=10, base_rate=0.05).table["score"].to_pylist() == (
+        pytest.approx([5.0] * 60)
     )
-
-    assert found.table.column("survival_probability").null_count == 20
-    assert "20 ended silences are known, 30 are needed to know how long silences last" in found.notes
+    assert score_cold_start(unknown.slice(0, 0), RULES, horizon_days=10, base_rate=0.05).table.num_rows == 0
 
 
 def test_how_far_a_company_is_from_a_model_is_counted_in_customers() -> None:

@@ -1,12 +1,10 @@
 from datetime import date
 
-import numpy as np
 import pyarrow as pa
-import pytest
 
 from company.policy.training import RiskSignal
 from ml.dataset import Feature
-from ml.explaining.reasons import count_lasting, explain_rules, join_chances
+from ml.explaining.reasons import explain_rules
 
 FEATURES = (
     Feature("recency_days", "purchase", "days", "inactivity", "{value}", "{value}"),
@@ -31,6 +29,7 @@ def test_rules_that_show_come_by_weight_and_the_silence_after_them() -> None:
         chances={"a": 0.61, "b": 0.12},
         as_of=date(2025, 1, 1),
         horizon_days=30,
+        at_risk={"a": 0.7, "c": 0.125},
     )
 
     reasons = [
@@ -41,17 +40,6 @@ def test_rules_that_show_come_by_weight_and_the_silence_after_them() -> None:
         ("a", 2, "inactivity", 34.0, "silent for long"),
         ("a", 3, "inactivity", 34.0, "no purchase for 34 days; 61% of such silences last 30 more"),
         ("b", 1, "inactivity", 5.0, "no purchase for 5 days; 12% of such silences last 30 more"),
+        ("c", 1, "other", None, "nothing is known that sets this customer apart; 12% of all leave within 30 days"),
     ]
     assert found["text_zh"].to_pylist()[:2] == ["有投诉", "长期沉默"]
-
-
-def test_few_long_silences_leave_the_probability_to_the_rules() -> None:
-    table = pa.table({"recency_days": [5.0, 20.0, 90.0, None], "last_gap_days": [4.0, 30.0, 25.0, 22.0]})
-    lasting = count_lasting(table, "recency_days", ["last_gap_days"])
-    assert lasting.tolist() == [6.0, 5.0, 1.0, 0.0]
-
-    found = join_chances(
-        np.array([0.1, 0.3, 0.0, np.nan]), np.array([0.0, np.nan, 0.7, np.nan]), lasting, weight=6.0, otherwise=0.02
-    )
-
-    assert found.tolist() == pytest.approx([0.05, 0.3, 6 * 0.7 / 7, 0.02])
