@@ -23,12 +23,11 @@ VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY")
 _NAME = r"^[a-z][a-z0-9_]*$"
 
 
-def _check_zone(name: str) -> str:
+def _check_zone(name: object) -> str:
     try:
-        ZoneInfo(name)
+        return ZoneInfo(str(name)).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is no time zone; write one such as `Europe/Berlin` or `UTC`") from None
-    return name
 
 
 def _as_sql(value: object) -> object:

@@ -95,6 +95,8 @@ def test_every_fault_is_told_and_not_only_the_first(shop: "Shop") -> None:
     ("path", "value", "parts"),
     [
         (("timezone",), "Mars/Base", ["timezone", "no time zone"]),
+        (("timezone",), None, ["timezone", "None is no time zone"]),
+        (("timezone",), 60, ["timezone", "60 is no time zone"]),
         (("currency",), "francs", ["currency", "Correct the value"]),
         (("churn", "horizon_days"), 0, ["churn.horizon_days", "greater than or equal to 1"]),
         (("churn", "definition"), "boredom", ["churn.definition", "'inactivity', 'contract_end'"]),
