@@ -31,7 +31,7 @@ demo: $(VENV)/ready $(WORLD) ## run the pipeline on a real shop, or on a simulat
 	@$(SERVED) $(BIN)/holdfast run --company $(COMPANY) --as-of $(AS_OF) --report $(REPORT)
 
 test: $(VENV)/ready ## run the tests; some of them: make test ARGS="-k holdout"
-	@$(BIN)/pytest -q --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -q --numprocesses 2 $(ARGS)
 
 check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/ruff check .
@@ -56,7 +56,7 @@ dev: $(VENV)/ready $(WORLD) ## develop: dagster dev on the demo's instance; relo
 	  $(SERVED) $(BIN)/dagster dev --workspace workspace.yaml
 
 bench: $(VENV)/ready ## measure one topic: make bench TOPIC=models
-	@$(BIN)/python -m bench.$(TOPIC)
+	@$(BIN)/python -m bench.$(TOPIC) $(ARGS)
 
 ifdef INDUSTRY
 $(WORLD): | $(VENV)/ready

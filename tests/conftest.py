@@ -1,28 +1,50 @@
-"""A small company that several test modules share, run once from end to end."""
+"""What several test modules share: a company, its first run, and which process runs which tests."""
 
+import os
 from pathlib import Path
 
+# before numpy is imported: the threads of several processes wait for each other longer than they compute
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
-from instance import Instance, write_shop
+from instance import Instance, PreparedRun, make_once, prepare_run, write_shop
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+# Tests of one scope run in one process, one after the other: they share what only that process has, or work on the one
+# instance that ran. A module outside of these is a scope of its own. The longest are the first, so that all processes
+# end together.
+SCOPES = {
+    "tests/dbt_project/": "dbt_project",
+    "tests/test_kill.py": "prepared run",
+    "tests/test_closed_loop.py": "prepared run",
+    "tests/test_absent_tables.py": "another company",
+    "tests/ml/": "ml",
+}
 
-class OneProcessPerFolder(LoadScopeScheduling):
-    """Keeps each folder's tests, which share fixtures, in one of the processes that run side by side."""
+
+class Scopes(LoadScopeScheduling):
+    """Hands out scopes, each to one of the processes that run side by side."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0].rpartition("/")[0]
+        return scope_of(nodeid.partition("::")[0])
+
+
+def scope_of(module: str) -> str:
+    """Return which tests the tests of a module stay together with."""
+    return next((scope for path, scope in SCOPES.items() if module.startswith(path)), module)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessPerFolder:
-    return OneProcessPerFolder(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scopes:
+    config.option.loadscopereorder = False  # by how many tests a scope has; ours are by how long they take
+    return Scopes(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, so that both processes end together."""
-    items.sort(key=lambda item: item.path.parent.name != "tests")
+    """Begin with the longest."""
+    places = {scope: place for place, scope in enumerate(SCOPES.values())}
+    items.sort(key=lambda item: places.get(scope_of(item.nodeid.partition("::")[0]), len(SCOPES)))
 
 
 @pytest.fixture
@@ -33,11 +55,14 @@ def instance(tmp_path: Path) -> Instance:
 
 
 @pytest.fixture(scope="session")
-def finished_instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
+def prepared_run(tmp_path_factory: pytest.TempPathFactory) -> PreparedRun:
+    """The company's first run, which all processes share."""
+    mine = tmp_path_factory.getbasetemp()
+    shared = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
+    return PreparedRun(make_once(shared / "prepared_run", prepare_run))
+
+
+@pytest.fixture(scope="session")
+def finished_instance(prepared_run: PreparedRun) -> Instance:
     """The company after one undisturbed run; tests only read it."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_shop(folder / "shop")
-    finished = Instance(folder=folder / "shop", home=folder / "home")
-    done = finished.run()
-    assert done.returncode == 0, done.stdout + done.stderr
-    return finished
+    return prepared_run.finished

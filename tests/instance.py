@@ -1,13 +1,17 @@
 """A small generated company, the command line run on it, and what it left behind."""
 
+import fcntl
 import os
+import shutil
+import sqlite3
 import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import processes
 
 ROOT = Path(__file__).parent.parent
 AS_OF = "2024-10-01"
@@ -97,22 +101,107 @@ class Instance:
     def environment(self) -> dict[str, str]:
         return os.environ | {"HOLDFAST_HOME": str(self.home), "HOLDFAST_COMPANY": str(self.company), "COLUMNS": "400"}
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "orchestration.cli", *arguments]
+    def execute(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return processes.call(code, *arguments, environment=self.environment, folder=self.folder)
 
-    def call(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.execute(processes.CLI, *arguments)
 
     def run(self, as_of: str = AS_OF) -> subprocess.CompletedProcess[str]:
         return self.call("run", "--as-of", as_of, "--company", str(self.company))
+
+
+STAGES = ("refresh", "train", "act")
+AROUND_STAGES = """
+import os, shutil, sys
+from pathlib import Path
+import orchestration.pipeline as pipeline
+from orchestration.cli import app
+
+only, home = sys.argv.pop(), Path(os.environ["HOLDFAST_HOME"])
+execute, stages = pipeline.execute, iter(("refresh", "act"))
+
+
+def around(job, **given):
+    stage = "train" if job.name == "retrain" else next(stages)
+    if only == "all":
+        shutil.copytree(home, home.with_name(f"before-{stage}"))
+    if only in (stage, "all"):
+        execute(job, **given)
+    if only == stage:
+        sys.exit()
+
+
+pipeline.execute = around
+app()
+"""
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """The shop's first run in `folder`, with its state before each stage and at its end; made once for all tests."""
+
+    folder: Path
+
+    @property
+    def instance(self) -> Instance:
+        """Return the instance that ran: dbt has parsed for its paths. One test at a time may work on it."""
+        return Instance(folder=self.folder / "shop", home=self.folder / "home")
+
+    @property
+    def finished(self) -> Instance:
+        """Return the instance at the end of the run; tests only read it."""
+        return self.before("end")
+
+    def before(self, stage: str) -> Instance:
+        """Return the instance as it was before a stage; tests only read it."""
+        return Instance(folder=self.folder / "shop", home=self.folder / f"before-{stage}")
+
+    def restore(self, stage: str) -> Instance:
+        """Bring the instance that ran back to where a stage began."""
+        shutil.rmtree(self.instance.home, ignore_errors=True)
+        shutil.copytree(self.before(stage).home, self.instance.home)
+        return self.instance
+
+    def copy(self, home: Path) -> Instance:
+        """Return a copy of the instance at the end of the run, with a registry that finds its own artifacts."""
+        shutil.copytree(self.finished.home, home)
+        with sqlite3.connect(home / "mlflow" / "mlflow.db") as connection:
+            for table, column in (
+                ("experiments", "artifact_location"),
+                ("runs", "artifact_uri"),
+                ("model_versions", "source"),
+            ):
+                moved = f"update {table} set {column} = replace({column}, ?, ?)"
+                connection.execute(moved, (str(self.instance.home), str(home)))
+        return Instance(folder=self.folder / "shop", home=home)
+
+
+def prepare_run(folder: Path) -> None:
+    """Run the shop once from end to end and keep what its state was before each stage."""
+    prepared = PreparedRun(folder)
+    write_shop(prepared.instance.folder)
+    company = str(prepared.instance.company)
+    done = prepared.instance.execute(AROUND_STAGES, "run", "--as-of", AS_OF, "--company", company, "all")
+    assert done.returncode == 0, done.stdout
+    shutil.copytree(prepared.instance.home, prepared.finished.home)
+
+
+def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Let whichever test process comes first fill `folder`; the others wait until it is whole, or fail as it did."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    done, failed = (folder.with_name(f"{folder.name}.{state}") for state in ("done", "failed"))
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not failed.exists(), failed.read_text()
+        if not done.exists():
+            try:
+                make(folder)
+            except BaseException as error:
+                failed.write_text(f"another test process could not make {folder.name}: {error}")
+                raise
+            done.touch()
+    return folder
 
 
 def write_shop(folder: Path, *, customers: int = 400, seed: int = 20240101) -> None:

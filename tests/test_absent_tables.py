@@ -1,6 +1,8 @@
 """A company of contracts alone runs the whole line; what it does not have is absent and not invented."""
 
 import json
+import subprocess
+import sys
 
 import duckdb
 import pytest
@@ -13,7 +15,16 @@ def gym(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     write_gym(folder / "gym")
     instance = Instance(folder=folder / "gym", home=folder / "home")
     report = str(folder / "report.json")
-    done = instance.call("run", "--as-of", AS_OF, "--company", str(instance.company), "--report", report)
+    # as a person starts it, in a fresh interpreter
+    command = [sys.executable, "-m", "orchestration.cli", "run", "--as-of", AS_OF, "--company", "company.yaml"]
+    done = subprocess.run(
+        [*command, "--report", report],
+        env=instance.environment,
+        cwd=instance.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return instance
 

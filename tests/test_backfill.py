@@ -1,14 +1,9 @@
 """A month that was missed can be trained later, from what was known then."""
 
 import json
-import os
-import shutil
-import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
-from instance import Instance
+from instance import PreparedRun
 
 MISSED = "2024-09-01"
 TRAIN = """
@@ -33,33 +28,12 @@ print("RESULT" + json.dumps({"versions": versions, "aliases": registry.aliases()
 """
 
 
-def copy_house(instance: Instance, folder: Path) -> Instance:
-    """Copy an instance with its registry, whose addresses of artifacts are those of the copy."""
-    copy = Instance(folder=instance.folder, home=folder / "home")
-    shutil.copytree(instance.home, copy.home)
-    with sqlite3.connect(copy.home / "mlflow" / "mlflow.db") as connection:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("model_versions", "source"),
-        ):
-            moved = f"update {table} set {column} = replace({column}, ?, ?)"
-            connection.execute(moved, (str(instance.home), str(copy.home)))
-    return copy
-
-
 def test_a_missed_month_is_trained_later_from_what_was_known_then_and_only_once(
-    finished_instance: Instance, tmp_path: Path
+    prepared_run: PreparedRun, tmp_path: Path
 ) -> None:
-    instance = copy_house(finished_instance, tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", TRAIN, MISSED],
-        env=os.environ | instance.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "RESULT" in done.stdout, done.stdout + done.stderr
+    instance = prepared_run.copy(tmp_path / "home")
+    done = instance.execute(TRAIN, MISSED)
+    assert "RESULT" in done.stdout, done.stdout
     found = json.loads(done.stdout.rsplit("RESULT", maxsplit=1)[1])
 
     first, again = found["versions"]

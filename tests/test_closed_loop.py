@@ -1,10 +1,11 @@
 """One month from sources to recorded actions and back, and the same month again."""
 
 import json
+import sqlite3
 
 import duckdb
 import pandas as pd
-from instance import AS_OF, Instance, read_ledger, read_tables
+from instance import AS_OF, Instance, PreparedRun, read_ledger, read_tables
 
 
 def test_the_first_run_decides_sends_and_reads_back(finished_instance: Instance) -> None:
@@ -26,12 +27,19 @@ def test_every_message_is_delivered_without_personal_data(finished_instance: Ins
     assert {message["customer_id"] for message in messages} == set(treated["customer_id"])
 
 
-def test_the_same_month_again_changes_nothing_and_sends_nothing(finished_instance: Instance) -> None:
-    before, ledger = read_tables(finished_instance), read_ledger(finished_instance)
-    delivered = sorted(path.stat().st_mtime_ns for path in (finished_instance.home / "outbox").iterdir())
-    again = finished_instance.run(AS_OF)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "training for" not in again.stdout
-    assert sorted(path.stat().st_mtime_ns for path in (finished_instance.home / "outbox").iterdir()) == delivered
-    pd.testing.assert_frame_equal(read_ledger(finished_instance), ledger)
-    assert read_tables(finished_instance) == before
+def test_the_same_month_again_changes_nothing_and_sends_nothing(prepared_run: PreparedRun) -> None:
+    instance = prepared_run.restore("end")
+    before, ledger = read_tables(instance), read_ledger(instance)
+    delivered = sorted(path.stat().st_mtime_ns for path in (instance.home / "outbox").iterdir())
+    versions = read_versions(instance)
+    again = instance.run(AS_OF)
+    assert again.returncode == 0, again.stdout
+    assert read_versions(instance) == versions
+    assert sorted(path.stat().st_mtime_ns for path in (instance.home / "outbox").iterdir()) == delivered
+    pd.testing.assert_frame_equal(read_ledger(instance), ledger)
+    assert read_tables(instance) == before
+
+
+def read_versions(instance: Instance) -> list[tuple[str, int]]:
+    with sqlite3.connect(instance.home / "mlflow" / "mlflow.db") as connection:
+        return connection.execute("select run_id, version from model_versions order by version").fetchall()

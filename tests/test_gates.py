@@ -1,10 +1,7 @@
 """Every gate, with a spoilt input that it stops, and nothing behind it ran."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import duckdb
@@ -74,14 +71,8 @@ def stopped(
     shutil.copytree(finished_instance.home, home, ignore=shutil.ignore_patterns("dagster", "gates", "outbox"))
     instance = Instance(folder=finished_instance.folder, home=home)
     arguments = [AS_OF, str(home / "warehouse.duckdb"), json.dumps(SPOILT)]
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, *arguments],
-        env=os.environ | instance.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "RESULT" in answer.stdout, answer.stdout + answer.stderr
+    answer = instance.execute(RUN, *arguments)
+    assert "RESULT" in answer.stdout, answer.stdout
     found: dict[str, list[dict[str, list[str]]]] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
     return found
 

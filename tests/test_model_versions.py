@@ -1,18 +1,14 @@
 """What a registered version carries, and what a person sees of it, after a real run."""
 
 import json
-import os
 import re
-import shutil
 import sqlite3
-import subprocess
-import sys
 from html.parser import HTMLParser
 from typing import Any
 
 import duckdb
 import pytest
-from instance import AS_OF, Instance
+from instance import AS_OF, Instance, PreparedRun
 
 from ml.monitoring.drift_report import FOREIGN
 
@@ -69,22 +65,13 @@ class Addresses(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def seen(finished_instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def seen(prepared_run: PreparedRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What commands, drift page and sensor do on a copy of the instance, in one process that loads their libraries."""
-    home = tmp_path_factory.mktemp("looked_at") / "home"
-    left_out = shutil.ignore_patterns("artifacts", "gates", "logs", "outbox")
-    shutil.copytree(finished_instance.home, home, ignore=left_out)
-    copy = Instance(folder=finished_instance.folder, home=home)
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOOK, str(copy.company), str(home), AS_OF],
-        env=os.environ | copy.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "RESULT" in answer.stdout, answer.stdout + answer.stderr
+    copy = prepared_run.copy(tmp_path_factory.mktemp("looked_at") / "home")
+    answer = copy.execute(LOOK, str(copy.company), str(copy.home), AS_OF)
+    assert "RESULT" in answer.stdout, answer.stdout
     found: dict[str, Any] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
-    return {**found, "home": home}
+    return {**found, "home": copy.home}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import duckdb
 import numpy as np
 import pandas as pd
+import processes
 import pytest
 
 from company.company_file import load_company
@@ -92,22 +93,23 @@ class Warehouse:
         succeeds: bool = True,
         **variables: object,
     ) -> subprocess.CompletedProcess[str]:
-        folder, given = self.home / "dbt", json.dumps({"timezone": ZONE} | variables)
+        # the same variables wherever they do not matter: with others dbt parses the project anew
+        folder, given = self.home / "dbt", json.dumps({"timezone": ZONE, "churn_also": ALSO} | variables)
         parsed = self.home.parent / f"parsed-{sha256(f'{project} {given}'.encode()).hexdigest()}.msgpack"
         known = folder / "target" / "partial_parse.msgpack"
         if parsed.exists() and not known.exists():
             known.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(parsed, known)
-        command = [sys.executable, "-m", "dbt.cli.main", *arguments, "--project-dir", str(project), "--quiet"]
+        command = [*arguments, "--project-dir", str(project), "--quiet"]
         command += ["--profiles-dir", str(project), "--target-path", str(known.parent)]
         command += ["--log-path", str(folder / "logs"), "--vars", given]
         # dbt runs inside the instance: its profile then reads the same in every instance, and is parsed once for all
         environment = os.environ | {"HOLDFAST_HOME": "."}
         environment |= {"HOLDFAST_AS_OF": as_of, "HOLDFAST_SNAPSHOTS": " ".join(snapshots)}
-        done = subprocess.run(command, env=environment, cwd=self.home, capture_output=True, text=True, check=False)
+        done = processes.call(processes.DBT, *command, environment=environment, folder=self.home)
         if known.exists() and not parsed.exists():
             shutil.copy(known, parsed)
-        assert (done.returncode == 0) is succeeds, done.stdout[-6000:] + done.stderr[-2000:]
+        assert (done.returncode == 0) is succeeds, done.stdout[-6000:]
         return done
 
 
@@ -168,7 +170,7 @@ def lived(
     warehouse = new_warehouse(company)
     warehouse.dbt("run", feeds=feeds, as_of=SNAPSHOTS[-1])
     warehouse.execute("create schema retention", LEDGER)
-    warehouse.dbt("build", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS, churn_also=ALSO)
+    warehouse.dbt("build", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
     return warehouse
 
 
@@ -192,10 +194,11 @@ def truncated(
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, pd.DataFrame]]:
+def simulated() -> Mapping[str, Mapping[str, pd.DataFrame]]:
     """Raw rows of five simulated companies, one of each industry, each landed from its real systems by its own file."""
-    folder = tmp_path_factory.mktemp("simulated")
-    return {f"raw_{industry}": landed_from(industry, folder / industry) for industry in INDUSTRIES}
+    # outside pytest's own folder, which every run of pytest closes to the database's user
+    with tempfile.TemporaryDirectory() as folder:
+        return {f"raw_{industry}": landed_from(industry, Path(folder) / industry) for industry in INDUSTRIES}
 
 
 @pytest.fixture(scope="session")
@@ -216,7 +219,7 @@ def run_simulated(
 ) -> Warehouse:
     """Build the slice of the day, or only the models that are selected."""
     selected = select or ("+churn_outcomes", "+customers", "product_rules")
-    settings = {"as_of": SIMULATED_AS_OF, "timezone": SIMULATED_ZONE, "churn_also": ALSO}
+    settings = {"as_of": SIMULATED_AS_OF, "timezone": SIMULATED_ZONE}
     warehouse.dbt("run", "--select", *selected, project=project, feeds=feeds, **settings)
     return warehouse
 

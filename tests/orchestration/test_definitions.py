@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import processes
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -66,10 +65,8 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, d
     home = tmp_path_factory.mktemp("definitions")
     company = ROOT / "examples" / "complete_journey" / "company.yaml"
     environment = os.environ | {"HOLDFAST_HOME": str(home), "HOLDFAST_COMPANY": str(company)}
-    answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", DESCRIBE], env=environment, capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
+    answer = processes.call(DESCRIBE, environment=environment, folder=ROOT)
+    assert answer.returncode == 0, answer.stdout
     found: dict[str, dict[str, dict[str, object]]] = json.loads(answer.stdout.rsplit("RESULT", maxsplit=1)[1])
     return found
 

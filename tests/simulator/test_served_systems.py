@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
+import processes
 import psycopg2.errors
 import pyarrow.parquet as pq
 import pytest
@@ -270,11 +270,11 @@ def landed(telecom: Path, address: str, tmp_path_factory: pytest.TempPathFactory
 def staged(landed: Landed) -> Landed:
     project, folder = ROOT / "dbt_project", landed.home / "dbt"
     variables = {"feeds": landed.company.feeds(), "timezone": landed.company.timezone}
-    command = [sys.executable, "-m", "dbt.cli.main", "run", "--quiet", "--select", "path:models/staging"]
+    command = ["run", "--quiet", "--select", "path:models/staging"]
     command += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", json.dumps(variables)]
     command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
     environment = os.environ | {"HOLDFAST_HOME": str(landed.home), "HOLDFAST_AS_OF": "2025-04-01"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = processes.call(processes.DBT, *command, environment=environment, folder=landed.home)
     assert done.returncode == 0, done.stdout[-4000:]
     return landed
 
