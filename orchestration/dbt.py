@@ -16,7 +16,7 @@ from company.policy import Policy
 from expectations.features import FeatureRange
 from ingestion.identity.records import has_evidence
 from ml.dataset import Feature
-from orchestration.leads import declare_leads
+from orchestration.lead_times import declare_lead_times
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage"}
@@ -151,7 +151,7 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
         "timezone": company.timezone,
         "identity": has_evidence(company),
         "churn": company.churn.model_dump(mode="json"),
-        "churn_also": [churn.model_dump(mode="json") for churn in declare_leads(company, policy)],
+        "churn_also": [churn.model_dump(mode="json") for churn in declare_lead_times(company, policy)],
         "company_cleaning": company.cleaning.model_dump(mode="json"),
         "policy": policy.model_dump(mode="json", include=WAREHOUSE_POLICY),
     }

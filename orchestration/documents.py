@@ -20,22 +20,22 @@ from retention.store.store import Store
 SEAMS = ("sources", "customer_360", "features")  # the gates before a training
 LIBRARIES = ("duckdb", "numpy", "scikit-learn", "xgboost-cpu")
 LEARNED_FROM = ("features.customer_features", "features.churn_labels")
-SLICES = """
-    select as_of, count(*) as rows, cast(bit_xor(hash(slice)) as varchar) as hash
-    from {table} as slice
+SNAPSHOTS = """
+    select as_of, count(*) as rows, cast(bit_xor(hash(snapshot)) as varchar) as hash
+    from {table} as snapshot
     where as_of in (select unnest($days))
     group by as_of order by as_of
 """
 
 
 def describe_data(warehouse: Warehouse, table: pa.Table, *, fingerprint: str, until: date) -> dict[str, Any]:
-    """Return what a training learned from: tables with rows and a hash per slice, the snapshots, and the code.
+    """Return what a training learned from: tables with rows and a hash per snapshot, the snapshots, and the code.
 
-    The hash of a slice is the XOR of DuckDB's hashes of its rows, so it does not depend on their order; `fingerprint`
-    is the SHA-256 of the training set itself.
+    The hash of a snapshot is the XOR of DuckDB's hashes of its rows, so it does not depend on their order;
+    `fingerprint` is the SHA-256 of the training set itself.
     """
     days = sorted(set(table.column("as_of").to_pylist()))
-    tables = {name: warehouse.read(SLICES.format(table=name), {"days": days}).to_pylist() for name in LEARNED_FROM}
+    tables = {name: warehouse.read(SNAPSHOTS.format(table=name), {"days": days}).to_pylist() for name in LEARNED_FROM}
     return {
         "fingerprint": fingerprint,
         "rows": table.num_rows,
@@ -68,7 +68,7 @@ def read_gates(warehouse: Warehouse, store: Store, *, as_of: date) -> dict[str, 
         override = GateOverrides(store).find(seam, as_of)
         fault = find_fault(warehouse, seam, as_of=as_of)
         verdict = "passed" if fault is None else f"overridden by {override.granted_by}" if override else "closed"
-        found[f"gate.{seam}"] = verdict if _was_judged(warehouse, seam, as_of) else "not judged"
+        found[f"gate.{seam}"] = verdict if _was_judged(warehouse, seam, as_of) else "not checked"
     return found
 
 

@@ -32,7 +32,7 @@ class Published:
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
-            raise SegmentError(f"{self.path}: nothing is published yet. Run the line first: `holdfast run`.")
+            raise SegmentError(f"{self.path}: nothing is published yet. Run the pipeline first: `holdfast run`.")
         closed: dict[str, str | bool | int | float | list[str]]
         # the first rows are found by the columns that the condition reads; only theirs are then read whole
         closed = {"enable_external_access": False, "late_materialization_max_rows": 1000, "lock_configuration": True}
@@ -65,5 +65,5 @@ def _ask(connection: duckdb.DuckDBPyConnection, condition: str, what: str, order
 
 
 def published_in(home: Path) -> Published:
-    """Return the published copy of the instance at `home`."""
-    return Published(path=home / "published" / "house.duckdb")
+    """Return the published snapshot of the instance at `home`."""
+    return Published(path=home / "published" / "snapshot.duckdb")

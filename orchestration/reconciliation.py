@@ -1,4 +1,4 @@
-"""The books of ingestion and cleaning: where every row went, and what the cleaning rules did."""
+"""Reconciliation of ingestion and cleaning: where every row went, and what the cleaning rules did."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from orchestration.warehouse import Warehouse
 
 _UNLANDED = """
     select source || '.' || table_name as name, rows_in as came,
-        rows_landed + rows_quarantined + rows_duplicate as told
-    from ingestion.landings where came <> told order by name
+        rows_landed + rows_quarantined + rows_duplicate as accounted
+    from ingestion.landings where came <> accounted order by name
 """
 _UNSTAGED = """
     select source || '.' || table_name || ' of batch ' || batch as name, rows_landed as came,
-        rows_staged + rows_removed as told
-    from staging.cleaning_accounts where came <> told order by name
+        rows_staged + rows_removed as accounted
+    from staging.cleaning_accounts where came <> accounted order by name
 """
 _WHAT_RULES_DID = """
     with latest as (
@@ -38,15 +38,15 @@ _COLUMNS = ("table", "rule", "column", "action", "rows that stand", "of the late
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A landing or a staged batch of which `came` rows are known, and the fate of `told` rows."""
+    """A landing or a staged batch of which `came` rows are known, and the fate of `accounted` rows."""
 
     name: str
     came: int
-    told: int
+    accounted: int
 
     def __str__(self) -> str:
         """Return the gap in words."""
-        return f"{self.name}: {self.came} rows came, the fate of {self.told} is known"
+        return f"{self.name}: {self.came} rows came, the fate of {self.accounted} is known"
 
 
 def find_gaps(warehouse: Warehouse) -> tuple[Gap, ...]:
@@ -71,7 +71,7 @@ def find_missing_days(warehouse: Warehouse) -> tuple[str, ...]:
         for row in warehouse.read(_MISSING_DAYS).to_pylist()
     ]
     later = [
-        f"{row['name']} has {row['count_rows']} rows dated after the day on which they landed: they are not counted "
+        f"{row['name']} has {row['count_rows']} rows dated after the day of their ingestion: they are not counted "
         "before their day comes. Correct them in the source"
         for row in warehouse.read(_ROWS_LATER).to_pylist()
     ]

@@ -11,7 +11,7 @@ from company.company_file import Company
 from company.policy import Policy
 from ml.dataset import Feature
 from orchestration.documents import fingerprint
-from orchestration.leads import list_leads
+from orchestration.lead_times import list_lead_times
 from orchestration.rows import select_rows
 from orchestration.warehouse import Warehouse
 
@@ -72,7 +72,7 @@ def read_training_set(
 
     known = warehouse.read("select * from customer_360.customers limit 0").column_names
     groups = [name for name in (*policy.fairness.protected, *policy.fairness.segments) if name in known]
-    leads = {lead: f"churned_after_{lead}" for lead in list_leads(company.churn, policy)}
+    leads = {lead: f"churned_after_{lead}" for lead in list_lead_times(company.churn, policy)}
     newest = as_of if until == as_of else warehouse.read_value(NEWEST, {"until": until})
     treated = TREATED if warehouse.has_table("retention.ledger") else "false"
     targets = [

@@ -54,7 +54,7 @@ class Warehouse:
             return row[0] if row else None
 
     def has_table(self, table: str) -> bool:
-        """Say whether `schema.table` exists."""
+        """Return whether `schema.table` exists."""
         with self.connect() as connection:
             return _exists(connection, table)
 
@@ -65,8 +65,8 @@ class Warehouse:
         found: date | None = self.read_value(f"select max(as_of) from {table}")
         return found
 
-    def replace_slice(self, table: str, rows: pa.Table, *, as_of: date) -> None:
-        """Make `rows` the whole slice of `table` for `as_of`, in one transaction."""
+    def replace_day(self, table: str, rows: pa.Table, *, as_of: date) -> None:
+        """Make `rows` all that `table` holds for `as_of`, in one transaction."""
         with self.connect() as connection, transaction(connection):
             _create_like(connection, table, rows)
             connection.execute(f"delete from {table} where as_of = $as_of", {"as_of": as_of})
@@ -115,7 +115,7 @@ def _enter(path: str) -> duckdb.DuckDBPyConnection:
             if time.monotonic() > deadline:
                 raise WarehouseBusyError(
                     f"{path}: another process has held the warehouse for over {PATIENCE_SECONDS} s. One run writes "
-                    "at a time; wait until it has ended. The published copy beside it can be read at any time."
+                    "at a time; wait until it has ended. The published snapshot next to it can be read at any time."
                 ) from None
             time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""`holdfast quarantine`: the rows that were not landed, and why."""
+"""`holdfast quarantine`: the rows that were refused, and why."""
 
 from pathlib import Path
 from typing import Annotated

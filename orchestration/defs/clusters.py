@@ -71,8 +71,8 @@ def customer_clusters(
     else:
         learned_on = as_of
         found = find_clusters(rows, deployment.features, before=earlier, seed=deployment.policy.training.seed)
-    warehouse.replace_slice(MEMBERS, found.members, as_of=as_of)
-    warehouse.replace_slice(CLUSTERS, tabulate(found.clusters, as_of=as_of, learned_on=learned_on), as_of=as_of)
+    warehouse.replace_day(MEMBERS, found.members, as_of=as_of)
+    warehouse.replace_day(CLUSTERS, tabulate(found.clusters, as_of=as_of, learned_on=learned_on), as_of=as_of)
     names = {f"cluster {each.cluster_id}": f"{each.share:.0%}: {each.name_en}" for each in found.clusters}
     yield dg.MaterializeResult(asset_key=MEMBERS.split("."), metadata={"dagster/row_count": found.members.num_rows})
     yield dg.MaterializeResult(asset_key=CLUSTERS.split("."), metadata=names or {"state": "too few customers"})

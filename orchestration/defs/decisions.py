@@ -61,7 +61,7 @@ def alerts(
     require_passed(warehouse, store, "scores", as_of=as_of)
     raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), deployment.policy)
     new = store.alerts.record(raised, at=_now())
-    warehouse.replace_slice("retention.alerts", to_arrow(raised), as_of=as_of)
+    warehouse.replace_day("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
     return dg.MaterializeResult(
@@ -85,7 +85,7 @@ def plans(
     """One row per customer at risk and as_of: treated, held out or left alone, with the reason. Frozen once sent."""
     as_of = read_as_of(context)
     decided = store.plans.read(as_of) if store.plans.has(as_of) else _decide(warehouse, store, deployment, as_of)
-    warehouse.replace_slice("retention.plans", to_arrow(decided), as_of=as_of)
+    warehouse.replace_day("retention.plans", to_arrow(decided), as_of=as_of)
     arms = {str(arm): int(count) for arm, count in decided["arm"].value_counts().items()}
     return dg.MaterializeResult(
         metadata={"dagster/row_count": len(decided), "cost": float(decided["cost"].sum()), **arms}

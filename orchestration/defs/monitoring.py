@@ -73,7 +73,7 @@ HISTORY = """
     select "group", month, count(*) as customers, count(*) filter (where churned) as churned
     from grouped group by all having count(*) >= $fewest order by all
 """
-SAMPLE = 20_000  # customers of a slice, by hash: the PSI of ten bins then lies within 0.002 of that of all
+SAMPLE = 20_000  # customers of a snapshot, by hash: the PSI of ten bins then lies within 0.002 of that of all
 NEWLY_MATURED = """
     select distinct labels.as_of
     from features.churn_labels as labels
@@ -100,12 +100,12 @@ def performance(
     if scored is None:
         return dg.MaterializeResult(metadata={"state": "no scored day has matured labels yet"})
     row = measure(warehouse, deployment.policy, scored)
-    warehouse.replace_slice("monitoring.performance", _table(row, PERFORMANCE), as_of=scored)
+    warehouse.replace_day("monitoring.performance", _table(row, PERFORMANCE), as_of=scored)
     return dg.MaterializeResult(metadata=_tell_row(row))
 
 
 def measure(warehouse: Warehouse, policy: Policy, scored: date) -> dict[str, Any]:
-    """Return the figures of the latest batch of one day, beside recency alone and the majority."""
+    """Return the figures of the latest batch of one day, next to those of recency alone and of the majority."""
     rows = warehouse.read(MATURED, {"as_of": scored})
     label = rows["churned"].to_numpy().astype(float)
     shown = evaluate(label, rows["probability"].to_numpy(), capacity=policy.training.capacity_share)
@@ -169,7 +169,7 @@ def drift(
     row |= {"score_psi": report.score_psi, "state": report.state, "compared_with": season}
     row |= {"reason": report.reason, "moved_most": ", ".join(f"{each.feature} {each.psi:.3f}" for each in worst)}
     row |= ask(warehouse, "monitoring.drift", row, bad="drifted", consecutive=policy.drift.consecutive)
-    warehouse.replace_slice("monitoring.drift", _table(row, DRIFT), as_of=as_of)
+    warehouse.replace_day("monitoring.drift", _table(row, DRIFT), as_of=as_of)
     features = [each.feature for each in report.features]
     page = draw_page(warehouse, deployment, champion, as_of, features) if policy.drift.page else {}
     return dg.MaterializeResult(metadata={**_tell_row(row), **page})
@@ -181,8 +181,8 @@ def _table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
 
 def _tell_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as metadata, which knows neither days nor nulls."""
-    told = {name: value for name, value in row.items() if value is not None}
-    return told | {"as_of": row["as_of"].isoformat()}
+    known = {name: value for name, value in row.items() if value is not None}
+    return known | {"as_of": row["as_of"].isoformat()}
 
 
 def draw_page(
@@ -230,7 +230,7 @@ def compare(warehouse: Warehouse, policy: Policy, champion: RegisteredModel, as_
 
 
 def ask(warehouse: Warehouse, table: str, row: Mapping[str, Any], *, bad: str, consecutive: int) -> dict[str, Any]:
-    """Say whether a retrain is due: enough failed checks of one champion in a row. The cool-down is the store's."""
+    """Return whether a retrain is due: enough failed checks of one champion in a row. The cool-down is the store's."""
     query = f"""
         select as_of, state from {table}
         where as_of < $as_of and model_version = $version order by as_of desc limit $count
@@ -304,7 +304,7 @@ def churn_forecast(
     deployment: dg.ResourceParam[Deployment],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
-    """One row per as_of, group and month, past and to come: the churn rate, its interval and the industry's line."""
+    """One row per as_of, group and month, past and to come: the churn rate, its interval and the industry's rate."""
     from ml.forecasting.churn_rate import forecast_groups
 
     as_of, forecast = read_as_of(context), deployment.policy.forecast
@@ -321,7 +321,7 @@ def churn_forecast(
         coverage=forecast.coverage,
     )
     rows = found.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), found.table.num_rows))
-    warehouse.replace_slice("monitoring.churn_forecast", rows, as_of=as_of)
+    warehouse.replace_day("monitoring.churn_forecast", rows, as_of=as_of)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": rows.num_rows,

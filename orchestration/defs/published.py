@@ -82,7 +82,7 @@ def publish(
         rows.append({"as_of": as_of, "segment": name, **declared.model_dump()})
         rows[-1] |= {"customers": found.count, "money_at_risk": found.money_at_risk}
     if rows:
-        warehouse.replace_slice("published.segments", pa.Table.from_pylist(rows), as_of=as_of)
+        warehouse.replace_day("published.segments", pa.Table.from_pylist(rows), as_of=as_of)
     count = published.segment("true", limit=0).count
     yield dg.MaterializeResult(
         asset_key=["published", "customers"],

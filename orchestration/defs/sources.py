@@ -108,12 +108,12 @@ def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
 
 
 def find_feed(company: Company, schema: str, table: str) -> Feed:
-    """Return what the company file says of one landed table."""
+    """Return what the company file declares of one ingested table."""
     return next(feed for feed in company.tables[table] if company.raw_schema(feed.source) == schema)
 
 
 def describe_landed(warehouse: Warehouse, company: Company, schema: str, table: str) -> LandedTable:
-    """Return what the gate must know of one landed table: its contract, and what its landing counted."""
+    """Return what the gate must know of one ingested table: its contract, and what its ingestion counted."""
     contract = TABLES[table]
     counted = warehouse.read_value(
         "select rows_quarantined from ingestion.landings where source = $source and table_name = $table",

@@ -331,8 +331,8 @@ def report_cold_start(
 
 def _write(warehouse: Warehouse, judged: Mapping[str, Any], row: Mapping[str, Any]) -> None:
     as_of: date = row["as_of"]
-    warehouse.replace_slice("monitoring.promotions", _table(judged, PROMOTIONS), as_of=as_of)
-    warehouse.replace_slice("monitoring.trainings", _table(row, TRAININGS), as_of=as_of)
+    warehouse.replace_day("monitoring.promotions", _table(judged, PROMOTIONS), as_of=as_of)
+    warehouse.replace_day("monitoring.trainings", _table(row, TRAININGS), as_of=as_of)
 
 
 def _table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:

@@ -75,7 +75,7 @@ def test_missing_days_and_rows_of_the_future_are_reported_with_the_fix(books: Wa
     missing, later = find_missing_days(books)
     assert missing.startswith("raw_shop.orders has no rows from 2025-03-01 to 2025-03-31 (31 days)")
     assert "`closed`" in missing
-    assert later.startswith("raw_logs.events has 2 rows dated after the day on which they landed")
+    assert later.startswith("raw_logs.events has 2 rows dated after the day of their ingestion")
     change(
         books,
         "update staging.feed_pauses set is_missing = false",

@@ -7,7 +7,7 @@ import pytest
 
 from company.churn import ChurnDefinition
 from company.policy import load_policy
-from orchestration.leads import declare_leads
+from orchestration.lead_times import declare_lead_times
 from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 
@@ -88,4 +88,4 @@ def test_beyond_the_most_rows_whole_customers_are_drawn_and_the_number_of_all_is
 def test_a_lead_time_that_the_company_declares_itself_is_not_declared_twice() -> None:
     policy = load_policy({"training": {"lead_days": [30, 60]}})
 
-    assert [each.lead_days for each in declare_leads(Company, policy)] == [30, 60]  # type: ignore[arg-type]
+    assert [each.lead_days for each in declare_lead_times(Company, policy)] == [30, 60]  # type: ignore[arg-type]
