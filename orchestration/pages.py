@@ -1,86 +1,54 @@
-"""Dagster's, MLflow's and dbt's web pages on loopback, as children of this process."""
+"""Dagster's, MLflow's and dbt's web pages on loopback, and the daemon that runs schedules and sensors."""
 
-import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from orchestration.deployment import Deployment
+from orchestration.processes import LOOPBACK, Program, supervise
 from orchestration.settings import Settings
 
-ROOT = Path(__file__).parent.parent
-LOOPBACK = "127.0.0.1"
+WORKSPACE = Path(__file__).parent.parent / "workspace.yaml"
 
 
-def serve(deployment: Deployment, *, console: Console) -> None:
-    """Start the pages and the daemon that runs schedules and sensors.
-
-    Ends, with all of them, on Ctrl-C, when it is asked to terminate, or when one of them dies.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    ports = {"Dagster": find_port(3000), "MLflow": find_port(5000), "dbt docs": find_port(8080)}
+def serve(deployment: Deployment, *, console: Console) -> bool:
+    """Serve the pages until Ctrl-C, a request to terminate, or the end of one of them; return whether it was asked."""
+    console.print("Starting Dagster with its schedules and sensors, MLflow and dbt's docs.")
     deployment.dbt.write_docs()
-    settings = deployment.settings
-    home = settings.home
-    children = [
-        subprocess.Popen(  # noqa: S603 - our own programs, fixed arguments
-            command, cwd=ROOT, env={**settings.environment}, stdout=log.open("ab"), stderr=subprocess.STDOUT
-        )
-        for log, command in commands(settings, ports).items()
-    ]
-    try:
-        for name, port in ports.items():
-            _wait_for(port)
-            console.print(f"{name}: http://{LOOPBACK}:{port}")
-        console.print("Schedules and sensors are on. Ctrl-C stops everything.")
-        while all(child.poll() is None for child in children):
-            time.sleep(1)
-        console.print(f"One of the pages stopped; its words are in {home / 'logs'}.", style="red")
-    except KeyboardInterrupt:
-        console.print("Stopping.")
-    finally:
-        for child in children:
-            child.send_signal(signal.SIGINT)
-        for child in children:
-            child.wait(timeout=20)
+    return supervise(list_programs(deployment.settings), console=console)
 
 
-def commands(settings: Settings, ports: Mapping[str, int]) -> dict[Path, list[str]]:
-    """Return the processes and the log each writes to. Of the instance only the folder of dbt's docs is served."""
-    home = settings.home
-    bin_, logs = Path(sys.executable).parent, home / "logs"
+def list_programs(settings: Settings) -> list[Program]:
+    """Return the programs. Of the instance's files only the folder of dbt's docs is served."""
+    ports = {"dagster": find_port(3000), "mlflow": find_port(5000), "docs": find_port(8080)}
+    scripts, logs, workspace = Path(sys.executable).parent, settings.home / "logs", ["--workspace", str(WORKSPACE)]
     logs.mkdir(parents=True, exist_ok=True)
-    workspace = ["--workspace", str(ROOT / "workspace.yaml")]
-    # the page of Dagster links to dbt's docs where they are served
-    environment = ["env", f"HOLDFAST_DOCS_URL=http://{LOOPBACK}:{ports['dbt docs']}/index.html"]
-    web = [
-        *environment,
-        sys.executable,
-        "-m",
-        "orchestration.webserver",
-        *workspace,
-        "--host",
-        LOOPBACK,
-        "--port",
-        str(ports["Dagster"]),
-    ]
-    daemon = [str(bin_ / "dagster-daemon"), "run", *workspace]
-    mlflow = [str(bin_ / "mlflow"), "server", "--backend-store-uri", settings.tracking_uri]
-    mlflow += ["--host", LOOPBACK, "--port", str(ports["MLflow"]), "--workers", "1"]
-    mlflow += ["--artifacts-destination", str(home / "mlflow" / "artifacts")]
-    docs = [sys.executable, "-m", "http.server", str(ports["dbt docs"]), "--bind", LOOPBACK]
-    docs += ["--directory", str(home / "docs")]
-    return {
-        logs / "dagster.log": web,
-        logs / "daemon.log": daemon,
-        logs / "mlflow.log": mlflow,
-        logs / "docs.log": docs,
+    environment = {
+        **settings.environment,
+        "HOLDFAST_DOCS_URL": f"http://{LOOPBACK}:{ports['docs']}/index.html",  # where Dagster's pages link to
+        "HOLDFAST_WEBSERVER_URL": f"http://{LOOPBACK}:{ports['dagster']}",
     }
+
+    def program(name: str, file: str, *command: str, port: int | None = None) -> Program:
+        return Program(name=name, command=command, log=logs / f"{file}.log", port=port, environment=environment)
+
+    def address(name: str) -> list[str]:
+        return ["--host", LOOPBACK, "--port", str(ports[name])]
+
+    python, artifacts = sys.executable, str(settings.home / "mlflow" / "artifacts")
+    registry = ["--backend-store-uri", settings.tracking_uri, "--artifacts-destination", artifacts, "--workers", "1"]
+    dagster = [python, "-m", "orchestration.webserver", *workspace, *address("dagster")]
+    docs = [python, "-m", "http.server", str(ports["docs"]), "--bind", LOOPBACK, "--directory"]
+    return [
+        program("Dagster", "dagster", *dagster, port=ports["dagster"]),
+        program("Dagster's daemon", "daemon", str(scripts / "dagster-daemon"), "run", *workspace),
+        program(
+            "MLflow", "mlflow", str(scripts / "mlflow"), "server", *registry, *address("mlflow"), port=ports["mlflow"]
+        ),
+        program("dbt docs", "docs", *docs, str(settings.home / "docs"), port=ports["docs"]),
+    ]
 
 
 def find_port(wanted: int) -> int:
@@ -94,13 +62,3 @@ def find_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise OSError("No free port on loopback.")
-
-
-def _wait_for(port: int, *, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex((LOOPBACK, port)) == 0:
-                return
-        time.sleep(0.3)
-    raise TimeoutError(f"Nothing answers on port {port} after {seconds:.0f} s.")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import typer
+
 from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
 
 
@@ -11,4 +13,4 @@ def ui(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast
         deployment = enter_deployment(company, home)
     from orchestration.pages import serve
 
-    serve(deployment, console=open_console())
+    raise typer.Exit(0 if serve(deployment, console=open_console()) else 1)
