@@ -14,7 +14,8 @@ from company.policy import load_policy
 from orchestration.cli import app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
+LINKED = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
+DOCUMENTS = [path for path in LINKED if path.name != "CHANGELOG.md"]  # which names what is gone
 ASSETS = set((ROOT / "tests/orchestration/asset_keys.txt").read_text(encoding="utf-8").split())
 TOP = {path.name for path in ROOT.iterdir()} - {".holdfast", "reports"}
 
@@ -31,7 +32,7 @@ def sources() -> str:
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
-@every_document
+@pytest.mark.parametrize("document", LINKED, ids=lambda path: path.name)
 def test_every_link_leads_to_a_file(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
