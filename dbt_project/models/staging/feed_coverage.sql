@@ -62,30 +62,44 @@ missing as (
 
 ),
 
--- a feed that fell silent is known up to its last row, one that was quiet as usual up to the run
+-- a feed that fell silent is known up to its last row, one that was quiet as usual up to the run; contracts are a state,
+-- which is known as long as the company is seen to trade
+traded as (
+
+    select
+        *,
+        case
+            when source_table = 'subscriptions'
+                then greatest(last_date, max(case when source_table = 'orders' then last_date end) over ())
+            else last_date
+        end as seen_date
+    from spans
+
+),
+
 covered as (
 
     select
-        spans.source_table,
-        spans.feed,
-        spans.first_date,
-        spans.last_date,
-        spans.landed_date,
-        spans.ended_date,
+        traded.source_table,
+        traded.feed,
+        traded.first_date,
+        traded.last_date,
+        traded.landed_date,
+        traded.ended_date,
         case
-            when missing.last_from > spans.last_date then missing.last_from
-            when spans.ended_date is null then least(
-                spans.landed_date, greatest({{ as_of() }}, {{ add_days('spans.last_date', 1) }})
+            when missing.last_from > traded.last_date then missing.last_from
+            when traded.ended_date is null then least(
+                traded.landed_date, greatest({{ as_of() }}, {{ add_days('traded.seen_date', 1) }})
             )
         end as known_until,
-        spans.count_rows,
-        spans.count_rows_later,
+        traded.count_rows,
+        traded.count_rows_later,
         coalesce(missing.count_days_missing, 0) as count_days_missing
-    from spans
+    from traded
     left join missing
         on
-            spans.source_table = missing.source_table
-            and spans.feed = missing.feed
+            traded.source_table = missing.source_table
+            and traded.feed = missing.feed
 
 )
 
