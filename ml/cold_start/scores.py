@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
     ]
 )
 CEILING = 0.5  # confidence of a complete rule score: no outcome has tested it
+SHARE_ELSEWHERE = 0.5  # of the log-odds of an inactivity, where customers leave by notice and not by buying nothing
 USUAL_WEIGHT = 30.0  # known outcomes that the usual rate counts for
 LEAST, MOST = 0.005, 0.995  # between which the level lies: no rate is certain before many outcomes
 
@@ -124,6 +125,7 @@ def score_cold_start(
     chance, inactivities = _survive(data, rhythm or Rhythm(), horizon_days)
     by_rules, by_survival = (~np.isnan(each) for each in (numbers("score", rules.column("score")), chance))
     odds = logit(np.clip(chance, LEAST, MOST))
+    odds *= 1.0 if follows_purchases else SHARE_ELSEWHERE
     odds = np.where(by_survival, odds, odds[by_survival].mean() if by_survival.any() else 0.0)
     odds += log_odds_per_weight * raise_by_rules(data, signals)
     usual = float(chance[by_survival].mean()) if follows_purchases and by_survival.any() else base_rate
