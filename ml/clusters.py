@@ -50,10 +50,10 @@ class Clustering:
 def find_clusters(
     table: pa.Table, features: Sequence[Feature], *, before: Sequence[Cluster] = (), seed: int = 0
 ) -> Clustering:
-    """Find the clusters of one feature slice; `before` are those of an earlier slice, whose ids carry over.
+    """Find the clusters of one feature snapshot; `before` are those of an earlier snapshot, whose ids carry over.
 
     `table` has as_of, customer_id and numeric feature columns. The number of clusters is the one of the best silhouette
-    (Rousseeuw 1987) on a seeded draw. The same slice, seed and `before` give the same clusters.
+    (Rousseeuw 1987) on a seeded draw. The same snapshot, seed and `before` give the same clusters.
     """
     used = _choose(table, features)
     if table.num_rows < FEWEST_CUSTOMERS or not used:
@@ -65,7 +65,7 @@ def find_clusters(
 
 
 def assign_clusters(table: pa.Table, features: Sequence[Feature], *, clusters: Sequence[Cluster]) -> Clustering:
-    """Place the customers of a later slice in the clusters found before, by the nearest centre."""
+    """Place the customers of a later snapshot in the clusters found before, by the nearest centre."""
     if not clusters or table.num_rows == 0:
         return Clustering(members=MEMBERS.empty_table(), clusters=())
     names = list(clusters[0].centre)
@@ -91,20 +91,22 @@ def _keep_name(named: Cluster, counted: Cluster | None) -> Cluster:
 
 
 def _choose(table: pa.Table, features: Sequence[Feature]) -> list[Feature]:
-    """Return the features that tell customers apart, none of which repeats another."""
-    telling = [feature for feature in features if feature.name in table.column_names and _tells(table, feature.name)]
-    if not telling:
+    """Return the features that distinguish customers, none of which repeats another."""
+    usable = [
+        feature for feature in features if feature.name in table.column_names and _distinguishes(table, feature.name)
+    ]
+    if not usable:
         return []
-    places = _places(table, [feature.name for feature in telling])
-    alike = np.abs(np.corrcoef(places, rowvar=False)).reshape(len(telling), len(telling))
+    places = _places(table, [feature.name for feature in usable])
+    alike = np.abs(np.corrcoef(places, rowvar=False)).reshape(len(usable), len(usable))
     kept: list[int] = []
-    for index in range(len(telling)):
+    for index in range(len(usable)):
         if not any(alike[index, other] > TOO_CORRELATED for other in kept):
             kept.append(index)
-    return [telling[index] for index in kept]
+    return [usable[index] for index in kept]
 
 
-def _tells(table: pa.Table, name: str) -> bool:
+def _distinguishes(table: pa.Table, name: str) -> bool:
     column = table.column(name)
     if column.null_count > (1 - LEAST_FILLED) * len(column):
         return False

@@ -45,7 +45,7 @@ class Columns:
         label: whether the customer left: boolean, or 0 and 1; null where it is not known yet, and not learned from.
         time: the snapshot that a row belongs to, where the table stacks several; without it folds are drawn by chance.
         features: what a model may read; by default every column without another meaning.
-        causes: those of the features that tell why a customer leaves, see `ml.explaining.causes`.
+        causes: those of the features that show why a customer leaves, see `ml.explaining.causes`.
         customer: rows of one customer never straddle a split by chance.
         weight: how many customers a row stands for; learning, calibration and figures follow it.
         treated: boolean: the customer was treated between `as_of` and the end of the label window; null is untreated.

@@ -73,10 +73,10 @@ class Encoder:
         rated = [(each, place) for each, place in zip(encodings, _starts(encodings), strict=True) if each.ratings]
         if rated:
             for train, rest in _parts(label, seed):
-                learned, told = table.take(pa.array(train)), table.take(pa.array(rest))
+                learned, held_out = table.take(pa.array(train)), table.take(pa.array(rest))
                 for each, place in rated:
                     aside = _rate(Encoding(each.name, each.levels), learned, label[train])
-                    _write(matrix[:, place : place + 1], aside, column(told, each.name), rows=rest)
+                    _write(matrix[:, place : place + 1], aside, column(held_out, each.name), rows=rest)
         return found, matrix
 
     @property
@@ -88,14 +88,6 @@ class Encoder:
     def owners(self) -> npt.NDArray[np.intp]:
         """For each matrix column that is not a total the position of its feature."""
         return np.repeat(np.arange(len(self.encodings)), [encoding.width for encoding in self.encodings])
-
-    @property
-    def is_level(self) -> npt.NDArray[np.bool_]:
-        """For each matrix column that is not a total whether it is the 0/1 column of a category."""
-        return np.repeat(
-            [encoding.levels is not None and encoding.ratings is None for encoding in self.encodings],
-            [encoding.width for encoding in self.encodings],
-        )
 
     def encode(self, table: pa.Table) -> npt.NDArray[np.float32]:
         """Return the matrix (rows of `table` x columns of all encodings)."""
@@ -133,7 +125,7 @@ class Encoder:
 
 
 def find_totals(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Return groups of columns whose names say that they are parts of one whole.
+    """Return groups of columns whose names show that they are parts of one whole.
 
     They begin with amount, count or total, agree in all words but one inner word, and none of their words has a digit,
     which would be a window: total_day_charge, total_evening_charge and total_night_charge make one group. Trees cut
@@ -219,7 +211,7 @@ def _rate(encoding: Encoding, table: pa.Table, label: Floats) -> Encoding:
 
 
 def _parts(label: Floats, seed: int) -> list[tuple[Rows, Rows]]:
-    """Return stratified parts of the rows, each with the rows beside it."""
+    """Return stratified parts of the rows, each with the rows outside it."""
     from sklearn.model_selection import StratifiedKFold
 
     return list(StratifiedKFold(PARTS, shuffle=True, random_state=seed).split(label, label))

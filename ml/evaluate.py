@@ -44,7 +44,7 @@ def base_rate_log_loss(rate: float) -> float:
 
 
 class EvaluationError(ValueError):
-    """There is nothing to evaluate; the message says what is missing."""
+    """There is nothing to evaluate; the message states what is missing."""
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     """Compare labels 0/1 (n) with probabilities (n).
 
     `capacity` is the share of customers that can be contacted; the lift is their churn rate over the base rate.
-    `weight` (n, default 1) says how many customers a row stands for. Raises an `EvaluationError` where both classes
+    `weight` (n, default 1) is how many customers a row stands for. Raises an `EvaluationError` where both classes
     are not present.
     """
     from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
@@ -105,7 +105,7 @@ def _base_rate(label: Floats, weight: Floats) -> float:
     if not 0 < rate < 1:
         raise EvaluationError(
             f"{len(label)} labels with {int(label.sum())} churned cannot be evaluated: both outcomes must occur. "
-            "Evaluate on a later or larger slice."
+            "Evaluate on a later or larger table."
         )
     return float(rate)
 

@@ -30,14 +30,15 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 STATE, FINGERPRINT, MODEL_HASH = "state", "data_fingerprint", "model_hash"
 WRITING, COMPLETE = "writing", "complete"
 REVIEW, PENDING, APPROVED, REJECTED = "review_state", "pending", "approved", "rejected"
-REPLACED, STANDING = "replaced_champion", "standing"
+REPLACED, LIFECYCLE_STATUS = "replaced_champion", "lifecycle_status"
+RENAMED = {"standing": LIFECYCLE_STATUS, "standing_reason": "lifecycle_reason"}  # tags of versions of before
 AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refused", "rolled_back"
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
 FILE = "model.json"
 LEAD_HASH = "lead_hash."  # and the lead time in days: the content of the model for it
 PARENT = "mlflow.parentRunId"  # MLflow's tag for runs that its page shows below another
-TOLD = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity")
+FIGURES = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity")
 
 
 class RegistryError(RuntimeError):
@@ -132,11 +133,8 @@ class Registry:
 
     def champion(self) -> RegisteredModel | None:
         """Return the version that scores, or None before the first promotion."""
-        return self._read_alias(CHAMPION)
-
-    def challenger(self) -> RegisteredModel | None:
-        """Return the newest version that waits for a decision, or None."""
-        return self._read_alias(CHALLENGER)
+        version = self._alias(CHAMPION)
+        return None if version is None else self.read(version)
 
     def read(self, version: str) -> RegisteredModel:
         """Load one complete version; its content must have the hash that was recorded when it was written."""
@@ -152,7 +150,7 @@ class Registry:
                 f"version {version} of model {self.model_name!r} does not have the content it was registered with. "
                 "Roll back to an earlier version and train again."
             )
-        return RegisteredModel(version, model, dict(found.tags))
+        return RegisteredModel(version, model, _name_tags(found.tags))
 
     def lead_times(self, version: str) -> dict[int, Model]:
         """Load the models of a complete version's further lead times, by days; each must have the recorded hash."""
@@ -196,12 +194,12 @@ class Registry:
             )
         before: str = tags[REPLACED]
         self.read(before)
-        self.annotate(current, {COMMENT: reason, REVIEWER: by, REVIEW: REJECTED, STANDING: ROLLED_BACK})
+        self.annotate(current, {COMMENT: reason, REVIEWER: by, REVIEW: REJECTED, LIFECYCLE_STATUS: ROLLED_BACK})
         self._point(CHAMPION, before)
         return before
 
     def review(self, version: str, *, approved: bool, comment: str, by: str | None = None) -> None:
-        """Record a person's verdict on a version."""
+        """Record what a person decided about a version."""
         self.read(version)
         self.annotate(version, {COMMENT: comment, **({REVIEWER: by} if by else {})})
         self._tag(version, REVIEW, APPROVED if approved else REJECTED)
@@ -219,7 +217,7 @@ class Registry:
     def versions(self) -> tuple[Mapping[str, str], ...]:
         """Return the tags of every complete version with its `version`, the oldest first."""
         found = [each for each in self._versions() if each.tags.get(STATE) == COMPLETE]
-        return tuple({**each.tags, "version": str(each.version)} for each in found)
+        return tuple({**_name_tags(each.tags), "version": str(each.version)} for each in found)
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -332,10 +330,6 @@ class Registry:
                 return None
             raise
 
-    def _read_alias(self, alias: str) -> RegisteredModel | None:
-        version = self._alias(alias)
-        return None if version is None else self.read(version)
-
     def _load(self, version: str, artifact: str = f"model/data/{FILE}") -> Model:
         run_id = self._client.get_model_version(self.model_name, version).run_id
         if run_id is None:
@@ -363,6 +357,13 @@ class ScoringFunction:
 def _load_pyfunc(path: str) -> ScoringFunction:
     """Load a version for MLflow, which finds this function by its name."""
     return ScoringFunction(read_model(Path(path).read_bytes()))
+
+
+def _name_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags by their names of today; a tag that was written since stays as it is."""
+    return {RENAMED[name]: value for name, value in tags.items() if name in RENAMED} | {
+        name: value for name, value in tags.items() if name not in RENAMED
+    }
 
 
 def _lead_file(lead: int | str) -> str:
@@ -396,7 +397,7 @@ def _save(folder: Path, fitted: Fitted, documents: Mapping[str, bytes]) -> None:
 def _figures(fitted: Fitted) -> dict[str, str]:
     """Return the chosen candidate's figures on later data as tags."""
     shown = fitted.evaluations[fitted.chosen].as_dict()
-    return {name: f"{shown[name]:.4f}" for name in TOLD}
+    return {name: f"{shown[name]:.4f}" for name in FIGURES}
 
 
 def _signature(model: Model) -> ModelSignature:

@@ -10,6 +10,7 @@ from ml.registry import (
     AWAITING,
     CHAMPION,
     COMMENT,
+    LIFECYCLE_STATUS,
     PENDING,
     PROMOTED,
     REFUSED,
@@ -17,7 +18,6 @@ from ml.registry import (
     REVIEW,
     REVIEWER,
     ROLLED_BACK,
-    STANDING,
 )
 from ml.training.promotion import Decision
 from orchestration.control.model_events import ModelEvents
@@ -37,7 +37,7 @@ class Outcome:
     """What became of a version, and why, in one sentence."""
 
     version: str
-    standing: str
+    lifecycle_status: str
     reason: str
 
 
@@ -58,7 +58,7 @@ def judge(
     """
     tags = _tags(registry, version)
     if _is_closed(tags, against=against):
-        return Outcome(version, tags[STANDING], tags.get(DECISION, decision.reason))
+        return Outcome(version, tags[LIFECYCLE_STATUS], tags.get(DECISION, decision.reason))
     written = {DECISION: decision.reason, PROMOTABLE: _say(decision.promote), AGAINST: against or NOBODY}
     registry.annotate(version, written | ({REQUEST: request_id} if request_id else {}))
     if not decision.promote:
@@ -70,10 +70,10 @@ def judge(
 
 def _is_closed(tags: Mapping[str, str], *, against: str | None) -> bool:
     """Say whether nothing that a repeated training finds may change what became of a version."""
-    standing = tags.get(STANDING)
-    if standing == REFUSED:
+    status = tags.get(LIFECYCLE_STATUS)
+    if status == REFUSED:
         return _verdict(tags) == REJECTED or tags.get(AGAINST) == (against or NOBODY)
-    return standing in {ROLLED_BACK, PROMOTED}
+    return status in {ROLLED_BACK, PROMOTED}
 
 
 def settle_reviews(registry: "Registry", store: "Store", *, at: datetime) -> tuple[Outcome, ...]:
@@ -82,7 +82,7 @@ def settle_reviews(registry: "Registry", store: "Store", *, at: datetime) -> tup
     A version that was approved becomes champion when it passed the policy's decision and the champion is still the
     one that it was compared with; otherwise it is refused, and says why. Run again, it finds nothing left to do.
     """
-    waiting = [tags for tags in reversed(registry.versions()) if tags.get(STANDING) == AWAITING]
+    waiting = [tags for tags in reversed(registry.versions()) if tags.get(LIFECYCLE_STATUS) == AWAITING]
     return tuple(outcome for tags in waiting if (outcome := _settle(registry, store, tags, at=at)) is not None)
 
 
@@ -94,8 +94,10 @@ def review(
     ModelEvents(store).review(version, approve=approve, by=by, comment=comment, at=at)
     registry.review(version, approved=approve, comment=comment, by=by)
     tags = _tags(registry, version)
-    if tags.get(STANDING) != AWAITING:
-        return Outcome(version, tags.get(STANDING, "undecided"), tags.get(DECISION, "its training has not ended"))
+    if tags.get(LIFECYCLE_STATUS) != AWAITING:
+        return Outcome(
+            version, tags.get(LIFECYCLE_STATUS, "undecided"), tags.get(DECISION, "its training has not ended")
+        )
     return _settle(registry, store, tags, at=at) or Outcome(version, AWAITING, "still waits")
 
 
@@ -113,7 +115,7 @@ def roll_back(registry: "Registry", store: "Store", *, by: str, reason: str, at:
 
 def find_unread(registry: "Registry") -> tuple[str, ...]:
     """Return the versions that wait with a review state that is no verdict, such as a typing error."""
-    waiting = [tags for tags in registry.versions() if tags.get(STANDING) == AWAITING]
+    waiting = [tags for tags in registry.versions() if tags.get(LIFECYCLE_STATUS) == AWAITING]
     return tuple(tags["version"] for tags in waiting if _verdict(tags) not in {PENDING, APPROVED, REJECTED})
 
 
@@ -158,9 +160,9 @@ def _promote(registry: "Registry", store: "Store", version: str, *, by: str, rea
     return _close(registry, version, PROMOTED, reason)
 
 
-def _close(registry: "Registry", version: str, standing: str, reason: str) -> Outcome:
-    registry.annotate(version, {STANDING: standing, "standing_reason": reason})
-    return Outcome(version, standing, reason)
+def _close(registry: "Registry", version: str, status: str, reason: str) -> Outcome:
+    registry.annotate(version, {LIFECYCLE_STATUS: status, "lifecycle_reason": reason})
+    return Outcome(version, status, reason)
 
 
 def _verdict(tags: Mapping[str, str]) -> str:

@@ -41,11 +41,11 @@ import dagster as dg
 from orchestration.defs.clockwork import apply_model_reviews
 
 registry._client.delete_registered_model_alias("churn", "champion")
-registry.annotate("1", {"standing": "awaiting_review", "review_state": "approved", "reviewed_by": "ann"})
+registry.annotate("1", {"lifecycle_status": "awaiting_review", "review_state": "approved", "reviewed_by": "ann"})
 with open_store(deployment.settings) as store:
     context = dg.build_sensor_context(resources={"store": store, "registry": registry})
     moved, later = (apply_model_reviews(context) for _ in range(2))
-names = ("model_version", "standing")
+names = ("model_version", "lifecycle_status")
 found["moved"] = [[event.metadata[name].value for name in names] for event in moved.asset_events]
 found["later"] = later.skip_reason.skip_message
 found["champion"] = registry.aliases()
@@ -121,14 +121,18 @@ def test_a_version_says_by_tags_what_the_gates_said_what_asked_for_it_and_what_b
     finished_instance: Instance, documents: dict[str, bytes]
 ) -> None:
     tags = read_tags(finished_instance)
-    told = {name: tags[name] for name in tags if name.startswith("gate.") or name in {"trigger", "standing", "as_of"}}
+    told = {
+        name: tags[name]
+        for name in tags
+        if name.startswith("gate.") or name in {"trigger", "lifecycle_status", "as_of"}
+    }
     assert told == {
         "gate.sources": "passed",
         "gate.customer_360": "passed",
         "gate.features": "passed",
         "gate.training": "passed",
         "trigger": "monthly",
-        "standing": "promoted",
+        "lifecycle_status": "promoted",
         "as_of": "2024-10-01",
     }
     assert tags["run_url"].rsplit("/", maxsplit=1)[0].endswith("/runs")

@@ -84,7 +84,7 @@ class Shortfall:
 
 @dataclass(frozen=True)
 class ColdStartScores:
-    """Scores of one day; see `SCHEMA`. `notes` says in sentences what they rest on and what they lack."""
+    """Scores of one day; see `SCHEMA`. `notes` states in sentences what they rest on and what they lack."""
 
     table: pa.Table
     notes: tuple[str, ...]

@@ -15,7 +15,7 @@ from ml.training.monthly import Training
 
 SIDE, MARGIN, BAR = 260, 34, 220
 TINY = 1e-9
-POINTS = 60  # of a curve: enough to see, too few to tell a customer by
+POINTS = 60  # of a curve: enough to see, too few to recognise a customer by
 CAUTION = "Accuracy means little where one outcome is rare: read it next to the majority baseline."
 SHOWN = 20  # features named by importance
 FAIRNESS = (
@@ -109,7 +109,7 @@ def _describe_profit(insight: Insight) -> str:
         f"Contacting {profit.contacted:.1%} of the customers would have earned {profit.per_thousand:,.2f} per 1,000 "
         f"customers, in the company's currency; the probabilities promised {profit.expected_per_thousand:,.2f}, and "
         f"contacting everybody would have earned {profit.per_thousand_all:,.2f}. Assumed: a contact costs "
-        f"{terms.contact_cost:,.2f} and keeps {terms.effect:.0%} of those who would leave, each worth "
+        f"{terms.contact_cost:,.2f} and keeps {terms.effect:.0%} of those who would leave, each with a value of "
         f"{terms.saved_value:,.2f}."
     )
 

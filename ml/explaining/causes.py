@@ -1,8 +1,8 @@
-"""What the causes of leaving say by themselves, apart from the symptoms that follow from them.
+"""What the causes of leaving predict by themselves, apart from the symptoms that follow from them.
 
 Who is served badly complains, then visits and buys less, then leaves. A model that reads all of it gives the risk to
-the silence, which is how leaving looks, and hardly any to the complaint, which is why. So causes are heard twice: in
-the model, beside everything else, and here alone.
+the silence, which is how leaving looks, and hardly any to the complaint, which is why. So causes count twice: in
+the model, next to everything else, and here alone.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from ml.encode import Encoder
 from ml.learners.base import Compute
 from ml.learners.linear import Linear
 
-PENALTY = 0.3  # of what all rows tell about one slope
+PENALTY = 0.3  # of what all rows show about one slope
 VARIANCE = 1 / 12  # of a column that is spread evenly over [0, 1], as the linear member's are
 
 
 def list_causes(features: Sequence[Feature]) -> list[str]:
-    """Return the names of the features that tell of a cause."""
+    """Return the names of the features of a cause."""
     return [each.name for each in features if each.reason in CAUSES]
 
 
 @dataclass(frozen=True)
 class Causes:
-    """A ridge regression of churn on the features that tell of a cause, and on no other."""
+    """A ridge regression of churn on the features of a cause, and on no other."""
 
     encoder: Encoder
     linear: Linear
@@ -37,8 +37,8 @@ class Causes:
     def learn(cls, table: pa.Table, label: Floats, names: Sequence[str], *, weight: Floats | None, seed: int) -> Self:
         """Learn from the columns `names` of labelled rows.
 
-        The penalty weighs `PENALTY` of what all rows tell about one slope, so that a feature that stands alone keeps
-        three quarters of its slope, and features that tell the same share one. Source: Hoerl and Kennard,
+        The penalty weighs `PENALTY` of what all rows show about one slope, so that a feature that stands alone keeps
+        three quarters of its slope, and features that repeat each other share one. Source: Hoerl and Kennard,
         Technometrics 1970.
         """
         encoder = _without_totals(Encoder.learn(table, names))

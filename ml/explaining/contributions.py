@@ -42,20 +42,20 @@ def explain(
 ) -> pa.Table:
     """Return up to `top` reasons per customer, the strongest first; see `SCHEMA`.
 
-    A feature's evidence is its contribution to the log-odds and, where it tells of a cause, what it adds by itself
+    A feature's evidence is its contribution to the log-odds and, where it is one of a cause, what it adds by itself
     (`ml.explaining.causes`). Evidence is summed by the features' `reason`, and reasons rank by that sum. A reason is
-    told where at least one of its features raises the risk, also when its others weigh against it; a customer without
-    any has no row. What is missing argues for no reason: that nothing is on record is not why somebody leaves.
+    given where at least one of its features raises the risk, also when its others lower it; a customer without any has
+    no row. What is missing supports no reason: that nothing is on record is not why somebody leaves.
     `contribution` is the reason's part of the log-odds; `feature`, `value` and the sentences are those of its feature
     with the most evidence, `value` is null for text. Contributions are `exact` Shapley values for up to `EXACT`
-    customers, and beyond follow each customer's path through the trees, unless told.
+    customers, and beyond follow each customer's path through the trees, unless `exact` says otherwise.
     """
     data = as_table(table)
     shapley = data.num_rows <= EXACT if exact is None else exact
     words = _words(model, features)
     reasons = _Reasons.of([words[name].reason for name in model.features])
-    slices = (data.slice(start, CHUNK) for start in range(0, data.num_rows, CHUNK))
-    parts = [_explain(model, each, words, reasons, top=top, exact=shapley) for each in slices]
+    chunks = (data.slice(start, CHUNK) for start in range(0, data.num_rows, CHUNK))
+    parts = [_explain(model, each, words, reasons, top=top, exact=shapley) for each in chunks]
     found = pa.concat_tables([SCHEMA.remove(1).empty_table(), *parts])
     day = as_of.date() if isinstance(as_of, datetime) else as_of
     return found.add_column(1, SCHEMA.field("as_of"), pa.repeat(pa.scalar(day, pa.date32()), found.num_rows))
@@ -104,7 +104,7 @@ def _explain(
     rows, ranks = np.nonzero(np.take_along_axis(raises, order, axis=1))
     reason = order[rows, ranks]
     feature = strongest[rows, reason]
-    value, en, zh = _tell(data, words, model.features, rows, feature)
+    value, en, zh = _describe(data, words, model.features, rows, feature)
     return pa.table(
         [
             column(data, "customer_id").cast(pa.string()).combine_chunks().take(pa.array(rows)),
@@ -121,12 +121,12 @@ def _explain(
 
 
 def _missing(data: pa.Table, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Tell for each customer (rows) and feature (columns) whether it is null or not a number."""
+    """Return for each customer (rows) and feature (columns) whether it is null or not a number."""
     absent = [pc.is_null(column(data, name), nan_is_null=True) for name in names]
     return np.column_stack([each.to_numpy(zero_copy_only=False) for each in absent])
 
 
-def _tell(
+def _describe(
     data: pa.Table, words: dict[str, Feature], names: Sequence[str], rows: Rows, feature: Rows
 ) -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the figure and the two sentences for each (row, feature)."""
@@ -134,11 +134,11 @@ def _tell(
     en, zh = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=object)
     for position in np.unique(feature):
         mine = np.flatnonzero(feature == position)
-        told = words[names[position]]
-        own = data.column(told.name).take(pa.array(rows[mine]))
+        shown = words[names[position]]
+        own = data.column(shown.name).take(pa.array(rows[mine]))
         value[mine] = _figures(own)
-        en[mine] = _sentences(told, told.en, "no record: {}", data, rows[mine])
-        zh[mine] = _sentences(told, told.zh, "无记录:{}", data, rows[mine])
+        en[mine] = _sentences(shown, shown.en, "no record: {}", data, rows[mine])
+        zh[mine] = _sentences(shown, shown.zh, "无记录:{}", data, rows[mine])
     return value, en, zh
 
 

@@ -1,4 +1,4 @@
-"""The overall churn rate of the coming months, with an interval that says how little is known."""
+"""The overall churn rate of the coming months, with an interval."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Forecast:
 
 
 class ForecastError(ValueError):
-    """There is too little history; the message says how much is needed."""
+    """There is too little history; the message states how much is needed."""
 
 
 def forecast_churn_rate(
@@ -140,11 +140,11 @@ def forecast_groups(
     ahead: int = 3,
     coverage: float = 0.80,
 ) -> GroupForecasts:
-    """Forecast the churn rate of each group beside the industry's line.
+    """Forecast the churn rate of each group next to the industry's line.
 
     `history` has one row per group and month with counts of customers at risk and churned. Past rows carry the Wilson
     interval of their count, coming ones that of `forecast_churn_rate`, both at `coverage`. `chance_above_line` is the
-    chance that the rate lies above `line` (a monthly rate, see `monthly_rate`), null without a line. A group whose
+    chance that the rate lies above `line` (a monthly rate), null without a line. A group whose
     history is too short keeps its past rows and gives its reason in `unknown`.
     """
     data = as_table(history)
@@ -164,11 +164,6 @@ def forecast_groups(
             continue
         rows += [_row(name, point, line, coverage, is_forecast=True) for point in coming]
     return GroupForecasts(pa.Table.from_pylist(rows, schema=SCHEMA), unknown)
-
-
-def monthly_rate(rate: float, *, period_days: int) -> float:
-    """Return the rate of 30 days that adds up to `rate` over `period_days`, at a constant hazard."""
-    return float(1 - (1 - rate) ** (30 / period_days))
 
 
 def _observe(month: date, size: float, lost: float, coverage: float) -> Forecast:

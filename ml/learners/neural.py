@@ -1,4 +1,4 @@
-"""A small neural network that can say why: its contributions add up exactly, too."""
+"""A small neural network with contributions that add up exactly."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self

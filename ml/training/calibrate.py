@@ -1,4 +1,4 @@
-"""From log-odds to a probability that means what it says."""
+"""From log-odds to a calibrated probability."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -32,7 +32,7 @@ class TrainConfig:
         compute: where and how wide to compute.
         lead_days: days between the snapshot and the first day on which leaving counts.
         horizon_days: days for which leaving counts from then on; labels mature when both have passed.
-        folds: that validate: 3 snapshots, or 5 folds by chance, unless said.
+        folds: that validate: 3 snapshots, or 5 folds by chance, unless given.
         capacity_share: share of customers that can be contacted; the lift is read there.
         treated: learn from untreated customers as they are, or weighted so that they stand for all.
         largest_weight: that one of them may get then.

@@ -39,7 +39,7 @@ def find_leaks(
 
     - 'label': one column alone ranks the outcome nearly perfectly.
     - 'future': in some range of a column's values an outcome is all but certain, although a model of all other
-      columns expects many exceptions. Honest columns sharpen the odds, only the future makes them certain.
+      columns expects many exceptions. Other columns sharpen the odds, only the future makes them certain.
     - 'duplicates': rows share their whole `key` (time and customer), or repeat every figure of another row, and its
       outcome. Customers of whom little is known are alike as well, but not all of those who are alike leave together.
     """
@@ -52,8 +52,8 @@ def find_leaks(
         return ()
     look = _Look(data, features, outcome, seed)
     copies = tuple(leak for name in features if (leak := look.copy_of_label(name)))
-    honest = [name for name in features if name not in {leak.column for leak in copies}]
-    future = look.future(honest)
+    rest = [name for name in features if name not in {leak.column for leak in copies}]
+    future = look.future(rest)
     return (*copies, *future, *_duplicates(whole.take(pa.array(known)), target[known], features, key))
 
 

@@ -154,11 +154,6 @@ class ChurnModel(Model):
         }
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Rebuild a model that scores exactly as the one that was written."""
-        return cls.restore(json.loads(data))
-
-    @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Self:
         """Rebuild from `state`."""
         if state["format"] != FORMAT:

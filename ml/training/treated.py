@@ -1,4 +1,4 @@
-"""Training that knows who was treated: a treated customer who stayed says little about who stays untreated."""
+"""Training that knows who was treated: a treated customer who stayed shows little of who stays untreated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

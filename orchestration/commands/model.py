@@ -16,7 +16,7 @@ By = Annotated[str, typer.Option(help="who decides")]
 SHOWN = {
     "version": "version",
     "alias": "alias",
-    "standing": "standing",
+    "lifecycle_status": "status",
     "review_state": "review",
     "trigger": "trigger",
     "as_of": "as of",
@@ -70,7 +70,7 @@ def review(  # noqa: PLR0917 - the options of a command
             outcome = reviews.review(
                 open_registry(settings), store, version, approve=approve, by=by, comment=comment, at=datetime.now(UTC)
             )
-    open_console().print(f"Version {outcome.version}: {outcome.standing}. {outcome.reason}", highlight=False)
+    open_console().print(f"Version {outcome.version}: {outcome.lifecycle_status}. {outcome.reason}", highlight=False)
 
 
 @app.command()

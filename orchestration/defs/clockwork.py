@@ -102,11 +102,11 @@ def apply_model_reviews(
     """Move the champion's alias as a person has decided on the MLflow page: approved becomes champion, if it may."""
     settled = settle_reviews(registry, store, at=datetime.now(UTC))
     for outcome in settled:
-        context.log.info("version %s: %s. %s", outcome.version, outcome.standing, outcome.reason)
+        context.log.info("version %s: %s. %s", outcome.version, outcome.lifecycle_status, outcome.reason)
     events = [
         dg.AssetObservation(
             asset_key=["monitoring", "promotions"],
-            metadata={"model_version": each.version, "standing": each.standing, "reason": each.reason},
+            metadata={"model_version": each.version, "lifecycle_status": each.lifecycle_status, "reason": each.reason},
         )
         for each in settled
     ]

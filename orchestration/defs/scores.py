@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from company.policy import Policy
 from ml.explaining.contributions import explain
-from ml.registry import AWAITING, STANDING, RegisteredModel, Registry
+from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
@@ -104,7 +104,7 @@ def is_cold_start(warehouse: Warehouse) -> bool:
 
 def explain_absence(registry: Registry) -> str:
     """Return why no version scores, and what fixes it."""
-    waiting = [each["version"] for each in registry.versions() if each.get(STANDING) == AWAITING]
+    waiting = [each["version"] for each in registry.versions() if each.get(LIFECYCLE_STATUS) == AWAITING]
     if waiting:
         return f"version {', '.join(waiting)} waits for a review; see `holdfast model list` and docs/review.md."
     return "the registry has no promoted churn model yet. Run the `retrain` job first."

@@ -49,7 +49,7 @@ TRAININGS = pa.schema(
 PROMOTIONS = pa.schema(
     [
         *(("as_of", pa.date32()), ("model_version", pa.string()), ("is_promotable", pa.bool_())),
-        *(("standing", pa.string()), ("reason", pa.string())),
+        *(("lifecycle_status", pa.string()), ("reason", pa.string())),
     ]
 )
 FROM_FEATURES = [
@@ -306,7 +306,7 @@ def report(
     """Write both tables, the training last: its row says that the month has been trained."""
     as_of: date = row["as_of"]
     judged: dict[str, Any] = {"as_of": as_of, "model_version": outcome.version, "is_promotable": decision.promote}
-    judged |= {"standing": outcome.standing, "reason": outcome.reason}
+    judged |= {"lifecycle_status": outcome.lifecycle_status, "reason": outcome.reason}
     _write(warehouse, judged, row)
     told = {name: value for name, value in row.items() if value is not None} | {"as_of": as_of.isoformat()}
     yield dg.MaterializeResult(
@@ -322,7 +322,7 @@ def report_cold_start(
     rate = pc.mean(learned.rows["churned"].cast(pa.int8())).as_py()
     row = {"as_of": learned.until, "model_version": RULES, "state": "cold_start", "chosen": "rules", "rows_learned": 0}
     row |= {"base_rate": rate, "trigger": trigger, "reason": reason}
-    judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "standing": "cold_start"}
+    judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "lifecycle_status": "cold_start"}
     _write(warehouse, judged | {"reason": reason}, row)
     told = {"as_of": learned.until.isoformat(), "state": "cold_start", "reason": reason, "model_version": RULES}
     for table in ("trainings", "promotions"):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from ml.dataset import month_starts
-from ml.forecasting.churn_rate import ForecastError, forecast_churn_rate, forecast_groups, monthly_rate
+from ml.forecasting.churn_rate import ForecastError, forecast_churn_rate, forecast_groups
 
 
 def history(rates: np.ndarray, seed: int = 0) -> tuple[list[date], np.ndarray, np.ndarray]:
@@ -94,7 +94,3 @@ def test_without_an_industry_line_nothing_is_compared() -> None:
     found = forecast_groups(table).table
 
     assert found.column("industry_line").null_count == found.column("chance_above_line").null_count == 11
-
-
-def test_a_yearly_line_becomes_the_rate_of_thirty_days() -> None:
-    assert monthly_rate(1 - 0.9**12, period_days=360) == pytest.approx(0.1)

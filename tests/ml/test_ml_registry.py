@@ -12,7 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 
-from ml.registry import TOLD, Registry, RegistryError, create_database
+from ml.registry import FIGURES, Registry, RegistryError, create_database
 from ml.training.monthly import Training
 from ml.training.train import Fitted
 from ml.training.tune import TrialRecord
@@ -72,11 +72,9 @@ def numbers(registry: Registry) -> list[str]:
 def test_a_registered_version_is_challenger_and_not_champion(registry: Registry, small: Fitted) -> None:
     version = register(registry, small)
 
-    challenger = registry.challenger()
-    assert challenger is not None
     assert registry.champion() is None
-    assert challenger.version == version
-    assert challenger.metadata == {
+    assert registry.aliases() == {"challenger": version}
+    assert registry.read(version).metadata == {
         "state": "complete",
         "data_fingerprint": "f",
         "as_of": "2025-07-01",
@@ -85,7 +83,7 @@ def test_a_registered_version_is_challenger_and_not_champion(registry: Registry,
         "trained_until": "2025-06-01",
         "training_rows": "2400",
         "model_hash": small.model.fingerprint,
-        **{name: f"{small.evaluations[small.chosen].as_dict()[name]:.4f}" for name in TOLD},
+        **{name: f"{small.evaluations[small.chosen].as_dict()[name]:.4f}" for name in FIGURES},
         "review_state": "approved",
         "run_url": "http://127.0.0.1/runs/1",
         "gate": "passed",
@@ -101,7 +99,7 @@ def test_a_promoted_version_scores_to_the_bit_like_the_model_that_was_trained(
 
     assert champion is not None
     assert (champion.model.predict(table) == small.model.predict(table)).all()
-    assert registry.challenger() is None
+    assert set(registry.aliases()) == {"champion"}
 
 
 def test_training_again_on_the_same_data_gives_the_same_version(registry: Registry, small: Fitted) -> None:
@@ -122,7 +120,7 @@ def test_a_rollback_gives_the_title_back_to_the_version_before(registry: Registr
     assert champion is not None
     assert (found, champion.version) == (first, first)
     left = registry.read(second).metadata
-    assert (left["standing"], left["review_comment"], left["reviewed_by"]) == (
+    assert (left["lifecycle_status"], left["review_comment"], left["reviewed_by"]) == (
         "rolled_back",
         "too many false alarms",
         "ann",
@@ -143,7 +141,25 @@ def test_a_training_repeated_after_a_rollback_does_not_make_its_version_challeng
     assert second not in registry.aliases().values()
 
 
-def test_a_version_that_does_not_exist_is_named_with_the_mend(registry: Registry, small: Fitted) -> None:
+def test_tags_of_a_version_that_was_registered_before_a_rename_are_read_by_their_names_of_today(
+    registry: Registry, small: Fitted
+) -> None:
+    version = register(registry, small)
+    registry.annotate(version, {"standing": "awaiting_review", "standing_reason": "waits"})
+
+    tags = registry.read(version).metadata
+
+    assert (tags["lifecycle_status"], tags["lifecycle_reason"], "standing" in tags) == (
+        "awaiting_review",
+        "waits",
+        False,
+    )
+    assert registry.versions()[0]["lifecycle_status"] == "awaiting_review"
+    registry.annotate(version, {"lifecycle_status": "promoted"})
+    assert registry.read(version).metadata["lifecycle_status"] == "promoted"
+
+
+def test_a_version_that_does_not_exist_is_named_with_the_fix(registry: Registry, small: Fitted) -> None:
     register(registry, small)
 
     with pytest.raises(RegistryError, match=r"no version 9 of model 'churn-.*holdfast model list"):
@@ -162,7 +178,7 @@ def test_a_training_killed_while_it_registers_leaves_no_champion_and_one_version
     registry: Registry, small: Fitted, tmp_path: Path, step: str
 ) -> None:
     _kill_at(step, registry, small, tmp_path)
-    assert (registry.champion(), registry.challenger()) == (None, None)
+    assert registry.aliases() == {}
     finished = {each["version"] for each in registry.versions()}
     assert len(finished) == (step == "_point")
     for version in set(numbers(registry)) - finished:
@@ -172,9 +188,7 @@ def test_a_training_killed_while_it_registers_leaves_no_champion_and_one_version
     version = register(registry, small)
 
     assert numbers(registry) == [version]
-    challenger = registry.challenger()
-    assert challenger is not None
-    assert challenger.version == version
+    assert registry.aliases() == {"challenger": version}
 
 
 def _kill_at(step: str, registry: Registry, fitted: Fitted, folder: Path) -> None:

@@ -72,18 +72,18 @@ def test_the_policy_promotes_the_better_and_refuses_the_worse_and_both_are_recor
     first = train(registry, store, small, "a")
     second = train(registry, store, small, "b", WORSE)
 
-    assert (first.standing, second.standing) == ("promoted", "refused")
+    assert (first.lifecycle_status, second.lifecycle_status) == ("promoted", "refused")
     assert registry.aliases() == {"champion": first.version, "challenger": second.version}
     assert moves(store) == [(first.version, "promoted", "policy", "better", "request of a")]
     tags = registry.read(second.version).metadata
-    assert (tags["standing"], tags["decision"], tags["judged_against"]) == ("refused", "worse", first.version)
+    assert (tags["lifecycle_status"], tags["decision"], tags["judged_against"]) == ("refused", "worse", first.version)
 
 
 def test_a_version_approved_on_the_mlflow_page_becomes_champion_at_the_sensor_s_next_look(
     registry: Registry, store: Store, small: Fitted
 ) -> None:
     waiting = train(registry, store, small, "a", waits=True)
-    assert (waiting.standing, settle_reviews(registry, store, at=AT), registry.champion()) == (
+    assert (waiting.lifecycle_status, settle_reviews(registry, store, at=AT), registry.champion()) == (
         "awaiting_review",
         (),
         None,
@@ -108,7 +108,7 @@ def test_a_version_rejected_on_the_mlflow_page_never_becomes_champion(
         Outcome(waiting.version, "refused", "rejected by ann: unfair"),
     )  # fmt: skip
 
-    assert train(registry, store, small, "a", waits=True).standing == "refused"
+    assert train(registry, store, small, "a", waits=True).lifecycle_status == "refused"
     with pytest.raises(RegistryError, match="review_state is 'rejected'"):
         registry.promote(waiting.version)
 
@@ -132,7 +132,7 @@ def test_an_approved_version_that_was_compared_with_an_earlier_champion_is_not_p
     newer = review(registry, store, new.version, approve=True, by="ann", comment="good", at=AT)
     older = review(registry, store, old.version, approve=True, by="ann", comment="good", at=AT)
 
-    assert (newer.standing, older.standing) == ("promoted", "refused")
+    assert (newer.lifecycle_status, older.lifecycle_status) == ("promoted", "refused")
     assert f"the champion is {new.version} now; train again" in older.reason
     assert registry.aliases()["champion"] == new.version
 
@@ -153,7 +153,7 @@ def test_a_rollback_is_recorded_and_a_training_that_is_repeated_does_not_undo_it
     back = roll_back(registry, store, by="ann", reason="too many false alarms", at=AT)
     again = train(registry, store, small, "b")
 
-    assert (back.version, again.standing) == (first.version, "rolled_back")
+    assert (back.version, again.lifecycle_status) == (first.version, "rolled_back")
     assert registry.aliases()["champion"] == first.version
     assert [each[:4] for each in moves(store)] == [
         (first.version, "promoted", "policy", "better"),
@@ -176,7 +176,7 @@ def test_a_settling_that_was_killed_half_way_is_finished_at_the_next_look(
 
     found = settle_reviews(registry, store, at=AT)
 
-    assert [each.standing for each in found] == ["promoted"]
+    assert [each.lifecycle_status for each in found] == ["promoted"]
     assert moves(store) == [(waiting.version, "promoted", "ann", "approved by ann", "request of a")]
 
 

@@ -21,6 +21,7 @@ from ml.learners.base import Candidate, Compute
 from ml.learners.linear import Linear
 from ml.learners.trees import Trees
 from ml.training.config import TrainConfig
+from ml.training.grouped import read_model
 from ml.training.pipeline import ChurnModel
 from ml.training.study import Study, Trial, open_study
 from ml.training.train import Fitted, choose, fit
@@ -144,7 +145,7 @@ def test_another_seed_gives_another_model(table: pa.Table, columns: Columns) -> 
 
 
 def test_a_model_read_back_from_its_bytes_scores_to_the_bit_alike(table: pa.Table, fitted: Fitted) -> None:
-    again = ChurnModel.from_bytes(fitted.model.to_bytes())
+    again = read_model(fitted.model.to_bytes())
 
     assert again.fingerprint == fitted.model.fingerprint
     assert (again.predict(table) == fitted.model.predict(table)).all()
