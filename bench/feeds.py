@@ -457,7 +457,7 @@ def judge_company(folder: Path, text: str) -> tuple[str, str]:
     try:
         company: Company = load_company(path)
         load_policy(company.policy)
-        report = check_company(company, secrets=SECRETS)
+        report = check_company(company, secrets=SECRETS, now=NOON)
     except (CompanyError, PolicyError) as refusal:
         paragraphs = str(refusal).split("\n\n")
         is_one_each = all(each.strip() and "\n" not in each.strip() for each in paragraphs)

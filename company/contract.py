@@ -5,8 +5,13 @@ amounts are in the company's currency; identifiers are text. Only `customers` an
 are required; a table that a company does not connect is absent everywhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+# Days on which moments are believed: from the first one on, up to some days after the landing, and ends longer.
+EARLIEST_MOMENT = "1950-01-01"
+AHEAD_DAYS = 731
+END_AHEAD_DAYS = 18_263
 
 
 class ColumnType(StrEnum):
@@ -24,9 +29,11 @@ class ColumnType(StrEnum):
 class Column:
     """One canonical column.
 
-    `personal` columns never reach the warehouse in clear: ingestion replaces them by keyed tokens.
-    `low` and `high` are inclusive bounds outside which a row breaks the contract. `earliest` is the first believable
-    day (ISO): a day before it, or after the landing, is emptied and counted, and its row stays.
+    `personal` columns never reach the warehouse in clear: ingestion replaces them by keyed tokens. `low` and `high` are
+    inclusive bounds of what a value can be. A value that cannot be read or cannot be costs its row where the column is
+    required or `is_essential`; elsewhere only the value is emptied, and counted. `is_end` marks moments at which
+    something ends: one that nobody believes means that it has not ended. `earliest` is the first believable day (ISO)
+    of personal data: a day before it, or after the landing, is emptied and counted, and its row stays.
     """
 
     name: str
@@ -38,6 +45,13 @@ class Column:
     low: float | None = None
     high: float | None = None
     earliest: str | None = None
+    is_essential: bool = False
+    is_end: bool = False
+
+    @property
+    def costs_row(self) -> bool:
+        """Tell whether a value that cannot be read or cannot be costs the row."""
+        return self.is_required or self.is_essential
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +82,13 @@ def _moment(name: str, description: str, *, required: bool = False) -> Column:
     return Column(name=name, type=ColumnType.MOMENT, description=description, is_required=required, unit="UTC")
 
 
-def _amount(name: str, description: str, *, low: float | None = 0.0) -> Column:
-    return Column(name=name, type=ColumnType.NUMBER, description=description, unit="currency", low=low)
+def _end(name: str, description: str, *, essential: bool = False) -> Column:
+    return replace(_moment(name, description), is_end=True, is_essential=essential)
+
+
+def _amount(name: str, description: str, *, essential: bool = False) -> Column:
+    amount = Column(name=name, type=ColumnType.NUMBER, description=description, unit="currency", low=0.0)
+    return replace(amount, is_essential=essential)
 
 
 def _number(
@@ -159,7 +178,7 @@ ORDERS = Table(
         _text("order_id", "the order's id", required=True),
         _CUSTOMER,
         _moment("ordered_at", "when it was placed", required=True),
-        _amount("amount", "paid amount after discounts"),
+        _amount("amount", "paid amount after discounts", essential=True),
         _amount("discount", "all discounts together"),
         _number("count_lines", "order lines", unit="lines", low=0),
         _text("channel", "app, web, store, delivery platform"),
@@ -181,8 +200,8 @@ ORDER_LINES = Table(
         _CUSTOMER,
         _moment("ordered_at", "when the order was placed", required=True),
         _text("product_id", "the product"),
-        _number("quantity", "pieces, in the source's unit", low=0),
-        _amount("amount", "paid amount after discounts"),
+        replace(_number("quantity", "pieces, in the source's unit", low=0), is_essential=True),
+        _amount("amount", "paid amount after discounts", essential=True),
         _amount("discount", "all discounts together"),
     ),
     moment="ordered_at",
@@ -211,10 +230,10 @@ SUBSCRIPTIONS = Table(
         _CUSTOMER,
         _text("plan", "plan or product"),
         _moment("started_at", "when it began", required=True),
-        _moment("renews_at", "next renewal or contract end"),
-        _moment("cancelled_at", "when notice took effect"),
+        _end("renews_at", "next renewal or contract end", essential=True),
+        _end("cancelled_at", "when notice took effect", essential=True),
         _text("cancel_reason", "reason given"),
-        _amount("amount_monthly", "recurring amount a month"),
+        _amount("amount_monthly", "recurring amount a month", essential=True),
         _number("count_seats", "seats or lines", low=0),
         _flag("is_auto_renewing", "renews without an action"),
         _text("status", "active, paused, cancelled, expired"),
@@ -268,7 +287,7 @@ TICKETS = Table(
         _CUSTOMER,
         _moment("opened_at", "when it was opened", required=True),
         _moment("first_response_at", "first answer"),
-        _moment("resolved_at", "when it was solved"),
+        _end("resolved_at", "when it was solved"),
         _text("kind", "consultation or complaint"),
         _text("topic", "what the case is about: price, product, rival, or any code of the source"),
         _text("channel", "phone, chat, e-mail, store"),
@@ -306,7 +325,7 @@ CAMPAIGNS = Table(
         _text("name", "name or type"),
         _text("channel", "channel used"),
         _moment("started_at", "first day"),
-        _moment("ended_at", "last day"),
+        _end("ended_at", "last day"),
         _amount("cost", "cost of the campaign"),
     ),
     moment="started_at",
@@ -338,7 +357,7 @@ REDEMPTIONS = Table(
         _text("campaign_id", "its campaign"),
         _text("coupon_id", "the coupon"),
         _moment("redeemed_at", "when it was redeemed", required=True),
-        _amount("amount", "value redeemed"),
+        _amount("amount", "value redeemed", essential=True),
     ),
     moment="redeemed_at",
 )
@@ -351,7 +370,7 @@ CONSENTS = Table(
         _CUSTOMER,
         _text("purpose", "marketing, profiling, service", required=True),
         _text("channel", "channel it holds for"),
-        _flag("is_granted", "given or withdrawn"),
+        replace(_flag("is_granted", "given or withdrawn"), is_essential=True),
         _moment("changed_at", "when", required=True),
     ),
     moment="changed_at",

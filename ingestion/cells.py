@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from company.cleaning import Bound
-from company.contract import Column, ColumnType
+from company.contract import AHEAD_DAYS, EARLIEST_MOMENT, END_AHEAD_DAYS, Column, ColumnType
 from ingestion.expressions import Expression
 from ingestion.readers.extract import quoted
 from ingestion.tokens import age_band, email_domain, normalised
+from ingestion.values import COMMA, DAY_OR_MONTH, Reading
 
-_OFFSET = r"(?i):\d{2}(\.\d+)?\s*(z|utc|[+-]\d{2}(:?\d{2})?)$"
-_DAY_FIRST = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})\b"
-_EPOCH_UNITS = {10: 1_000_000, 13: 1_000}  # digits of a count since 1970 -> its unit in microseconds
+FLOAT_ID, GROUPED = "float_id", "may_be_grouped"
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_EXACT = {"DOUBLE": 2**53, "FLOAT": 2**24}  # up to here every whole number has a floating-point number of its own
+_SCIENTIFIC = r"[+-]?\d([.,]\d+)?[eE]\+\d+"
+_DIGITS_LOST = "more digits than a floating-point number holds: have it exported as text"
 _MISFIT = {
     ColumnType.INTEGER: "not a whole number",
     ColumnType.NUMBER: "not a number",
@@ -26,13 +29,16 @@ _MISFIT = {
 class Cell:
     """One column of the query over mapped rows.
 
-    `value` is typed, and stands under `held(name)` for what follows; `shown` is text for the quarantine, or None where
-    the column is not mapped; `bad` pairs conditions with reasons, `fixed` pairs conditions with the rule that repaired
-    the value; `personal` is the normalised text that a token stands for, and `clear` the text as it came.
+    `filled` is what is left of text without blanks and words for nothing, `parsed` the value that it means, and `value`
+    the value that is kept; each stands under a name of its own for what follows. `shown` is text for the quarantine, or
+    None where the column is not mapped; `bad` pairs conditions with reasons, `fixed` pairs conditions with the rule
+    that repaired the value; `personal` is the normalised text that a token stands for, and `clear` the text as it came.
     """
 
     name: str
     value: str
+    filled: str | None = None
+    parsed: str | None = None
     shown: str | None = None
     bad: tuple[tuple[str, str], ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
@@ -45,52 +51,64 @@ def held(name: str) -> str:
     return quoted(name + "=")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clock:
-    """How a feed writes moments: the `zone` of those without one, and whether days may stand before months."""
-
-    zone: str
-    day_first: bool = False
-
-
 def mapped_cell(
-    column: Column, kind: str, expression: Expression, *, clock: Clock, veiled: bool, bounds: Sequence[Bound] = ()
+    column: Column,
+    kind: str,
+    expression: Expression,
+    *,
+    reading: Reading,
+    veiled: bool,
+    on: date,
+    bounds: Sequence[Bound] = (),
 ) -> Cell:
     """Return the cell of a mapped column whose source expression has the DuckDB type `kind`.
 
-    Values outside of `bounds` make their row bad. With `veiled`, text of the row is shown by its shape only.
+    A value that cannot be read, or cannot be, makes its row bad where the column costs the row; else it is emptied.
+    `on` is the day of the landing. With `veiled`, text of the row is shown by its shape only.
     """
-    raw, typed = quoted(column.name), held(column.name)
-    filled = f"nullif(trim({raw}), '')" if kind == "VARCHAR" else raw
+    raw, filled, parsed = (quoted(column.name + sign) for sign in ("", "~", "@"))
+    is_text = kind == "VARCHAR"
     given = f"coalesce({raw}::varchar, {quoted(column.name + '<')}::varchar)" if expression.given else f"{raw}::varchar"
-    bad = [(f"coalesce({quoted(column.name + '?')}, false)", "unreadable")] if expression.lost else []
-    bad += [(misfit, _MISFIT[column.type]) for misfit in _misfit(column, kind, filled)]
-    bad += [(f"{typed} is null", "missing")] if column.is_required else []
-    bad += [(f"{typed} < {column.low}", f"below {column.low:g}")] if column.low is not None else []
-    bad += [(f"{typed} > {column.high}", f"above {column.high:g}")] if column.high is not None else []
-    bad += [fault for bound in bounds for fault in _outside(bound, typed)]
+    unreadable = [*_lost(column, expression), *_misfits(column, kind, filled, parsed, reading)]
+    impossible = [*_implausible(column, parsed, on), *(fault for bound in bounds for fault in _outside(bound, parsed))]
+    bad = [*unreadable, *impossible] if column.costs_row else []
+    bad += _too_long(column, kind, filled)
+    bad += [(f"{held(column.name)} is null", "missing")] if column.is_required else []
+    emptied = (
+        [] if column.costs_row else [(_any(unreadable), "unreadable_value"), (_any(impossible), "impossible_value")]
+    )
+    open_end = _open_end(column, parsed, on)
+    gone = [condition for condition, _ in (*emptied, (open_end, "")) if condition]
+    fixed = [
+        *_trimmed(column, kind, raw, filled),
+        *(reading.fixed_moment(filled) if column.type is ColumnType.MOMENT and is_text else ()),
+        *_doubted(column, kind, filled, expression, reading),
+        *((condition, rule) for condition, rule in (*emptied, (open_end, "open_end")) if condition),
+    ]
     return Cell(
         name=column.name,
-        value=_typed(column, kind, filled, clock),
+        filled=reading.filled(raw, is_id=_is_id(column)) if is_text else raw,
+        parsed=_typed(column, kind, filled, reading),
+        value=f"case when not coalesce({' or '.join(gone)}, false) then {parsed} end" if gone else parsed,
         shown=_shown(column, given, veiled=veiled),
         bad=tuple(dict.fromkeys(bad)),
-        fixed=_mended_moment(filled, clock) if column.type is ColumnType.MOMENT and kind == "VARCHAR" else (),
+        fixed=tuple(fixed),
     )
 
 
-def personal_cell(column: Column, *, has_kind: bool, on: str) -> Cell:
+def personal_cell(column: Column, *, has_kind: bool, on: str, reading: Reading) -> Cell:
     """Return the cell of a mapped personal column: its token, which a join with the dictionary of tokens brings.
 
     An impossible day, before the column's earliest or after the landing day `on`, is emptied.
     """
     absurd = impossible_day(column, on=on)
-    text = f"{quoted(column.name)}::varchar"
+    text = f"({reading.filled(f'{quoted(column.name)}::varchar')})"
     text = f"case when not coalesce({absurd}, false) then {text} end" if absurd else text
     same = normalised(column.name, text, kind=quoted("kind") if has_kind else None)
     token = quoted(column.name + "#")
     bad = ((f"{held(column.name)} is null", "missing"),) if column.is_required else ()
     fixed = ((absurd, "impossible_value"),) if absurd else ()
-    return Cell(name=column.name, value=token, shown=token, bad=bad, fixed=fixed, personal=same, clear=f"trim({text})")
+    return Cell(name=column.name, value=token, shown=token, bad=bad, fixed=fixed, personal=same, clear=text)
 
 
 def impossible_day(column: Column, *, on: str) -> str | None:
@@ -129,86 +147,142 @@ def _shown(column: Column, given: str, *, veiled: bool) -> str:
     return shape(given) if column.type is ColumnType.TEXT else f"coalesce({held(column.name)}::varchar, {shape(given)})"
 
 
-def _outside(bound: Bound, typed: str) -> list[tuple[str, str]]:
+def _is_id(column: Column) -> bool:
+    return column.type is ColumnType.TEXT and column.name.endswith("_id")
+
+
+def _any(faults: Sequence[tuple[str, str]]) -> str | None:
+    return f"({' or '.join(condition for condition, _ in faults)})" if faults else None
+
+
+def _lost(column: Column, expression: Expression) -> list[tuple[str, str]]:
+    """Return the condition that the expression itself lost a value, with the reason."""
+    if not expression.lost:
+        return []
+    lost = f"coalesce({quoted(column.name + '?')}, false)"
+    comma = [(f"({lost} and {quoted(column.name + ',')})", COMMA)] if expression.has_comma else []
+    return [*comma, (lost, "unreadable")]
+
+
+def _outside(bound: Bound, parsed: str) -> list[tuple[str, str]]:
     """Return the conditions that a value lies outside of `bound`, with their reasons."""
     told, whose = "", ""
     if bound.metric:
-        told, whose = f" for {bound.metric}", f"{held('metric')} = '{bound.metric}' and "
+        told, whose = f" for {bound.metric}", f"{quoted('metric@')} = '{bound.metric}' and "
     ends = (("<", "below", bound.low), (">", "above", bound.high))
-    return [(f"{whose}{typed} {sign} {end}", f"{word} {end:.12g}{told}") for sign, word, end in ends if end is not None]
+    return [
+        (f"({whose}{parsed} {sign} {end})", f"{word} {end:.12g}{told}") for sign, word, end in ends if end is not None
+    ]
 
 
-def _mended_moment(filled: str, clock: Clock) -> tuple[tuple[str, str], ...]:
-    """Return when a text is no plain ISO moment and was read all the same; UTC written as Z is plain."""
-    offset = f"not suffix({filled}, 'Z') and regexp_matches({filled}, '{_OFFSET}')"
-    day_first = f"regexp_matches({filled}, '{_DAY_FIRST}')"
+def _implausible(column: Column, parsed: str, on: date) -> list[tuple[str, str]]:
+    """Return the conditions that a value cannot be, by the contract alone, with their reasons."""
+    ends = (("<", "below", column.low), (">", "above", column.high))
+    faults = [(f"{parsed} {sign} {end}", f"{word} {end:g}") for sign, word, end in ends if end is not None]
+    if column.type is ColumnType.MOMENT and not column.is_end:
+        latest = on + timedelta(days=AHEAD_DAYS)
+        faults.append(
+            (f"{parsed} < timestamp '{EARLIEST_MOMENT}'", f"not a believable moment: before {EARLIEST_MOMENT}")
+        )
+        faults.append((f"{parsed} >= timestamp '{latest}'", f"not a believable moment: after {latest}"))
+    return faults
+
+
+def _open_end(column: Column, parsed: str, on: date) -> str | None:
+    """Return the condition that a moment stands for an end that has not come: nobody believes that day."""
+    if not column.is_end:
+        return None
+    latest = on + timedelta(days=END_AHEAD_DAYS)
     return (
-        (_is_epoch(filled), "epoch_time"),
-        (offset, "offset_time"),
-        *(((day_first, "day_first_time"),) if clock.day_first else ()),
+        f"({parsed} < timestamp '{EARLIEST_MOMENT}' or {parsed} = timestamp '1970-01-01' "
+        f"or {parsed} >= timestamp '{latest}')"
     )
 
 
-def _is_epoch(filled: str) -> str:
-    digits = ", ".join(str(digits) for digits in _EPOCH_UNITS)
-    return f"strlen({filled}) in ({digits}) and {_number(filled)} is not null"
+def _too_long(column: Column, kind: str, filled: str) -> list[tuple[str, str]]:
+    """Return the conditions that digits of an id were lost before it came here."""
+    if not _is_id(column):
+        return []
+    if kind in _EXACT:
+        return [(f"(not isnan({filled}) and abs({filled}) >= {_EXACT[kind]})", _DIGITS_LOST)]
+    if kind != "VARCHAR":
+        return []
+    float_text = (
+        f"(regexp_full_match({filled}, '\\d{{16,}}\\.0') and try_cast({filled} as double) >= {_EXACT['DOUBLE']})"
+    )
+    mantissa, power = (
+        rf"length(regexp_extract({filled}, '[.,](\d+)', 1))",
+        rf"regexp_extract({filled}, '\d+$')::hugeint",
+    )
+    lost = f"case when regexp_full_match({filled}, '{_SCIENTIFIC}') then {mantissa} < {power} else {float_text} end"
+    return [(lost, _DIGITS_LOST)]
 
 
-def _number(filled: str) -> str:
-    return f"try_cast({filled} as ubigint)"
+def _trimmed(column: Column, kind: str, raw: str, filled: str) -> list[tuple[str, str]]:
+    """Return when blanks around a text were taken away, and when it was a word for nothing."""
+    if kind != "VARCHAR" or column.type is not ColumnType.TEXT:
+        return []
+    return [
+        (f"coalesce({filled} <> {raw}, false)", "blanks"),
+        (f"({filled} is null and trim({raw}) <> '')", "null_word"),
+    ]
 
 
-def _typed(column: Column, kind: str, filled: str, clock: Clock) -> str:
+def _doubted(column: Column, kind: str, filled: str, expression: Expression, reading: Reading) -> list[tuple[str, str]]:
+    """Return when a value can only be judged beside the others of its column."""
+    if _is_id(column) and kind == "VARCHAR":
+        return [(f"coalesce(suffix({filled}, '.0') and regexp_full_match({filled}, '\\d+\\.0'), false)", FLOAT_ID)]
+    if column.type not in {ColumnType.NUMBER, ColumnType.INTEGER} or not column.costs_row:
+        return []
+    if expression.may_be_grouped:
+        return [(f"coalesce({quoted(column.name + '.')}, false)", GROUPED)]
+    grouped = reading.may_be_grouped(filled) if kind == "VARCHAR" else None
+    return [(f"coalesce({grouped}, false)", GROUPED)] if grouped else []
+
+
+def _typed(column: Column, kind: str, filled: str, reading: Reading) -> str:
     """Return SQL for the value in the column's type, null where it does not fit."""
     if column.type is ColumnType.MOMENT:
-        return _moment(kind, filled, clock)
-    if column.type is ColumnType.TEXT and kind.startswith("DECIMAL"):
-        text = f"({filled})::varchar"
-        return f"case when contains({text}, '.') then rtrim(rtrim({text}, '0'), '.') else {text} end"
-    if column.type is ColumnType.TEXT or kind in _WHOLE:
+        return reading.moment(kind, filled)
+    if column.type is ColumnType.TEXT:
+        return _as_text(kind, filled, is_id=_is_id(column))
+    if kind in _WHOLE:
         return f"({filled})::{column.type.value}"
-    return f"try_cast({filled} as {column.type.value})"
+    is_number = kind == "VARCHAR" and column.type in {ColumnType.NUMBER, ColumnType.INTEGER}
+    return f"try_cast({reading.number(filled) if is_number else filled} as {column.type.value})"
 
 
-def _misfit(column: Column, kind: str, filled: str) -> list[str]:
-    """Return the condition that a value does not fit its type, if that can be.
+def _as_text(kind: str, filled: str, *, is_id: bool) -> str:
+    """Return SQL for a value as text: a whole number without what a decimal or floating-point type adds to it."""
+    text = f"({filled})::varchar"
+    if kind.startswith("DECIMAL"):
+        return f"case when contains({text}, '.') then rtrim(rtrim({text}, '0'), '.') else {text} end"
+    if kind in _EXACT:
+        whole = f"{filled} = trunc({filled}) and abs({filled}) < {_EXACT[kind]}"
+        return f"case when isnan({filled}) then null when {whole} then {filled}::bigint::varchar else {text} end"
+    if kind == "VARCHAR" and is_id:
+        digits = f"replace(replace(regexp_extract({filled}, '^[^eE]+'), '.', ''), ',', '')"
+        return f"case when regexp_full_match({filled}, '{_SCIENTIFIC}') then {digits} else {text} end"
+    return text
+
+
+def _misfits(column: Column, kind: str, filled: str, parsed: str, reading: Reading) -> list[tuple[str, str]]:
+    """Return the conditions that a value does not fit its type, with their reasons, if that can be.
 
     Each typed value is computed once and asked first, since almost every one fits.
     """
-    if column.type is ColumnType.TEXT or (kind in _WHOLE and column.type in {ColumnType.INTEGER, ColumnType.NUMBER}):
+    numbers = {ColumnType.INTEGER, ColumnType.NUMBER}
+    if column.type is ColumnType.TEXT or (kind in _WHOLE and column.type in numbers):
         return []
-    typed = held(column.name)
+    hint = None
+    if kind == "VARCHAR" and column.type in numbers:
+        hint = (reading.has_comma(filled), COMMA)
+    if kind == "VARCHAR" and column.type is ColumnType.MOMENT:
+        hint = (reading.day_is_in_doubt(filled), DAY_OR_MONTH)
     strange = {
-        ColumnType.INTEGER: f"try_cast({filled} as double) <> {typed}",
-        ColumnType.NUMBER: f"not isfinite({typed})",
-        ColumnType.MOMENT: f"not isfinite({typed})",
+        ColumnType.INTEGER: f"try_cast({filled} as double) <> {parsed}" if not reading.has_signs else "false",
+        ColumnType.NUMBER: f"not isfinite({parsed})",
     }.get(column.type, "false")
-    return [f"case when {typed} is null then {filled} is not null else {strange} end"]
-
-
-def _moment(kind: str, filled: str, clock: Clock) -> str:
-    """Return SQL for a UTC timestamp; what carries no zone of its own is in the clock's.
-
-    Text may be ISO, with an offset or without, or a count since 1970 of ten digits (seconds) or thirteen
-    (milliseconds). DuckDB's cast of text to a plain timestamp drops a written offset, so such text goes through its
-    zoned type.
-    """
-
-    def in_utc(naive: str) -> str:
-        return naive if clock.zone == "UTC" else f"timezone('UTC', timezone('{clock.zone}', {naive}))"
-
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {filled})"
-    if kind != "VARCHAR":
-        return in_utc(filled if kind == "TIMESTAMP" else f"try_cast({filled} as timestamp)")
-    since_1970 = " ".join(
-        f"when strlen({filled}) = {digits} and {_number(filled)} is not null "
-        f"then make_timestamp({_number(filled)}::bigint * {unit})"
-        for digits, unit in _EPOCH_UNITS.items()
-    )
-    ordered = rf"regexp_replace({filled}, '{_DAY_FIRST}', '\3-\2-\1')" if clock.day_first else filled
-    joined = rf"regexp_replace({ordered}, '\s+([+-]\d)', '\1')"
-    zoned = f"timezone('UTC', try_cast({joined} as timestamptz))"
-    plain = in_utc(f"try_cast({ordered} as timestamp)")
-    zulu = f"when suffix({filled}, 'Z') then try_cast({filled} as timestamp)"  # most logs, by the shortest way
-    return f"case {zulu} {since_1970} when regexp_matches({filled}, '{_OFFSET}') then {zoned} else {plain} end"
+    hinted = [(f"case when {parsed} is null then {hint[0]} else false end", hint[1])] if hint and hint[0] else []
+    misfit = f"case when {parsed} is null then {filled} is not null else {strange} end"
+    return [*hinted, (misfit, _MISFIT[column.type])]

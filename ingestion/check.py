@@ -50,19 +50,18 @@ class CheckReport:
         return not self.faults
 
 
-def check_company(company: Company, *, secrets: Mapping[str, str]) -> CheckReport:
-    """Read and judge every feed of `company` in memory; nothing is written anywhere and one fault hides no other."""
+def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime) -> CheckReport:
+    """Read and judge every feed of `company` as if it were landed `now`, in memory; one fault hides no other."""
     tables: list[TableCheck] = []
     faults: list[str] = []
     with duckdb.connect() as connection, TemporaryDirectory(prefix="holdfast-") as scratch:
         manifest.prepare(connection)
-        epoch = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
         landing = Landing(
             connection=connection,
             company=company,
             secrets=secrets,
             batch="check",
-            landed_at=epoch,
+            landed_at=now.astimezone(UTC).replace(tzinfo=None),
             scratch=Path(scratch),
         )
         for table, feed in [(table, feed) for table, feeds in company.tables.items() for feed in feeds]:

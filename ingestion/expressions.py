@@ -6,14 +6,27 @@ The rewriting happens on DuckDB's own syntax tree, so nothing is parsed twice by
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import duckdb
 
+from ingestion.values import Reading
+
 _HARMLESS = {"VARCHAR"}
+_NUMBERS = {
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"),
+    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
+}
+# Scalar functions that read the machine or the database rather than their arguments.
+_REACHING_OUT = frozenset(
+    {"getenv", "current_setting", "query", "query_table", "nextval", "currval", "write_log", "read_text", "read_blob"}
+)
+_WINDOWS = frozenset(
+    {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value"}
+)
 _FORGIVING = {"strptime": "try_strptime"}
 
 Node = dict[str, Any]
@@ -27,35 +40,59 @@ class ExpressionError(Exception):
 class Expression:
     """`text` never fails on a value; `lost` is true where a value was lost and `given` is what was to be converted.
 
-    `lost` and `given` are None where nothing can be lost, `given` also where rows are grouped. `reads` holds every
-    part of every column name that the expression mentions.
+    `has_comma` and `may_be_grouped` are true where a text that is cast to a number holds a comma, or a point that may
+    group thousands. All are None where nothing can be lost, `given` also where rows are grouped. `reads` holds every
+    part of every column name that the expression mentions, `paths` every such name in its parts.
     """
 
     text: str
     reads: frozenset[str]
+    paths: frozenset[tuple[str, ...]] = frozenset()
     lost: str | None = None
     given: str | None = None
+    has_comma: str | None = None
+    may_be_grouped: str | None = None
 
 
-def parse(connection: duckdb.DuckDBPyConnection, text: str, *, is_grouped: bool = False) -> Expression:
-    """Return `text` with forgiving casts.
+def parse(
+    connection: duckdb.DuckDBPyConnection, text: str, *, reading: Reading, is_grouped: bool = False
+) -> Expression:
+    """Return `text` with forgiving casts, which read numbers and words for nothing as the feed writes them.
 
-    Raises ExpressionError when `text` is not exactly one expression.
+    Raises ExpressionError when `text` is not exactly one expression over the columns of the source's rows.
     """
     statement = _tree(connection, f"select {text}")
     selected = statement["node"]["select_list"]
     if len(selected) != 1 or statement["node"]["from_table"]["type"] != "EMPTY":
         raise ExpressionError("it is more than one expression")
-    reads = frozenset(part for node in _nodes(selected[0]) for part in node.get("column_names", ()))
-    conversions = list(_conversions(connection, selected[0], is_grouped=is_grouped))
-    if not conversions:
-        return Expression(text=f"({text})", reads=reads)
+    _refuse_reaching_out(selected[0])
+    paths = frozenset(tuple(node["column_names"]) for node in _nodes(selected[0]) if "column_names" in node)
+    reads = frozenset(part for path in paths for part in path)
+    found = list(_conversions(connection, selected[0], reading, is_grouped=is_grouped))
+    if not found:
+        return Expression(text=f"({text})", reads=reads, paths=paths)
     return Expression(
         text=f"({_text(connection, selected[0])})",
         reads=reads,
-        lost=" or ".join(condition for condition, _ in conversions),
-        given=None if is_grouped else conversions[0][1],
+        paths=paths,
+        lost=" or ".join(conversion.lost for conversion in found),
+        given=None if is_grouped else found[0].given,
+        has_comma=_either(conversion.has_comma for conversion in found),
+        may_be_grouped=_either(conversion.may_be_grouped for conversion in found),
     )
+
+
+def _either(conditions: Iterable[str | None]) -> str | None:
+    return " or ".join(condition for condition in conditions if condition) or None
+
+
+def _refuse_reaching_out(tree: Node) -> None:
+    """Refuse what reads anything besides the columns of a row: an expression of a company file says nothing more."""
+    if any(node.get("class") == "SUBQUERY" for node in _nodes(tree)):
+        raise ExpressionError("a query cannot stand in it")
+    for name in {str(node["function_name"]).lower() for node in _nodes(tree) if node.get("class") == "FUNCTION"}:
+        if name in _REACHING_OUT or name not in _functions():
+            raise ExpressionError(f"the function `{name}` cannot be used in it")
 
 
 def table_names(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[str, ...]:
@@ -69,15 +106,46 @@ def table_names(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[s
     return tuple(sorted(named - local))
 
 
-def _conversions(connection: duckdb.DuckDBPyConnection, tree: Node, *, is_grouped: bool) -> Iterator[tuple[str, str]]:
-    """Make every conversion in `tree` forgiving, in place; yield when it lost a value, and what it was given."""
+@dataclass(frozen=True, kw_only=True)
+class _Conversion:
+    """One conversion of an expression: when it lost a value, what it was given, and what is doubtful in that."""
+
+    lost: str
+    given: str
+    has_comma: str | None = None
+    may_be_grouped: str | None = None
+
+
+def _conversions(
+    connection: duckdb.DuckDBPyConnection, tree: Node, reading: Reading, *, is_grouped: bool
+) -> Iterator[_Conversion]:
+    """Make every conversion in `tree` forgiving, in place, and yield each that can lose a value."""
     for node, is_aggregated in list(_strict_nodes(tree)):
         given = _forgive(node)
         if not _reads_columns(given) or (is_grouped and not is_aggregated and not _has_aggregate(given)):
             continue
         source = _text(connection, given)
-        condition = f"({source}) is not null and ({_text(connection, node)}) is null"
-        yield (f"coalesce(bool_or({condition}), false)" if is_aggregated else f"({condition})"), source
+        is_number = node.get("class") == "CAST" and node["cast_type"]["id"] in _NUMBERS
+        if is_number and reading.has_signs:
+            _read_signs(connection, node, source, reading)
+        text = reading.filled(f"({source})::varchar")
+        lost = f"case when ({_text(connection, node)}) is null then ({text}) is not null else false end"
+        comma = reading.has_comma(text) if is_number else None
+        grouped = reading.may_be_grouped(text) if is_number else None
+        around = "coalesce(bool_or({}), false)" if is_aggregated else "({})"
+        yield _Conversion(
+            lost=around.format(lost),
+            given=source,
+            has_comma=comma and around.format(comma),
+            may_be_grouped=grouped and around.format(grouped),
+        )
+
+
+def _read_signs(connection: duckdb.DuckDBPyConnection, node: Node, source: str, reading: Reading) -> None:
+    """Let a cast to a number read text by the signs that the feed declares; numbers are left as they are."""
+    text = reading.number(reading.filled(f"({source})::varchar"))
+    read = f"case when typeof({source}) = 'VARCHAR' then {text} else ({source})::varchar end"
+    node["child"] = _tree(connection, f"select {read}")["node"]["select_list"][0]
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, statement: str) -> Node:
@@ -153,6 +221,15 @@ def _has_aggregate(node: Node) -> bool:
 
 @cache
 def _aggregates() -> frozenset[str]:
-    query = "select distinct function_name from duckdb_functions() where function_type = 'aggregate'"
+    return _known_functions("function_type = 'aggregate'")
+
+
+@cache
+def _functions() -> frozenset[str]:
+    return _known_functions("function_type in ('scalar', 'aggregate', 'macro', 'window')") | _WINDOWS
+
+
+def _known_functions(condition: str) -> frozenset[str]:
     with duckdb.connect() as connection:
+        query = f"select distinct lower(function_name) from duckdb_functions() where {condition}"
         return frozenset(name for (name,) in connection.execute(query).fetchall())

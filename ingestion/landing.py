@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ from ingestion.readers.rest import ApiReader
 from ingestion.readers.sql import SqlReader
 from ingestion.tokens import FORM
 from ingestion.transaction import transaction
+from ingestion.values import NULL_WORDS
 from ingestion.vault import MASTER_KEY_NAME, URL_NAME, Vault, VaultError, seal_stage
 
 _SAMPLE_ROWS = 3
@@ -217,7 +218,7 @@ class Landing:
                 self.connection,
                 bundle,
                 reads=mapper.reads,
-                optional=mapper.optional_reads,
+                optional=mapper.optional_paths,
                 known=memory.columns(),
             )
             for copy in self.scratch.iterdir():
@@ -244,12 +245,12 @@ class Landing:
         if isinstance(source, FilesSource):
             reader = self._files_reader(table, feed)
             looked = files or reader.look(self.connection)
-            return reader.extract(self.connection, looked, reads=mapper.reads, optional=mapper.optional_reads)
+            return reader.extract(self.connection, looked, reads=mapper.reads, optional=mapper.optional_paths)
         remote = (ApiReader if isinstance(source, ApiSource) else SqlReader)(
             company=self.company, source=feed.source, secrets=self.secrets
         )
         known = self._memory(table, feed).columns() if since else {}
-        asked = Request(reads=mapper.reads, optional=mapper.optional_reads, known=known, most=most, since=since)
+        asked = Request(reads=mapper.reads, optional=mapper.optional_paths, known=known, most=most, since=since)
         return remote.extract(self.connection, table, feed, asked)
 
     def _judge(self, mapper: Mapper, extract: Extract) -> Judged:
@@ -281,7 +282,7 @@ class Landing:
             table=table,
             feed=feed,
             secrets=self.secrets,
-            on=self.landed_at.date().isoformat(),
+            on=self.landed_at.date(),
             keeps_clear=Vault.is_named(self.secrets),
         )
 
@@ -293,10 +294,16 @@ class Landing:
 
     def _mapping(self, table: str, feed: Feed) -> str:
         """Digest all that decides what the rows become besides their content."""
-        contract = [(column.name, column.type.value, column.low, column.high) for column in TABLES[table].columns]
+        contract = [asdict(column) for column in TABLES[table].columns]
         key = hashlib.sha256(self.secrets.get(TOKEN_KEY, "").encode()).hexdigest()
         bounds = [bound.model_dump() for bound in self.company.bounds_of(table)]
-        decided: list[object] = [feed.model_dump(), self.company.sources[feed.source].timezone, contract, bounds]
+        decided: list[object] = [
+            feed.model_dump(),
+            self.company.sources[feed.source].timezone,
+            contract,
+            bounds,
+            NULL_WORDS,
+        ]
         decided += [key, FORM, Vault.is_named(self.secrets)] if self.company.has_personal(table) else []
         return hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -6,8 +6,9 @@ first fault in `Projection.faults`), `_mended` (the sum of 2 to the power of the
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -16,12 +17,14 @@ import duckdb
 from company.company_file import TOKEN_KEY, Company, Feed
 from company.contract import TABLES, ColumnType, Table
 from company.file_faults import suggest, without_values
-from ingestion.cells import Cell, Clock, held, mapped_cell, personal_cell, unmapped_cell
+from ingestion.cells import FLOAT_ID, GROUPED, Cell, held, mapped_cell, personal_cell, unmapped_cell
 from ingestion.expressions import Expression, ExpressionError, parse
 from ingestion.readers.extract import Extract, quoted
 from ingestion.tokens import Tokeniser, tokeniser
+from ingestion.values import COMMA, Reading
 
 _MISSING_COLUMN = re.compile(r'[Cc]olumn "([^"]+)" (?:not found|does not exist)')
+_BITS = 63
 _TEXT_MEND = (
     "Values of csv and json files are text: write `cast(column as double)`, and a value that does not fit sets only "
     "its row aside."
@@ -46,12 +49,30 @@ class Fix:
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """A query that yields judged canonical rows; `parameters` are bound by name."""
+    """A query that yields judged canonical rows; `parameters` are bound by name.
+
+    `place` names what tells, of rows of the stage, which came later, if that can be told. Two kinds of fixes are
+    no repairs yet, because the other values of their column decide: a number whose point may group thousands, and an id
+    written as `1001.0`.
+    """
 
     query: str
     faults: tuple[RowFault, ...]
     fixes: tuple[Fix, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
+    place: str | None = None
+
+    @property
+    def doubted(self) -> dict[int, int]:
+        """Places of fixes of numbers in doubt, with the places of the faults that decide them."""
+        deciding = {fault.column: place for place, fault in enumerate(self.faults) if fault.reason == COMMA}
+        places = ((place, fix.column) for place, fix in enumerate(self.fixes) if fix.rule == GROUPED)
+        return {place: deciding[column] for place, column in places if column in deciding}
+
+    @property
+    def float_ids(self) -> dict[int, str]:
+        """Places of fixes of ids written as floating-point numbers, with their columns."""
+        return {place: fix.column for place, fix in enumerate(self.fixes) if fix.rule == FLOAT_ID}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +87,7 @@ class Mapper:
     table: str
     feed: Feed
     secrets: Mapping[str, str]
-    on: str
+    on: date
     keeps_clear: bool = False
 
     @cached_property
@@ -95,10 +116,22 @@ class Mapper:
         return self.reads.difference(*needed, re.findall(r"\w+", self.feed.group_by or ""))
 
     @cached_property
+    def optional_paths(self) -> frozenset[tuple[str, ...]]:
+        """The names, in their parts, of what only columns that may stay empty are mapped from."""
+        paths = (path for expression in self.expressions.values() for path in expression.paths)
+        own = (path[1:] if path[0] == self.feed.relation else path for path in paths)
+        return frozenset(path for path in own if path and set(path) <= self.optional_reads)
+
+    @cached_property
     def personal(self) -> tuple[str, ...]:
         """The personal columns that this feed maps."""
         columns = self.contract.columns
         return tuple(column.name for column in columns if column.personal and column.name in self.feed.columns)
+
+    @property
+    def reading(self) -> Reading:
+        """How text of the feed is read."""
+        return Reading(writing=self.feed, zone=self.company.sources[self.feed.source].timezone)
 
     @property
     def contract(self) -> Table:
@@ -122,7 +155,7 @@ class Mapper:
 
     def _parse(self, part: str, text: str) -> Expression:
         try:
-            return parse(self.connection, text, is_grouped=self.feed.group_by is not None)
+            return parse(self.connection, text, reading=self.reading, is_grouped=self.feed.group_by is not None)
         except ExpressionError as error:
             fix = (
                 "Write one SQL expression over the source's columns; a column whose name is a word of SQL, such as "
@@ -143,24 +176,35 @@ class Mapper:
         column, expression = self.contract.column(name), self.expressions.get(name)
         if expression is None:
             birth = self.contract.column("birth_date") if name == "age_band" else None
-            return unmapped_cell(column, frozenset(self.feed.columns), on=self.on, birth=birth)
+            return unmapped_cell(column, frozenset(self.feed.columns), on=self.on.isoformat(), birth=birth)
         if column.personal:
-            return personal_cell(column, has_kind="kind" in self.feed.columns, on=self.on)
-        clock = Clock(zone=self.company.sources[self.feed.source].timezone, day_first=self.feed.day_first)
-        bounds = [bound for bound in self.company.bounds_of(self.table) if bound.column == name]
-        return mapped_cell(column, types[name], expression, clock=clock, veiled=bool(self.personal), bounds=bounds)
+            has_kind = "kind" in self.feed.columns
+            return personal_cell(column, has_kind=has_kind, on=self.on.isoformat(), reading=self.reading)
+        return mapped_cell(
+            column,
+            types[name],
+            expression,
+            reading=self.reading,
+            veiled=bool(self.personal),
+            on=self.on,
+            bounds=[bound for bound in self.company.bounds_of(self.table) if bound.column == name],
+        )
 
-    def _select(self, extract: Extract, items: Sequence[str], *, filtered: bool = True, grouped: bool = True) -> str:
-        clauses = [f"select {', '.join(items)} from {extract.relation}"]
+    def _select(
+        self, extract: Extract, items: Mapping[str, str], *, filtered: bool = True, grouped: bool = True
+    ) -> str:
+        selected = ", ".join(f"{sql} as {quoted(name + ':')}" for name, sql in items.items())
+        clauses = [f"select {selected} from {extract.relation}"]
         if self.where and filtered:
             clauses.append(f"where ({self.where.text})" + (f" or ({self.where.lost})" if self.where.lost else ""))
         if self.feed.group_by and grouped:
             clauses.append(f"group by {self.feed.group_by}")
-        return " ".join(clauses)
+        names = ", ".join(f"{quoted(name + ':')} as {quoted(name)}" for name in items)
+        return f"select {names} from ({' '.join(clauses)})"
 
-    def _items(self) -> list[str]:
-        items = [item for name, expression in self.expressions.items() for item in _items(name, expression)]
-        return items + ([f"({self.where.lost}) as {quoted('where?')}"] if self.where and self.where.lost else [])
+    def _items(self) -> dict[str, str]:
+        items = {key: sql for name, expression in self.expressions.items() for key, sql in _items(name, expression)}
+        return items | ({"where?": f"({self.where.lost})"} if self.where and self.where.lost else {})
 
     def _types(self, extract: Extract) -> dict[str, str]:
         """Return the types of the mapped expressions; raises SourceError for the first part DuckDB cannot bind."""
@@ -168,10 +212,10 @@ class Mapper:
         if isinstance(whole, dict):
             return whole
         parts = [
-            ("from", self._select(extract, ["1"], filtered=False, grouped=False)),
-            ("where", self._select(extract, ["1"], grouped=False)),
-            ("group_by", self._select(extract, ["1"])),
-            *((f"columns.{n}", self._select(extract, _items(n, e))) for n, e in self.expressions.items()),
+            ("from", self._select(extract, {"one": "1"}, filtered=False, grouped=False)),
+            ("where", self._select(extract, {"one": "1"}, grouped=False)),
+            ("group_by", self._select(extract, {"one": "1"})),
+            *((f"columns.{n}", self._select(extract, dict(_items(n, e)))) for n, e in self.expressions.items()),
         ]
         refusals = ((part, self._described(extract, query)) for part, query in parts)
         part, refusal = next(((part, said) for part, said in refusals if isinstance(said, str)), ("", whole))
@@ -205,18 +249,29 @@ class Mapper:
         secret = [cell for cell in cells if cell.personal]
         tokens = self._tokeniser() if secret else None
         mapped = self._select(extract, self._items())
+        if secret and extract.is_ordered:  # the join with the tokens loses the order of the rows
+            mapped = f"select *, row_number() over () as _place from ({mapped})"
         steps = [*extract.prelude, f"mapped as {'materialized ' if secret else ''}({mapped})"]
         steps += _token_steps(secret, tokens) if tokens else []
+        filled = "".join(f", {cell.filled} as {quoted(cell.name + '~')}" for cell in cells if cell.filled)
+        parsed = "".join(f", {cell.parsed} as {quoted(cell.name + '@')}" for cell in cells if cell.parsed)
         values = ", ".join(f"{cell.value} as {held(cell.name)}" for cell in cells)
-        steps.append(f"typed as (select *, {values} from {'tokenised' if tokens else 'mapped'})")
+        steps.append(f"filled as (select *{filled} from {'tokenised' if tokens else 'mapped'})")
+        steps.append(f"parsed as (select *{parsed} from filled)")
+        steps.append(f"typed as (select *, {values} from parsed)")
         fixes = [(Fix(column=c.name, rule=rule), sql) for c in cells for sql, rule in c.fixed]
-        fixed = " + ".join(f"case when {sql} then {2**place} else 0 end" for place, (_, sql) in enumerate(fixes))
-        steps.append(f"judged as (select *, {fault} as _fault, ({fixed or 0})::integer as _mended from typed)")
+        bits = "bigint" if len(fixes) < _BITS else "hugeint"
+        fixed = " + ".join(
+            f"case when {sql} then {2**place}::{bits} else 0 end" for place, (_, sql) in enumerate(fixes)
+        )
+        steps.append(f"judged as (select *, {fault} as _fault, ({fixed or 0})::{bits} as _mended from typed)")
+        place = ["_place"] if secret and extract.is_ordered else []
         return Projection(
-            query=_with(steps, f"select {', '.join(self._outputs(cells))} from judged"),
+            query=_with(steps, f"select {', '.join([*self._outputs(cells), *place])} from judged"),
             faults=tuple(fault for fault, _ in conditions),
             fixes=tuple(fix for fix, _ in fixes),
             parameters=tokens.parameters if tokens else {},
+            place=("_place" if secret else "row_id") if extract.is_ordered else None,
         )
 
     def _outputs(self, cells: Sequence[Cell]) -> list[str]:
@@ -231,12 +286,16 @@ class Mapper:
         return [*values, *clear, "_fault", "_mended", *set_aside]
 
 
-def _items(name: str, expression: Expression) -> list[str]:
-    """Select an expression under its name, what it lost under `name?` and what it was given under `name<`."""
-    items = [f"{expression.text} as {quoted(name)}"]
-    items += [f"({expression.lost}) as {quoted(name + '?')}"] if expression.lost else []
-    items += [f"({expression.given}) as {quoted(name + '<')}"] if expression.given else []
-    return items
+def _items(name: str, expression: Expression) -> Iterator[tuple[str, str]]:
+    """Yield an expression under its name, and under signs behind it what it lost, was given, and what is in doubt."""
+    parts = {
+        "": expression.text,
+        "?": expression.lost,
+        "<": expression.given,
+        ",": expression.has_comma,
+        ".": expression.may_be_grouped,
+    }
+    yield from ((name + sign, f"({sql})") for sign, sql in parts.items() if sql)
 
 
 def _token_steps(secret: Sequence[Cell], tokens: Tokeniser) -> list[str]:
@@ -261,6 +320,6 @@ def _told(refusal: str, *, is_text: bool) -> tuple[str, str]:
     if missing:
         known = re.findall(r'"([^"]+)"', refusal.partition("Candidate bindings:")[2].partition("\n")[0])
         fix = suggest(missing[1], known) if known else "Correct its name."
-        return f"the column `{missing[1]}` does not exist there.", fix
+        return f"there is no column `{missing[1]}`;", fix[0].lower() + fix[1:]
     said = refusal.partition(": ")[2].strip().splitlines()[0]
     return f"DuckDB refuses it ({without_values(said)}).", _TEXT_MEND if is_text else "Correct the expression."

@@ -26,12 +26,12 @@ class FileSeen:
 class Request:
     """What is asked of a remote source: about `most` rows, and what is new `since` a cursor.
 
-    `reads` are the fields that the mapping mentions, those among `optional` may be missing, and `known` are fields of
-    earlier answers with their types.
+    `reads` are the fields that the mapping mentions, the paths of `optional` lead to fields that may be missing, and
+    `known` are fields of earlier answers with their types.
     """
 
     reads: "Collection[str]" = ()
-    optional: "Collection[str]" = ()
+    optional: "Collection[tuple[str, ...]]" = ()
     known: "Mapping[str, str]"
     most: int | None = None
     since: str | None = None
@@ -42,14 +42,16 @@ class Extract:
     """Rows of one feed, before mapping.
 
     `prelude` holds common table expressions and `relation` what stands after FROM. `broken` lines of files are no rows;
-    `is_text` is set where values arrive as text. `columns` are the source's columns with their
-    types, empty where a type is not known. `files` and `cursor` tell how far the source has been read.
+    `is_text` is set where values arrive as text, `is_ordered` where a row that comes later was written later.
+    `columns` are the source's columns with their types, empty where a type is not known. `files` and `cursor` say how
+    far the source has been read.
     """
 
     prelude: tuple[str, ...] = ()
     relation: str
     broken: "Sequence[BrokenLine]" = ()
     is_text: bool = False
+    is_ordered: bool = False
     columns: "Mapping[str, str] | None" = None
     files: tuple[FileSeen, ...] = ()
     cursor: str | None = None

@@ -15,6 +15,7 @@ from company.company_file import Company, Feed, FilesSource
 from company.file_faults import suggest, without_values
 from ingestion.expressions import ExpressionError, table_names
 from ingestion.readers.extract import Extract, FileSeen, described, quoted
+from ingestion.readers.json_fields import as_tree, as_type, fields_of, merge
 from ingestion.readers.text import BrokenLine, Layout, TextFile, read_text
 from ingestion.readers.whole import FileFaultError, byte_order_mark, read_blocks
 
@@ -25,7 +26,7 @@ _KINDS = {
     "parquet": frozenset({".parquet"}),
 }
 _LEAF_TYPE = re.compile(
-    r"\b(BIGINT|HUGEINT|UBIGINT|INTEGER|DOUBLE|BOOLEAN|DATE|TIME|UUID|JSON|TIMESTAMP WITH TIME ZONE|TIMESTAMP)\b(?! \w)"
+    r"\b(BIGINT|HUGEINT|UBIGINT|INTEGER|DOUBLE|BOOLEAN|DATE|TIME|UUID|TIMESTAMP WITH TIME ZONE|TIMESTAMP)\b(?! \w)"
 )
 _BUNDLE_BYTES = 32 * 2**20
 _SAMPLE_LINES = 2_000
@@ -67,7 +68,7 @@ class FilesReader:
         looked: Mapping[str, tuple[FileSeen, ...]],
         *,
         reads: Collection[str],
-        optional: Collection[str] = (),
+        optional: Collection[tuple[str, ...]] = (),
     ) -> Extract:
         """Return all that the feed reads, as SQL over the files that were `looked` at.
 
@@ -81,7 +82,8 @@ class FilesReader:
             relation=self.feed.relation,
             broken=tuple(line for scan in scans.values() for line in scan.broken),
             is_text=any(_suffix(file.path) != ".parquet" for file in files),
-            columns={f"{name}.{column}": kind for name, scan in scans.items() for column, kind in scan.columns.items()},
+            is_ordered=self.feed.relation in looked and self.feed.group_by is None,
+            columns={f"{name}.{column}": kind for name, scan in scans.items() for column, kind in scan.types.items()},
             files=files,
         )
 
@@ -91,7 +93,7 @@ class FilesReader:
         bundle: Sequence[FileSeen],
         *,
         reads: Collection[str],
-        optional: Collection[str],
+        optional: Collection[tuple[str, ...]],
         known: Mapping[str, str],
     ) -> Extract:
         """Return the rows of some files behind the one name that the feed reads.
@@ -107,7 +109,8 @@ class FilesReader:
             relation=quoted(name),
             broken=scan.broken,
             is_text=any(_suffix(file.path) != ".parquet" for file in bundle),
-            columns={f"{name}.{column}": kind for column, kind in scan.columns.items()},
+            is_ordered=True,
+            columns={f"{name}.{column}": kind for column, kind in scan.types.items()},
             files=tuple(bundle),
         )
 
@@ -203,6 +206,7 @@ class _Scan:
     columns: dict[str, str]
     paths: Sequence[Path] = ()
     texts: Sequence[TextFile] = ()
+    query: str = ""
 
     @classmethod
     def of_text(cls, texts: Sequence[TextFile], reads: Collection[str] | None) -> "_Scan":
@@ -215,7 +219,7 @@ class _Scan:
 
     @classmethod
     def of_json(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> "_Scan":
-        options = f"ignore_errors = true, sample_size = {_SAMPLE_LINES}"
+        options = f"ignore_errors = true, sample_size = {_SAMPLE_LINES}, map_inference_threshold = -1"
         shown = described(connection, f"select * from read_json([{_listed(paths)}], {options})")
         return cls(
             kind="json", paths=paths, columns={name: _LEAF_TYPE.sub("VARCHAR", held) for name, held in shown.items()}
@@ -223,8 +227,19 @@ class _Scan:
 
     @classmethod
     def of_parquet(cls, connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> "_Scan":
-        scan = cls(kind="parquet", paths=paths, columns={})
-        return cls(kind="parquet", paths=paths, columns=described(connection, scan.sql()))
+        by_nulls: dict[frozenset[str], list[Path]] = {}
+        for path in paths:
+            by_nulls.setdefault(_null_columns(connection, path), []).append(path)
+        columns = described(connection, _scan_parquet(by_nulls, {}))
+        empty = dict.fromkeys((name for names in by_nulls for name in names if name not in columns), "VARCHAR")
+        return cls(kind="parquet", columns={**columns, **empty}, query=_scan_parquet(by_nulls, empty))
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The columns with the types that they are read in, empty where no value was seen."""
+        if self.kind != "json":
+            return self.columns
+        return {name: "" if kind == "JSON" else as_type(as_tree(kind)) for name, kind in self.columns.items()}
 
     @property
     def broken(self) -> tuple[BrokenLine, ...]:
@@ -234,18 +249,20 @@ class _Scan:
     def sql(
         self,
         *,
-        optional: Collection[str] = (),
+        optional: Collection[tuple[str, ...]] = (),
         reads: Collection[str] | None = None,
         known: Mapping[str, str] | None = None,
     ) -> str:
         """Return the query over the files; what is not a value of a later type is then a value to judge."""
         if self.kind == "parquet":
-            return f"select * from read_parquet([{_listed(self.paths)}], union_by_name = true)"
+            return self.query
         if self.kind == "text":
             return _scan_text(self.texts)
-        fields = {**dict.fromkeys(optional, "VARCHAR"), **(known or {}), **self.columns}
+        earlier = {name: as_tree(kind) for name, kind in (known or {}).items() if kind}
+        shown = {name: as_tree(kind) for name, kind in self.columns.items()}
+        fields = merge(shown, merge(earlier, fields_of(optional)))
         used = {name: kind for name, kind in fields.items() if reads is None or name in reads} or fields
-        types = ", ".join(f"{quoted(name)}: {_literal(kind)}" for name, kind in used.items())
+        types = ", ".join(f"{quoted(name)}: {_literal(as_type(kind))}" for name, kind in used.items())
         return f"select * from read_json([{_listed(self.paths)}], columns = {{{types}}}, ignore_errors = true)"
 
 
@@ -303,6 +320,22 @@ def _literal(text: str) -> str:
 
 def _listed(paths: Iterable[Path]) -> str:
     return ", ".join(_literal(str(path)) for path in paths)
+
+
+def _null_columns(connection: duckdb.DuckDBPyConnection, path: Path) -> frozenset[str]:
+    """Return the columns of parquet's null type, which DuckDB takes for whole numbers."""
+    query = f"select name from parquet_schema({_literal(str(path))}) where logical_type like 'Null%'"
+    return frozenset(name for (name,) in connection.execute(query).fetchall())
+
+
+def _scan_parquet(by_nulls: Mapping[frozenset[str], Sequence[Path]], empty: Mapping[str, str]) -> str:
+    """Read files alike in their columns of the null type together, without these; what is `empty` in all is null."""
+    scans = []
+    for names, paths in by_nulls.items():
+        without = f" exclude ({', '.join(quoted(name) for name in sorted(names))})" if names else ""
+        scans.append(f"select *{without} from read_parquet([{_listed(paths)}], union_by_name = true)")
+    nulls = "".join(f", null::{kind} as {quoted(name)}" for name, kind in empty.items())
+    return f"select *{nulls} from ({' union all by name '.join(scans)})"
 
 
 def _refuse_twins(text: TextFile, reads: Collection[str] | None) -> None:

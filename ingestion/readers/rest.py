@@ -11,6 +11,7 @@ import duckdb
 from company.company_file import ApiSource, Company, Feed
 from company.file_faults import suggest
 from ingestion.readers.extract import Extract, Request, described, quoted
+from ingestion.readers.json_fields import TEXT, as_tree, fields_of, merge
 from ingestion.readers.sql import reach_back
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class ApiReader:
         fields = self._unfold(connection, asked)
         connection.execute(f"drop table {_PAGES}")
         return Extract(
-            relation=f"temp.{_INTO}", is_text=True, columns=fields, cursor=self._reached(connection, key, feed, fields)
+            relation=f"temp.{_INTO}",
+            is_text=True,
+            is_ordered=feed.group_by is None,
+            columns=fields,
+            cursor=self._reached(connection, key, feed, fields),
         )
 
     def _limited(self, pages: Iterator[list[Any]], most: int | None) -> Iterator[list[Any]]:
@@ -155,15 +160,15 @@ class ApiReader:
         """
         rows = f"(select unnest(from_json(page, '[\"JSON\"]')) as entry from {_PAGES})"
         found = connection.execute(f"select json_group_structure(entry) from {rows}").fetchone()
-        structure = json.loads(found[0]) if found and found[0] else {}
-        text = json.dumps(_texts(structure) or {"_": "VARCHAR"}).replace("'", "''")
+        seen = json.loads(found[0]) if found and found[0] else {}
+        known = {name: as_tree(kind) for name, kind in asked.known.items() if kind}
+        expected = merge(known, fields_of(asked.optional if seen else {(name,) for name in asked.reads}))
+        structure = merge(seen, expected)
+        text = json.dumps(_texts(structure) or {"_": TEXT}).replace("'", "''")
         connection.execute(
             f"create or replace temp table {_INTO} as select unnest(from_json(entry, '{text}')) from {rows}"
         )
-        absent = {**dict.fromkeys(asked.optional if structure else asked.reads, "VARCHAR"), **asked.known}
-        for name, kind in absent.items():
-            connection.execute(f"alter table temp.{_INTO} add column if not exists {quoted(name)} {kind}")
-        return described(connection, f"select * from temp.{_INTO}") if structure else dict(asked.known)
+        return described(connection, f"select * from temp.{_INTO}") if seen else dict(asked.known)
 
     def _reached(
         self, connection: duckdb.DuckDBPyConnection, key: str, feed: Feed, fields: Mapping[str, str]
@@ -210,4 +215,4 @@ def _texts(structure: Any) -> Any:  # noqa: ANN401 - a JSON tree of types
         return {name: _texts(kind) for name, kind in structure.items()}
     if isinstance(structure, list):
         return [_texts(kind) for kind in structure]
-    return "VARCHAR"
+    return TEXT

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from company.company_file import Writing
 from ingestion.readers.whole import FileFaultError, byte_order_mark, read_blocks
+from ingestion.values import BLANKS
 
-BLANKS = " \t\u00a0\u200b\u200c\u200d\u2060\ufeff"
 _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'^"?sep=(.)"?$', re.IGNORECASE)
 _HEAD_BYTES = 2**18

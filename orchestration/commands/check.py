@@ -1,6 +1,7 @@
 """`holdfast check`: what a company file connects, and what is wrong with it."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,6 @@ def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml")) -> 
     from orchestration.report import show_check
 
     with plain_faults():
-        report = check_company(load_company(company), secrets=os.environ)
+        report = check_company(load_company(company), secrets=os.environ, now=datetime.now(UTC))
     show_check(report, open_console())
     raise typer.Exit(0 if report.is_sound else BAD_INPUT)

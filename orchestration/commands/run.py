@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -76,7 +76,7 @@ def refuse_bad_sources(company: "Company") -> None:
     from ingestion.check import check_company
 
     load_policy(load_industry(company.industry).policy, company.policy)
-    faults = check_company(company, secrets=os.environ).faults
+    faults = check_company(company, secrets=os.environ, now=datetime.now(UTC)).faults
     for fault in faults:
         print_fault(str(fault))
     if faults:

@@ -35,7 +35,7 @@ def test_repairs_are_those_of_the_rows_that_stand(shop: "Shop") -> None:
 def test_a_day_before_its_month_is_read_where_the_feed_says_so_and_set_aside_elsewhere(shop: "Shop") -> None:
     rows = ("03/04/2024 10:00", "3.4.2024 10:00:00", "31-12-2024", "2024-04-03 10:00")
     shop.write("sales.csv", HEADER + "".join(f"o{n},c1,{text},1\n" for n, text in enumerate(rows)))
-    assert shop.land("orders").reasons == {"ordered_at: not a moment": 3}
+    assert shop.land("orders").reasons == {"ordered_at: not a moment: set `day_first: true` or `date_format`": 3}
     shop.orders["day_first"] = True
     report = shop.land("orders", batch="b2")
     assert (report.rows_landed, report.repairs) == (4, {"ordered_at: day_first_time": 3})

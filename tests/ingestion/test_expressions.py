@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from ingestion.expressions import ExpressionError, parse, table_names
+from company.company_file import Writing
+from ingestion.expressions import Expression, ExpressionError, table_names
+from ingestion.expressions import parse as parse_as
+from ingestion.values import Reading
+
+
+def parse(connection: duckdb.DuckDBPyConnection, text: str, *, is_grouped: bool = False) -> Expression:
+    return parse_as(connection, text, reading=Reading(writing=Writing(), zone="UTC"), is_grouped=is_grouped)
 
 
 @pytest.fixture

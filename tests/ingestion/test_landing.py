@@ -273,7 +273,7 @@ def test_a_missing_file_a_missing_column_and_an_empty_table_are_each_named_and_l
     assert said == [
         f"{file}, line {line}, {fault}"
         for line, fault in [
-            (31, "tables.orders.columns.amount: the column `amout` does not exist there. Did you mean `amount`?"),
+            (31, "tables.orders.columns.amount: there is no column `amout`; did you mean `amount`?"),
             (24, f"tables.orders: the required table `orders` came empty from `shop`. {_EMPTY_MEND}"),
             (16, f"sources.shop.files.sales: there is no file at `sales.csv`. Did you mean `sale.csv`? {_FILE_MEND}"),
         ]
@@ -287,8 +287,8 @@ def test_a_missing_file_a_missing_column_and_an_empty_table_are_each_named_and_l
         ("from", "sails", ["tables.orders.from", "Did you mean `sales`?"]),
         ("from", "sales where", ["tables.orders.from", "is not SQL"]),
         ("where", "amount >", ["tables.orders.where", "not one SQL expression"]),
-        ("where", "total > 1", ["tables.orders.where", "`total` does not exist"]),
-        ("group_by", "nothing", ["tables.orders.group_by", "`nothing` does not exist"]),
+        ("where", "total > 1", ["tables.orders.where", "no column `total`"]),
+        ("group_by", "nothing", ["tables.orders.group_by", "no column `nothing`"]),
         ("columns.amount", "amount, 2", ["tables.orders.columns.amount", "more than one expression"]),
         ("columns.amount", "amount * 2", ["tables.orders.columns.amount", "cast(column as double)"]),
         ("columns.ordered_at", "17", ["tables.orders.columns.ordered_at", "to_timestamp"]),
