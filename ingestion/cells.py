@@ -29,14 +29,16 @@ _MISFIT = {
 class Cell:
     """One column of the query over mapped rows.
 
-    `filled` is what is left of text without blanks and words for nothing, `parsed` the value that it means, and `value`
-    the value that is kept; each stands under a name of its own for what follows. `shown` is text for the quarantine, or
-    None where the column is not mapped; `bad` pairs conditions with reasons, `fixed` pairs conditions with the rule
-    that repaired the value; `personal` is the normalised text that a token stands for, and `clear` the text as it came.
+    `trimmed` is what is left of text without blanks, `filled` without words for nothing, `parsed` the value that it
+    means, and `value` the value that is kept; each stands under a name of its own for what follows. `shown` is text for
+    the quarantine, or None where the column is not mapped; `bad` pairs conditions with reasons, `fixed` pairs
+    conditions with the rule that repaired the value; `personal` is the normalised text that a token stands for, and
+    `clear` the text as it came.
     """
 
     name: str
     value: str
+    trimmed: str | None = None
     filled: str | None = None
     parsed: str | None = None
     shown: str | None = None
@@ -66,7 +68,7 @@ def mapped_cell(
     A value that cannot be read, or cannot be, makes its row bad where the column costs the row; else it is emptied.
     `on` is the day of the landing. With `veiled`, text of the row is shown by its shape only.
     """
-    raw, filled, parsed = (quoted(column.name + sign) for sign in ("", "~", "@"))
+    raw, trimmed, filled, parsed = (quoted(column.name + sign) for sign in ("", "-", "~", "@"))
     is_text = kind == "VARCHAR"
     given = f"coalesce({raw}::varchar, {quoted(column.name + '<')}::varchar)" if expression.given else f"{raw}::varchar"
     unreadable = [*_lost(column, expression), *_misfits(column, kind, filled, parsed, reading)]
@@ -80,14 +82,15 @@ def mapped_cell(
     open_end = _open_end(column, parsed, on)
     gone = [condition for condition, _ in (*emptied, (open_end, "")) if condition]
     fixed = [
-        *_trimmed(column, kind, raw, filled),
+        *_trimmed(column, kind),
         *(reading.fixed_moment(filled) if column.type is ColumnType.MOMENT and is_text else ()),
         *_doubted(column, kind, filled, expression, reading),
         *((condition, rule) for condition, rule in (*emptied, (open_end, "open_end")) if condition),
     ]
     return Cell(
         name=column.name,
-        filled=reading.filled(raw, is_id=_is_id(column)) if is_text else raw,
+        trimmed=reading.trimmed(raw, is_id=_is_id(column)) if is_text else None,
+        filled=reading.without_null_words(trimmed) if is_text else raw,
         parsed=_typed(column, kind, filled, reading),
         value=f"case when not coalesce({' or '.join(gone)}, false) then {parsed} end" if gone else parsed,
         shown=_shown(column, given, veiled=veiled),
@@ -218,20 +221,22 @@ def _too_long(column: Column, kind: str, filled: str) -> list[tuple[str, str]]:
     return [(lost, _DIGITS_LOST)]
 
 
-def _trimmed(column: Column, kind: str, raw: str, filled: str) -> list[tuple[str, str]]:
+def _trimmed(column: Column, kind: str) -> list[tuple[str, str]]:
     """Return when blanks around a text were taken away, and when it was a word for nothing."""
     if kind != "VARCHAR" or column.type is not ColumnType.TEXT:
         return []
+    raw, trimmed, filled = (quoted(column.name + sign) for sign in ("", "-", "~"))
     return [
         (f"coalesce({filled} <> {raw}, false)", "blanks"),
-        (f"({filled} is null and trim({raw}) <> '')", "null_word"),
+        (f"case when {filled} is null then coalesce({trimmed} <> '', false) else false end", "null_word"),
     ]
 
 
 def _doubted(column: Column, kind: str, filled: str, expression: Expression, reading: Reading) -> list[tuple[str, str]]:
     """Return when a value can only be judged beside the others of its column."""
     if _is_id(column) and kind == "VARCHAR":
-        return [(f"coalesce(suffix({filled}, '.0') and regexp_full_match({filled}, '\\d+\\.0'), false)", FLOAT_ID)]
+        is_float = f"case when suffix({filled}, '.0') then regexp_full_match({filled}, '\\d+\\.0') else false end"
+        return [(is_float, FLOAT_ID)]
     if column.type not in {ColumnType.NUMBER, ColumnType.INTEGER} or not column.costs_row:
         return []
     if expression.may_be_grouped:

@@ -253,10 +253,12 @@ class Mapper:
             mapped = f"select *, row_number() over () as _place from ({mapped})"
         steps = [*extract.prelude, f"mapped as {'materialized ' if secret else ''}({mapped})"]
         steps += _token_steps(secret, tokens) if tokens else []
+        trimmed = "".join(f", {cell.trimmed} as {quoted(cell.name + '-')}" for cell in cells if cell.trimmed)
         filled = "".join(f", {cell.filled} as {quoted(cell.name + '~')}" for cell in cells if cell.filled)
         parsed = "".join(f", {cell.parsed} as {quoted(cell.name + '@')}" for cell in cells if cell.parsed)
         values = ", ".join(f"{cell.value} as {held(cell.name)}" for cell in cells)
-        steps.append(f"filled as (select *{filled} from {'tokenised' if tokens else 'mapped'})")
+        steps.append(f"trimmed as (select *{trimmed} from {'tokenised' if tokens else 'mapped'})")
+        steps.append(f"filled as (select *{filled} from trimmed)")
         steps.append(f"parsed as (select *{parsed} from filled)")
         steps.append(f"typed as (select *, {values} from parsed)")
         fixes = [(Fix(column=c.name, rule=rule), sql) for c in cells for sql, rule in c.fixed]

@@ -17,7 +17,8 @@ COMMA = 'not a number: set `decimal: ","` or `thousands: ","`'
 DAY_OR_MONTH = "not a moment: set `day_first: true` or `date_format`"
 
 _UNSEEN = "[\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff]"
-_LONGEST_NULL_WORD = 12
+_ANYWHERE_STRANGE, _STRANGE_EDGE = r"[^\x21-\x7e]", r"^[^\x21-\x7e]|[^\x21-\x7e]$"
+_PLAIN = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 _GROUPED = r"[+-]?\d{1,3}(\.\d{3})+"
 _OFFSET = r"(?i):\d{2}(\.\d+)?\s*(z|utc|[+-]\d{2}(:?\d{2})?)$"
 _DAY_FIRST = r"^(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})\b"
@@ -46,17 +47,23 @@ class Reading:
         """The words that stand for nothing."""
         return tuple(dict.fromkeys((*NULL_WORDS, *self.writing.null_words)))
 
-    def filled(self, text: str, *, is_id: bool = False) -> str:
-        """Return SQL for `text` without blanks around it, null where nothing or a word for nothing is left.
+    def trimmed(self, text: str, *, is_id: bool = False) -> str:
+        """Return SQL for `text` without blanks around it; in an id, what nobody sees is dropped everywhere.
 
-        In an id, characters that nobody sees are dropped everywhere.
+        Almost every text is plain, and that is much cheaper to see than to trim.
         """
-        seen = f"regexp_replace({text}, '{_UNSEEN}', '', 'g')"
-        whole = f"case when strlen({text}) = length({text}) then {text} else {seen} end" if is_id else text
-        trimmed = f"trim({whole}, {literal(BLANKS)})"
-        longest = max(_LONGEST_NULL_WORD, *(len(word) for word in self.null_words))
+        seen = f"regexp_replace({text}, '{_UNSEEN}', '', 'g')" if is_id else text
+        strange = _ANYWHERE_STRANGE if is_id else _STRANGE_EDGE
+        return f"case when regexp_matches({text}, '{strange}') then trim({seen}, {literal(BLANKS)}) else {text} end"
+
+    def without_null_words(self, trimmed: str) -> str:
+        """Return SQL for a trimmed text, null where nothing or a word for nothing is left."""
         words = ", ".join(literal(word) for word in ("", *self.null_words))
-        return f"case when strlen({trimmed}) > {longest} or {trimmed} not in ({words}) then {trimmed} end"
+        return f"case when {trimmed} not in ({words}) then {trimmed} end"
+
+    def filled(self, text: str) -> str:
+        """Return SQL for `text` without blanks around it, null where nothing or a word for nothing is left."""
+        return self.without_null_words(f"({self.trimmed(text)})")
 
     @property
     def has_signs(self) -> bool:
@@ -114,11 +121,12 @@ class Reading:
         zoned = f"timezone('UTC', try_cast({joined} as timestamptz))"
         half_day = f"regexp_replace({ordered}, '{_HALF_DAY}', ' \\1M')"
         formats = "['%Y-%m-%d %I:%M:%S %p', '%Y-%m-%d %I:%M %p']"
-        plain = self._in_utc(f"try_cast({ordered} as timestamp)")
+        plain, iso = (self._in_utc(f"try_cast({text} as timestamp)") for text in (ordered, filled))
         zulu = f"when suffix({filled}, 'Z') then try_cast({filled} as timestamp)"  # most logs, by the shortest way
         doubt = self.day_is_in_doubt(filled)
         return (
-            f"case {zulu} {since_1970} when regexp_matches({filled}, '{_OFFSET}') then {zoned} "
+            f"case when regexp_full_match({filled}, '{_PLAIN}') then {iso} "
+            f"{zulu} {since_1970} when regexp_matches({filled}, '{_OFFSET}') then {zoned} "
             f"when regexp_matches({filled}, '{_HALF_DAY}') then {self._in_utc(f'try_strptime({half_day}, {formats})')} "
             + (f"when {doubt} then null " if doubt else "")
             + f"else {plain} end"
@@ -129,11 +137,13 @@ class Reading:
         if self.writing.date_format:
             return ()
         digits = ", ".join(str(digits) for digits in _EPOCH_UNITS)
-        epoch = f"strlen({filled}) in ({digits}) and {_count(filled)} is not null"
-        offset = f"not suffix({filled}, 'Z') and regexp_matches({filled}, '{_OFFSET}')"
-        day_first = f"regexp_matches({filled}, '{_IN_DOUBT}')"
-        fixed = ((epoch, "epoch_time"), (offset, "offset_time"))
-        return (*fixed, (day_first, "day_first_time")) if self.writing.day_first else fixed
+        ways = {
+            "epoch_time": f"strlen({filled}) in ({digits}) and {_count(filled)} is not null",
+            "offset_time": f"not suffix({filled}, 'Z') and regexp_matches({filled}, '{_OFFSET}')",
+            "day_first_time": f"regexp_matches({filled}, '{_IN_DOUBT}')" if self.writing.day_first else "",
+        }
+        plain = f"case when regexp_full_match({filled}, '{_PLAIN}') then false else"
+        return tuple((f"{plain} {way} end", rule) for rule, way in ways.items() if way)
 
     def _in_utc(self, naive: str) -> str:
         return naive if self.zone == "UTC" else f"timezone('UTC', timezone('{self.zone}', {naive}))"

@@ -262,17 +262,18 @@ def test_of_two_states_of_a_person_the_later_line_stands_too(shop: "Shop") -> No
 
 
 def test_a_json_field_that_comes_late_or_is_missing_for_a_while_is_null(shop: "Shop") -> None:
-    def record(number: int, **more: object) -> str:
+    def record(number: int, more: dict[str, Any]) -> str:
         day = {"order_id": f"o{number}", "customer_id": "c1", "ordered_at": "2024-01-02"}
         return json.dumps({**day, **more}) + "\n"
 
     shop.document["sources"]["shop"]["files"]["sales"] = "log-*.jsonl"
     shop.orders.update(incremental="file")
     shop.orders["columns"] |= {"amount": "cast(cart.paid.net as double)", "store": "cart.store"}
-    shop.write("log-1.jsonl", "\ufeff" + record(1, cart={"paid": {"net": 5}, "store": "Bern"}))
+    shop.write("log-1.jsonl", "\ufeff" + record(1, {"cart": {"paid": {"net": 5}, "store": "Bern"}}))
     shop.land("orders")
-    for number, more in enumerate(({}, {"cart": None}, {"cart": {"store": "Basel"}}, {"cart": {"paid": {}}}), start=2):
-        shop.write(f"log-{number}.jsonl", record(number, **more))
+    later: list[dict[str, Any]] = [{}, {"cart": None}, {"cart": {"store": "Basel"}}, {"cart": {"paid": {}}}]
+    for number, more in enumerate(later, start=2):
+        shop.write(f"log-{number}.jsonl", record(number, more))
         assert shop.land("orders", batch=f"b{number}").reasons == {}
     assert shop.rows("select amount, store from raw_shop.orders order by order_id") == [
         (5, "Bern"),
