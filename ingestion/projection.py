@@ -322,6 +322,7 @@ def _told(refusal: str, *, is_text: bool) -> tuple[str, str]:
     if missing:
         known = re.findall(r'"([^"]+)"', refusal.partition("Candidate bindings:")[2].partition("\n")[0])
         fix = suggest(missing[1], known) if known else "Correct its name."
-        return f"there is no column `{missing[1]}`;", fix[0].lower() + fix[1:]
+        problem = f"there is no column `{missing[1]}`"
+        return (f"{problem};", f"d{fix[1:]}") if fix.startswith("Did") else (f"{problem}.", fix)
     said = refusal.partition(": ")[2].strip().splitlines()[0]
     return f"DuckDB refuses it ({without_values(said)}).", _TEXT_MEND if is_text else "Correct the expression."
