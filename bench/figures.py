@@ -49,12 +49,21 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def record(topic: str, figures: Iterable[Figure], *, path: Path | None = None) -> list[Figure]:
-    """Print figures and lay them over those of the same name and seed in the topic's file; return them in full."""
+def record(
+    topic: str, figures: Iterable[Figure], *, path: Path | None = None, replaces: tuple[str, ...] = ()
+) -> list[Figure]:
+    """Print figures and lay them over those of the same name and seed in the topic's file; return them in full.
+
+    Whatever has a name that starts with one of `replaces` goes too, also when it was not measured again.
+    """
     target = path or RESULTS / f"{topic}.json"
     found = [_complete(each) for each in figures]
     measured = [(each.name, each.seed) for each in found]
-    kept = [each for each in _read(target) if (each["name"], each["seed"]) not in measured]
+    kept = [
+        each
+        for each in _read(target)
+        if (each["name"], each["seed"]) not in measured and not each["name"].startswith(replaces)
+    ]
     target.parent.mkdir(exist_ok=True)
     lines = [*kept, *(_as_dict(each) for each in found)]
     target.write_text(json.dumps(lines, indent=2, ensure_ascii=False) + "\n")
