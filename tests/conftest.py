@@ -15,11 +15,12 @@ from xdist.scheduler import LoadScopeScheduling
 # instance that ran. A module outside of these is a scope of its own. The longest are the first, so that all processes
 # end together.
 SCOPES = {
-    "tests/dbt_project/": "dbt_project",
-    "tests/test_kill.py": "prepared run",
     "tests/test_closed_loop.py": "prepared run",
-    "tests/test_absent_tables.py": "another company",
+    "tests/test_kill.py": "prepared run",
+    "tests/dbt_project/": "dbt_project",
     "tests/ml/": "ml",
+    "tests/test_absent_tables.py": "another company",
+    "tests/test_backfill.py": "backfill",
 }
 
 
