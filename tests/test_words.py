@@ -38,7 +38,7 @@ WORDS = (
     # configuration is settings everywhere; what a learner is built with is not
     Word("hyperparameters", name="settings?", package="ml"),
     Word("Candidate, knots", name="recipes?|bends?", package="ml"),
-    Word("MIN_BLEND_SHARE, LOG_LOSS_TOLERANCE, BLEND_L2", "evenness", "idle|tie|evenness", package="ml"),
+    Word("MIN_BLEND_SHARE, LOG_LOSS_TOLERANCE, BLEND_L2", "evenness", "idle|^tie$|evenness", package="ml"),
     # a challenger wins by a margin, and sales have a gross margin; a sum of log-odds is none
     Word("log-odds", name="^margins?", package="ml"),
     Word("lead times", "leads(?! to)", "leads"),
@@ -52,7 +52,9 @@ WORDS = (
     Word("snapshots", "slices?", "slices?"),
     Word("changed days, days to rebuild", "touched|days? due", "touched|days? due|due days?"),
     Word("cut points, quintiles", "marks|fifths?", "marks|fifths?"),
-    Word("is_connected, cleaned_rows, classified_rows", "fed|landed|judged", "fed|landed|judged"),
+    # rows land in raw tables, as everywhere; a relation called landed held cleaned rows
+    Word("cleaned_rows", name="^landed$"),
+    Word("is_connected, classified_rows", "fed|judged", "fed|judged"),
     Word("fail_orphaned_runs", name="bury dead runs"),
     Word("notify_run_failure", name="tell of failed runs"),
     Word("request_retrain_on_drift", name="retrain when slipping"),

@@ -60,14 +60,14 @@ def _evidence(connection: duckdb.DuckDBPyConnection, group: tuple[str, ...]) -> 
     names = list(Evidence.__dataclass_fields__)
     rows = connection.execute(
         f"""
-        with told as (
+        with compared as (
             select {", ".join(names)} from identity.links
             union all by name
             select left_id, right_id, 'likeness' as rule, evidence, probability, 'apart' as state,
                 'not likely enough' as reason, batch, decided_at
             from identity.comparisons anti join identity.links using (left_id, right_id)
         )
-        select * from told where list_contains($ids::varchar[], left_id) or list_contains($ids::varchar[], right_id)
+        select * from compared where list_contains($ids::varchar[], left_id) or list_contains($ids::varchar[], right_id)
         order by state <> '{LINKED}', probability desc, left_id, right_id, rule, evidence
         """,
         {"ids": list(group)},

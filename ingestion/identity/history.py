@@ -13,22 +13,22 @@ _DDL = "create table if not exists identity.followed (table_name varchar primary
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """How many moves of ids a table had not followed yet, and which of its slices were dropped for them."""
+    """How many moves of ids a table had not followed yet, and which of its snapshots were dropped for them."""
 
     moves: int
-    slices: tuple[date, ...]
+    snapshots: tuple[date, ...]
 
 
-def drop_stale_slices(connection: duckdb.DuckDBPyConnection, table: str, *, days: Collection[date]) -> Followed:
-    """Drop slices of `table`, one row per as_of and customer_id, that ids have moved in or out of since last time.
+def drop_stale_snapshots(connection: duckdb.DuckDBPyConnection, table: str, *, days: Collection[date]) -> Followed:
+    """Drop snapshots of `table`, one row per as_of and customer_id, that ids have moved in or out of since last time.
 
-    Only slices of `days`, which the caller builds again; any other stays as it was when it was scored.
-    A joined id makes those slices stale that know it as a customer of its own: an account that was recognised when it
-    was opened makes none. A parted id makes those stale that know whom it stood for. One transaction, so that killed
+    Only snapshots of `days`, which the caller builds again; any other stays as it was when it was scored.
+    A joined id makes those snapshots stale that know it as a customer of its own: an account that was recognised when
+    it was opened makes none. A parted id makes those stale that know whom it stood for. One transaction, so that killed
     in between nothing is dropped and nothing forgotten. Without identity, or without the table, nothing happens.
     """
     if not (_exists(connection, "identity.changes") and _exists(connection, table)):
-        return Followed(moves=0, slices=())
+        return Followed(moves=0, snapshots=())
     with transaction(connection):
         return _drop(connection, table, days)
 
@@ -48,10 +48,12 @@ def _drop(connection: duckdb.DuckDBPyConnection, table: str, days: Collection[da
         """,
         {"days": list(days)},
     ).fetchall()
-    slices = [day for (day,) in stale]
-    connection.execute(f"delete from {table} where as_of in (select unnest($slices::date[]))", {"slices": slices})
+    snapshots = [day for (day,) in stale]
+    connection.execute(
+        f"delete from {table} where as_of in (select unnest($snapshots::date[]))", {"snapshots": snapshots}
+    )
     connection.execute("insert or replace into identity.followed values (?, ?)", [table, done + moves])
-    return Followed(moves=moves, slices=tuple(slices))
+    return Followed(moves=moves, snapshots=tuple(snapshots))
 
 
 def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:

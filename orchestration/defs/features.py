@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from ingestion.identity.history import drop_stale_slices
+from ingestion.identity.history import drop_stale_snapshots
 from orchestration.dbt import Dbt, list_snapshots, read_run
 from orchestration.dbt_models import build_models, describe_models
 from orchestration.deployment import Deployment
@@ -34,7 +34,7 @@ def define(deployment: Deployment) -> dg.Definitions:
         as_of = read_as_of(context)
         require_passed(warehouse, store, "customer_360", as_of=as_of)
         with warehouse.connect() as connection:
-            drop_stale_slices(connection, TABLE, days=list_snapshots(company, policy, as_of=as_of))
+            drop_stale_snapshots(connection, TABLE, days=list_snapshots(company, policy, as_of=as_of))
         yield from build_models(context, dbt, run=read_run(company, policy, as_of=as_of))
 
     return dg.Definitions(assets=[feature_models])

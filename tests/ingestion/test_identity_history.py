@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.identity.history import Followed, drop_stale_slices
+from ingestion.identity.history import Followed, drop_stale_snapshots
 from ingestion.identity.storing import DDL
 
 TABLE = "features.customer_features"
@@ -34,21 +34,21 @@ def move(instance: duckdb.DuckDBPyConnection, customer_id: str, before: str, aft
 def test_a_joined_id_makes_those_slices_stale_that_know_it_as_a_customer(instance: duckdb.DuckDBPyConnection) -> None:
     move(instance, "b", "b", "a")
     move(instance, "new", "new", "a")
-    assert drop_stale_slices(instance, TABLE, days=DAYS) == Followed(moves=2, slices=(FEBRUARY,))
-    assert drop_stale_slices(instance, TABLE, days=DAYS) == Followed(moves=0, slices=())
+    assert drop_stale_snapshots(instance, TABLE, days=DAYS) == Followed(moves=2, snapshots=(FEBRUARY,))
+    assert drop_stale_snapshots(instance, TABLE, days=DAYS) == Followed(moves=0, snapshots=())
     assert instance.execute(f"select distinct as_of from {TABLE} order by 1").fetchall() == [(JANUARY,), (MARCH,)]
 
 
 def test_a_parted_id_makes_those_slices_stale_that_know_whom_it_stood_for(instance: duckdb.DuckDBPyConnection) -> None:
     move(instance, "gone", "c", "gone")
-    assert drop_stale_slices(instance, TABLE, days=DAYS) == Followed(moves=1, slices=(MARCH,))
+    assert drop_stale_snapshots(instance, TABLE, days=DAYS) == Followed(moves=1, snapshots=(MARCH,))
 
 
 def test_a_slice_that_nobody_builds_again_stays_as_it_was(instance: duckdb.DuckDBPyConnection) -> None:
     move(instance, "b", "b", "a")
-    assert drop_stale_slices(instance, TABLE, days=[MARCH]) == Followed(moves=1, slices=())
+    assert drop_stale_snapshots(instance, TABLE, days=[MARCH]) == Followed(moves=1, snapshots=())
 
 
 def test_a_house_without_identity_or_features_has_nothing_to_follow(instance: duckdb.DuckDBPyConnection) -> None:
-    assert drop_stale_slices(instance, "features.none", days=DAYS) == Followed(moves=0, slices=())
-    assert drop_stale_slices(duckdb.connect(), TABLE, days=DAYS) == Followed(moves=0, slices=())
+    assert drop_stale_snapshots(instance, "features.none", days=DAYS) == Followed(moves=0, snapshots=())
+    assert drop_stale_snapshots(duckdb.connect(), TABLE, days=DAYS) == Followed(moves=0, snapshots=())
