@@ -58,6 +58,7 @@ class ExpectNoOffenders(UnexpectedRowsExpectation):
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
     rule: str
     column: str | None = None
+    remedy: str = ""
 
     def _validate(
         self,

@@ -5,9 +5,11 @@ Great Expectations costs seconds to import, so it is imported where it is used a
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from importlib import import_module
+from itertools import chain, groupby
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from expectations.engine import Warehouse
 
 SHOWN = 20
+NAMED = 3  # offenders that a sentence names
 FETCHED = 200  # what the library reads of a query's answer
 
 
@@ -51,61 +54,103 @@ class Suite:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How one expectation went.
+class Finding:
+    """What one expectation found.
 
-    `observed` says in words what was found. `offenders` are keys, never values, and at most `SHOWN` of the
-    `count_offenders` there are.
+    `expected` and `observed` say in words what should be and what is, `remedy` what to do about it. `offenders` are
+    keys, never values, and at most `SHOWN` of the `count_offenders` there are.
     """
 
     table: str
     expectation: str
     column: str | None
     passed: bool
+    expected: str
     observed: str
+    remedy: str = ""
     count_offenders: int = 0
     offenders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """All outcomes of a seam, and the page that shows them; passed when every outcome did."""
+    """All findings of a seam, and the page that shows them; passed when every expectation did."""
 
     seam: str
     passed: bool
-    outcomes: tuple[Outcome, ...]
+    findings: tuple[Finding, ...]
     docs_page: Path
 
     @property
-    def failures(self) -> tuple[Outcome, ...]:
-        """The outcomes that close the gate."""
-        return tuple(outcome for outcome in self.outcomes if not outcome.passed)
+    def failures(self) -> tuple[Finding, ...]:
+        """The findings that close the gate."""
+        return tuple(finding for finding in self.findings if not finding.passed)
 
 
-def expect_none(rule: str, query: str, *, says: str, column: str | None = None) -> "Expectation":
+def describe(findings: Sequence[Finding]) -> list[str]:
+    """Return one sentence per table and expectation that failed: where, what should be, what is, what to do."""
+    failed = sorted(
+        (one for one in findings if not one.passed), key=lambda one: (one.table, one.expectation, one.expected)
+    )
+    groups = groupby(failed, key=lambda one: (one.table, one.expectation, one.expected))
+    return [_describe_group(list(group)) for _, group in groups]
+
+
+def _describe_group(findings: Sequence[Finding]) -> str:
+    """Return the sentence about findings of one expectation, which differ in their column only."""
+    first = findings[0]
+    if len(findings) == 1:
+        place = f"{first.table}.{first.column}" if first.column else first.table
+        observed = first.observed
+    else:
+        place = first.table
+        named = "; ".join(f"{one.column} ({one.observed})" for one in findings[:NAMED])
+        more = f" and {len(findings) - NAMED} more" if len(findings) > NAMED else ""
+        observed = f"{len(findings)} columns: {named}{more}"
+    sentence = f"{place}: expected that {first.expected} ({first.expectation}), found {observed}."
+    return f"{sentence} {first.remedy}".strip()
+
+
+def find_rules(package: str, context: Any) -> "Iterator[tuple[str | None, Expectation]]":  # noqa: ANN401 - a seam's own
+    """Yield what every module in a seam's folder expects, with the `TABLE` that the module names, if it names one.
+
+    A rule is a module with a function `expect`, which is called with the `context`; a new one is one new file.
+    """
+    folder = import_module(package).__path__
+    for name in sorted(module.name for module in iter_modules(folder)):
+        module = import_module(f"{package}.{name}")
+        if hasattr(module, "expect"):
+            yield from ((getattr(module, "TABLE", None), expectation) for expectation in module.expect(context))
+
+
+def expect_none(rule: str, query: str, *, says: str, column: str | None = None, remedy: str = "") -> "Expectation":
     """Return the expectation that `query`, a search for offenders, finds nothing.
 
     The query reads from `{batch}`, without an alias, and selects the offenders' keys. An offender that is itself a
-    column is selected as `column_name`; whatever else stands in its row is shown beside it.
+    column is selected as `column_name`, and one that is the table itself as a text `observed` with the figure in words;
+    whatever else stands in its row is shown next to it. `remedy` is a sentence about what to do.
     """
     from expectations.engine import ExpectNoOffenders
 
     counted = f"select *, count(*) over () as count_offenders from ({query}) as offenders order by all limit {FETCHED}"
-    return ExpectNoOffenders(rule=rule, column=column, unexpected_rows_query=counted, description=says)
+    return ExpectNoOffenders(rule=rule, column=column, unexpected_rows_query=counted, description=says, remedy=remedy)
 
 
 def expect_rows(*, low: int = 1, high: int | None = None) -> "Expectation":
     """Return the expectation that the table has at least `low` and at most `high` rows."""
     from great_expectations.expectations.core.expect_table_row_count_to_be_between import ExpectTableRowCountToBeBetween
 
-    return ExpectTableRowCountToBeBetween(min_value=low, max_value=high)
+    most = "" if high is None else f" and at most {high:,}"
+    says = f"the table has at least {low:,} rows{most}"
+    return ExpectTableRowCountToBeBetween(min_value=low, max_value=high, description=says)
 
 
 def expect_mean(column: str, *, low: float, high: float) -> "Expectation":
     """Return the expectation that the mean of `column` lies within `low` and `high`, both included."""
     from great_expectations.expectations.core.expect_column_mean_to_be_between import ExpectColumnMeanToBeBetween
 
-    return ExpectColumnMeanToBeBetween(column=column, min_value=low, max_value=high)
+    says = f"the mean lies between {low:.4g} and {high:.4g}"
+    return ExpectColumnMeanToBeBetween(column=column, min_value=low, max_value=high, description=says)
 
 
 def expect_unique(key: Sequence[str], *, shown: Sequence[str] | None = None) -> "Expectation":
@@ -122,14 +167,21 @@ def expect_filled(column: str, *, key: Sequence[str]) -> "Expectation":
 
 
 def expect_true(
-    rule: str, condition: str, *, column: str, key: Sequence[str], says: str, null_passes: bool = False
+    rule: str,
+    condition: str,
+    *,
+    column: str,
+    key: Sequence[str],
+    says: str,
+    null_passes: bool = False,
+    remedy: str = "",
 ) -> "Expectation":
     """Return the expectation that `condition`, a SQL expression over one row, holds everywhere.
 
     A condition that is null counts as broken unless `null_passes`.
     """
     query = f"select {', '.join(key)} from {{batch}} where not coalesce({condition}, {null_passes})"
-    return expect_none(rule, query, column=column, says=says)
+    return expect_none(rule, query, column=column, says=says, remedy=remedy)
 
 
 def run_gate(suites: Sequence[Suite], *, database: Path, docs: Path) -> Verdict:
@@ -149,9 +201,9 @@ def run_gate(suites: Sequence[Suite], *, database: Path, docs: Path) -> Verdict:
         with open_warehouse(context, database) as warehouse:
             results = [_run_suite(context, warehouse, suite) for suite in suites]
         context.build_data_docs()
-    outcomes = tuple(chain.from_iterable(map(_read_outcomes, suites, results)))
-    passed = all(outcome.passed for outcome in outcomes)
-    return Verdict(seam=seam, passed=passed, outcomes=outcomes, docs_page=docs / seam / "index.html")
+    findings = tuple(chain.from_iterable(map(_read_findings, suites, results)))
+    passed = all(finding.passed for finding in findings)
+    return Verdict(seam=seam, passed=passed, findings=findings, docs_page=docs / seam / "index.html")
 
 
 def _only_seam(suites: Sequence[Suite]) -> str:
@@ -180,49 +232,55 @@ def _run_suite(
         raise GateError(f"The {suite.seam} gate could not read {suite.table}: {_first_line(str(error))}") from error
 
 
-def _read_outcomes(suite: Suite, result: "ExpectationSuiteValidationResult") -> Iterator[Outcome]:
+def _read_findings(suite: Suite, result: "ExpectationSuiteValidationResult") -> Iterator[Finding]:
     for one in result.results:
-        yield from _read_outcome(suite.table, one)
+        yield from _read_finding(suite.table, one)
 
 
-def _read_outcome(table: str, result: "ExpectationValidationResult") -> Iterator[Outcome]:
+def _read_finding(table: str, result: "ExpectationValidationResult") -> Iterator[Finding]:
+    """Yield one finding, or one for each offending column."""
     config = result.expectation_config
     if config is None:
         raise GateError(f"An expectation of {table} came back without its own description: run the gate again.")
-    rule = str(config.kwargs.get("rule", config.type))
-    found: list[dict[str, str]] = result.result.get("keys", [])
-    named = [key for key in found if "column_name" in key]
-    for key in named:
-        yield Outcome(
-            table=table,
-            expectation=rule,
-            column=key["column_name"],
-            passed=False,
-            observed=_say(key),
-            count_offenders=1,
-        )
-    if not named:
-        yield Outcome(
-            table=table,
-            expectation=rule,
-            column=config.kwargs.get("column"),
-            passed=bool(result.success),
-            observed=_observe(result),
-            count_offenders=int(result.result.get("count", 0)),
-            offenders=tuple(", ".join(key.values()) for key in found[:SHOWN]),
-        )
+    offenders: list[dict[str, str]] = result.result.get("keys", [])
+    columns = [offender for offender in offenders if "column_name" in offender]
+    whole = Finding(
+        table=table,
+        expectation=str(config.kwargs.get("rule", config.type)),
+        column=config.kwargs.get("column"),
+        passed=bool(result.success),
+        expected=str(config.description or config.type),
+        observed=_observe(result, offenders),
+        remedy=str(config.kwargs.get("remedy", "")),
+        count_offenders=int(result.result.get("count", 0)),
+        offenders=tuple(", ".join(offender.values()) for offender in offenders[:SHOWN]),
+    )
+    for offender in columns:
+        observed = _name_values({name: value for name, value in offender.items() if name != "column_name"})
+        yield replace(whole, column=offender["column_name"], observed=observed, count_offenders=1, offenders=())
+    if not columns:
+        yield whole
 
 
-def _say(key: Mapping[str, str]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in key.items() if name != "column_name")
+def _name_values(offender: Mapping[str, str]) -> str:
+    if "observed" in offender:
+        return offender["observed"]
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in offender.items())
 
 
-def _observe(result: "ExpectationValidationResult") -> str:
+def _observe(result: "ExpectationValidationResult", offenders: Sequence[Mapping[str, str]]) -> str:
     """Return what was found, or the first line of what went wrong in asking."""
+    if count := int(result.result.get("count", 0)):
+        named = "; ".join(_name_values(offender) for offender in offenders[:NAMED])
+        if "observed" in offenders[0]:
+            return named
+        more = f" and {count - NAMED:,} more" if count > NAMED else ""
+        return f"{count:,} rows: {named}{more}" if count > 1 else f"1 row: {named}"
     if "count" in result.result:
-        return f"{result.result['count']} offenders" if result.result["count"] else "no offenders"
+        return "no offenders"
     if "observed_value" in result.result:
-        return str(result.result["observed_value"])
+        value = result.result["observed_value"]
+        return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
     return _first_line(_find_message(result.exception_info))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 
-from expectations.gate import Outcome, Suite, Verdict, run_gate
+from expectations.gate import Suite, Verdict, describe, run_gate
 from orchestration.control.gate_overrides import GateOverrides
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
 VERDICTS = "monitoring.gate_verdicts"
+REMEDY, PAGE = "how_to_go_on", "data_docs"  # metadata of a check that closed
 
 
 class GateClosedError(dg.Failure):
@@ -25,22 +26,24 @@ class Judgement:
     """A verdict that knows how to appear in Dagster."""
 
     verdict: Verdict
+    as_of: date
     is_overridden: bool = False
 
     def result_for(self, key: Sequence[str], *, tables: Sequence[str], check: str) -> dg.AssetCheckResult:
         """Return the check result of one asset: whatever was expected of its `tables`."""
-        outcomes = [outcome for outcome in self.verdict.outcomes if outcome.table in tables]
-        failed = [outcome for outcome in outcomes if not outcome.passed]
+        findings = [finding for finding in self.verdict.findings if finding.table in tables]
+        sentences = describe(findings)
         return dg.AssetCheckResult(
             asset_key=dg.AssetKey(list(key)),
             check_name=check,
-            passed=not failed,
+            passed=not sentences,
             severity=dg.AssetCheckSeverity.WARN if self.is_overridden else dg.AssetCheckSeverity.ERROR,
-            description="; ".join(_describe(failed)) or None,
+            description=" ".join(sentences) or None,
             metadata={
-                "expectations": len(outcomes),
-                "failed": dg.MetadataValue.md("\n".join(f"- {line}" for line in _describe(failed)) or "none"),
-                "data_docs": dg.MetadataValue.url(self.verdict.docs_page.as_uri()),
+                "expectations": len(findings),
+                "failed": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences) or "none"),
+                PAGE: dg.MetadataValue.url(self.verdict.docs_page.as_uri()),
+                **({REMEDY: how_to_go_on(self.verdict.seam, self.as_of)} if sentences else {}),
             },
         )
 
@@ -51,17 +54,14 @@ def judge(
     """Run a seam's suites inside the warehouse and record the verdict; one that a person overrode only warns."""
     verdict = run_gate(suites, database=Path(warehouse.path), docs=docs)
     warehouse.append({VERDICTS: _as_row(verdict, seam, as_of=as_of)})
-    return Judgement(verdict, is_overridden=GateOverrides(store).find(seam, as_of) is not None)
+    return Judgement(verdict, as_of, is_overridden=GateOverrides(store).find(seam, as_of) is not None)
 
 
 def require_passed(warehouse: Warehouse, store: Store, seam: str, *, as_of: date) -> None:
     """Raise GateClosedError when the last verdict of `seam` for `as_of` was no and nobody has overridden it by name."""
     closed_by = find_fault(warehouse, seam, as_of=as_of)
     if closed_by is not None and GateOverrides(store).find(seam, as_of) is None:
-        raise GateClosedError(
-            f"The {seam} gate is closed for {as_of}: {closed_by}. Fix the data and materialize the stage before it "
-            f"again, or override the gate with `holdfast override {seam} --as-of {as_of} --by NAME --reason WHY`."
-        )
+        raise GateClosedError(f"The {seam} gate is closed for {as_of}: {closed_by} {how_to_go_on(seam, as_of)}")
 
 
 def find_fault(warehouse: Warehouse, seam: str, *, as_of: date) -> str | None:
@@ -75,14 +75,15 @@ def find_fault(warehouse: Warehouse, seam: str, *, as_of: date) -> str | None:
     return None if not rows or rows[0]["passed"] else str(rows[0]["failed"])
 
 
+def how_to_go_on(seam: str, as_of: date) -> str:
+    """Return the sentence that says what a person can do about a closed gate."""
+    return (
+        "Fix the data and run the day again, or let it pass by name: "
+        f'`holdfast override {seam} --as-of {as_of} --by "NAME" --reason "WHY"`.'
+    )
+
+
 def _as_row(verdict: Verdict, seam: str, *, as_of: date) -> pa.Table:
-    failed = "; ".join(_describe([outcome for outcome in verdict.outcomes if not outcome.passed]))
-    row = {"seam": seam, "as_of": as_of, "passed": verdict.passed, "failed": failed}
+    failed = " ".join([*describe(verdict.findings), f"All findings: {verdict.docs_page.as_uri()}"])
+    row = {"seam": seam, "as_of": as_of, "passed": verdict.passed, "failed": "" if verdict.passed else failed}
     return pa.Table.from_pylist([{**row, "judged_at": datetime.now(UTC).replace(tzinfo=None)}])
-
-
-def _describe(outcomes: Sequence[Outcome]) -> list[str]:
-    return [
-        f"{outcome.table}.{outcome.column or '*'}: {outcome.expectation} ({outcome.count_offenders} offenders)"
-        for outcome in outcomes
-    ]

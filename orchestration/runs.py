@@ -13,9 +13,12 @@ import dagster as dg
 from dagster import DagsterInstance
 from rich.console import Console
 
+from orchestration.gates import PAGE, REMEDY
+
 SHOWN_CHECKS = ("_gate", "_within_bounds")  # dbt's own tests are shown when they fail
 PID_TAG = "holdfast/pid"
 BAD_INPUT = {"CompanyError", "SourceError", "PolicyError", "StrategyError", "ChannelError", "IndustryError"}
+NO_WORDS = "rows were found that it expects not to be there; see the check's page in Dagster."
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -142,18 +145,35 @@ def _show(event: dg.DagsterEvent | None, console: Console) -> None:
 
 
 def _explain_failure(instance: DagsterInstance, run_id: str) -> PipelineStoppedError:
-    """Return what closed a gate, or the root cause of the first failed step, without a stack trace."""
-    events = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(run_id).records]
+    """Return everything that closed a gate, or the root cause of the first failed step, without a stack trace."""
+    records = instance.get_records_for_run(run_id).records
+    events = [event for record in records if (event := record.event_log_entry.dagster_event) is not None]
+    evaluations = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    closed = [
+        check
+        for check in evaluations
+        if check.blocking and not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    if closed:
+        sentences = dict.fromkeys(
+            f"{check.check_name} closed after {check.asset_key.to_user_string()}: {check.description or NO_WORDS}"
+            for check in closed
+        )
+        return PipelineStoppedError("\n\n".join([*sentences, *dict.fromkeys(map(_how_to_go_on, closed))]))
     for event in events:
-        if event is not None and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            check = event.asset_check_evaluation_data
-            if check.blocking and not check.passed:
-                after = check.asset_key.to_user_string()
-                return PipelineStoppedError(f"{check.check_name} closed after {after}: {check.description}.")
-    for event in events:
-        if event is not None and event.is_step_failure:
+        if event.is_step_failure:
             return _root(event.step_key, event.step_failure_data.error)
     return PipelineStoppedError(f"Run {run_id} did not finish; see its page in Dagster.")
+
+
+def _how_to_go_on(check: dg.AssetCheckEvaluation) -> str:
+    """Return what the check says about going on, and where its page lies; nothing where it says neither."""
+    values = (check.metadata.get(name) for name in (REMEDY, PAGE))
+    return " ".join(str(value.value) for value in values if value is not None)
 
 
 def _root(step: str | None, error: Any) -> PipelineStoppedError:  # noqa: ANN401 - Dagster does not export the type

@@ -7,7 +7,7 @@ import dagster as dg
 
 from company.company_file import Company, Feed
 from company.contract import TABLES
-from expectations.sources import LandedTable
+from expectations.sources import RawTable
 from expectations.sources import build as build_suites
 from ingestion.landing import LandingReport, land, required_tables
 from orchestration.dbt_models import OWNER
@@ -112,14 +112,14 @@ def find_feed(company: Company, schema: str, table: str) -> Feed:
     return next(feed for feed in company.tables[table] if company.raw_schema(feed.source) == schema)
 
 
-def describe_landed(warehouse: Warehouse, company: Company, schema: str, table: str) -> LandedTable:
+def describe_landed(warehouse: Warehouse, company: Company, schema: str, table: str) -> RawTable:
     """Return what the gate must know of one ingested table: its contract, and what its ingestion counted."""
     contract = TABLES[table]
     counted = warehouse.read_value(
         "select rows_quarantined from ingestion.landings where source = $source and table_name = $table",
         {"source": schema.removeprefix("raw_"), "table": table},
     )
-    return LandedTable(
+    return RawTable(
         table=f"{schema}.{table}",
         key=contract.key,
         required=tuple(column.name for column in contract.columns if column.is_required),

@@ -118,7 +118,7 @@ def judge(database: Path, docs: Path) -> Callable[[Sequence[Suite]], Verdict]:
 @pytest.fixture
 def failures(judge: Callable[[Sequence[Suite]], Verdict]) -> Callable[[Sequence[Suite]], set[tuple[str, str | None]]]:
     """Run suites and say which expectation failed for which column."""
-    return lambda suites: {(outcome.expectation, outcome.column) for outcome in judge(suites).failures}
+    return lambda suites: {(finding.expectation, finding.column) for finding in judge(suites).failures}
 
 
 @pytest.fixture

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from expectations import plans
 from expectations.gate import (
+    Finding,
     GateError,
-    Outcome,
     Suite,
     Verdict,
+    describe,
     expect_filled,
     expect_mean,
     expect_none,
     expect_rows,
+    find_rules,
     run_gate,
 )
 
@@ -40,19 +43,21 @@ def suite(*expectations: "Expectation", table: str = ORDERS, **more: str) -> Sui
 def test_what_holds_passes_with_what_was_seen(judge: Judge) -> None:
     verdict = judge([suite(expect_rows(), expect_mean("amount", low=99, high=100))])
     assert verdict.passed
-    assert set(verdict.outcomes) == {
-        Outcome(
+    assert set(verdict.findings) == {
+        Finding(
             table=ORDERS,
             expectation="expect_table_row_count_to_be_between",
             column=None,
             passed=True,
+            expected="the table has at least 1 rows",
             observed="200",
         ),
-        Outcome(
+        Finding(
             table=ORDERS,
             expectation="expect_column_mean_to_be_between",
             column="amount",
             passed=True,
+            expected="the mean lies between 99 and 100",
             observed="99.5",
         ),
     }
@@ -63,12 +68,13 @@ def test_what_does_not_hold_fails_with_the_keys_of_its_offenders(spoil: Spoil, j
     verdict = judge([suite(expect_filled("amount", key=("customer_id", "order_id")))])
     assert not verdict.passed
     assert verdict.failures == (
-        Outcome(
+        Finding(
             table=ORDERS,
             expectation="value_is_present",
             column="amount",
             passed=False,
-            observed="2 offenders",
+            expected="amount is never missing",
+            observed="2 rows: customer id c3, order id o3; customer id c7, order id o7",
             count_offenders=2,
             offenders=("c3, o3", "c7, o7"),
         ),
@@ -87,6 +93,36 @@ def test_offenders_that_are_columns_are_outcomes_of_their_own(judge: Judge) -> N
         ("amount", "measured 3"),
         ("discount", "measured 4"),
     ]
+
+
+def test_a_sentence_says_where_what_should_be_what_is_and_what_to_do(spoil: Spoil, judge: Judge) -> None:
+    spoil(f"update {ORDERS} set amount = null where order_id in ('o3', 'o7', 'o8', 'o9')")
+    seen = "select format('{{:,}} rows', count(*)) as observed from {batch} having count(*) > 100"
+    small = expect_none("table_is_small", seen, says="the table has at most 100 rows", remedy="Archive some.")
+    assert describe(judge([suite(expect_filled("amount", key=("order_id",)), small)]).findings) == [
+        "raw_shop.orders: expected that the table has at most 100 rows (table_is_small), found 200 rows. Archive some.",
+        (
+            "raw_shop.orders.amount: expected that amount is never missing (value_is_present), found 4 rows: "
+            "order id o3; order id o7; order id o8 and 1 more."
+        ),
+    ]
+
+
+def test_columns_that_fail_together_are_one_sentence(judge: Judge) -> None:
+    query = " union ".join(f"select 'f{n}' as column_name, {n} as measured from {{batch}}" for n in range(1, 48))
+    assert describe(judge([suite(expect_none("sound", query, says="all are sound"))]).findings) == [
+        (
+            "raw_shop.orders: expected that all are sound (sound), found 47 columns: "
+            "f1 (measured 1); f10 (measured 10); f11 (measured 11) and 44 more."
+        )
+    ]
+
+
+def test_a_new_rule_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = "from expectations.gate import expect_rows\n\ndef expect(context):\n    yield expect_rows(low=context)\n"
+    (tmp_path / "enough.py").write_text(rule, encoding="utf-8")
+    monkeypatch.setattr(plans, "__path__", [str(tmp_path)])
+    assert [(table, rule.min_value) for table, rule in find_rules("expectations.plans", 7)] == [(None, 7)]
 
 
 def test_a_suite_judges_only_the_rows_it_is_asked_about(judge: Judge) -> None:

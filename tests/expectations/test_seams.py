@@ -9,7 +9,7 @@ from company.taxonomy import FAMILIES
 from expectations import customer_360, features, plans, scores, sources
 from expectations.features import FeatureRange
 from expectations.gate import Suite, Verdict
-from expectations.sources import LandedTable
+from expectations.sources import RawTable
 
 AS_OF = date(2026, 3, 1)
 Failure = tuple[str, str | None]
@@ -29,9 +29,9 @@ def expect_sources(**changes: object) -> list[Suite]:
         "rows_quarantined": 10,
         "rows_before": 220,
     } | changes
-    identities = LandedTable(table="raw_shop.identities", key=("customer_id", "kind", "value"), personal=("value",))
+    identities = RawTable(table="raw_shop.identities", key=("customer_id", "kind", "value"), personal=("value",))
     return sources.build(
-        [LandedTable(**orders), identities],
+        [RawTable(**orders), identities],
         as_of=AS_OF,
         latest=datetime(2026, 3, 2),  # noqa: DTZ001 - the warehouse keeps UTC without saying so
         maximum_future_share=0.0,
@@ -96,7 +96,7 @@ def test_good_tables_pass(judge: Judge, suites: list[Suite]) -> None:
 
 def test_several_landed_tables_are_judged_by_one_gate(judge: Judge) -> None:
     verdict = judge(expect_sources())
-    assert {outcome.table for outcome in verdict.outcomes} == {"raw_shop.orders", "raw_shop.identities"}
+    assert {finding.table for finding in verdict.findings} == {"raw_shop.orders", "raw_shop.identities"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_landing_that_lost_too_much_is_stopped(failures: Failures, changes: di
 
 def test_a_few_moments_in_the_future_pass_where_a_share_is_allowed(spoil: Spoil, failures: Failures) -> None:
     spoil("update raw_shop.orders set ordered_at = timestamp '2030-01-01' where order_id in ('o1', 'o2')")
-    orders = LandedTable(table="raw_shop.orders", key=("order_id",), moment="ordered_at")
+    orders = RawTable(table="raw_shop.orders", key=("order_id",), moment="ordered_at")
     limits = {"maximum_quarantine_share": 0.05, "minimum_rows_share": 0.8}
     latest = datetime(2026, 3, 2)  # noqa: DTZ001 - the warehouse keeps UTC without saying so
 
@@ -296,7 +296,7 @@ def test_a_feature_that_hardly_anybody_has_may_be_constant(spoil: Spoil, failure
 
 def test_a_missing_slice_is_stopped_and_its_day_named(judge: Judge) -> None:
     gone = judge(expect_features(snapshots=[date(2026, 1, 1)])).failures
-    assert [(one.expectation, one.offenders) for one in gone] == [("slice_is_present", ("2026-01-01",))]
+    assert [(one.expectation, one.offenders) for one in gone] == [("snapshot_is_present", ("2026-01-01",))]
 
 
 def test_a_customer_twice_in_a_slice_is_stopped(spoil: Spoil, failures: Failures) -> None:
@@ -371,7 +371,7 @@ def test_a_customer_twice_in_a_slice_is_stopped(spoil: Spoil, failures: Failures
         ),
         (
             "update scores.churn_reasons set text_zh = '' where customer_id = 'c3' and rank = 2",
-            {("reason_is_told", "text_zh")},
+            {("reason_has_words", "text_zh")},
         ),
     ],
 )

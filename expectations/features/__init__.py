@@ -1,0 +1,65 @@
+"""What is expected of a snapshot of the feature table. A new rule is one new file in this folder.
+
+Rules with `TABLE = PROFILE` judge the profile of the features, one row per feature; the others judge the snapshot.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from expectations.features.profile import FEATURES, FeatureRange, profile_query
+from expectations.gate import Suite, find_rules
+
+__all__ = ["FEATURES", "FeatureRange", "build", "profile_query"]
+
+SEAM = "features"
+PROFILE = "profile"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a rule knows; see `build`."""
+
+    as_of: date
+    snapshots: tuple[date, ...]
+    explosion_factor: float
+    minimum_rows: int
+
+
+def build(
+    features: Sequence[FeatureRange],
+    *,
+    as_of: date,
+    previous: date | None,
+    snapshots: Sequence[date],
+    explosion_factor: float,
+    minimum_rows: int,
+) -> list[Suite]:
+    """Return the suites of the snapshot at `as_of`: its grain, and every feature's values.
+
+    `snapshots` are the slices that must be present. A feature has exploded when the mean of its magnitude differs from
+    the snapshot at `previous` by more than `explosion_factor`, either way, and its mean moved by more than a standard
+    deviation of that slice. A feature with fewer than `minimum_rows` values, or with
+    values for hardly anybody, may be constant and may jump. What was already
+    empty or constant in the slice before, or all but so, may stay it: that is a feature without material.
+    """
+    context = Context(
+        as_of=as_of,
+        snapshots=tuple(sorted({*snapshots, as_of})),
+        explosion_factor=explosion_factor,
+        minimum_rows=minimum_rows,
+    )
+    rules = list(find_rules(__name__, context))
+    grain = Suite(
+        seam=SEAM,
+        table=FEATURES,
+        expectations=[rule for table, rule in rules if table != PROFILE],
+        where=f"as_of = date '{as_of}'",
+    )
+    profile = Suite(
+        seam=SEAM,
+        table=FEATURES,
+        expectations=[rule for table, rule in rules if table == PROFILE],
+        profile=profile_query(features, as_of=as_of, previous=previous),
+    )
+    return [grain, profile]

@@ -1,0 +1,109 @@
+"""All features of a snapshot and of the one before, measured by one query in a single pass over each.
+
+Its answer, one row per feature, is what the expectations judge. Two hundred features cost no more passes than two.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+FEATURES = "features.customer_features"
+NOTICEABLE = 0.01  # the share of rows from which on a value, or a difference, counts as there
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureRange:
+    """What one feature column may hold: values from `low` to `high`, and at most `null_share` of nulls (0 to 1)."""
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    null_share: float = 0.0
+    may_be_constant: bool = False
+    is_text: bool = False
+
+
+def profile_query(features: Sequence[FeatureRange], *, as_of: date, previous: date | None) -> str:
+    """Return the query that measures all features of a slice beside those of the slice before: one row per feature.
+
+    Each slice is aggregated whole and ungrouped, which DuckDB does several times faster than by group. Only aggregates
+    that do not fail on an infinite or huge value are taken; the spread follows from the mean of the squares.
+    """
+    return f"""select * from (
+with described as (
+    select *, sqrt(mean_square) as magnitude
+    from ({_measure(features, _describe, day=as_of)})
+),
+before as (
+    select
+        feature, filled, did_vary, row_count, mean, sqrt(mean_square) as magnitude,
+        sqrt(greatest(mean_square - mean * mean, 0)) as deviation
+    from ({_measure(features, _remember, day=previous)})
+)
+select
+    described.*,
+    before.magnitude as magnitude_before,
+    before.mean as mean_before,
+    before.deviation as deviation_before,
+    before.filled as filled_before,
+    coalesce(before.filled >= greatest(1 - null_share - 1e-9, {NOTICEABLE}) * before.row_count, true) as was_filled,
+    coalesce(before.row_count = 0 or before.did_vary, before.row_count is null) as did_vary
+from described
+left join before on before.feature = described.feature
+)"""
+
+
+def _measure(
+    features: Sequence[FeatureRange], measure: Callable[[FeatureRange], dict[str, str]], *, day: date | None
+) -> str:
+    """Return the query that unfolds one struct of measures per feature of a slice; without a slice, nulls and zeros."""
+    where = f"as_of = date '{day}'" if day else "false"
+    structs = ",\n".join(
+        "{" + ", ".join(f"'{key}': {value}" for key, value in measure(feature).items()) + "}" for feature in features
+    )
+    return f"select unnest([{structs}], recursive := true) from {FEATURES} where {where}"
+
+
+def _summarize(feature: FeatureRange) -> dict[str, str]:
+    """Return what is compared between slices; text has no mean."""
+    number = _number(feature)
+    return {
+        "feature": f"'{feature.name}'",
+        "filled": f"count({feature.name})",
+        "mean": f"avg({number})",
+        "mean_square": f"avg({number} * {number})",
+        "row_count": "count(*)",
+    }
+
+
+def _remember(feature: FeatureRange) -> dict[str, str]:
+    """Return what is compared, and whether a noticeable share of the rows differed from the usual value.
+
+    The usual value of what is rare is 0, or 1 for a share. Quantiles would tell for any value, at five times the cost.
+    """
+    name, number = feature.name, _number(feature)
+    unusual = " and ".join(f"avg(cast({number} <> {usual} as double)) >= {NOTICEABLE}" for usual in (0, 1))
+    varied = f"min({name}) <> max({name})" + ("" if feature.is_text else f" and {unusual}")
+    return _summarize(feature) | {"did_vary": varied}
+
+
+def _describe(feature: FeatureRange) -> dict[str, str]:
+    """Return all measures of a feature beside what it may be."""
+    number = _number(feature)
+    return _summarize(feature) | {
+        "is_constant": f"min({feature.name}) = max({feature.name})",
+        "lowest": f"min({number})",
+        "highest": f"max({number})",
+        "low": _literal(feature.low),
+        "high": _literal(feature.high),
+        "null_share": _literal(feature.null_share),
+        "may_be_constant": str(feature.may_be_constant).lower(),
+    }
+
+
+def _number(feature: FeatureRange) -> str:
+    return "cast(null as double)" if feature.is_text else f"cast({feature.name} as double)"
+
+
+def _literal(value: float | None) -> str:
+    return f"cast({'null' if value is None else value} as double)"

@@ -1,0 +1,28 @@
+"""Nobody is treated again within the cool-down."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from expectations.gate import expect_none
+from expectations.plans import LEDGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from great_expectations.expectations.expectation import Expectation
+
+    from expectations.plans import Context
+
+
+def expect(context: "Context") -> "Iterator[Expectation]":
+    """Expect nobody treated who was chosen within the cool-down before."""
+    if not context.has_ledger:
+        return
+    since = context.as_of - timedelta(days=context.cooldown_days)
+    yield expect_none(
+        "cooldown_is_respected",
+        "select customer_id from {batch} where arm = 'treated' and customer_id in (select customer_id "
+        f"from {LEDGER} where event = 'assigned' and as_of > date '{since}' and as_of < date '{context.as_of}')",
+        column="customer_id",
+        says=f"nobody is treated twice within {context.cooldown_days} days",
+    )
