@@ -80,7 +80,7 @@ class Verdict:
     good_quarantined: int
     defects: int
     defects_handled: int
-    accounts: int
+    batches: int
     unbalanced: tuple[str, ...]
     unhandled: dict[str, int]
 
@@ -233,7 +233,7 @@ def judge(industry: str, world: Path, dirty: Instance, clean: Instance) -> Verdi
         good_quarantined=strays,
         defects=defects,
         defects_handled=defects - sum(unhandled.values()),
-        accounts=len(balanced),
+        batches=len(balanced),
         unbalanced=tuple(name for name, same in balanced.items() if not same),
         unhandled=unhandled,
     )
@@ -362,8 +362,8 @@ def figures(verdict: Verdict, *, size: str) -> list[dict[str, Any]]:
     rows, fields = verdict.rows_right / verdict.rows, verdict.fields_right / verdict.fields
     strays = verdict.good_quarantined / verdict.good_rows
     handled = f"{verdict.defects_handled} of {verdict.defects}"
-    balanced = verdict.accounts - len(verdict.unbalanced)
-    books = f"{balanced} of {verdict.accounts}"
+    balanced = verdict.batches - len(verdict.unbalanced)
+    books = f"{balanced} of {verdict.batches}"
     told = (
         ("rows_right", rows, f">= {ROWS_RIGHT}", rows >= ROWS_RIGHT, f"{verdict.rows_right} of {verdict.rows} rows"),
         ("fields_right", fields, f">= {FIELDS_RIGHT}", fields >= FIELDS_RIGHT, f"of {verdict.fields} fields"),
@@ -382,8 +382,8 @@ def figures(verdict: Verdict, *, size: str) -> list[dict[str, Any]]:
             handled,
         ),
         (
-            "accounts_balanced",
-            balanced / verdict.accounts,
+            "batches_reconciled",
+            balanced / verdict.batches,
             "= 1",
             not verdict.unbalanced,
             books,

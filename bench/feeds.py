@@ -3,7 +3,7 @@
 `make bench TOPIC=feeds` writes the orders of an invented shop, of which every value is known, as csv, tsv, JSON lines
 and Parquet, damages each file in one of the ways below, lands it, and compares every row that landed with the truth.
 A line that the damage did not touch must land as it was written, lie in quarantine, or be refused with its file; a
-line that it touched may also be quarantined. Company files are damaged in the same manner and loaded and checked. A
+line that it changed may also be quarantined. Company files are damaged in the same manner and loaded and checked. A
 refusal is one paragraph; anything else that is raised is counted as a traceback. Results go to
 bench/results/feeds.json.
 """
@@ -61,10 +61,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Damaged:
-    """A file after a mutation: its bytes, and the rows whose text the mutation touched."""
+    """A file after a mutation: its bytes, and the rows whose text the mutation changed."""
 
     content: bytes
-    touched: frozenset[str]
+    changed: frozenset[str]
     name: str = "orders.csv"
     cell: tuple[int, str] | None = None  # the column and the new text, where exactly one cell of one row was replaced
 
@@ -94,7 +94,7 @@ def make_orders(chance: random.Random) -> list[Row]:
     return rows
 
 
-# --- mutations of text files: lines of a header and rows -> bytes and who was touched -----------------------------
+# --- mutations of text files: lines of a header and rows -> bytes and who was changed -----------------------------
 
 
 def write_lines(rows: Sequence[Row], separator: str, *, quote: str = "") -> list[str]:
@@ -210,7 +210,7 @@ def change_head(rows: list[Row], separator: str, chance: random.Random) -> Damag
 
 
 def cut_file(rows: list[Row], separator: str, chance: random.Random) -> Damaged:
-    """End the file within a line: the lines that are gone are not there, the cut one is touched."""
+    """End the file within a line: the lines that are gone are not there, the cut one is changed."""
     content = join(write_lines(rows, separator))
     at = chance.randrange(len(content) // 3, len(content) - 1)
     kept = content[:at]
@@ -255,14 +255,14 @@ def damage_json(rows: list[Row], chance: random.Random) -> tuple[str, Damaged]:
     place = chance.randrange(len(rows))
     key = chance.choice(COLUMNS)
     kind = chance.choice(["key dropped", "key late", "value odd", "text damaged", "coding", "cut", "null element"])
-    touched = {rows[place].order_id}
+    changed = {rows[place].order_id}
     match kind:
         case "key dropped":
             del objects[place][key]
         case "key late":
             for each in objects[: place + 1]:
                 each.pop("channel", None)
-            touched = {row.order_id for row in rows[: place + 1]}
+            changed = {row.order_id for row in rows[: place + 1]}
         case "value odd":
             objects[place][key] = chance.choice([None, [], {}, True, 10**17 + 1, 1e300, "", " x ", -1, 0.1])
         case "null element":
@@ -276,12 +276,12 @@ def damage_json(rows: list[Row], chance: random.Random) -> tuple[str, Damaged]:
     content = join(lines)
     if kind == "coding":
         content = content.decode().encode(chance.choice(["utf-8-sig", "utf-16"]))
-        touched = set()
+        changed = set()
     if kind == "cut":
         content = content[: chance.randrange(len(content) // 3, len(content) - 1)]
         whole = len(content.decode().splitlines()) - 1
-        touched = {row.order_id for row in rows[whole:]}
-    return f"jsonl: {kind}", Damaged(content, frozenset(touched), name="orders.jsonl")
+        changed = {row.order_id for row in rows[whole:]}
+    return f"jsonl: {kind}", Damaged(content, frozenset(changed), name="orders.jsonl")
 
 
 def damage_parquet(rows: list[Row], chance: random.Random) -> tuple[str, Damaged]:
@@ -292,7 +292,7 @@ def damage_parquet(rows: list[Row], chance: random.Random) -> tuple[str, Damaged
     }
     columns["amount"] = pa.array([float(row.cells[3]) for row in rows])
     kind = chance.choice(["null column", "column dropped", "bytes damaged", "cut", "renamed", "decimal", "dictionary"])
-    name, touched = chance.choice(COLUMNS), {row.order_id for row in rows}
+    name, changed = chance.choice(COLUMNS), {row.order_id for row in rows}
     match kind:
         case "null column":
             columns[name] = pa.nulls(len(rows))
@@ -302,10 +302,10 @@ def damage_parquet(rows: list[Row], chance: random.Random) -> tuple[str, Damaged
             columns[f"{name}_"] = columns.pop(name)
         case "decimal":
             columns["amount"] = columns["amount"].cast(pa.decimal128(12, 2))
-            touched = set()
+            changed = set()
         case "dictionary":
             columns["channel"] = columns["channel"].dictionary_encode()
-            touched = set()
+            changed = set()
         case _:
             pass
     out = io.BytesIO()
@@ -315,7 +315,7 @@ def damage_parquet(rows: list[Row], chance: random.Random) -> tuple[str, Damaged
         content[chance.randrange(4, len(content) - 8)] ^= 1 << chance.randrange(8)
     if kind == "cut":
         del content[chance.randrange(len(content) // 3, len(content) - 1) :]
-    return f"parquet: {kind}", Damaged(bytes(content), frozenset(touched), name="orders.parquet")
+    return f"parquet: {kind}", Damaged(bytes(content), frozenset(changed), name="orders.parquet")
 
 
 def damage(rows: list[Row], index: int, chance: random.Random) -> tuple[str, Damaged]:
@@ -383,7 +383,7 @@ def compare(rows: list[Row], made: Damaged, landed: dict[str, tuple[Any, ...]], 
         return "value changed without a word", f"{len(landed)} rows of a cut file landed"
     for row in rows:
         found = landed.get(row.order_id)
-        if row.order_id in made.touched:
+        if row.order_id in made.changed:
             if found and made.cell and not is_faithful(row, made.cell, found):
                 return "value changed without a word", f"{made.cell} in {row.cells} landed as {found}"
             continue

@@ -267,7 +267,7 @@ def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any])
     here = {**common, "size": f"{common['size']}; {len(rows)} in the top {TOP:.0%} with a visible cause {kinds}"}
     name = f"{world.industry}: first visible reason is the true cause"
     yield _agreement(name, hit, "all", here)
-    yield _agreement(f"{name}, where any feature tells of that cause", hit[seen], "told", here)
+    yield _agreement(f"{name}, where any feature is evidence of that cause", hit[seen], "seen", here)
     majority = max(kinds.values()) / len(rows) if len(rows) else float("nan")
     yield Figure(f"{world.industry}: largest cause's share", unit="share", **without_bar(majority), **here)
 

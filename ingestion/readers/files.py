@@ -166,7 +166,7 @@ class FilesReader:
             raise self.company.error(key, fault.problem, fault.fix) from None
         except (duckdb.Error, OSError) as error:
             said = without_values(str(error).splitlines()[0])
-            fix = "Check that the file is whole and of the kind that its name says."
+            fix = "Check that the file is whole and of the kind that its name promises."
             raise self.company.error(key, f"a file cannot be read ({said}).", fix) from None
 
     def _scan_kind(
@@ -349,7 +349,7 @@ def _refuse_twins(text: TextFile, reads: Collection[str] | None) -> None:
             names = [f"`{text.layout.names[place - 1]}` (column {place})" for place in found]
             problem = f"{len(found)} columns of the file `{text.name}` have one name: {' and '.join(names)}."
             raise FileFaultError(
-                problem, "Give each a name of its own in the export: which one is meant cannot be told."
+                problem, "Give each a name of its own in the export: which one is meant is not known otherwise."
             )
 
 

@@ -174,7 +174,9 @@ def _separator(path: Path, lines: list[str]) -> str:
         if signs:
             seen = " and ".join(f"`{sign}`" if sign != "\t" else "tabs" for sign in signs)
             problem = f"the lines of the file `{path.name}` can be split at {seen}."
-            raise FileFaultError(problem, f'Say which by `separator: "{signs[0]}"` or another one on the feed.')
+            raise FileFaultError(
+                problem, f'Declare the right one as `separator: "{signs[0]}"` or another one on the feed.'
+            )
     return ","
 
 

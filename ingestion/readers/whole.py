@@ -65,7 +65,7 @@ def _decoded(
     if not is_declared:
         fix = (
             "Most likely its encoding is that of Windows: add `encoding: cp1252` to the feed, or another one, such as "
-            "`latin-1` or `utf-16`, if the system that wrote it says so."
+            "`latin-1` or `utf-16`, if that is what the system writes."
         )
     raise FileFaultError(problem, fix)
 
@@ -104,7 +104,7 @@ def _refuse_other_kinds(path: Path, first: bytes) -> None:
         kind = "a web page"
     if kind:
         fix = "Export the table as text" + (", or name the file `.gz`." if "gzip" in kind else ", such as csv.")
-        raise FileFaultError(f"the file `{path.name}` is {kind}, whatever its name says.", fix)
+        raise FileFaultError(f"the file `{path.name}` is {kind}, although its name promises otherwise.", fix)
 
 
 def _refuse_doubtful(path: Path, block: bytes, written: str) -> None:

@@ -167,7 +167,7 @@ def _groups(groups: Sequence[GroupFigures], title: str) -> str:
         for each in groups
     ]
     if not rows:
-        return "<p>No group is large enough to be judged.</p>"
+        return "<p>No group is large enough to be compared.</p>"
     rates = [(each.mean_probability, each.base_rate) for each in groups]
     top = min(1.0, 1.2 * max(max(pair) for pair in rates))
     scaled = np.array(rates).T / max(top, TINY)

@@ -95,7 +95,7 @@ def select_eligible(policy: Policy) -> str:
 
 
 def is_cold_start(warehouse: Warehouse) -> bool:
-    """Say whether the last training found too little to learn from."""
+    """Return whether the last training found too little to learn from."""
     if not warehouse.has_table("monitoring.trainings"):
         return False
     state = warehouse.read_value("select state from monitoring.trainings order by as_of desc limit 1")
@@ -111,7 +111,7 @@ def explain_absence(registry: Registry) -> str:
 
 
 def _is_scored(warehouse: Warehouse, as_of: date, version: str) -> bool:
-    """Say whether the latest batch of `as_of` is already the work of this version, and passed its gate."""
+    """Return whether the latest batch of `as_of` is already the work of this version, and passed its gate."""
     if not warehouse.has_table(SCORES) or find_fault(warehouse, "scores", as_of=as_of) is not None:
         return False
     return _latest_version(warehouse, as_of) == version
@@ -126,7 +126,7 @@ def _latest_version(warehouse: Warehouse, as_of: date) -> str | None:
 def score_by_model(
     deployment: Deployment, registry: Registry, champion: RegisteredModel, features: pa.Table, as_of: date
 ) -> dict[str, pa.Table]:
-    """Score by the champion, tell why, and score by the models that it brought along for lead times further ahead."""
+    """Score by the champion, explain why, and score with its models for further lead times."""
     horizon = deployment.company.churn.horizon_days
     scores = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
     ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
@@ -181,7 +181,7 @@ def count_outcomes(warehouse: Warehouse, as_of: date) -> "Outcomes":
 
 
 def _as_scores(small: pa.Table, as_of: date, *, horizon_days: int) -> pa.Table:
-    """Return the scores of `ml.cold_start.scores` in their usual form; `scores.rule_scores` says what they rest on."""
+    """Return the scores of `ml.cold_start.scores` in their usual form; `scores.rule_scores` has their basis."""
     score, rows = small["score"].combine_chunks(), small.num_rows
     return pa.table(
         [

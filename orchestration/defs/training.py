@@ -185,7 +185,7 @@ def describe_treated(found: "TreatedFit") -> str:
         f"{way}: AUC {read['all customers'].auc:.4f}, calibration error {read['all customers'].ece:.4f}"
         for way, read in found.evaluations.items()
     )
-    return f"{found.treated_share:.1%} left out, learned {found.mode}. Standing for all customers, {both}"
+    return f"{found.treated_share:.1%} left out, learned {found.mode}. Representing all customers, {both}"
 
 
 def refuse_leaks(policy: Policy, table: pa.Table, features: Sequence[str]) -> None:
@@ -253,7 +253,7 @@ def write_documents(
     groups: Sequence["GroupFigures"],
     facts: Mapping[str, str],
 ) -> dict[str, bytes]:
-    """Return what a version carries beside the model: its card, its data, and what drift is measured against."""
+    """Return what a version carries with the model: its card, its data, and what drift is measured against."""
     from ml.explaining.card import write_card
     from ml.monitoring.drift import describe_reference
 
@@ -286,7 +286,7 @@ def write_documents(
 
 
 def describe(found: "Training", insight: "Insight", *, as_of: date, version: str, trigger: str) -> dict[str, Any]:
-    """Return the chosen candidate's figures on the snapshots that validated it, and what came of groups and leads."""
+    """Return the chosen candidate's figures on the snapshots that validated it, and of groups and lead times."""
     fitted = found.fitted
     figures = fitted.evaluations[fitted.chosen].as_dict()
     row = {"as_of": as_of, "model_version": version, "state": "model", "chosen": fitted.chosen}
@@ -303,7 +303,7 @@ def describe(found: "Training", insight: "Insight", *, as_of: date, version: str
 def report(
     warehouse: Warehouse, fitted: "Fitted", row: Mapping[str, Any], decision: Decision, outcome: Outcome
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Write both tables, the training last: its row says that the month has been trained."""
+    """Write both tables, the training last: its row records that the month has been trained."""
     as_of: date = row["as_of"]
     judged: dict[str, Any] = {"as_of": as_of, "model_version": outcome.version, "is_promotable": decision.promote}
     judged |= {"lifecycle_status": outcome.lifecycle_status, "reason": outcome.reason}
