@@ -304,6 +304,8 @@ class Landing:
             bounds,
             NULL_WORDS,
         ]
+        returns = self.company.cleaning.returns
+        decided += [returns.negative_amounts] if returns.negative_amounts else []
         decided += [key, FORM, Vault.is_named(self.secrets)] if self.company.has_personal(table) else []
         return hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()
 

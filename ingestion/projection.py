@@ -7,7 +7,7 @@ first fault in `Projection.faults`), `_mended` (the sum of 2 to the power of the
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -174,6 +174,8 @@ class Mapper:
 
     def _cell(self, name: str, types: Mapping[str, str]) -> Cell:
         column, expression = self.contract.column(name), self.expressions.get(name)
+        if column.is_credited and self.company.cleaning.returns.negative_amounts:
+            column = replace(column, low=None)
         if expression is None:
             birth = self.contract.column("birth_date") if name == "age_band" else None
             return unmapped_cell(column, frozenset(self.feed.columns), on=self.on.isoformat(), birth=birth)

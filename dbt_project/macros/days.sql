@@ -6,7 +6,7 @@
     {{ return({
         'orders': {
             'model': 'stg_orders', 'day': 'ordered_date', 'moment': 'ordered_at',
-            'columns': ['amount', 'discount', 'count_lines', 'channel', 'store', 'status'],
+            'columns': ['amount', 'discount', 'count_lines', 'channel', 'store', 'status', 'is_returned'],
         },
         'order_lines': {
             'model': 'int_order_lines_described', 'day': 'ordered_date', 'moment': 'ordered_at',

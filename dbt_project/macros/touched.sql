@@ -83,7 +83,7 @@ where 1 = 0
     {%- for day in run_query(asked).columns[0].values() -%}
         {%- do days.append(modules.datetime.date.fromisoformat(day)) -%}
     {%- endfor -%}
-    {%- if days and compares_rows(table) and tables_by_day()[table] not in canonical_tables()[table].key -%}
+    {%- if days and (has_credit_notes(table) or (compares_rows(table) and tables_by_day()[table] not in canonical_tables()[table].key)) -%}
         {{ return(none) }}
     {%- endif -%}
     {{ return(with_neighbours(days, around=around)) }}
@@ -162,6 +162,7 @@ where 1 = 0
 {% macro rules_of_rows(table) -%}
     {%- set staging = graph.nodes.get('model.holdfast.stg_' ~ table) if execute -%}
     {%- set written = [landed(table), local_day('moment'), rules_of_clicks(), staging.checksum.checksum if staging] -%}
+    {%- do written.append(returns('negative_amounts') ~ ' ' ~ returns('refunded_status')) -%}
     {%- set looked_into = [] -%}
     {%- if var('identity') -%}
         {%- do looked_into.append(

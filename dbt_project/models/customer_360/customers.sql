@@ -45,7 +45,9 @@ purchases as (
             sum(amount_spent) filter (where order_date >= {{ days_before(as_of(), policy('clv', 'spend_days')) }}), 0
         ) as amount_spent_valued
     from {{ ref('int_customer_order_days') }}
-    where order_date < {{ as_of() }}
+    where
+        order_date < {{ as_of() }}
+        and customer_id in (select customers.customer_id from customers)
     group by customer_id
 
 ),

@@ -17,6 +17,7 @@ days as (
     where
         channel is not null
         and coalesce(status, 'paid') not in ('failed', 'cancelled')
+        and not is_returned
     group by customer_id, ordered_date, channel
 
 )

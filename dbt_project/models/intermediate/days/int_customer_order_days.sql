@@ -15,7 +15,9 @@ purchases as (
         coalesce(discount, 0) as discount,
         coalesce(count_lines, 0) as count_lines
     from orders
-    where coalesce(status, 'paid') not in ('failed', 'cancelled')
+    where
+        coalesce(status, 'paid') not in ('failed', 'cancelled')
+        and not is_returned
 
 ),
 

@@ -17,6 +17,7 @@ days as (
     where
         store is not null
         and coalesce(status, 'paid') not in ('failed', 'cancelled')
+        and not is_returned
     group by customer_id, ordered_date, store
 
 )
