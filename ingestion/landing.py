@@ -250,7 +250,7 @@ class Landing:
             company=self.company, source=feed.source, secrets=self.secrets
         )
         known = self._memory(table, feed).columns() if since else {}
-        asked = Request(reads=mapper.reads, optional=mapper.optional_paths, known=known, most=most, since=since)
+        asked = Request(reads=mapper.paths, optional=mapper.optional_paths, known=known, most=most, since=since)
         return remote.extract(self.connection, table, feed, asked)
 
     def _judge(self, mapper: Mapper, extract: Extract) -> Judged:
