@@ -26,8 +26,8 @@ class FileSeen:
 class Request:
     """What is asked of a remote source: about `most` rows, and what is new `since` a cursor.
 
-    `reads` are the paths of fields that the mapping mentions, those of `optional` lead to fields that may be missing, and
-    `known` are fields of earlier answers with their types.
+    `reads` are the paths of fields that the mapping mentions, those of `optional` lead to fields that may be missing,
+    and `known` are fields of earlier answers with their types.
     """
 
     reads: "Collection[tuple[str, ...]]" = ()
