@@ -16,7 +16,7 @@ from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
-FOLDERS = ("features",)
+FOLDERS = ("features", "training", "decisions")
 TABLE = "features.customer_features"
 
 

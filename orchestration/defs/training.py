@@ -19,8 +19,7 @@ from orchestration.documents import as_json, describe_data, read_gates
 from orchestration.gates import require_passed
 from orchestration.partitions import read_as_of
 from orchestration.review import Outcome, judge
-from orchestration.rows import GROUP
-from orchestration.training_set import TrainingSet, read_training_set
+from orchestration.training_set import GROUP, TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
@@ -54,7 +53,7 @@ PROMOTIONS = pa.schema(
 )
 FROM_FEATURES = [
     dg.AssetDep(key, partition_mapping=dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True))
-    for key in (["features", "customer_features"], ["features", "churn_labels"], ["features", "churn_outcomes"])
+    for key in (["features", "eligible_snapshots"], ["features", "labelled_snapshots"])
 ]
 
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('order_lines') }}
+    {{ cleaned_rows('order_lines') }}
 
 ),
 

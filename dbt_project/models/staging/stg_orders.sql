@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('orders') }}
+    {{ cleaned_rows('orders') }}
 
 ),
 
