@@ -287,10 +287,10 @@ class Mapper:
         fixed = " + ".join(
             f"case when {sql} then {2**place}::{bits} else 0 end" for place, (_, sql) in enumerate(fixes)
         )
-        steps.append(f"judged as (select *, {fault} as _fault, ({fixed or 0})::{bits} as _mended from typed)")
+        steps.append(f"classified as (select *, {fault} as _fault, ({fixed or 0})::{bits} as _mended from typed)")
         place = ["_place"] if secret and extract.is_ordered else []
         return Projection(
-            query=_with(steps, f"select {', '.join([*self._outputs(cells), *place])} from judged"),
+            query=_with(steps, f"select {', '.join([*self._outputs(cells), *place])} from classified"),
             faults=tuple(fault for fault, _ in conditions),
             fixes=tuple(fix for fix, _ in fixes),
             parameters=tokens.parameters if tokens else {},

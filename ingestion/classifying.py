@@ -1,4 +1,4 @@
-"""Judging: source rows in a temporary table, each good, bad for a reason, or a copy of another."""
+"""Classifying: source rows in a temporary table, each good, bad for a reason, or a duplicate of another."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from ingestion.readers.extract import quoted
 from ingestion.readers.text import BrokenLine
 
 STAGE = "temp.landing_rows"
-COPY = -1
+DUPLICATE = -1
 _GOOD = -2
 _DUPLICATE_KEY = "duplicate key"
 _BROKEN_LINE = "line cannot be split into columns"
-_BESIDES = ("landing_rows", "landing_source", "landing_verdicts")
+_OTHER_TABLES = ("landing_rows", "landing_source", "landing_verdicts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """The rows that stand in `STAGE`: counts of good rows, of copies, and of bad rows by place in `faults`.
+class Classified:
+    """The rows that stand in `STAGE`: counts of good rows, of duplicates, and of bad rows by place in `faults`.
 
-    `rows_in` was counted when the rows were read, before any was judged; `fixed` counts the repaired values of good
+    `rows_in` was counted when the rows were read, before any was classified; `fixed` counts the repaired values of good
     rows by place in `fixes`.
     """
 
@@ -32,18 +32,18 @@ class Judged:
     fixes: tuple[Fix, ...]
     rows_in: int
     good: int
-    copies: int
+    duplicates: int
     bad: dict[int, int]
     fixed: dict[int, int]
 
     @property
     def reasons(self) -> Counter[str]:
         """Bad rows by "column: reason"."""
-        told: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
         for place, count in self.bad.items():
             fault = self.faults[place]
-            told[f"{fault.column}: {fault.reason}" if fault.column else fault.reason] += count
-        return told
+            reasons[f"{fault.column}: {fault.reason}" if fault.column else fault.reason] += count
+        return reasons
 
     @property
     def repairs(self) -> Counter[str]:
@@ -53,10 +53,10 @@ class Judged:
         )
 
 
-def judge(
+def classify(
     connection: duckdb.DuckDBPyConnection, contract: Table, projection: Projection, *, broken: Sequence[BrokenLine] = ()
-) -> Judged:
-    """Write the rows of `projection` into `STAGE` and judge them, and the `broken` lines of files with them.
+) -> Classified:
+    """Write the rows of `projection` into `STAGE` and classify them, and the `broken` lines of files with them.
 
     Raises duckdb.Error when a row cannot be computed.
     """
@@ -71,13 +71,13 @@ def judge(
     fixes = _join_float_ids(connection, projection)
     if broken:
         rows_in += _add_broken(connection, broken, place=len(faults) - 2)
-    _sort_out_twins(connection, contract, fault=len(faults) - 1, place=projection.place)
+    _sort_out_duplicates(connection, contract, fault=len(faults) - 1, place=projection.place)
     return count(connection, faults, fixes, rows_in=rows_in)
 
 
 def count(
     connection: duckdb.DuckDBPyConnection, faults: tuple[RowFault, ...], fixes: tuple[Fix, ...], *, rows_in: int
-) -> Judged:
+) -> Classified:
     """Count the rows that stand in `STAGE`, of `rows_in` that came."""
     verdicts = "select coalesce(_fault, -2), coalesce(_mended, 0), count(*)"
     counted = connection.execute(f"{verdicts} from {STAGE} group by 1, 2 order by 1, 2").fetchall()
@@ -87,9 +87,15 @@ def count(
         counts[verdict] += rows
         if verdict == _GOOD:
             fixed.update({place: rows for place, fix in enumerate(fixes) if fix.rule and bits >> place & 1})
-    good, copies = counts.pop(_GOOD, 0), counts.pop(COPY, 0)
-    return Judged(
-        faults=faults, fixes=fixes, rows_in=rows_in, good=good, copies=copies, bad=dict(counts), fixed=dict(fixed)
+    good, duplicates = counts.pop(_GOOD, 0), counts.pop(DUPLICATE, 0)
+    return Classified(
+        faults=faults,
+        fixes=fixes,
+        rows_in=rows_in,
+        good=good,
+        duplicates=duplicates,
+        bad=dict(counts),
+        fixed=dict(fixed),
     )
 
 
@@ -134,8 +140,8 @@ def _count(done: duckdb.DuckDBPyConnection) -> int:
 
 
 def tidy(connection: duckdb.DuckDBPyConnection) -> None:
-    """Drop what judging keeps beside the warehouse."""
-    for name in _BESIDES:
+    """Drop the temporary tables of the classification."""
+    for name in _OTHER_TABLES:
         connection.execute(f"drop table if exists temp.{name}")
 
 
@@ -161,14 +167,16 @@ def _add_broken(connection: duckdb.DuckDBPyConnection, broken: Sequence[BrokenLi
     return _count(done)
 
 
-def _sort_out_twins(connection: duckdb.DuckDBPyConnection, contract: Table, *, fault: int, place: str | None) -> None:
-    """Mark identical rows beyond the first as copies; of rows that contradict each other keep the newest.
+def _sort_out_duplicates(
+    connection: duckdb.DuckDBPyConnection, contract: Table, *, fault: int, place: str | None
+) -> None:
+    """Mark identical rows beyond the first as duplicates; of rows that contradict each other keep the newest.
 
     Of rows of one moment the one that came later is the newer, where `place` tells; else any, but always the same one.
     """
     key = ", ".join(quoted(name) for name in contract.key)
-    twins = f"select {key} from {STAGE} where _fault is null group by all having count(*) > 1"
-    if not connection.execute(f"select 1 from ({twins}) limit 1").fetchone():
+    duplicate_keys = f"select {key} from {STAGE} where _fault is null group by all having count(*) > 1"
+    if not connection.execute(f"select 1 from ({duplicate_keys}) limit 1").fetchone():
         return
     names = ", ".join(quoted(name) for name in contract.names)
     newest = f"{quoted(contract.moment)} desc nulls last, " if contract.moment else ""
@@ -177,13 +185,13 @@ def _sort_out_twins(connection: duckdb.DuckDBPyConnection, contract: Table, *, f
     connection.execute(
         f"""
         create or replace temp table landing_verdicts as
-        with twins as ({twins}), held as (
+        with duplicate_keys as ({duplicate_keys}), held as (
             select r.rowid as row_id, r.* from {STAGE} r
-            where _fault is null and exists (select 1 from twins t where {match})
+            where _fault is null and exists (select 1 from duplicate_keys t where {match})
         ), counted as (
             select *, row_number() over (partition by {names} order by {later}) as copy from held
         )
-        select row_id, case when copy > 1 then {COPY} else {fault} end::smallint as verdict from counted
+        select row_id, case when copy > 1 then {DUPLICATE} else {fault} end::smallint as verdict from counted
         qualify copy > 1 or row_number() over (partition by {key}, copy order by {newest}{later}) > 1
         """
     )
