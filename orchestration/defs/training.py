@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from company.company_file import Company
 from company.policy import Policy
 from ml.evaluate import Evaluation
 from ml.registry import FINGERPRINT, REPLACED, RegisteredModel, Registry
@@ -88,7 +89,7 @@ def training(
     require_passed(warehouse, store, "features", as_of=until)
     learned = read_training_set(warehouse, deployment.company, policy, deployment.features, as_of=as_of, until=until)
     trigger = context.run.tags.get(TRIGGER, "manual")
-    shortfall = measure(policy, learned)
+    shortfall = measure(deployment.company, policy, learned)
     if shortfall.is_cold_start:
         yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
@@ -127,11 +128,12 @@ def training(
     yield from report(warehouse, fitted, row, decision, outcome)
 
 
-def measure(policy: Policy, learned: TrainingSet) -> "Shortfall":
+def measure(company: Company, policy: Policy, learned: TrainingSet) -> "Shortfall":
     """Return how far the company is from enough customers for a model of its own."""
     from ml.cold_start.scores import measure_shortfall
 
-    return measure_shortfall(learned.rows, "churned", training=policy.training)
+    days = company.churn.lead_days + company.churn.horizon_days
+    return measure_shortfall(learned.rows, "churned", training=policy.training, time="as_of", maturity_days=days)
 
 
 def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
