@@ -27,8 +27,6 @@ def read_yaml(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is not None:
-            _refuse_repeated_keys(path, root)
         content = yaml.safe_load(text)
     except OSError as error:
         problem = f"the file cannot be read ({error.strerror})."
@@ -39,6 +37,7 @@ def read_yaml(path: Path) -> Document:
     if root is None or not isinstance(content, dict):
         fix = "Start from the file that `holdfast init` writes."
         raise CompanyError(path, Fault(key="", problem="the file holds no keys.", fix=fix))
+    _refuse_repeated_keys(path, root)
     return Document(content, root)
 
 
@@ -60,15 +59,10 @@ def _unreadable(error: Exception) -> Fault:
     return Fault(key="", problem=problem, fix=fix, line=mark.line + 1 if mark else None)
 
 
-def _refuse_repeated_keys(
-    path: Path, node: yaml.Node, trail: tuple[str, ...] = (), parents: tuple[yaml.Node, ...] = ()
-) -> None:
-    if node in parents:
-        fault = Fault(key=".".join(trail), problem="an alias stands within what it names.", fix="Write it out instead.")
-        raise CompanyError(path, replace(fault, line=node.start_mark.line + 1))
+def _refuse_repeated_keys(path: Path, node: yaml.Node, trail: tuple[str, ...] = ()) -> None:
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _refuse_repeated_keys(path, item, (*trail, str(index)), (*parents, node))
+            _refuse_repeated_keys(path, item, (*trail, str(index)))
     if not isinstance(node, yaml.MappingNode):
         return
     seen: set[str] = set()
@@ -81,7 +75,7 @@ def _refuse_repeated_keys(
             )
             raise CompanyError(path, fault)
         seen.add(key.value)
-        _refuse_repeated_keys(path, value, place, (*parents, node))
+        _refuse_repeated_keys(path, value, place)
 
 
 def _line_of(node: yaml.Node, key: str) -> int | None:

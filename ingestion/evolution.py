@@ -15,10 +15,11 @@ _FAMILIES = {
 
 
 def observe(memory: Memory, mapper: Mapper, extract: Extract, *, is_accepted: bool) -> tuple[str, ...]:
-    """Return a notice for every column that came or went since the source was last landed.
+    """Return a notice for every column that came, went or changed its type since the source was last read.
 
-    Raises SourceError when a column that the mapping reads changed its type, unless `is_accepted`: a mapping that was
-    written or changed since is taken as knowing the new types.
+    Raises SourceError when a column that the mapping reads became another kind of value, unless `is_accepted`: a
+    mapping that was written or changed since is taken as knowing the new types. A number that became wider is no other
+    kind of value.
     """
     before, now = memory.columns(), extract.columns
     if not before or now is None:
@@ -28,7 +29,12 @@ def observe(memory: Memory, mapper: Mapper, extract: Extract, *, is_accepted: bo
             _refuse_change(mapper, name, before[name], now[name])
     came = [f"new column `{name}` ({now[name].lower()}), not mapped" for name in sorted(now.keys() - before.keys())]
     went = [f"column `{name}` is gone; nothing reads it" for name in sorted(before.keys() - now.keys())]
-    return tuple(came if extract.files else [*came, *went])
+    changed = [
+        f"column `{name}` was {before[name].lower()} and is {now[name].lower()} now"
+        for name in sorted(before.keys() & now.keys())
+        if before[name] and now[name] and before[name] != now[name]
+    ]
+    return tuple([*came, *changed] if extract.files else [*came, *went, *changed])
 
 
 def _refuse_change(mapper: Mapper, name: str, before: str, now: str) -> None:

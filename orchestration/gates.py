@@ -29,6 +29,11 @@ class Judgement:
     as_of: date
     is_overridden: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the pipeline goes on behind the gate: it passed, or a person let it."""
+        return self.verdict.passed or self.is_overridden
+
     def result_for(self, key: Sequence[str], *, tables: Sequence[str], check: str) -> dg.AssetCheckResult:
         """Return the check result of one asset: whatever was expected of its `tables`."""
         findings = [finding for finding in self.verdict.findings if finding.table in tables]
@@ -84,6 +89,6 @@ def how_to_go_on(seam: str, as_of: date) -> str:
 
 
 def _as_row(verdict: Verdict, seam: str, *, as_of: date) -> pa.Table:
-    failed = " ".join([*describe(verdict.findings), f"All findings: {verdict.docs_page.as_uri()}"])
+    failed = " ".join([*describe(verdict.findings), f"{verdict.docs_page.as_uri()} shows all findings."])
     row = {"seam": seam, "as_of": as_of, "passed": verdict.passed, "failed": "" if verdict.passed else failed}
     return pa.Table.from_pylist([{**row, "judged_at": datetime.now(UTC).replace(tzinfo=None)}])

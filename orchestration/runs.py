@@ -163,7 +163,7 @@ def _explain_failure(instance: DagsterInstance, run_id: str) -> PipelineStoppedE
             f"{check.check_name} closed after {check.asset_key.to_user_string()}: {check.description or NO_WORDS}"
             for check in closed
         )
-        return PipelineStoppedError("\n\n".join([*sentences, *dict.fromkeys(map(_how_to_go_on, closed))]))
+        return PipelineStoppedError("\n\n".join([*sentences, *dict.fromkeys(filter(None, map(_how_to_go_on, closed)))]))
     for event in events:
         if event.is_step_failure:
             return _root(event.step_key, event.step_failure_data.error)
@@ -172,8 +172,9 @@ def _explain_failure(instance: DagsterInstance, run_id: str) -> PipelineStoppedE
 
 def _how_to_go_on(check: dg.AssetCheckEvaluation) -> str:
     """Return what the check says about going on, and where its page lies; nothing where it says neither."""
-    values = (check.metadata.get(name) for name in (REMEDY, PAGE))
-    return " ".join(str(value.value) for value in values if value is not None)
+    if REMEDY not in check.metadata:
+        return ""
+    return f"{check.metadata[REMEDY].value} {check.metadata[PAGE].value} shows all findings."
 
 
 def _root(step: str | None, error: Any) -> PipelineStoppedError:  # noqa: ANN401 - Dagster does not export the type

@@ -1,12 +1,12 @@
 {#
-    Offenders of a key: combinations of the columns that occur more than once or lack a part. With `day_column` only rows
-    of the last days of that column are asked, a month's if `last_days` is not given.
+    Offenders of a key: combinations of the columns that occur more than once or lack a part. With `month_of` only rows
+    of that day column's last month are asked.
 #}
-{% test unique_rows(model, columns, day_column=none, last_days=31) %}
+{% test unique_rows(model, columns, month_of=none) %}
 select {{ columns | join(', ') }}, count(*) as count_rows
 from {{ model }}
-{%- if day_column is not none %}
-where {{ day_column }} >= {{ days_before(as_of(), last_days) }}
+{%- if month_of is not none %}
+where {{ month_of }} >= {{ days_before(as_of(), 31) }}
 {%- endif %}
 group by {{ columns | join(', ') }}
 having
@@ -17,13 +17,9 @@ having
 {% endtest %}
 
 
-{# Offenders of an identity: rows for which the condition holds, among those of the last days if so asked. #}
-{% test never(model, condition, day_column=none, last_days=31) %}
+{# Offenders of an identity: rows for which the condition holds. #}
+{% test never(model, condition) %}
 select *
 from {{ model }}
-where
-    ({{ condition }})
-    {%- if day_column is not none %}
-    and {{ day_column }} >= {{ days_before(as_of(), last_days) }}
-    {%- endif %}
+where {{ condition }}
 {% endtest %}

@@ -22,5 +22,5 @@ def expect(context: "Context") -> "Iterator[Expectation]":
         f"select format('{{{{:,}}}} rows instead of {before:,}', rows_now) as observed "
         f"from (select count(*) as rows_now from {{batch}}) where rows_now < {share} * {before}",
         says=f"the table holds at least {share:.0%} of the {before:,} rows it held before",
-        remedy="Deliver the missing rows; if so few are right, override the gate once, and they are the new measure.",
+        remedy="Deliver the missing rows; once a person lets it pass, so few are the new measure.",
     )

@@ -1,9 +1,10 @@
 """Ingestion: one asset per table that a source delivers, and the gate on all of them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+import pyarrow as pa
 
 from company.company_file import Company, Feed
 from company.contract import TABLES
@@ -18,6 +19,8 @@ from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
 GATE = "sources_gate"
+ROWS = "monitoring.source_rows"
+WORST = 3  # reasons for quarantine that the gate names
 
 
 def define(deployment: Deployment) -> dg.Definitions:
@@ -92,7 +95,7 @@ def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
         """Stop the pipeline when a source is empty, undated, doubled, dirty, old or much smaller than before."""
         as_of, gates = read_as_of(context), deployment.policy.gates
         suites = build_suites(
-            [describe_landed(warehouse, deployment.company, schema, table) for schema, table in raw],
+            [describe_raw(warehouse, deployment.company, schema, table) for schema, table in raw],
             as_of=as_of,
             latest=datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1),
             maximum_future_share=gates.maximum_future_share,
@@ -101,6 +104,8 @@ def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
         )
         folder = deployment.settings.gates_folder
         judgement = judge(warehouse, store, "sources", suites, as_of=as_of, docs=folder)
+        if judgement.is_open:
+            remember_rows(warehouse, raw, as_of=as_of)
         for schema, table in raw:
             yield judgement.result_for([schema, table], tables=[f"{schema}.{table}"], check=GATE)
 
@@ -112,12 +117,44 @@ def find_feed(company: Company, schema: str, table: str) -> Feed:
     return next(feed for feed in company.tables[table] if company.raw_schema(feed.source) == schema)
 
 
-def describe_landed(warehouse: Warehouse, company: Company, schema: str, table: str) -> RawTable:
-    """Return what the gate must know of one ingested table: its contract, and what its ingestion counted."""
-    contract = TABLES[table]
+def remember_rows(warehouse: Warehouse, raw: Sequence[tuple[str, str]], *, as_of: date) -> None:
+    """Keep how many rows each raw table holds; the next day is compared with it.
+
+    Only what passed the gate, or what a person let pass, is kept: rows that are lost stay lost on the days after.
+    """
+    names = [f"{schema}.{table}" for schema, table in raw]
+    counts = [warehouse.read_value(f"select count(*) from {name}") for name in names]
+    warehouse.replace(ROWS, pa.table({"table_name": names, "as_of": [as_of] * len(names), "count_rows": counts}))
+
+
+def read_rows_before(warehouse: Warehouse, name: str) -> int | None:
+    """Return how many rows a raw table held when it last passed the gate, None when it never has."""
+    if not warehouse.has_table(ROWS):
+        return None
+    count = warehouse.read_value(f"select count_rows from {ROWS} where table_name = $name", {"name": name})
+    return None if count is None else int(count)
+
+
+def read_reasons(warehouse: Warehouse, source: str, table: str) -> tuple[tuple[str, int], ...]:
+    """Return the most frequent reasons for which the last ingestion of a table quarantined rows, the worst first."""
+    query = """
+        select concat_ws(': ', column_name, reason) as why, count(*) as count_rows
+        from quarantine.rows
+        where source = $source and table_name = $table and batch = (
+            select batch from ingestion.landings where source = $source and table_name = $table
+        )
+        group by why order by count_rows desc, why
+    """
+    rows = warehouse.read(query, {"source": source, "table": table}).slice(0, WORST).to_pylist()
+    return tuple((row["why"], row["count_rows"]) for row in rows)
+
+
+def describe_raw(warehouse: Warehouse, company: Company, schema: str, table: str) -> RawTable:
+    """Return what the gate must know of one raw table: its contract, and what its ingestion counted."""
+    contract, source = TABLES[table], schema.removeprefix("raw_")
     counted = warehouse.read_value(
         "select rows_quarantined from ingestion.landings where source = $source and table_name = $table",
-        {"source": schema.removeprefix("raw_"), "table": table},
+        {"source": source, "table": table},
     )
     return RawTable(
         table=f"{schema}.{table}",
@@ -127,5 +164,7 @@ def describe_landed(warehouse: Warehouse, company: Company, schema: str, table: 
         moment=contract.moment,
         stale_after_days=find_feed(company, schema, table).fresh_within_days,
         rows_quarantined=int(counted or 0),
+        quarantine_reasons=read_reasons(warehouse, source, table),
+        rows_before=read_rows_before(warehouse, f"{schema}.{table}"),
         may_be_empty=table not in required_tables(company),
     )

@@ -59,8 +59,7 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "clv": 1000.0,
             "model_version": "7",
         }
-        frame = frame.assign(**(defaults | columns))
-        return frame.assign(money_at_risk=frame["probability"] * frame["clv"])
+        return frame.assign(**(defaults | columns))
 
     return make
 

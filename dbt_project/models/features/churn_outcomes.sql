@@ -19,7 +19,7 @@ known as (
 
 ),
 
-snapshots as (
+slices as (
 
     select distinct as_of from known
 

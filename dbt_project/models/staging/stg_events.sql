@@ -3,7 +3,7 @@ with
 
 source as (
 
-    {{ cleaned_rows('events') }}
+    {{ landed('events') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ cleaned_rows('orders') }}
+    {{ landed('orders') }}
 
 ),
 
@@ -24,20 +24,6 @@ localised as (
         _batch
     from source
 
-),
-
-net as (
-
-    {{ net_of_returns(
-        key=['order_id'],
-        owner=['customer_id'],
-        columns=[
-            'order_id', 'customer_id', 'ordered_at', 'discount', 'count_lines', 'channel', 'store', 'payment_method',
-            'status', 'ordered_date', '_source', '_batch',
-        ],
-        has_status=true
-    ) | indent(4) }}
-
 )
 
-select * from net
+select * from localised

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ cleaned_rows('subscriptions') }}
+    {{ landed('subscriptions') }}
 
 ),
 

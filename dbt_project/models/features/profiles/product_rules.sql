@@ -1,25 +1,25 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy=snapshot_strategy(),
+    incremental_strategy=slice_strategy(),
     unique_key='as_of',
     on_schema_change='fail'
 ) }}
 with
 
-snapshots as (
+slices as (
 
-    {{ snapshots() }}
+    {{ slices() }}
 
 ),
 
 months as (
 
     select distinct cast(date_trunc('month', as_of) as date) as as_of
-    from snapshots
+    from slices
 
 ),
 
--- once for every month of a snapshot, from the year of purchases before its first day; anew while late rows may come
+-- once for every month of a slice, from the year of purchases before its first day; anew while late rows may come
 wanted as (
 
     select as_of
