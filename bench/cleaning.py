@@ -173,7 +173,8 @@ def stage(company: Company, home: Path) -> None:
         "timezone": company.timezone,
         "company_cleaning": company.cleaning.model_dump(mode="json"),
     }
-    command = [sys.executable, "-m", "dbt.cli.main", "build", "--quiet", "--select", "path:models/staging"]
+    models = ["path:models/staging", "path:models/bookkeeping"]
+    command = [sys.executable, "-m", "dbt.cli.main", "build", "--quiet", "--select", *models]
     for name, folder in {"project-dir": ROOT / "dbt_project", "profiles-dir": ROOT / "dbt_project"}.items():
         command += [f"--{name}", str(folder)]
     command += [
@@ -218,7 +219,7 @@ def judge(industry: str, world: Path, dirty: Instance, clean: Instance) -> Verdi
         )
         balanced = _balance(connection, world, dirty)
         connection.execute(f"attach '{clean.warehouse}' as clean (read_only)")
-        removed = "select coalesce(sum(count_rows), 0) from clean.staging.cleaning_counts where action = 'removed'"
+        removed = "select coalesce(sum(count_rows), 0) from clean.bookkeeping.cleaning_counts where action = 'removed'"
         missing = _value(connection, removed)
     strays += sum(report.rows_quarantined for report in clean.reports)
     rows, right, fields, fields_right = (sum(part) for part in zip(*compared, strict=True))
@@ -326,7 +327,7 @@ def _balance(connection: duckdb.DuckDBPyConnection, world: Path, dirty: Instance
             served = _value(connection, f"select count(*) from {_served(world, feed.relation)}")
             balanced[f"{feed.source}.{table}, {read} of {served} rows"] = read == served
     accounts = "select batch, source, table_name, rows_landed = rows_staged + rows_removed"
-    for *names, same in connection.execute(f"{accounts} from dirty.staging.cleaning_accounts").fetchall():
+    for *names, same in connection.execute(f"{accounts} from dirty.bookkeeping.cleaning_reconciliation").fetchall():
         balanced[f"staging of {'.'.join(names)}"] = same
     return balanced
 

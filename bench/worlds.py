@@ -139,7 +139,8 @@ def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
     company = load_company(path)
     policy = load_policy(load_industry(company.industry).policy, company.policy)
     given = read_variables(company, policy)
-    models = ["path:models/staging", "path:models/intermediate", "path:models/customer_360", "path:models/features"]
+    folders = ("staging", "bookkeeping", "intermediate", "customer_360", "features")
+    models = [f"path:models/{folder}" for folder in folders]
     command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "run", "--select", *models]
     command += ["--vars", json.dumps(given), "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     command += ["--target-path", str(home / "dbt" / "target"), "--log-path", str(home / "dbt" / "logs")]

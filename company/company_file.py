@@ -223,6 +223,9 @@ class Company(_Part):
         known = {(bound.column, bound.metric) for bound in own}
         usual = load_industry(self.industry).bounds
         rest = [bound for bound in usual if bound.table == table and (bound.column, bound.metric) not in known]
+        if self.cleaning.returns.negative_amounts:
+            credited = {column.name for column in TABLES[table].columns if column.is_credited}
+            rest = [each.model_copy(update={"low": None}) if each.column in credited else each for each in rest]
         return (*own, *rest)
 
     def error(self, key: str, problem: str, fix: str) -> SourceError:

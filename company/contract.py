@@ -30,7 +30,8 @@ class Column:
     """One canonical column.
 
     `personal` columns never reach the warehouse in clear: ingestion replaces them by keyed tokens. `low` and `high` are
-    inclusive bounds of what a value can be. A value that cannot be read or cannot be costs its row where the column is
+    inclusive bounds of what a value can be; one that `is_credited` may be negative where the company declares credit
+    notes. A value that cannot be read or cannot be costs its row where the column is
     required or `is_essential`; elsewhere only the value is emptied, and counted. `is_end` marks moments at which
     something ends: one that nobody believes means that it has not ended. `earliest` is the first believable day (ISO)
     of personal data: a day before it, or after the landing, is emptied and counted, and its row stays.
@@ -47,6 +48,7 @@ class Column:
     earliest: str | None = None
     is_essential: bool = False
     is_end: bool = False
+    is_credited: bool = False
 
     @property
     def costs_row(self) -> bool:
@@ -178,7 +180,7 @@ ORDERS = Table(
         _text("order_id", "the order's id", required=True),
         _CUSTOMER,
         _moment("ordered_at", "when it was placed", required=True),
-        _amount("amount", "paid amount after discounts", essential=True),
+        replace(_amount("amount", "paid amount after discounts", essential=True), is_credited=True),
         _amount("discount", "all discounts together"),
         _number("count_lines", "order lines", unit="lines", low=0),
         _text("channel", "app, web, store, delivery platform"),
@@ -200,8 +202,8 @@ ORDER_LINES = Table(
         _CUSTOMER,
         _moment("ordered_at", "when the order was placed", required=True),
         _text("product_id", "the product"),
-        replace(_number("quantity", "pieces, in the source's unit", low=0), is_essential=True),
-        _amount("amount", "paid amount after discounts", essential=True),
+        replace(_number("quantity", "pieces, in the source's unit", low=0), is_essential=True, is_credited=True),
+        replace(_amount("amount", "paid amount after discounts", essential=True), is_credited=True),
         _amount("discount", "all discounts together"),
     ),
     moment="ordered_at",

@@ -27,6 +27,8 @@ def read_yaml(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _refuse_repeated_keys(path, root)
         content = yaml.safe_load(text)
     except OSError as error:
         problem = f"the file cannot be read ({error.strerror})."
@@ -37,7 +39,6 @@ def read_yaml(path: Path) -> Document:
     if root is None or not isinstance(content, dict):
         fix = "Start from the file that `holdfast init` writes."
         raise CompanyError(path, Fault(key="", problem="the file holds no keys.", fix=fix))
-    _refuse_repeated_keys(path, root)
     return Document(content, root)
 
 
@@ -59,10 +60,15 @@ def _unreadable(error: Exception) -> Fault:
     return Fault(key="", problem=problem, fix=fix, line=mark.line + 1 if mark else None)
 
 
-def _refuse_repeated_keys(path: Path, node: yaml.Node, trail: tuple[str, ...] = ()) -> None:
+def _refuse_repeated_keys(
+    path: Path, node: yaml.Node, trail: tuple[str, ...] = (), parents: tuple[yaml.Node, ...] = ()
+) -> None:
+    if node in parents:
+        fault = Fault(key=".".join(trail), problem="an alias stands within what it names.", fix="Write it out instead.")
+        raise CompanyError(path, replace(fault, line=node.start_mark.line + 1))
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _refuse_repeated_keys(path, item, (*trail, str(index)))
+            _refuse_repeated_keys(path, item, (*trail, str(index)), (*parents, node))
     if not isinstance(node, yaml.MappingNode):
         return
     seen: set[str] = set()
@@ -75,7 +81,7 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node, trail: tuple[str, ...] = 
             )
             raise CompanyError(path, fault)
         seen.add(key.value)
-        _refuse_repeated_keys(path, value, place)
+        _refuse_repeated_keys(path, value, place, (*parents, node))
 
 
 def _line_of(node: yaml.Node, key: str) -> int | None:

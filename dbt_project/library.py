@@ -5,7 +5,6 @@ A file of the library is a group: the day aggregate it reads, the canonical tabl
 and a reader sees plain SQL.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -17,6 +16,7 @@ import yaml
 from company.taxonomy import FAMILIES, REASONS
 
 HERE = Path(__file__).parent
+GENERATED = "models/features/generated"
 _MARK = "generated from dbt_project/library by python -m dbt_project.library; change it there"
 _LINE = 92  # columns of one rendered feature, its name included
 _ENTRY_KEYS = {
@@ -70,7 +70,7 @@ class Group:
     """Features over one day aggregate: one row per (as_of, customer) results.
 
     `along` are window columns computed on the placed rows; with `per`, rows are first reduced to one per
-    (as_of, customer, keys of `per`). Without a `day` the source knows its slices: its rows carry their `as_of`.
+    (as_of, customer, keys of `per`). Without a `day` the source knows its snapshots: its rows carry their `as_of`.
     """
 
     name: str
@@ -105,11 +105,12 @@ class Library:
 def load_library(folder: Path = HERE / "library") -> Library:
     """Read and check the library; raises LibraryError for a wrong entry."""
     documents = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))}
-    groups = tuple(_group(path, body) for path, body in documents.items() if "from" in body)
+    declared = [(path, each) for path, body in documents.items() for each in _each(body)]
+    groups = tuple(_group(path, body) for path, body in sorted(declared, key=lambda pair: pair[1]["name"]))
     derived = tuple(
         feature
         for path, body in documents.items()
-        if "from" not in body
+        if not {"from", "each"} & body.keys()
         for entry in body["features"]
         for feature in _features(path, entry, needs=None)
     )
@@ -120,23 +121,45 @@ def load_library(folder: Path = HERE / "library") -> Library:
 
 def render(library: Library) -> dict[str, str]:
     """Everything the library writes, as text by path relative to the dbt project."""
-    models = {f"models/features/as_of/{group.model}.sql": _model_sql(group) for group in library.groups}
+    models = {f"{GENERATED}/as_of/{group.model}.sql": _model_sql(group) for group in library.groups}
     return models | {
-        "models/features/as_of/_as_of.yml": _as_of_yaml(library),
-        "models/features/customer_features.sql": _features_sql(library),
-        "models/features/customer_features.yml": _features_yaml(library),
-        "macros/library_features.sql": _features_macro(library),
+        f"{GENERATED}/as_of/_as_of.yml": _as_of_yaml(library),
+        f"{GENERATED}/customer_features.sql": _features_sql(library),
+        f"{GENERATED}/customer_features.yml": _features_yaml(library),
     }
 
 
 def write(root: Path = HERE) -> None:
     """Write the rendered library into the dbt project and remove models of groups that are gone."""
     rendered = render(load_library(root / "library"))
-    for stale in (root / "models/features/as_of").glob("int_snapshot_*.sql"):
-        if stale.relative_to(root).as_posix() not in rendered:
-            stale.unlink()
+    for written in (root / GENERATED).rglob("*.*"):
+        if written.relative_to(root).as_posix() not in rendered:
+            written.unlink()
     for name, text in rendered.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
+
+
+def _each(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the groups that a file declares: itself, or one for each name under `each` with its words filled in."""
+    if "each" not in body:
+        return [body] if "from" in body else []
+    shared = {key: value for key, value in body.items() if key != "each"}
+    return [
+        _fill({**shared, "name": name, "needs": own["needs"], "from": own["from"]}, {**own, "name": name})
+        for name, own in body["each"].items()
+    ]
+
+
+def _fill(value: Any, words: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever YAML holds
+    if isinstance(value, dict):
+        return {_fill(key, words): _fill(each, words) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_fill(each, words) for each in value]
+    if isinstance(value, str):
+        for word, meaning in words.items():
+            value = value.replace(f"{{{word}}}", str(meaning))
+    return value
 
 
 def _group(path: Path, body: Mapping[str, Any]) -> Group:
@@ -242,14 +265,14 @@ def _model_sql(group: Group) -> str:
 
 def _held_sql(group: Group) -> str:
     columns = ["as_of", "customer_id"] + [_named(feature) for feature in group.features]
-    ctes = [_cte("slices", "{{ slices() }}"), _cte("held", _of_slices(group.source))]
+    ctes = [_cte("snapshots", "{{ snapshots() }}"), _cte("held", _of_snapshots(group.source))]
     return _query([*ctes, _cte("aggregated", f"select\n{_columns(columns)}\nfrom held\ngroup by as_of, customer_id")])
 
 
 def _group_sql(group: Group) -> str:
     keys = ["as_of", "customer_id"]
     ctes = [
-        _cte("slices", "{{ slices() }}"),
+        _cte("snapshots", "{{ snapshots() }}"),
         _cte("days", f"select * from {{{{ ref('{group.source}') }}}}"),
         _placed(group),
     ]
@@ -272,10 +295,11 @@ def _named(feature: Feature) -> str:
 
 
 def _placed(group: Group) -> str:
-    columns = ["slices.as_of", "days.*", f"{{{{ days_between('days.{group.day}', 'slices.as_of') }}}} as age_days"]
-    condition = f"days.{group.day} < slices.as_of"
+    age = f"{{{{ days_between('days.{group.day}', 'snapshots.as_of') }}}} as age_days"
+    columns = ["snapshots.as_of", "days.*", age]
+    condition = f"days.{group.day} < snapshots.as_of"
     where = f"where {condition}" if group.where is None else f"where\n    {condition}\n    and {group.where}"
-    return _cte("placed", f"select\n{_columns(columns)}\nfrom slices\ncross join days\n{where}")
+    return _cte("placed", f"select\n{_columns(columns)}\nfrom snapshots\ncross join days\n{where}")
 
 
 def _reduced(group: Group, *, before: str) -> str:
@@ -287,18 +311,18 @@ def _reduced(group: Group, *, before: str) -> str:
 
 def _features_sql(library: Library) -> str:
     read = {"customers": "int_customer_snapshots"} | {group.name: group.model for group in library.groups}
-    ctes = [_cte("slices", "{{ slices() }}")]
-    ctes += [_cte(name, _of_slices(model)) for name, model in read.items()]
+    ctes = [_cte("snapshots", "{{ snapshots() }}")]
+    ctes += [_cte(name, _of_snapshots(model)) for name, model in read.items()]
     ctes.append(_joined(library))
     names = [feature.name for group in library.groups for feature in group.features]
-    derived = [f"{_fed(feature)} as {feature.name}" for feature in library.derived]
+    derived = [f"{_when_connected(feature)} as {feature.name}" for feature in library.derived]
     base = ["as_of", "customer_id", "is_eligible", *names]
     ctes.append(_cte("derived", f"select\n{_columns(base + derived)}\nfrom joined"))
-    return "{{ config(materialized='slices', keeps_slices=true) }}\n" + _query(ctes)
+    return "{{ config(materialized='by_snapshot', keeps_snapshots=true) }}\n" + _query(ctes)
 
 
-def _of_slices(model: str) -> str:
-    return f"select * from {{{{ ref('{model}') }}}}\nwhere as_of in (select slices.as_of from slices)"
+def _of_snapshots(model: str) -> str:
+    return f"select * from {{{{ ref('{model}') }}}}\nwhere as_of in (select snapshots.as_of from snapshots)"
 
 
 def _joined(library: Library) -> str:
@@ -306,7 +330,7 @@ def _joined(library: Library) -> str:
     columns.append("cast(customers.tenure_days as double) as known_tenure_days")
     joins = []
     for group in library.groups:
-        columns += [f"{_fed(feature, of=group)} as {feature.name}" for feature in group.features]
+        columns += [f"{_when_connected(feature, of=group)} as {feature.name}" for feature in group.features]
         joins.append(
             f"left join {group.name}\n    on\n"
             f"        customers.as_of = {group.name}.as_of\n"
@@ -315,15 +339,15 @@ def _joined(library: Library) -> str:
     return _cte("joined", f"select\n{_columns(columns)}\nfrom customers\n" + "\n".join(joins))
 
 
-def _fed(feature: Feature, *, of: Group | None = None) -> str:
+def _when_connected(feature: Feature, *, of: Group | None = None) -> str:
     value = feature.sql if of is None else f"{of.name}.{feature.name}"
     if feature.empty is not None:
         value = f"coalesce({value}, {feature.empty:g})"
     tables = ", ".join(f"'{table}'" for table in feature.needs)
-    call = f"{{{{ fed([{tables}], '{_one_line(value)}') }}}}"
+    call = f"{{{{ when_connected([{tables}], '{_one_line(value)}') }}}}"
     if len(call) + len(feature.name) <= _LINE:
         return call
-    return f"{{{{ fed(\n    [{tables}],\n    '{_one_line(value)}'\n) }}}}"
+    return f"{{{{ when_connected(\n    [{tables}],\n    '{_one_line(value)}'\n) }}}}"
 
 
 def _one_line(sql: str) -> str:
@@ -331,22 +355,17 @@ def _one_line(sql: str) -> str:
 
 
 def _as_of_yaml(library: Library) -> str:
-    keys = {"unique_rows": {"arguments": {"columns": ["as_of", "customer_id"]}}}
     models = [
         {
-            "name": "int_customer_snapshots",
-            "description": "One row per day of a snapshot and customer known before it: the spine of the features.",
-            "data_tests": [keys],
+            "name": group.model,
+            "description": f"One row per day of a snapshot and customer with a row in {group.source} before it.",
         }
+        for group in library.groups
     ]
-    for group in library.groups:
-        described = f"One row per day of a snapshot and customer with a row in {group.source} before it."
-        models.append({"name": group.model, "description": described})
-    return _yaml({"version": 2, "models": models})
+    return f"# {_MARK}\nversion: 2\nmodels:\n{_lines(models, indent=2)}"
 
 
 def _features_yaml(library: Library) -> str:
-    grain = "One row per day of a snapshot and customer known before it; nothing of that day or later is read."
     keys = [
         _column("as_of", "date", "The day of the snapshot."),
         _column("customer_id", "varchar", "The customer."),
@@ -354,17 +373,20 @@ def _features_yaml(library: Library) -> str:
     ]
     for key in keys:
         key["constraints"] = [{"type": "not_null"}]
-    model = {
-        "name": "customer_features",
-        "description": grain,
-        "config": {"contract": {"enforced": True}},
-        "data_tests": [
-            {"unique_rows": {"arguments": {"columns": ["as_of", "customer_id"]}}},
-            {"never": {"name": "windows_nest_in_longer_windows", "arguments": {"condition": _nesting(library)}}},
-        ],
-        "columns": keys + [_feature_column(feature) for feature in library.features],
-    }
-    return _yaml({"version": 2, "models": [model]})
+    tests = [
+        {"unique_rows": {"arguments": {"columns": ["as_of", "customer_id"]}}},
+        {"never": {"name": "windows_nest_in_longer_windows", "arguments": {"condition": _nesting(library)}}},
+    ]
+    columns = keys + [_feature_column(feature) for feature in library.features]
+    return f"""# {_MARK}
+version: 2
+models:
+  - name: customer_features
+    description: One row per day of a snapshot and customer known before it; nothing of that day or later is read.
+    config: {{contract: {{enforced: true}}}}
+    data_tests:
+{_lines(tests, indent=6)}    columns:
+{_lines(columns, indent=6)}"""
 
 
 def _nesting(library: Library) -> str:
@@ -375,37 +397,6 @@ def _nesting(library: Library) -> str:
             windows.setdefault(feature.name.replace(str(feature.window), "#"), []).append(feature)
     pairs = [pair for nested in windows.values() for pair in pairwise(nested)]
     return " or ".join(f"{shorter.name} > {longer.name}" for shorter, longer in pairs)
-
-
-def _features_macro(library: Library) -> str:
-    """A macro that lists the features, with their phrases as SQL over a value that stands in braces: {x}."""
-    entries = [
-        f"        {{'name': '{feature.name}', 'needs': {list(feature.needs)},\n"
-        f"         'en': \"{_spoken(feature.en)}\",\n         'zh': \"{_spoken(feature.zh)}\"}},"
-        for feature in library.features
-    ]
-    listed = "\n".join(entries)
-    return (
-        f"{{# The features of the library and their phrases; {_MARK}. #}}\n"
-        f"{{% macro library_features() -%}}\n    {{{{ return([\n{listed}\n    ]) }}}}\n{{%- endmacro %}}\n"
-    )
-
-
-def _spoken(phrase: str) -> str:
-    """Write a phrase of Python's format language as SQL that speaks the value {x}."""
-    parts = re.split(r"(\{value:[^}]+\})", phrase)
-    return "concat(" + ", ".join(_part(part) for part in parts if part) + ")"
-
-
-def _part(part: str) -> str:
-    found = re.fullmatch(r"\{value:(\+?)\.(\d)([f%])\}", part)
-    if found is None:
-        return "'" + part.replace("'", "''") + "'"
-    sign, digits, kind = found.groups()
-    value = "100 * {x}" if kind == "%" else "{x}"
-    spoken = [f"cast(cast({value} as decimal(38, {digits})) as varchar)"]
-    signed = ["case when {x} < 0 then '' else '+' end"] if sign else []
-    return ", ".join(signed + spoken + (["'%'"] if kind == "%" else []))
 
 
 def _column(name: str, data_type: str, description: str) -> dict[str, Any]:
@@ -420,17 +411,19 @@ def _feature_column(feature: Feature) -> dict[str, Any]:
         "en": feature.en,
         "zh": feature.zh,
         "needs": list(feature.needs),
-        "empty": feature.empty,
-        "nulls": None if feature.empty is None else 0.0,
-        "low": feature.low,
-        "high": feature.high,
     }
+    bounds = {"empty": feature.empty, "low": feature.low, "high": feature.high}
+    meta |= {name: bound for name, bound in bounds.items() if bound is not None}
     column = _column(feature.name, "double", feature.means[0].upper() + feature.means[1:] + ".")
     return column | {"config": {"meta": meta}}
 
 
-def _yaml(body: dict[str, Any]) -> str:
-    return f"# {_MARK}\n" + yaml.dump(body, sort_keys=False, allow_unicode=True, width=110)
+def _lines(items: list[dict[str, Any]], *, indent: int) -> str:
+    """Write each mapping as an item of a list in YAML, on one line."""
+    flow = (
+        yaml.dump(item, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6) for item in items
+    )
+    return "".join(f"{' ' * indent}- {line}" for line in flow)
 
 
 if __name__ == "__main__":

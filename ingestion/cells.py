@@ -53,6 +53,9 @@ def held(name: str) -> str:
     return quoted(name + "=")
 
 
+CREDIT_NOTE = " (declare credit notes by `cleaning.returns.negative_amounts`)"
+
+
 def mapped_cell(
     column: Column,
     kind: str,
@@ -180,8 +183,9 @@ def _outside(bound: Bound, parsed: str) -> list[tuple[str, str]]:
 
 def _implausible(column: Column, parsed: str, on: date) -> list[tuple[str, str]]:
     """Return the conditions that a value cannot be, by the contract alone, with their reasons."""
-    ends = (("<", "below", column.low), (">", "above", column.high))
-    faults = [(f"{parsed} {sign} {end}", f"{word} {end:g}") for sign, word, end in ends if end is not None]
+    hint = CREDIT_NOTE if column.is_credited else ""
+    ends = (("<", "below", column.low, hint), (">", "above", column.high, ""))
+    faults = [(f"{parsed} {sign} {end}", f"{word} {end:g}{fix}") for sign, word, end, fix in ends if end is not None]
     if column.type is ColumnType.MOMENT and not column.is_end:
         latest = on + timedelta(days=AHEAD_DAYS)
         faults.append(

@@ -24,6 +24,7 @@ _NUMBERS = {
 _REACHING_OUT = frozenset(
     {"getenv", "current_setting", "query", "query_table", "nextval", "currval", "write_log", "read_text", "read_blob"}
 )
+_ROWS_OF_VALUES = frozenset({"unnest", "generate_series", "range"})
 _WINDOWS = frozenset(
     {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value"}
 )
@@ -86,13 +87,32 @@ def _either(conditions: Iterable[str | None]) -> str | None:
     return " or ".join(condition for condition in conditions if condition) or None
 
 
-def _refuse_reaching_out(tree: Node) -> None:
+def _refuse_reaching_out(tree: object) -> None:
     """Refuse what reads anything besides the columns of a row: an expression of a company file says nothing more."""
     if any(node.get("class") == "SUBQUERY" for node in _nodes(tree)):
         raise ExpressionError("a query cannot stand in it")
-    for name in {str(node["function_name"]).lower() for node in _nodes(tree) if node.get("class") == "FUNCTION"}:
-        if name in _REACHING_OUT or name not in _functions():
+    _refuse_functions(tree, _functions())
+
+
+def _refuse_functions(tree: object, known: frozenset[str]) -> None:
+    for name in sorted(
+        {str(node["function_name"]).lower() for node in _nodes(tree) if node.get("class") == "FUNCTION"}
+    ):
+        if name in _REACHING_OUT or name not in known:
             raise ExpressionError(f"the function `{name}` cannot be used in it")
+
+
+def _is_table_function(node: Node) -> bool:
+    return node.get("type") == "TABLE_FUNCTION" and "function" in node
+
+
+def refuse_clause(connection: duckdb.DuckDBPyConnection, grouping: str) -> None:
+    """Raise ExpressionError when `grouping` is not one list of expressions, as it stands after GROUP BY."""
+    statement = _tree(connection, f"select 1 from source group by {grouping}")
+    node = {**statement["node"], "from_table": None}
+    if node["where_clause"] or node["having"] or node["qualify"] or node["modifiers"]:
+        raise ExpressionError("it is more than what stands after GROUP BY")
+    _refuse_reaching_out(node["group_expressions"])
 
 
 def table_names(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[str, ...]:
@@ -101,6 +121,11 @@ def table_names(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[s
     Raises ExpressionError when `relation` cannot stand after `from`.
     """
     tree = _tree(connection, f"select * from {relation}")
+    functions = [node["function"]["function_name"].lower() for node in _nodes(tree) if _is_table_function(node)]
+    for name in functions:
+        if name not in _ROWS_OF_VALUES:
+            raise ExpressionError(f"the function `{name}` cannot be read from")
+    _refuse_functions(tree, _functions() | _ROWS_OF_VALUES)
     named = {node["table_name"] for node in _nodes(tree) if node.get("type") == "BASE_TABLE"}
     local = {entry["key"] for node in _nodes(tree) if "cte_map" in node for entry in node["cte_map"]["map"]}
     return tuple(sorted(named - local))

@@ -21,8 +21,8 @@ from company.company_file import TOKEN_KEY, ApiSource, Company, Feed, FilesSourc
 from company.contract import TABLES
 from company.file_faults import kind_of, without_values
 from ingestion import manifest, storing
+from ingestion.classifying import STAGE, Classified, classify, tidy
 from ingestion.evolution import observe
-from ingestion.judging import STAGE, Judged, judge, tidy
 from ingestion.manifest import Landed, Memory
 from ingestion.projection import Mapper
 from ingestion.readers.extract import Extract, FileSeen, Request, quoted
@@ -177,7 +177,7 @@ class Landing:
         if last is None or last.mapping != mapping or not is_whole:
             memory.forget_files()
             last = None
-        parts: list[Judged] = []
+        parts: list[Classified] = []
         notices: dict[str, None] = {}
         cursor = last.cursor if last else None
         for extract in self._increments(mapper, memory, cursor):
@@ -190,7 +190,7 @@ class Landing:
         self._remember(memory, report, fingerprint="", mapping=mapping, cursor=cursor)
         return report
 
-    def _merge(self, mapper: Mapper, extract: Extract, memory: Memory) -> Judged:
+    def _merge(self, mapper: Mapper, extract: Extract, memory: Memory) -> Classified:
         table, feed = mapper.table, mapper.feed
         target, contract = self._target(table, feed), TABLES[table]
         judged = self._judge(mapper, extract)
@@ -250,13 +250,13 @@ class Landing:
             company=self.company, source=feed.source, secrets=self.secrets
         )
         known = self._memory(table, feed).columns() if since else {}
-        asked = Request(reads=mapper.reads, optional=mapper.optional_paths, known=known, most=most, since=since)
+        asked = Request(reads=mapper.paths, optional=mapper.optional_paths, known=known, most=most, since=since)
         return remote.extract(self.connection, table, feed, asked)
 
-    def _judge(self, mapper: Mapper, extract: Extract) -> Judged:
+    def _judge(self, mapper: Mapper, extract: Extract) -> Classified:
         projection = mapper.project(extract)
         try:
-            return judge(self.connection, mapper.contract, projection, broken=extract.broken)
+            return classify(self.connection, mapper.contract, projection, broken=extract.broken)
         except (duckdb.Error, UnicodeDecodeError) as error:  # the latter when DuckDB cuts a quoted value in two
             message = str(error).splitlines()[0]
             said = kind_of(message) if mapper.personal else without_values(message)
@@ -304,27 +304,31 @@ class Landing:
             bounds,
             NULL_WORDS,
         ]
+        returns = self.company.cleaning.returns
+        decided += [returns.negative_amounts] if returns.negative_amounts else []
         decided += [key, FORM, Vault.is_named(self.secrets)] if self.company.has_personal(table) else []
         return hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()
 
-    def _report(self, table: str, feed: Feed, parts: list[Judged], *, notices: tuple[str, ...] = ()) -> LandingReport:
+    def _report(
+        self, table: str, feed: Feed, parts: list[Classified], *, notices: tuple[str, ...] = ()
+    ) -> LandingReport:
         reasons = sum((part.reasons for part in parts), Counter[str]())
         repairs = sum((part.repairs for part in parts), Counter[str]())
-        good, copies = sum(part.good for part in parts), sum(part.copies for part in parts)
+        good, duplicates = sum(part.good for part in parts), sum(part.duplicates for part in parts)
         return LandingReport(
             table=table,
             source=feed.source,
             rows_in=sum(part.rows_in for part in parts),
             rows_landed=good,
             rows_quarantined=reasons.total(),
-            rows_duplicate=copies,
+            rows_duplicate=duplicates,
             skipped=bool(feed.incremental) and not good and not reasons,
             reasons=dict(reasons),
             repairs=dict(repairs),
             notices=notices,
         )
 
-    def _refuse_empty(self, table: str, feed: Feed, *parts: Judged) -> None:
+    def _refuse_empty(self, table: str, feed: Feed, *parts: Classified) -> None:
         if any(part.good for part in parts) or table not in required_tables(self.company):
             return
         key = self.company.key_of(table, feed)
@@ -338,9 +342,9 @@ class Landing:
         )
         raise self.company.error(key, problem, "Correct the expression of that column, or the source.")
 
-    def _quarantine(self, table: str, feed: Feed, judged: Judged) -> None:
+    def _quarantine(self, table: str, feed: Feed, judged: Classified) -> None:
         source, batch, at = feed.source, self.batch, self.landed_at
-        storing.set_aside(self.connection, judged, source=source, table=table, batch=batch, at=at)
+        storing.quarantine(self.connection, judged, source=source, table=table, batch=batch, at=at)
         storing.note_repairs(self.connection, judged, source=source, table=table, batch=batch, at=at)
 
     def _remember(

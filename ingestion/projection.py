@@ -7,7 +7,7 @@ first fault in `Projection.faults`), `_mended` (the sum of 2 to the power of the
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from company.company_file import TOKEN_KEY, Company, Feed
 from company.contract import TABLES, ColumnType, Table
 from company.file_faults import suggest, without_values
 from ingestion.cells import FLOAT_ID, GROUPED, Cell, held, mapped_cell, personal_cell, unmapped_cell
-from ingestion.expressions import Expression, ExpressionError, parse
+from ingestion.expressions import Expression, ExpressionError, parse, refuse_clause
 from ingestion.readers.extract import Extract, quoted
 from ingestion.tokens import Tokeniser, tokeniser
 from ingestion.values import COMMA, Reading
@@ -101,6 +101,19 @@ class Mapper:
         return self._parse("where", self.feed.where) if self.feed.where else None
 
     @cached_property
+    def grouping(self) -> str | None:
+        """The `group_by`, if there is one; raises SourceError when it is anything else than what groups rows."""
+        if self.feed.group_by:
+            try:
+                refuse_clause(self.connection, self.feed.group_by)
+            except ExpressionError as error:
+                problem = f"`{self.feed.group_by}` is not what groups rows ({error})."
+                raise self.company.error(
+                    f"{self.key}.group_by", problem, "Write column names or expressions."
+                ) from None
+        return self.feed.group_by
+
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Every part of every source column name that the mapping mentions."""
         conditions = [self.where] if self.where else []
@@ -116,11 +129,17 @@ class Mapper:
         return self.reads.difference(*needed, re.findall(r"\w+", self.feed.group_by or ""))
 
     @cached_property
-    def optional_paths(self) -> frozenset[tuple[str, ...]]:
-        """The names, in their parts, of what only columns that may stay empty are mapped from."""
-        paths = (path for expression in self.expressions.values() for path in expression.paths)
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """The names, in their parts, of the fields that the mapping mentions."""
+        conditions = [self.where] if self.where else []
+        paths = (path for expression in [*self.expressions.values(), *conditions] for path in expression.paths)
         own = (path[1:] if path[0] == self.feed.relation else path for path in paths)
-        return frozenset(path for path in own if path and set(path) <= self.optional_reads)
+        return frozenset(path for path in own if path)
+
+    @cached_property
+    def optional_paths(self) -> frozenset[tuple[str, ...]]:
+        """Those of the paths that only columns are mapped from which may stay empty."""
+        return frozenset(path for path in self.paths if set(path) <= self.optional_reads)
 
     @cached_property
     def personal(self) -> tuple[str, ...]:
@@ -174,6 +193,8 @@ class Mapper:
 
     def _cell(self, name: str, types: Mapping[str, str]) -> Cell:
         column, expression = self.contract.column(name), self.expressions.get(name)
+        if column.is_credited and self.company.cleaning.returns.negative_amounts:
+            column = replace(column, low=None)
         if expression is None:
             birth = self.contract.column("birth_date") if name == "age_band" else None
             return unmapped_cell(column, frozenset(self.feed.columns), on=self.on.isoformat(), birth=birth)
@@ -197,8 +218,8 @@ class Mapper:
         clauses = [f"select {selected} from {extract.relation}"]
         if self.where and filtered:
             clauses.append(f"where ({self.where.text})" + (f" or ({self.where.lost})" if self.where.lost else ""))
-        if self.feed.group_by and grouped:
-            clauses.append(f"group by {self.feed.group_by}")
+        if self.grouping and grouped:
+            clauses.append(f"group by {self.grouping}")
         names = ", ".join(f"{quoted(name + ':')} as {quoted(name)}" for name in items)
         return f"select {names} from ({' '.join(clauses)})"
 
@@ -266,10 +287,10 @@ class Mapper:
         fixed = " + ".join(
             f"case when {sql} then {2**place}::{bits} else 0 end" for place, (_, sql) in enumerate(fixes)
         )
-        steps.append(f"judged as (select *, {fault} as _fault, ({fixed or 0})::{bits} as _mended from typed)")
+        steps.append(f"classified as (select *, {fault} as _fault, ({fixed or 0})::{bits} as _mended from typed)")
         place = ["_place"] if secret and extract.is_ordered else []
         return Projection(
-            query=_with(steps, f"select {', '.join([*self._outputs(cells), *place])} from judged"),
+            query=_with(steps, f"select {', '.join([*self._outputs(cells), *place])} from classified"),
             faults=tuple(fault for fault, _ in conditions),
             fixes=tuple(fix for fix, _ in fixes),
             parameters=tokens.parameters if tokens else {},

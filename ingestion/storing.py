@@ -1,11 +1,11 @@
-"""Storing: judged rows out of the stage into raw tables and quarantine. All of it runs in the caller's transaction."""
+"""Storing: rows of the stage into raw tables and quarantine. All of it runs in the transaction of the caller."""
 
 from datetime import datetime
 
 import duckdb
 
 from company.contract import Table
-from ingestion.judging import COPY, STAGE, Judged, count
+from ingestion.classifying import DUPLICATE, STAGE, Classified, count
 from ingestion.readers.extract import quoted
 
 
@@ -45,13 +45,19 @@ def overlaps_with(connection: duckdb.DuckDBPyConnection, target: str, contract: 
 
 
 def mark_known(
-    connection: duckdb.DuckDBPyConnection, target: str, contract: Table, judged: Judged, *, overlaps: bool, source: str
-) -> Judged:
-    """Mark rows of the stage that stand in `target` or in quarantine already as copies; returns the new counts."""
-    reasons = [fault.reason for fault in judged.faults]
+    connection: duckdb.DuckDBPyConnection,
+    target: str,
+    contract: Table,
+    staged: Classified,
+    *,
+    overlaps: bool,
+    source: str,
+) -> Classified:
+    """Mark rows of the stage that stand in `target` or in quarantine already as duplicates; returns the new counts."""
+    reasons = [fault.reason for fault in staged.faults]
     connection.execute(
         f"""
-        update {STAGE} s set _fault = {COPY} from quarantine.rows q
+        update {STAGE} s set _fault = {DUPLICATE} from quarantine.rows q
         where s._fault >= 0 and q.source = $source and q.table_name = $table
             and q.reason = $reasons[s._fault + 1] and q.row_key is not distinct from s._key and q.raw = s._raw
         """,
@@ -59,12 +65,14 @@ def mark_known(
     )
     if overlaps:
         match = _match(contract, contract.names)
-        connection.execute(f"update {STAGE} s set _fault = {COPY} from {target} r where s._fault is null and {match}")
-    return count(connection, judged.faults, judged.fixes, rows_in=judged.rows_in)
+        connection.execute(
+            f"update {STAGE} s set _fault = {DUPLICATE} from {target} r where s._fault is null and {match}"
+        )
+    return count(connection, staged.faults, staged.fixes, rows_in=staged.rows_in)
 
 
-def set_aside(
-    connection: duckdb.DuckDBPyConnection, judged: Judged, *, source: str, table: str, batch: str, at: datetime
+def quarantine(
+    connection: duckdb.DuckDBPyConnection, staged: Classified, *, source: str, table: str, batch: str, at: datetime
 ) -> None:
     """Write the bad rows of the stage to quarantine, each with its reason."""
     connection.execute(
@@ -77,19 +85,19 @@ def set_aside(
             "source": source,
             "table": table,
             "batch": batch,
-            "reasons": [fault.reason for fault in judged.faults],
-            "columns": [fault.column for fault in judged.faults],
+            "reasons": [fault.reason for fault in staged.faults],
+            "columns": [fault.column for fault in staged.faults],
             "at": at,
         },
     )
 
 
 def note_repairs(
-    connection: duckdb.DuckDBPyConnection, judged: Judged, *, source: str, table: str, batch: str, at: datetime
+    connection: duckdb.DuckDBPyConnection, staged: Classified, *, source: str, table: str, batch: str, at: datetime
 ) -> None:
     """Write down which values of the good rows were repaired, by column and rule."""
-    for place, rows in judged.fixed.items():
-        fix = judged.fixes[place]
+    for place, rows in staged.fixed.items():
+        fix = staged.fixes[place]
         connection.execute(
             "insert into ingestion.repairs values (?, ?, ?, ?, ?, ?, ?)",
             [source, table, batch, fix.column, fix.rule, rows, at],

@@ -8,7 +8,9 @@ from orchestration.partitions import TRAINING as TRAINING_GROUP
 TRIGGER, REQUEST, ASKED_ON = "holdfast/trigger", "holdfast/request", "holdfast/as_of"
 TRAINING = dg.AssetSelection.groups(TRAINING_GROUP)
 PIPELINE = dg.AssetSelection.all() - TRAINING
-REFRESH = dg.AssetSelection.groups("sources", "identity", "staging", "intermediate", "customer_360", "features")
+REFRESH = dg.AssetSelection.groups(
+    "sources", "identity", "staging", "bookkeeping", "intermediate", "customer_360", "features"
+)
 
 nightly = dg.define_asset_job(
     "nightly", PIPELINE, description="Sources to recorded actions and their outcomes, for one day."

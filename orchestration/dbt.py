@@ -16,10 +16,17 @@ from company.policy import Policy
 from expectations.features import FeatureRange
 from ingestion.identity.records import has_evidence
 from ml.dataset import Feature
-from orchestration.lead_times import declare_lead_times
+from orchestration.lead_times import declare_lead_times, list_lead_times
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
-WAREHOUSE_POLICY = {"rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage"}
+WAREHOUSE_POLICY: dict[str, Any] = {
+    **dict.fromkeys(
+        ("rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage"), True
+    ),
+    "training": {"groups"},
+    "fairness": {"protected", "segments"},
+    "forecast": {"groups"},
+}
 
 
 class DbtError(Exception):
@@ -151,6 +158,7 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
         "timezone": company.timezone,
         "identity": has_evidence(company),
         "churn": company.churn.model_dump(mode="json"),
+        "lead_times": list_lead_times(company.churn, policy),
         "churn_also": [churn.model_dump(mode="json") for churn in declare_lead_times(company, policy)],
         "company_cleaning": company.cleaning.model_dump(mode="json"),
         "policy": policy.model_dump(mode="json", include=WAREHOUSE_POLICY),
@@ -181,16 +189,16 @@ def read_ranges(manifest: Mapping[str, Any], company: Company, *, null_share: fl
     """Return what the features gate expects of every feature whose source tables the company connects."""
     connected = set(company.tables)
     return tuple(
-        FeatureRange(name=name, low=meta["low"], high=meta["high"], null_share=_null_share(meta, null_share))
+        FeatureRange(
+            name=name,
+            low=meta.get("low"),
+            high=meta.get("high"),
+            # what has a value for customers without a row has one for everybody
+            null_share=null_share if meta.get("empty") is None else 0.0,
+        )
         for name, meta in _declared(manifest)
         if set(meta["needs"]) <= connected
     )
-
-
-def _null_share(meta: Mapping[str, Any], most: float) -> float:
-    """Return how many nulls a feature may have: what it declares, or whatever the policy allows any feature."""
-    declared = meta.get("nulls")
-    return most if declared is None else float(declared)
 
 
 def _declared(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -13,6 +13,8 @@ from orchestration.deployment import Deployment
 OWNER = "team:data"
 BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
 BROKEN = {"error", "fail"}
+VIEWS = {"training", "decisions"}  # folders of views: made with the features, they read what stands when they are read
+WRITTEN_LATER = {"scores", "retention"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def build_models(context: dg.AssetExecutionContext, dbt: Dbt, *, run: Mapping[st
     selected = {node["unique_id"]: node for node in nodes.values() if _find_key(nodes, node) in keys}
     results = dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
     for result in results:
-        node = selected[result.unique_id]
+        node = selected.get(result.unique_id)
+        if node is None:  # a hook of the project
+            continue
         if node["resource_type"] == "test":
             yield _report_test(result, node, nodes[node["attached_node"]])
         elif result.status == BUILT:
@@ -68,6 +72,9 @@ def _key(node: Mapping[str, Any]) -> dg.AssetKey:
 def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.AssetSpec:
     manifest = deployment.dbt.manifest
     parents = [{**manifest["nodes"], **manifest["sources"]}[key] for key in node["depends_on"]["nodes"]]
+    is_view_made_early = node["path"].split("/")[0] in VIEWS
+    if is_view_made_early:
+        parents = [parent for parent in parents if parent["schema"] not in WRITTEN_LATER]
     materialized = "view" if node["config"]["materialized"] == "view" else "table"
     page = f"{deployment.settings.docs_url}#!/model/{node['unique_id']}"
     columns = [
@@ -84,7 +91,7 @@ def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.Asset
             **({"dagster/column_schema": dg.TableSchema(columns=columns)} if columns else {}),
         },
         skippable=True,
-        group_name=node["schema"],
+        group_name="features" if is_view_made_early else node["schema"],
         code_version=node["checksum"]["checksum"],
         owners=[OWNER],
         kinds={"dbt", "duckdb", materialized},
@@ -94,7 +101,7 @@ def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.Asset
 def _list_further_deps(deployment: Deployment, node: Mapping[str, Any]) -> list[dg.AssetDep]:
     """Return what a model waits for that dbt does not know: raw tables, identities, and the verdict on the view."""
     company = deployment.company
-    if node["schema"] == "staging":
+    if node["schema"] in {"staging", "bookkeeping"}:
         feeds, model = company.feeds(), str(node["name"])
         tables = [model.removeprefix("stg_")] if model.startswith("stg_") else list(feeds)
         raw = [dg.AssetDep([schema, table]) for table in tables for schema in feeds.get(table, [])]

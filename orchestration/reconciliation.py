@@ -12,16 +12,13 @@ _UNLANDED = """
 _UNSTAGED = """
     select source || '.' || table_name || ' of batch ' || batch as name, rows_landed as came,
         rows_staged + rows_removed as accounted
-    from staging.cleaning_accounts where came <> accounted order by name
+    from bookkeeping.cleaning_reconciliation where came <> accounted order by name
 """
 _WHAT_RULES_DID = """
-    with latest as (
-        select source, table_name, max_by(batch, landed_at) as batch from ingestion.landings group by all
-    )
-    select counts.table_name, rule, coalesce(column_name, '') as column_name, action,
+    select table_name, rule, coalesce(column_name, '') as column_name, action,
         sum(count_rows)::bigint as count_rows,
-        coalesce(sum(count_rows) filter (where counts.batch = latest.batch), 0)::bigint as count_latest
-    from staging.cleaning_counts counts left join latest using (source, table_name)
+        coalesce(sum(count_rows) filter (where is_latest), 0)::bigint as count_latest
+    from bookkeeping.cleaning_counts
     group by all having sum(count_rows) > 0 order by all
 """
 _MISSING_DAYS = """

@@ -15,8 +15,7 @@ QUERIES = {
     "performance": "select * from monitoring.performance where as_of = $as_of",
     "training": "select * from monitoring.trainings where as_of <= $as_of order by as_of desc limit 1",
     "tiers": """
-        select tier, count(*) as customers from scores.churn_scores
-        where as_of = $as_of and batch = (select max(batch) from scores.churn_scores where as_of = $as_of)
+        select tier, count(*) as customers from decisions.latest_scores where as_of = $as_of
         group by tier order by min(score) desc""",
     "decisions": """
         select arm, strategy_id, count(*) as customers, sum(cost) as cost from retention.plans
@@ -42,7 +41,7 @@ QUERIES = {
 TABLES = {
     "performance": "monitoring.performance",
     "training": "monitoring.trainings",
-    "tiers": "scores.churn_scores",
+    "tiers": "decisions.latest_scores",
     "decisions": "retention.plans",
     "ledger": "retention.ledger",
     "effects": "outcomes.strategy_effects",

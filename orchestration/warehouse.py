@@ -86,7 +86,7 @@ class Warehouse:
                 _create_like(connection, table, rows)
                 _insert(connection, table, rows)
 
-    def publish(self, target: Path, tables: Mapping[str, str], parameters: Mapping[str, object]) -> None:
+    def publish(self, target: Path, tables: Mapping[str, str]) -> None:
         """Write the answer to each query as a table of a new file, and put that file in the place of `target`.
 
         Whoever still reads the file before keeps it until they close it; nobody ever sees half of one.
@@ -98,7 +98,7 @@ class Warehouse:
         with self.connect() as connection:
             connection.execute(f"attach '{address}' as snapshot")
             for table, query in tables.items():
-                connection.execute(f"create table snapshot.{table} as {query}", dict(parameters))
+                connection.execute(f"create table snapshot.{table} as {query}")
             connection.execute("detach snapshot")
         os.replace(fresh, target)  # noqa: PTH105 - atomic, also over a file that is being read
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,14 @@ for package in names:
             importlib.import_module(each.name)
 print(json.dumps(sorted(found)))
 """
+JOIN = re.compile(
+    r"\b(inner|left|right|full|outer|cross|semi|anti|asof|positional|natural)\s+join\b"
+    r"|\bjoin\s+\S+(\s+(as\s+)?\w+)?\s+(on|using)\b",
+    re.IGNORECASE,
+)
+# Settled before dbt has a table to read: which ids are one customer, and which token stands for a personal value.
+JOINS_BEFORE_DBT = {"ingestion/identity", "ingestion/projection.py"}
+DEPTH_OF_MODULES = 2
 
 
 def test_every_import_contract_is_kept() -> None:
@@ -102,6 +111,33 @@ def test_importing_a_module_reads_no_file_and_no_environment_and_starts_no_proce
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize("package", [*STAGES, "orchestration"])
+def test_no_sql_text_outside_of_dbt_has_a_join(package: str) -> None:
+    assert sorted(set(find_joins(package)) - JOINS_BEFORE_DBT) == []
+
+
+def test_every_exemption_from_the_rule_on_joins_is_used() -> None:
+    assert set(find_joins("ingestion")) == JOINS_BEFORE_DBT
+
+
+def find_joins(package: str) -> Iterator[str]:
+    """Yield the place of every SQL text of a package that joins: a module, or a folder below the package."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = [read_text(node) for node in ast.walk(tree) if id(node) not in documentation]
+        if any(JOIN.search(text) for text in texts):
+            module = path.relative_to(ROOT)
+            yield (module if len(module.parts) <= DEPTH_OF_MODULES else module.parent).as_posix()
+
+
+def read_text(node: ast.AST) -> str:
+    """Return the text of a literal, with a word in the place of what is filled in; none of other nodes."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(read_text(part) or "filled_in" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def find_uses(package: str, names: set[str]) -> Iterator[str]:

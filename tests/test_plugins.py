@@ -24,6 +24,43 @@ def greet(name: str) -> None:
     """Greet."""
     typer.echo(f"Good morning, {name}.")
 ''',
+    "expectations/sources/thirteen.py": '''
+"""A rule of a gate."""
+
+from expectations.gate import expect_none
+
+
+def expect(context):
+    """Expect nothing to cost 13."""
+    yield expect_none("no_thirteen", "select order_id from {batch} where amount = 13", says="nothing costs 13")
+''',
+    "retention/acting/channels/drum.py": '''
+"""A channel."""
+
+from retention.acting.channels.base import ChannelSettings, Receipt
+
+
+class Settings(ChannelSettings):
+    """How often it is beaten."""
+
+    beats: int
+
+    def open(self, *, folder, secrets):
+        return Drum(self.beats)
+
+
+class Drum:
+    """Is heard at once."""
+
+    def __init__(self, beats):
+        self.beats = beats
+
+    def send(self, message):
+        return Receipt(key=message.key, reference=f"{self.beats} beats")
+
+    def find(self, key):
+        return None
+''',
     "ml/learners/base_rate.py": '''
 """A learner that knows how many leave, and nothing of who."""
 
@@ -103,23 +140,40 @@ ENTRIES = {
 }
 LOOK = """
 import json, os, sys
+from datetime import date, datetime
 from pathlib import Path
 root = Path(sys.argv[1])
 sys.path.insert(0, str(root))
 
 import numpy as np
+import duckdb
 from dbt.cli.main import dbtRunner
 from typer.testing import CliRunner
 
 from company.industries import load_industry
 from dbt_project.library import write
+from expectations import sources
+from expectations.gate import run_gate
 from ml.learners import list_candidates, load_kinds
 from ml.learners.base import Compute
 from orchestration.cli import app
 from orchestration.dbt import read_features
+from retention.acting.channels import Message, build_channels, route
 from retention.deciding.strategies import load_strategies
 
 found = {}
+channels = build_channels({"drum": {"beats": 3, "media": ["drum"]}}, folder=root, secrets={})
+found["channel"] = route(channels, "drum").send(Message(key="k", channel="drum", body={})).reference
+
+with duckdb.connect("orders.duckdb") as connection:
+    connection.execute("create schema raw_shop")
+    connection.execute("create table raw_shop.orders as select 'o1' as order_id, 13 as amount, 'b' as _batch")
+limits = {"maximum_future_share": 0.0, "maximum_quarantine_share": 0.0, "minimum_rows_share": 0.0}
+table = sources.RawTable(table="raw_shop.orders", key=("order_id",))
+suites = sources.build([table], as_of=date(2025, 1, 1), latest=datetime(2025, 1, 2), **limits)
+verdict = run_gate(suites, database=Path("orders.duckdb"), docs=Path("gates"))
+found["gate rule"] = [[each.expectation, each.expected] for each in verdict.failures]
+
 found["command"] = CliRunner().invoke(app, ["greet", "Ann"]).output
 found["strategy"] = [each.name.en for each in load_strategies(load_industry("retail").path) if "card" in each.id]
 
@@ -141,6 +195,8 @@ found["feature"] = [[each.unit, each.en] for each in features if each.name == "c
 print("RESULT" + json.dumps(found))
 """
 WORKS: dict[str, Any] = {
+    "channel": "3 beats",
+    "gate rule": [["no_thirteen", "nothing costs 13"]],
     "command": "Good morning, Ann.\n",
     "strategy": ["A card written by hand"],
     "learner": [0.25, 0.25],

@@ -1,27 +1,27 @@
 {#
-    Who can be lost at each `as_of` of a relation of slices, by a churn definition: one row per as_of and customer.
+    Who can be lost at each `as_of` of a relation of snapshots, by a churn definition: one row per as_of and customer.
 
     inactivity: who bought within the active days before. spend_fall: of those, who spent something within as many days
     before as the horizon is long. contract_end: who has a running contract. account_closed: who has a contract that
     began and of which no notice took effect, whether or not it was renewed.
 #}
-{% macro churn_population(definition, slices) -%}
+{% macro churn_population(definition, snapshots) -%}
 {%- if definition.definition in ('inactivity', 'spend_fall') -%}
 select
-    {{ slices }}.as_of,
+    {{ snapshots }}.as_of,
     order_days.customer_id
-from {{ slices }}
+from {{ snapshots }}
 cross join {{ ref('int_customer_order_days') }} as order_days
 where
-    order_days.order_date < {{ slices }}.as_of
-    and order_days.order_date >= {{ days_before(slices ~ '.as_of', days_looked_back(definition)) }}
-group by {{ slices }}.as_of, order_days.customer_id
+    order_days.order_date < {{ snapshots }}.as_of
+    and order_days.order_date >= {{ days_before(snapshots ~ '.as_of', days_looked_back(definition)) }}
+group by {{ snapshots }}.as_of, order_days.customer_id
 having
-    max(order_days.order_date) >= {{ days_before(slices ~ '.as_of', definition.active_within_days) }}
+    max(order_days.order_date) >= {{ days_before(snapshots ~ '.as_of', definition.active_within_days) }}
     {%- if definition.definition == 'spend_fall' %}
     and sum(
         case
-            when order_days.order_date >= {{ days_before(slices ~ '.as_of', definition.horizon_days) }}
+            when order_days.order_date >= {{ days_before(snapshots ~ '.as_of', definition.horizon_days) }}
                 then order_days.amount_spent
         end
     ) > 0
@@ -29,13 +29,13 @@ having
 {%- else -%}
 {%- set ended_date = 'cancelled_date' if definition.definition == 'account_closed' else 'ended_date' -%}
 select distinct
-    {{ slices }}.as_of,
+    {{ snapshots }}.as_of,
     subscriptions.customer_id
-from {{ slices }}
+from {{ snapshots }}
 cross join {{ ref('int_subscriptions_dated') }} as subscriptions
 where
-    subscriptions.started_date < {{ slices }}.as_of
-    and (subscriptions.{{ ended_date }} is null or subscriptions.{{ ended_date }} >= {{ slices }}.as_of)
+    subscriptions.started_date < {{ snapshots }}.as_of
+    and (subscriptions.{{ ended_date }} is null or subscriptions.{{ ended_date }} >= {{ snapshots }}.as_of)
 {%- endif -%}
 {%- endmacro %}
 
@@ -97,11 +97,11 @@ inner join {{ ref('int_subscriptions_dated') }} as subscriptions
 
 
 {#
-    Of each `as_of` of a relation of slices the window of a churn definition, and whether what happened in it is known:
+    Of each `as_of` of a relation of snapshots the window of a churn definition, and whether what happened in it is known:
     every feed that decides reaches beyond it, and no day is missing in it or in the days before `as_of` that decide who
     can be lost.
 #}
-{% macro churn_windows(definition, slices) -%}
+{% macro churn_windows(definition, snapshots) -%}
 select
     windows.as_of,
     windows.label_from,
@@ -112,7 +112,7 @@ from (
         as_of,
         {{ add_days('as_of', definition.lead_days) }} as label_from,
         {{ add_days('as_of', definition.lead_days + definition.horizon_days) }} as label_until
-    from {{ slices }}
+    from {{ snapshots }}
 ) as windows
 cross join (
     select coalesce(min(known_until), {{ as_of() }}) as known_until
@@ -142,20 +142,20 @@ group by windows.as_of, windows.label_from, windows.label_until, knowledge.known
 
 {#
     What became of whom each of the company's definitions could lose, over the relations `known` (as_of, customer_id) and
-    `slices` (as_of) of the model that asks.
+    `snapshots` (as_of) of the model that asks.
 #}
 {% macro outcomes_by_definition() -%}
 with
 {%- for definition in churn_definitions() %}
 population_{{ loop.index }} as (
 
-    {{ churn_population(definition, 'slices') | indent(4) }}
+    {{ churn_population(definition, 'snapshots') | indent(4) }}
 
 ),
 
 spans_{{ loop.index }} as (
 
-    {{ churn_windows(definition, 'slices') | indent(4) }}
+    {{ churn_windows(definition, 'snapshots') | indent(4) }}
 
 ),
 

@@ -110,7 +110,7 @@
     {%- if 'is_test' in names -%}
         {%- do rules.append({'rule': 'test_row', 'when': 'raw.is_test'}) -%}
     {%- endif -%}
-    {%- if is_fed('customers') and 'customer_id' in names -%}
+    {%- if is_connected('customers') and 'customer_id' in names -%}
         {%- do rules.append({'rule': 'test_customer', 'when': 'testers.customer_id is not null'}) -%}
     {%- endif -%}
     {%- if table == 'events' -%}
@@ -137,7 +137,7 @@
 
 {# The company's own testers: all of their rows are taken out everywhere. #}
 {% macro test_customers() -%}
-{%- for schema in fed_by('customers') %}
+{%- for schema in feeds_of('customers') %}
 select customer_id from {{ schema }}.customers where is_test
 {{ 'union distinct' if not loop.last else 'group by customer_id' if loop.length == 1 }}
 {%- endfor -%}
@@ -146,7 +146,7 @@ select customer_id from {{ schema }}.customers where is_test
 
 {# The landed clicks of some days, or all, with what makes each like another. #}
 {% macro clicks(days=none) -%}
-{%- for schema in fed_by('events') %}
+{%- for schema in feeds_of('events') %}
 select
     '{{ source_of(schema) }}' as source,
     event_id,
@@ -172,20 +172,20 @@ where 1 = 0
     The days on which clicks came or went since repetitions were last looked for. A click may make one of the next day a
     repetition, and is told from the one before it, so days around each are looked at too.
 #}
-{% macro touched_clicks(around=0) -%}
-    {{ return(touched_days('events', "'" ~ local_md5(rules_of_clicks()) ~ "'", around=around)) }}
+{% macro changed_clicks(around=0) -%}
+    {{ return(changed_days('events', "'" ~ local_md5(rules_of_clicks()) ~ "'", around=around)) }}
 {%- endmacro %}
 
 
 {% macro forget_clicks() -%}
     {%- if is_incremental() -%}
-    delete from {{ this }} where {{ within('click_date', touched_clicks(around=1), type='date') }}
+    delete from {{ this }} where {{ within('click_date', changed_clicks(around=1), type='date') }}
     {%- endif -%}
 {%- endmacro %}
 
 
 {% macro remember_clicks() -%}
-    {{ remember_batch_days({'events': "'" ~ local_md5(rules_of_clicks()) ~ "'"} if is_fed('events') else {}) }}
+    {{ remember_batch_days({'events': "'" ~ local_md5(rules_of_clicks()) ~ "'"} if is_connected('events') else {}) }}
 {%- endmacro %}
 
 
@@ -230,7 +230,7 @@ select
     min_by(_batch, account_number) as _batch
 from (
     select
-        judged.*,
+        classified.*,
         row_number() over (
             partition by {{ declared.key | join(', ') }} order by {{ order_of_accounts(table) }}
         ) as account_number,
@@ -243,8 +243,8 @@ from (
             order by {{ 'signed_up_at desc nulls last, ' if table == 'customers' }}feed_number, _account
         ) as recency_number
     from (
-        {{ judged(table) | indent(8) }}
-    ) as judged
+        {{ classified_rows(table) | indent(8) }}
+    ) as classified
     where removed_by is null or removed_by = 'same_customer'
 ) as accounts
 group by {{ declared.key | join(', ') }}
@@ -273,7 +273,7 @@ group by {{ declared.key | join(', ') }}
             "one of " ~ (taken.keys() | join(', ')) ~ "."
         ) }}
     {%- elif fill is not none -%}
-    coalesce({{ taken[rule] }}, case when {{ fed_by(table) | length }} > 0 and max(count({{ name }})) over () > 0 then '{{ fill }}' end)
+    coalesce({{ taken[rule] }}, case when {{ feeds_of(table) | length }} > 0 and max(count({{ name }})) over () > 0 then '{{ fill }}' end)
     {%- else -%}
     {{ taken[rule] }}
     {%- endif -%}

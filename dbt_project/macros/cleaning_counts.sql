@@ -80,8 +80,8 @@ from {{ counted.from }}
     The days of a table whose rows are counted anew: those that were touched, and those beside them, because a click may
     make one of the next day a repetition.
 #}
-{% macro cleaning_days_touched(table) -%}
-    {{ return(touched_days(table, rules_of_counts(table), around=1)) }}
+{% macro changed_cleaning_days(table) -%}
+    {{ return(changed_days(table, rules_of_counts(table), around=1)) }}
 {%- endmacro %}
 
 
@@ -96,7 +96,7 @@ from {{ counted.from }}
     delete from {{ this }}
     where
         {%- for table in tables_by_day() %}
-        (table_name = '{{ table }}' and {{ within('day_date', cleaning_days_touched(table), type='date') | indent(8) }}) or
+        (table_name = '{{ table }}' and {{ within('day_date', changed_cleaning_days(table), type='date') | indent(8) }}) or
         {%- endfor %}
         day_date is null or table_name not in ({{ quoted_list(tables_by_day()) }}{{ "''" if not tables_by_day() }})
     {%- endif -%}
@@ -117,12 +117,12 @@ from {{ counted.from }}
     what they count is read by counted_rules().
 #}
 {% macro counting_relations() -%}
-{%- for table in canonical_tables() if is_fed(table) -%}
+{%- for table in canonical_tables() if is_connected(table) -%}
 {%- set by_day = tables_by_day() -%}
-{%- set is_counted = within(by_day[table], cleaning_days_touched(table)) if table in by_day else 'true' -%}
+{%- set is_counted = within(by_day[table], changed_cleaning_days(table)) if table in by_day else 'true' -%}
 {{ table }}_landed as (
 
-    {%- for schema in fed_by(table) %}
+    {%- for schema in feeds_of(table) %}
     select
         _batch,
         '{{ source_of(schema) }}' as _source,
@@ -165,8 +165,8 @@ from {{ counted.from }}
         count_if(removed_by = '{{ rule }}') as {{ rule }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
-        {{ judged(table) | indent(8) }}
-    ) as judged
+        {{ classified_rows(table) | indent(8) }}
+    ) as classified
     where {{ is_counted | indent(4) }}
     group by _batch, _source, {{ counted_day(table) }}
 
@@ -175,7 +175,7 @@ from {{ counted.from }}
 {%- if table in cleaning('late_tables') %}
 {{ table }}_late as (
 
-    {%- for schema in fed_by(table) %}
+    {%- for schema in feeds_of(table) %}
     {{ late_rows(table, schema, is_counted) | indent(4) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -189,7 +189,7 @@ from {{ counted.from }}
 {# What the counting relations hold, as one list of relation, column that counts, and what is told about it. #}
 {% macro counted_rules() -%}
     {%- set rules = [] -%}
-    {%- for table in canonical_tables() if is_fed(table) -%}
+    {%- for table in canonical_tables() if is_connected(table) -%}
         {%- for action in ['landed', 'staged'] -%}
             {%- do rules.append({'table': table, 'from': table ~ '_' ~ action, 'count': 'count_rows', 'rule': none, 'column': none, 'action': action}) -%}
         {%- endfor -%}
@@ -214,7 +214,7 @@ from {{ counted.from }}
 {% macro rules_that_remove(table) -%}
     {%- set rules = removals(table) | map(attribute='rule') | list -%}
     {%- if compares_rows(table) -%}
-        {%- do rules.append(rule_of_twins(table)) -%}
+        {%- do rules.append(rule_of_duplicates(table)) -%}
     {%- endif -%}
     {{ return(rules) }}
 {%- endmacro %}
@@ -249,6 +249,26 @@ inner join (
     on raw._batch = batches.batch
 where {{ is_counted }}
 group by raw._batch, {{ counted_day(table) }}
+{%- endmacro %}
+
+
+{# The newest landing of every source and table. #}
+{% macro latest_batches() -%}
+{%- set landings = adapter.get_relation(target.database, 'ingestion', 'landings') if execute else none -%}
+{%- if landings is none -%}
+select
+    cast(null as varchar) as source,
+    cast(null as varchar) as table_name,
+    cast(null as varchar) as batch
+where 1 = 0
+{%- else -%}
+select
+    source,
+    table_name,
+    max_by(batch, landed_at) as batch
+from {{ landings }}
+group by source, table_name
+{%- endif -%}
 {%- endmacro %}
 
 

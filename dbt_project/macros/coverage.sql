@@ -8,7 +8,7 @@
 {# The tables whose feeds are followed day by day: what happens at a customer's. #}
 {% macro followed_tables() -%}
     {%- set found = [] -%}
-    {%- for table in ['orders', 'subscriptions', 'tickets'] + (day_sources().keys() | list) if is_fed(table) and table not in found -%}
+    {%- for table in ['orders', 'subscriptions', 'tickets'] + (day_sources().keys() | list) if is_connected(table) and table not in found -%}
         {%- do found.append(table) -%}
     {%- endfor -%}
     {{ return(found) }}
@@ -22,7 +22,7 @@
 #}
 {% macro rows_by_feed_and_day() -%}
 {%- for table in followed_tables() if table not in tables_by_day() or table == 'orders' %}
-{%- for schema in fed_by(table) %}
+{%- for schema in feeds_of(table) %}
 select
     '{{ table }}' as source_table,
     '{{ schema }}' as feed,

@@ -1,5 +1,5 @@
 {# The four marks that divide a measure into fifths, as the columns that `fifth` compares with. #}
-{% macro fifths(name, measure) -%}
+{% macro quintile_cut_points(name, measure) -%}
     {%- for share in [20, 40, 60, 80] -%}
     percentile_disc({{ share / 100 }}) within group (order by {{ measure }}) as {{ name }}_{{ share }}{{ ',\n        ' if not loop.last }}
     {%- endfor -%}
@@ -7,7 +7,7 @@
 
 
 {# The fifth that a measure lies in, 1 to 5: one for each mark that it is above. #}
-{% macro fifth(name, measure) -%}
+{% macro quintile(name, measure) -%}
     1
         {%- for share in [20, 40, 60, 80] %}
         + case when {{ measure }} > {{ name }}_{{ share }} then 1 else 0 end
@@ -56,7 +56,7 @@
 
 
 {# The least lifetime value of each tier: the policy gives shares of customers, from the top. #}
-{% macro tier_marks() -%}
+{% macro tier_cut_points() -%}
     {%- set reached = namespace(share=0) -%}
     {%- for tier, share in var('policy').value_tiers.items() -%}
     {%- set reached.share = reached.share + share -%}

@@ -6,7 +6,7 @@
     {{ return({
         'orders': {
             'model': 'stg_orders', 'day': 'ordered_date', 'moment': 'ordered_at',
-            'columns': ['amount', 'discount', 'count_lines', 'channel', 'store', 'status'],
+            'columns': ['amount', 'discount', 'count_lines', 'channel', 'store', 'status', 'is_returned'],
         },
         'order_lines': {
             'model': 'int_order_lines_described', 'day': 'ordered_date', 'moment': 'ordered_at',
@@ -59,7 +59,7 @@
     The rows of a source in their days, what a contact person did counted for the company: all of them, those of the
     days that the calling day table builds in this run, or those of a list of days.
 #}
-{% macro rows_of(name, due_only=false, days=none) -%}
+{% macro rows_of(name, to_rebuild_only=false, days=none) -%}
 {%- set source = day_sources()[name] -%}
 select
     coalesce(contacts.account_id, landed.customer_id) as customer_id,
@@ -69,8 +69,8 @@ select
     {%- endfor %}
 from {{ ref(source.model) }} as landed
 left join {{ ref('int_contacts') }} as contacts on landed.customer_id = contacts.customer_id
-{%- if due_only %}
-where {{ is_due('landed.' ~ source.day, moment='landed.' ~ source.moment) }}
+{%- if to_rebuild_only %}
+where {{ must_rebuild('landed.' ~ source.day, moment='landed.' ~ source.moment) }}
 {%- elif days is not none %}
 where
     {{ within('landed.' ~ source.day, days, type='date') | indent(4) }}
@@ -83,8 +83,8 @@ where
     The days on the company's clock of which a source's content must be told anew: those around the days that were
     touched, for the clock, and for clicks that make one of the next day a repetition.
 #}
-{% macro landed_days_touched(name) -%}
-    {{ return(touched_days(name, rules_of_days(name), around=2)) }}
+{% macro changed_landed_days(name) -%}
+    {{ return(changed_days(name, rules_of_days(name), around=2)) }}
 {%- endmacro %}
 
 
@@ -92,8 +92,8 @@ where
     {%- if is_incremental() -%}
     delete from {{ this }}
     where
-        {%- for name in day_sources() if is_fed(name) %}
-        (source_table = '{{ name }}' and {{ within('day_date', landed_days_touched(name), type='date') | indent(8) }}) or
+        {%- for name in day_sources() if is_connected(name) %}
+        (source_table = '{{ name }}' and {{ within('day_date', changed_landed_days(name), type='date') | indent(8) }}) or
         {%- endfor %}
         source_table not in ({{ quoted_list(tables_by_day()) }}{{ "''" if not tables_by_day() }})
     {%- endif -%}
@@ -114,16 +114,16 @@ where
     the first day due, so that the engine need not look at the blocks of older rows: no clock is more than a day away
     from UTC.
 #}
-{% macro is_due(day, moment=none) -%}
-    {%- set due = ref('int_days_due') -%}
+{% macro must_rebuild(day, moment=none) -%}
+    {%- set due = ref('days_to_rebuild') -%}
     {%- if not is_incremental() -%}
     true
     {%- else -%}
-    {{ day }} in (select day_date from {{ due }} where day_table = '{{ this.identifier }}' and is_due)
+    {{ day }} in (select day_date from {{ due }} where day_table = '{{ this.identifier }}' and must_rebuild)
     {%- if moment is not none and execute -%}
     {%- set asked -%}
         select cast({{ days_before('min(day_date)', 1) }} as varchar) from {{ due }}
-        where day_table = '{{ this.identifier }}' and is_due
+        where day_table = '{{ this.identifier }}' and must_rebuild
     {%- endset -%}
     {%- set first = run_query(asked).columns[0].values()[0] %}
     and {{ moment }} >= cast('{{ first or '9999-12-31' }}' as timestamp)
@@ -138,14 +138,14 @@ where
     {%- set asked -%}
         select distinct declared.day_table
         from ({{ declared_day_tables() }}) as declared
-        left join {{ ref('int_days_built') }} as built
+        left join {{ ref('days_built') }} as built
             on
                 declared.day_table = built.day_table
                 and built.made_from like concat(declared.made_by, ' %')
         where built.day_table is null
     {%- endset -%}
     {%- for table in run_query(asked).columns[0].values() -%}
-        {%- set found = adapter.get_relation(this.database, this.schema, table) -%}
+        {%- set found = adapter.get_relation(this.database, graph.nodes['model.holdfast.' ~ table].schema, table) -%}
         {%- if found is not none -%}
             {%- do adapter.drop_relation(found) -%}
         {%- endif -%}
@@ -159,7 +159,7 @@ where
     {%- if is_incremental() -%}
     delete from {{ this }}
     where {{ day_tables()[this.identifier].day }} not in (
-        select day_date from {{ ref('int_days_due') }} where day_table = '{{ this.identifier }}' and not is_due
+        select day_date from {{ ref('days_to_rebuild') }} where day_table = '{{ this.identifier }}' and not must_rebuild
     )
     {%- endif -%}
 {%- endmacro %}
@@ -167,9 +167,9 @@ where
 
 {# After a day table is written, in the same transaction: what its days were built from. #}
 {% macro remember_days() -%}
-    delete from {{ ref('int_days_built') }} where day_table = '{{ this.identifier }}';
-    insert into {{ ref('int_days_built') }}
-    select day_table, day_date, made_from from {{ ref('int_days_due') }} where day_table = '{{ this.identifier }}'
+    delete from {{ ref('days_built') }} where day_table = '{{ this.identifier }}';
+    insert into {{ ref('days_built') }}
+    select day_table, day_date, made_from from {{ ref('days_to_rebuild') }} where day_table = '{{ this.identifier }}'
 {%- endmacro %}
 
 

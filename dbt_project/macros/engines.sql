@@ -63,39 +63,39 @@
 {%- endmacro %}
 
 
-{# How a slice replaces its former self: by engine, since not every engine deletes rows. #}
-{% macro slice_strategy() -%}
+{# How a snapshot replaces its former self: by engine, since not every engine deletes rows. #}
+{% macro snapshot_strategy() -%}
     {{ return('insert_overwrite' if target.type == 'spark' else 'delete+insert') }}
 {%- endmacro %}
 
 
-{# The same as statements, for a slice given by its day and the query of its rows. #}
-{% macro replace_slice(relation, day, sql) -%}
-    {{ return(adapter.dispatch('replace_slice', 'holdfast')(relation, day, sql)) }}
+{# The same as statements, for a snapshot given by its day and the query of its rows. #}
+{% macro replace_snapshot(relation, day, sql) -%}
+    {{ return(adapter.dispatch('replace_snapshot', 'holdfast')(relation, day, sql)) }}
 {%- endmacro %}
 
-{% macro default__replace_slice(relation, day, sql) -%}
+{% macro default__replace_snapshot(relation, day, sql) -%}
     {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | reject('equalto', 'as_of') -%}
     insert overwrite table {{ relation }} partition (as_of)
-    select {{ columns | join(', ') }}, as_of from ({{ sql }}) as slice
+    select {{ columns | join(', ') }}, as_of from ({{ sql }}) as snapshot
 {%- endmacro %}
 
-{% macro duckdb__replace_slice(relation, day, sql) -%}
-    {{ forget_slice(relation, day) }};
+{% macro duckdb__replace_snapshot(relation, day, sql) -%}
+    {{ forget_snapshot(relation, day) }};
     insert into {{ relation }} by name {{ sql }}
 {%- endmacro %}
 
 
-{# How a slice goes. #}
-{% macro forget_slice(relation, day) -%}
-    {{ return(adapter.dispatch('forget_slice', 'holdfast')(relation, day)) }}
+{# How a snapshot goes. #}
+{% macro forget_snapshot(relation, day) -%}
+    {{ return(adapter.dispatch('forget_snapshot', 'holdfast')(relation, day)) }}
 {%- endmacro %}
 
-{% macro default__forget_slice(relation, day) -%}
+{% macro default__forget_snapshot(relation, day) -%}
     alter table {{ relation }} drop if exists partition (as_of = '{{ day }}')
 {%- endmacro %}
 
-{% macro duckdb__forget_slice(relation, day) -%}
+{% macro duckdb__forget_snapshot(relation, day) -%}
     delete from {{ relation }} where as_of = cast('{{ day }}' as date)
 {%- endmacro %}
 
@@ -119,4 +119,18 @@
         {{ '{' }}{% for name, sql in row.items() %}'{{ name }}': {{ sql }}{{ ', ' if not loop.last }}{% endfor %}{{ '}' }}{{ ',' if not loop.last }}
         {%- endfor %}
     ], recursive := true)
+{%- endmacro %}
+
+
+{# The texts of a group as one, in the order of a column, with a semicolon between. #}
+{% macro joined_in_order(text, order) -%}
+    {{ return(adapter.dispatch('joined_in_order', 'holdfast')(text, order)) }}
+{%- endmacro %}
+
+{% macro default__joined_in_order(text, order) -%}
+    array_join(transform(array_sort(collect_list(named_struct('at', {{ order }}, 'text', {{ text }}))), x -> x.text), '; ')
+{%- endmacro %}
+
+{% macro duckdb__joined_in_order(text, order) -%}
+    string_agg({{ text }}, '; ' order by {{ order }})
 {%- endmacro %}

@@ -1,12 +1,12 @@
 {# A feature that rests on the tables named: a number, or unknown when the company does not connect one of them. #}
-{% macro fed(tables, expression) -%}
-    {%- set absent = tables | reject('in', fed_tables()) | list -%}
+{% macro when_connected(tables, expression) -%}
+    {%- set absent = tables | reject('in', connected_tables()) | list -%}
     cast({{ expression if absent | length == 0 else 'null' }} as double)
 {%- endmacro %}
 
 
 {# The canonical tables the company connects. #}
-{% macro fed_tables() -%}
+{% macro connected_tables() -%}
     {%- set connected = [] -%}
     {%- for table, schemas in (var('feeds') or {}).items() if schemas | length > 0 -%}
         {%- do connected.append(table) -%}
@@ -31,8 +31,9 @@
 {# What is measured of every feature the company can have, and said of it, as rows to unfold. #}
 {% macro measured_features() -%}
     {%- set rows = [] -%}
-    {%- for feature in library_features() if feature.needs | reject('in', fed_tables()) | list | length == 0 -%}
-        {#- sums of doubles end with the order of the rows: what the last digits say is not told -#}
+    {%- set columns = graph.nodes['model.holdfast.customer_features'].columns.values() if execute else [] -%}
+    {%- for feature in columns if feature.meta.needs is defined and feature.meta.needs | reject('in', connected_tables()) | list | length == 0 -%}
+        {#- sums of doubles end with the order of the rows: what the last digits say is left out -#}
         {%- set mean = 'round(avg(' ~ feature.name ~ '), 9)' -%}
         {%- do rows.append({
             'attribute_name': "'" ~ feature.name ~ "'",
@@ -40,9 +41,34 @@
             'mean_value': mean,
             'median_value': 'median(' ~ feature.name ~ ')',
             'variance': 'round(var_samp(' ~ feature.name ~ '), 9)',
-            'said_en': feature.en | replace('{x}', mean),
-            'said_zh': feature.zh | replace('{x}', mean),
+            'said_en': phrase_of(feature.meta.en, mean),
+            'said_zh': phrase_of(feature.meta.zh, mean),
         }) -%}
     {%- endfor -%}
     {{ return(rows) }}
+{%- endmacro %}
+
+
+{#
+    A phrase of the library as SQL, with a value in its place. The library writes the place in Python's format language:
+    a number of decimals or of percent, with or without a sign.
+#}
+{% macro phrase_of(phrase, value) -%}
+    {%- set parts = [] -%}
+    {%- for part in modules.re.split('([{]value:[^}]+[}])', phrase) if part -%}
+        {%- set place = modules.re.fullmatch('[{]value:([+]?)[.]([0-9])([f%])[}]', part) -%}
+        {%- if not place -%}
+            {%- do parts.append("'" ~ part | replace("'", "''") ~ "'") -%}
+        {%- else -%}
+            {%- if place.group(1) -%}
+                {%- do parts.append('case when ' ~ value ~ " < 0 then '' else '+' end") -%}
+            {%- endif -%}
+            {%- set shown = '100 * ' ~ value if place.group(3) == '%' else value -%}
+            {%- do parts.append('cast(cast(' ~ shown ~ ' as decimal(38, ' ~ place.group(2) ~ ')) as varchar)') -%}
+            {%- if place.group(3) == '%' -%}
+                {%- do parts.append("'%'") -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return('concat(' ~ parts | join(', ') ~ ')') }}
 {%- endmacro %}

@@ -1,11 +1,11 @@
 {# Whether the company connects a canonical table. #}
-{% macro is_fed(table) -%}
-    {{ return(fed_by(table) | length > 0) }}
+{% macro is_connected(table) -%}
+    {{ return(feeds_of(table) | length > 0) }}
 {%- endmacro %}
 
 
 {# The raw schemas that hold a canonical table, the most trusted first. #}
-{% macro fed_by(table) -%}
+{% macro feeds_of(table) -%}
     {{ return((var('feeds') or {}).get(table, [])) }}
 {%- endmacro %}
 
@@ -15,9 +15,9 @@
     under the customer that an account belongs to; or no row of the right types when nothing feeds the table. `_source`
     and `_batch` say where a row came from and with which landing.
 #}
-{% macro landed(table) -%}
+{% macro cleaned_rows(table) -%}
 {%- set declared = canonical_tables()[table] -%}
-{%- if not is_fed(table) -%}
+{%- if not is_connected(table) -%}
 select
     {%- for column in declared.columns %}
     cast(null as {{ column.type }}) as {{ column.name }},
@@ -35,8 +35,8 @@ select
     _source,
     _batch
 from (
-    {{ judged(table) | indent(4) }}
-) as judged
+    {{ classified_rows(table) | indent(4) }}
+) as classified
 where removed_by is null
 {%- endif -%}
 {%- endmacro %}
@@ -47,9 +47,9 @@ where removed_by is null
     stays. Of the same key in two feeds the first feed's row stays; with identities, of several accounts of one customer
     the first that was opened.
 #}
-{% macro judged(table) -%}
+{% macro classified_rows(table) -%}
 {%- set declared = canonical_tables()[table] -%}
-{%- set schemas = fed_by(table) -%}
+{%- set schemas = feeds_of(table) -%}
 {%- if compares_rows(table) -%}
 select
     {%- for column in declared.columns %}
@@ -65,7 +65,7 @@ select
             when row_number() over (
                 partition by {{ declared.key | join(', ') }}, removed_by is null
                 order by {{ order_of_accounts(table) }}
-            ) > 1 then '{{ rule_of_twins(table) }}'
+            ) > 1 then '{{ rule_of_duplicates(table) }}'
         end
     ) as removed_by
 from (
@@ -82,12 +82,12 @@ from (
 
 {# Whether rows of a table may stand for the same thing: of several feeds, or of several accounts of one customer. #}
 {% macro compares_rows(table) -%}
-    {{ return(fed_by(table) | length > 1 or (var('identity') and 'customer_id' in canonical_tables()[table].key)) }}
+    {{ return(feeds_of(table) | length > 1 or (var('identity') and 'customer_id' in canonical_tables()[table].key)) }}
 {%- endmacro %}
 
 
 {# The rule by which rows of the same key become one. #}
-{% macro rule_of_twins(table) -%}
+{% macro rule_of_duplicates(table) -%}
     {{ return('same_customer' if var('identity') and table in var('survivorship') else 'same_key') }}
 {%- endmacro %}
 
@@ -130,7 +130,7 @@ left join identity.members as parents
         parents.source = '{{ source }}'
         and raw.parent_customer_id = parents.customer_id
 {%- endif %}
-{%- if is_fed('customers') and has_customer %}
+{%- if is_connected('customers') and has_customer %}
 left join (
     {{ test_customers() | indent(4) }}
 ) as testers

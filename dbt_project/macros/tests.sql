@@ -1,12 +1,12 @@
 {#
-    Offenders of a key: combinations of the columns that occur more than once or lack a part. With `month_of` only rows
-    of that day column's last month are asked.
+    Offenders of a key: combinations of the columns that occur more than once or lack a part. With `day_column` only rows
+    of the last days of that column are asked, a month's if `last_days` is not given.
 #}
-{% test unique_rows(model, columns, month_of=none) %}
+{% test unique_rows(model, columns, day_column=none, last_days=31) %}
 select {{ columns | join(', ') }}, count(*) as count_rows
 from {{ model }}
-{%- if month_of is not none %}
-where {{ month_of }} >= {{ days_before(as_of(), 31) }}
+{%- if day_column is not none %}
+where {{ day_column }} >= {{ days_before(as_of(), last_days) }}
 {%- endif %}
 group by {{ columns | join(', ') }}
 having
@@ -17,9 +17,13 @@ having
 {% endtest %}
 
 
-{# Offenders of an identity: rows for which the condition holds. #}
-{% test never(model, condition) %}
+{# Offenders of an identity: rows for which the condition holds, among those of the last days if so asked. #}
+{% test never(model, condition, day_column=none, last_days=31) %}
 select *
 from {{ model }}
-where {{ condition }}
+where
+    ({{ condition }})
+    {%- if day_column is not none %}
+    and {{ day_column }} >= {{ days_before(as_of(), last_days) }}
+    {%- endif %}
 {% endtest %}

@@ -39,17 +39,25 @@ before as (
         feature, filled, did_vary, row_count, mean, sqrt(mean_square) as magnitude,
         sqrt(greatest(mean_square - mean * mean, 0)) as deviation
     from ({_measure(features, _remember, day=previous)})
+),
+stacked as (
+    select *, 1 as turn from before
+    union all by name
+    select *, 2 as turn from described
 )
 select
-    described.*,
-    before.magnitude as magnitude_before,
-    before.mean as mean_before,
-    before.deviation as deviation_before,
-    before.filled as filled_before,
-    coalesce(before.filled >= greatest(1 - null_share - 1e-9, {NOTICEABLE}) * before.row_count, true) as was_filled,
-    coalesce(before.row_count = 0 or before.did_vary, before.row_count is null) as did_vary
-from described
-left join before on before.feature = described.feature
+    * exclude (turn, deviation, did_vary),
+    lag(magnitude) over turns as magnitude_before,
+    lag(mean) over turns as mean_before,
+    lag(deviation) over turns as deviation_before,
+    lag(filled) over turns as filled_before,
+    coalesce(
+        lag(filled) over turns >= greatest(1 - null_share - 1e-9, {NOTICEABLE}) * lag(row_count) over turns, true
+    ) as was_filled,
+    coalesce(lag(row_count) over turns = 0 or lag(did_vary) over turns, lag(row_count) over turns is null) as did_vary
+from stacked
+window turns as (partition by feature order by turn)
+qualify turn = 2
 )"""
 
 

@@ -26,11 +26,11 @@ class FileSeen:
 class Request:
     """What is asked of a remote source: about `most` rows, and what is new `since` a cursor.
 
-    `reads` are the fields that the mapping mentions, the paths of `optional` lead to fields that may be missing, and
-    `known` are fields of earlier answers with their types.
+    `reads` are the paths of fields that the mapping mentions, those of `optional` lead to fields that may be missing,
+    and `known` are fields of earlier answers with their types.
     """
 
-    reads: "Collection[str]" = ()
+    reads: "Collection[tuple[str, ...]]" = ()
     optional: "Collection[tuple[str, ...]]" = ()
     known: "Mapping[str, str]"
     most: int | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PAGES = "landing_pages"
 _INTO = "landing_source"
 _SECONDS = 30
+_MOST_EMPTY_PAGES = 3
 _CIRCLE = ("the server's cursor goes round in circles.", "Check `cursor_path` and `cursor_param` of the source.")
 
 
@@ -61,6 +62,9 @@ class ApiReader:
         SourceError when the server refuses or does not answer properly in all attempts; then nothing was read.
         """
         key = f"{self.company.key_of(table, feed)}.from"
+        if "//" in feed.relation:
+            fix = f"Write what follows `{self._declared.url}`, or declare another source: tokens stay with their host."
+            raise self.company.error(key, "an address of its own cannot be asked for here.", fix)
         connection.execute(f"create or replace temp table {_PAGES} (page json)")
         start = reach_back(connection, asked.since, hours=feed.lookback_hours)
         for page in self._limited(self._pages(key, feed, since=start), asked.most):
@@ -92,15 +96,20 @@ class ApiReader:
         try:
             client = self._client()
             seen: set[str] = set()
+            empty = 0
             for page in client.paginate(feed.relation, params=parameters, data_selector=declared.rows_path):
                 rows = _rows_of(page.response, declared.rows_path)
                 if page.response.url in seen:
                     raise self.company.error(key, *_CIRCLE)
                 seen.add(page.response.url)
                 yield rows
+                empty = 0 if rows else empty + 1
+                if empty == _MOST_EMPTY_PAGES:  # some servers hand out cursors for ever, for what is still to come
+                    return
         except (JSONDecodeError, _MalformedError):
             problem = (
-                f"the server answered {self.attempts} times with a page that has no list at `{declared.rows_path}`."
+                f"the server answered {self.attempts} times with a page that has no list at `{declared.rows_path}`, or "
+                "with an error next to an empty one."
             )
             fix = f"Check `rows_path` of the source `{self.source}`, or the server."
             raise self.company.error(key, problem, fix) from None
@@ -130,11 +139,15 @@ class ApiReader:
 
     def _token(self) -> str | None:
         name = self._declared.token
-        if name and not self.secrets.get(name):
+        if name and not self.secrets.get(name, "").strip():
             problem = f"the environment variable `{name}` is not set."
             fix = "Set it to the bearer token of the API, or put it in `.env`."
             raise self.company.error(f"sources.{self.source}.token", problem, fix)
-        return self.secrets[name] if name else None
+        token = self.secrets[name].strip() if name else None
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            problem = f"the environment variable `{name}` holds signs that no token has."
+            raise self.company.error(f"sources.{self.source}.token", problem, "Set it to the token alone, on one line.")
+        return token
 
     def _told(self, error: Any) -> tuple[str, str]:  # noqa: ANN401 - what requests raises is untyped here
         response = getattr(error, "response", None)
@@ -162,7 +175,7 @@ class ApiReader:
         found = connection.execute(f"select json_group_structure(entry) from {rows}").fetchone()
         seen = json.loads(found[0]) if found and found[0] else {}
         known = {name: as_tree(kind) for name, kind in asked.known.items() if kind}
-        expected = merge(known, fields_of(asked.optional if seen else {(name,) for name in asked.reads}))
+        expected = merge(known, fields_of(asked.optional if seen else asked.reads))
         structure = merge(seen, expected)
         text = json.dumps(_texts(structure) or {"_": TEXT}).replace("'", "''")
         connection.execute(
@@ -173,7 +186,7 @@ class ApiReader:
     def _reached(
         self, connection: duckdb.DuckDBPyConnection, key: str, feed: Feed, fields: Mapping[str, str]
     ) -> str | None:
-        if feed.incremental is None:
+        if feed.incremental is None or not fields:
             return None
         if feed.incremental not in fields:
             place = key.removesuffix("from") + "incremental"
@@ -188,12 +201,29 @@ class ApiReader:
 
 
 def _rows_of(response: "Response", path: str) -> list[Any]:
-    found = response.json()
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    """Return the rows of a page, with null in the place of what is no row; a null list is an empty one.
+
+    Raises _MalformedError when there is no such list, or an empty one stands next to an error.
+    """
+    page = response.json()
+    *parents, last = path.split(".")
+    place = page
+    for part in parents:
+        place = place.get(part) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or last not in place:
         raise _MalformedError
-    return found
+    rows = [] if place[last] is None else place[last]
+    if not isinstance(rows, list) or (rows and not any(isinstance(row, dict) for row in rows)):
+        raise _MalformedError
+    if not rows and _tells_of_an_error(page):
+        raise _MalformedError
+    return [row if isinstance(row, dict) else None for row in rows]
+
+
+def _tells_of_an_error(page: dict[str, Any]) -> bool:
+    return any(page.get(name) for name in ("error", "errors")) or any(
+        page.get(name) is False for name in ("ok", "success")
+    )
 
 
 def _is_malformed(path: str) -> "Callable[[Response | None, BaseException | None], bool]":

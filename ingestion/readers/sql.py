@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -88,13 +88,14 @@ class SqlReader:
 
         key = f"sources.{self.source}.connection"
         name = self._declared.connection
-        if not self.secrets.get(name):
+        address = self.secrets.get(name, "").strip()
+        if not address:
             fix = (
                 "Set it to an address such as `postgresql+psycopg2://user:password@host/database`, or put it in `.env`."
             )
             raise self.company.error(key, f"the environment variable `{name}` is not set.", fix)
         try:
-            engine = sa.create_engine(self.secrets[name], connect_args=_patience(self.secrets[name]))
+            engine = sa.create_engine(address, connect_args=_patience(address))
             engine.connect().close()
         except Exception as error:  # noqa: BLE001
             fix = f"Check that the server runs, that it can be reached from here, and the address in `{name}`."
@@ -160,7 +161,7 @@ class SqlReader:
         if isinstance(found, sa.exc.DataError) or not isinstance(found, sa.exc.SQLAlchemyError):
             return type(found).__name__
         said = str(getattr(found, "orig", found)).strip().splitlines() or [type(found).__name__]
-        return said[0].replace(self.secrets.get(self._declared.connection, "\0"), "***")
+        return said[0].replace(self.secrets.get(self._declared.connection, "\0").strip(), "***")
 
 
 _OFFSET = re.compile(r"([+-]\d{2}(:?\d{2})?|Z)$")
@@ -251,13 +252,26 @@ def _question(
         return _question_of_query(feed, since)
     rounded = {column.name for column in _unbounded(table)}
     columns = [sa.func.round(c, _SCALE, type_=c.type).label(c.name) if c.name in rounded else c for c in table.columns]
-    select = sa.select(*columns)
+    select = sa.select(*(c if is_typeless else _within_calendar(c) for c in columns))
     if since is None or feed.incremental is None:
         return select
     column = table.columns[feed.incremental]
     typed = sa.literal(_as_python(column.type, since), column.type)
     start = sa.literal(since, sa.String()) if is_typeless else typed
     return select.where(sa.or_(column >= start, column.is_(None)))
+
+
+def _within_calendar(column: "sa.ColumnElement[Any]") -> "sa.ColumnElement[Any]":
+    """Return a column whose moments beyond what Python can hold, infinity among them, are the first or the last day."""
+    import sqlalchemy as sa
+
+    if not isinstance(column.type, sa.Date | sa.DateTime):
+        return column
+    zone = UTC if getattr(column.type, "timezone", False) else None
+    ends = [datetime(1, 1, 3, tzinfo=zone), datetime(9999, 12, 29, tzinfo=zone)]
+    days = [end.date() if isinstance(column.type, sa.Date) else end for end in ends]
+    first, last = (sa.literal(day, column.type) for day in days)
+    return sa.case((column < first, first), (column > last, last), else_=column).label(column.name)
 
 
 def _question_of_query(feed: Feed, since: str | None) -> "sa.TextClause":

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from company.policy.training import RiskSignal, Training
 from ml.cold_start.rules import raise_by_rules, score_by_rules
 from ml.cold_start.survival import Survival, estimate_intervals
-from ml.dataset import Floats, Tabular, as_table
+from ml.dataset import DatasetError, Floats, Tabular, as_table, split_by_time
 from ml.encode import numbers
 
 SCHEMA = pa.schema(
@@ -67,11 +67,12 @@ class Shortfall:
     churned: int
     missing_customers: int
     missing_churned: int
+    lacks_snapshots: bool = False  # to learn who churned from earlier ones and try it on later ones
 
     @property
     def is_cold_start(self) -> bool:
-        """Whether either count is below what a training needs."""
-        return self.missing_customers > 0 or self.missing_churned > 0
+        """Whether a count is below what a training needs, or the snapshots are too few."""
+        return self.missing_customers > 0 or self.missing_churned > 0 or self.lacks_snapshots
 
     @property
     def reason(self) -> str:
@@ -79,6 +80,8 @@ class Shortfall:
         known = f"{self.customers} customers with a known outcome, {self.churned} of them churned"
         if not self.is_cold_start:
             return f"{known}: enough for a model"
+        if not self.missing_customers and not self.missing_churned:
+            return f"{known}: a model needs churned customers in more monthly snapshots, earlier and later ones"
         return f"{known}: a model needs {self.missing_customers} more customers and {self.missing_churned} more churned"
 
 
@@ -90,14 +93,37 @@ class ColdStartScores:
     notes: tuple[str, ...]
 
 
-def measure_shortfall(table: Tabular, label: str, *, training: Training, customer: str = "customer_id") -> Shortfall:
-    """Count customers with a known outcome, and those who churned, each once, against what a training needs."""
+def measure_shortfall(
+    table: Tabular,
+    label: str,
+    *,
+    training: Training,
+    customer: str = "customer_id",
+    time: str | None = None,
+    maturity_days: int = 0,
+) -> Shortfall:
+    """Count customers with a known outcome, and those who churned, each once, against what a training needs.
+
+    With a `time` column the snapshots must also be enough to validate: each of the last ones on a model of snapshots
+    that were known `maturity_days` after their day, in which some churned and some stayed.
+    """
     data = as_table(table)
     known = data.filter(pc.is_valid(data.column(label)))
     churned = known.filter(pc.cast(known.column(label), pa.bool_()))
     customers, lost = (len(pc.unique(each.column(customer))) for each in (known, churned))
     missing = max(0, training.minimum_customers - customers), max(0, training.minimum_churners - lost)
-    return Shortfall(customers, lost, *missing)
+    lacks = time is not None and not _can_validate(known, label, time, maturity_days)
+    return Shortfall(customers, lost, *missing, lacks_snapshots=lacks)
+
+
+def _can_validate(known: pa.Table, label: str, time: str, maturity_days: int) -> bool:
+    """Return whether every model of a validation has seen customers who churned and customers who stayed."""
+    try:
+        folds = split_by_time(known, time, maturity_days=maturity_days)
+    except DatasetError:
+        return False
+    outcome = numbers(label, known.column(label))
+    return all(len(np.unique(outcome[fold.train])) > 1 for fold in folds)
 
 
 def score_cold_start(

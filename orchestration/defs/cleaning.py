@@ -6,7 +6,7 @@ from orchestration.reconciliation import describe_cleaning, find_gaps, find_miss
 from orchestration.warehouse import Warehouse
 
 
-@dg.asset_check(asset=["staging", "cleaning_accounts"], blocking=True)
+@dg.asset_check(asset=["bookkeeping", "cleaning_reconciliation"], blocking=True)
 def every_row_is_accounted_for(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """Stop the pipeline when the fate of a row is unknown, at its landing or on the way to staging."""
     gaps, summary = find_gaps(warehouse), describe_cleaning(warehouse)

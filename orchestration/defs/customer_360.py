@@ -13,7 +13,7 @@ from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
-FOLDERS = ("staging", "intermediate", "customer_360")
+FOLDERS = ("staging", "bookkeeping", "intermediate", "customer_360")
 MEMBERS = {
     "lifecycle_stage": ("new", "active", "dormant", "churned"),
     "value_tier": ("platinum", "gold", "normal"),

@@ -19,33 +19,12 @@ from retention.store.frames import to_arrow
 from retention.store.store import Store
 
 OWNER = "team:retention"
-CANDIDATES = """
-    with latest as (
-        select * from scores.churn_scores
-        where as_of = $as_of and batch = (select max(batch) from scores.churn_scores where as_of = $as_of)
-    ),
-    reasons as (
-        select customer_id, batch,
-            max(reason) filter (where rank = 1) as main_reason,
-            string_agg(text_en, '; ' order by rank) as why_en,
-            string_agg(text_zh, '; ' order by rank) as why_zh
-        from scores.churn_reasons
-        where as_of = $as_of
-        group by customer_id, batch
-    )
-    select
-        latest.*, reasons.main_reason, reasons.why_en, reasons.why_zh,
-        customers.clv, customers.value_tier, customers.owner
-    from latest
-    left join reasons using (customer_id, batch)
-    left join customer_360.customers as customers using (customer_id)
-    order by latest.customer_id
-"""
+CANDIDATES = "select * from decisions.candidates where as_of = $as_of order by customer_id"
 
 
 @dg.asset(
     key=["retention", "alerts"],
-    deps=[["scores", "churn_scores"], ["scores", "churn_reasons"], ["customer_360", "customers"]],
+    deps=[["scores", "churn_scores"], ["scores", "churn_reasons"], ["decisions", "candidates"]],
     group_name="retention",
     owners=[OWNER],
     kinds={"duckdb", "table"},

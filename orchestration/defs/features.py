@@ -1,10 +1,12 @@
 """Feature snapshots and churn labels per `as_of`, built by dbt, and the gate on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
+from expectations.features import FeatureRange
 from ingestion.identity.history import drop_stale_snapshots
 from orchestration.dbt import Dbt, list_snapshots, read_run
 from orchestration.dbt_models import build_models, describe_models
@@ -14,7 +16,7 @@ from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
-FOLDERS = ("features",)
+FOLDERS = ("features", "training", "decisions")
 TABLE = "features.customer_features"
 
 
@@ -40,6 +42,11 @@ def define(deployment: Deployment) -> dg.Definitions:
     return dg.Definitions(assets=[feature_models])
 
 
+def judge_by_range_alone(ranges: Sequence[FeatureRange]) -> list[FeatureRange]:
+    """Return what the first snapshot of all must keep to: in a short history most features have no material yet."""
+    return [replace(each, null_share=1.0, may_be_constant=True) for each in ranges]
+
+
 @dg.asset_check(asset=TABLE.split("."), blocking=True)
 def features_gate(
     context: dg.AssetCheckExecutionContext,
@@ -52,10 +59,11 @@ def features_gate(
 
     as_of, gates = read_as_of(context), deployment.policy.gates
     snapshots = list_snapshots(deployment.company, deployment.policy, as_of=as_of)
+    previous = max((day for day in snapshots if day < as_of), default=None)
     suites = build_suites(
-        deployment.feature_ranges,
+        judge_by_range_alone(deployment.feature_ranges) if previous is None else deployment.feature_ranges,
         as_of=as_of,
-        previous=max((day for day in snapshots if day < as_of), default=None),
+        previous=previous,
         snapshots=snapshots,
         explosion_factor=gates.explosion_factor,
         minimum_rows=gates.minimum_rows,

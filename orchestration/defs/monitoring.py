@@ -1,6 +1,6 @@
 """Monitoring: scores against what happened, features against what was learned from. It asks, it does not call."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -22,7 +22,6 @@ from ml.monitoring.drift import (
 from ml.registry import RegisteredModel, Registry
 from orchestration.deployment import Deployment
 from orchestration.partitions import read_as_of
-from orchestration.rows import select_rows
 from orchestration.warehouse import Warehouse
 
 OWNER = "team:data-science"
@@ -30,18 +29,7 @@ EVIDENCE = (  # what a request to retrain rests on, as far as a table has it
     "state", "reason", "model_version", "compared_with", "moved_most", "drifted_importance", "score_psi", "auc", "ece",
     "request", "is_retrain_due",
 )  # fmt: skip
-MATURED = """
-    with latest as (
-        select * from scores.churn_scores
-        qualify batch = max(batch) over (partition by as_of)
-    )
-    select latest.as_of, latest.model_version, latest.probability, labels.churned, features.recency_days
-    from latest
-    inner join features.churn_labels as labels using (as_of, customer_id)
-    inner join features.customer_features as features using (as_of, customer_id)
-    where labels.is_mature and latest.as_of = $as_of
-    order by customer_id
-"""
+MATURED = "select * from outcomes.scored_outcomes where as_of = $as_of order by customer_id"
 VERDICT = (
     *(("as_of", pa.date32()), ("model_version", pa.string()), ("state", pa.string()), ("reason", pa.string())),
     *(("is_retrain_due", pa.bool_()), ("request", pa.string())),
@@ -63,29 +51,19 @@ DRIFT = pa.schema(
 )
 EVERYBODY = "all"
 HISTORY = """
-    with known as (
-        select labels.as_of as month, labels.churned, customers.*
-        from features.churn_labels as labels
-        left join customer_360.customers as customers using (customer_id)
-        where labels.is_mature and labels.label_until <= $as_of and labels.as_of = date_trunc('month', labels.as_of)
-    ),
-    grouped as (select 'all' as "group", month, churned from known{groups})
-    select "group", month, count(*) as customers, count(*) filter (where churned) as churned
-    from grouped group by all having count(*) >= $fewest order by all
+    select group_name as "group", month_date as month, count_customers as customers, count_churned as churned
+    from outcomes.monthly_churn where count_customers >= $fewest order by all
 """
 SAMPLE = 20_000  # customers of a snapshot, by hash: the PSI of ten bins then lies within 0.002 of that of all
-NEWLY_MATURED = """
-    select distinct labels.as_of
-    from features.churn_labels as labels
-    where labels.is_mature and labels.as_of in (select as_of from scores.churn_scores) and labels.as_of <= $as_of
-    order by labels.as_of desc
-    limit 1
+SNAPSHOT = f"""
+    select * from features.eligible_snapshots where as_of = $day order by hash(customer_id), customer_id limit {SAMPLE}
 """
+NEWLY_MATURED = "select max(as_of) from outcomes.matured_days where as_of <= $as_of"
 
 
 @dg.asset(
     key=["monitoring", "performance"],
-    deps=[["scores", "churn_scores"], ["features", "churn_labels"], ["outcomes", "strategy_effects"]],
+    deps=[["outcomes", "scored_outcomes"], ["outcomes", "matured_days"], ["outcomes", "strategy_effects"]],
     group_name="monitoring",
     owners=[OWNER],
     kinds={"duckdb", "table"},
@@ -143,7 +121,7 @@ def performance_within_bounds(
 
 @dg.asset(
     key=["monitoring", "drift"],
-    deps=[["features", "customer_features"], ["scores", "churn_scores"], ["outcomes", "strategy_effects"]],
+    deps=[["features", "eligible_snapshots"], ["scores", "churn_scores"], ["outcomes", "strategy_effects"]],
     group_name="monitoring",
     owners=[OWNER],
     kinds={"duckdb", "table"},
@@ -194,8 +172,8 @@ def draw_page(
     if not path.exists():
         from ml.monitoring.drift_report import write_drift_report
 
-        then = _read_sample(warehouse, policy, champion, date.fromisoformat(str(champion.model.trained_until)))
-        now = _read_sample(warehouse, policy, champion, as_of)
+        then = _read_sample(warehouse, champion, date.fromisoformat(str(champion.model.trained_until)))
+        now = _read_sample(warehouse, champion, as_of)
         if min(then.rows.num_rows, now.rows.num_rows) < policy.drift.minimum_rows:
             return {}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,11 +186,11 @@ def draw_page(
 def compare(warehouse: Warehouse, policy: Policy, champion: RegisteredModel, as_of: date) -> tuple[DriftReport, str]:
     """Measure how far `as_of` lies from what the champion learned; return also what its season was compared with."""
     last = date.fromisoformat(str(champion.model.trained_until))
-    then, now = (_read_sample(warehouse, policy, champion, day) for day in (last, as_of))
-    year_ago = _read_sample(warehouse, policy, champion, _a_year_before(as_of))
+    then, now = (_read_sample(warehouse, champion, day) for day in (last, as_of))
+    year_ago = _read_sample(warehouse, champion, _a_year_before(as_of))
     has_year = year_ago.rows.num_rows >= policy.drift.minimum_rows
     days = [] if has_year else _list_learned(warehouse, last, count=policy.training.snapshots)
-    read = {day: _read_sample(warehouse, policy, champion, day) for day in days}
+    read = {day: _read_sample(warehouse, champion, day) for day in days}
     earlier = pair_months(days, last=last, as_of=as_of)
     report = measure_drift(
         then,
@@ -252,12 +230,8 @@ def _list_learned(warehouse: Warehouse, last: date, *, count: int) -> list[date]
     return sorted(days)
 
 
-def _read_sample(warehouse: Warehouse, policy: Policy, champion: RegisteredModel, day: date) -> Snapshot:
-    query = f"""
-        select * from ({select_rows(policy.training.groups)}) as snapshots where as_of = $day
-        order by hash(customer_id), customer_id limit {SAMPLE}
-    """
-    rows = warehouse.read(query, {"day": day}).select(champion.model.features)
+def _read_sample(warehouse: Warehouse, champion: RegisteredModel, day: date) -> Snapshot:
+    rows = warehouse.read(SNAPSHOT, {"day": day}).select(champion.model.features)
     return Snapshot(rows, champion.model.predict(rows) if rows.num_rows else None)
 
 
@@ -294,7 +268,7 @@ def _read_verdict(
 
 @dg.asset(
     key=["monitoring", "churn_forecast"],
-    deps=[["features", "churn_labels"], ["customer_360", "customers"], ["outcomes", "strategy_effects"]],
+    deps=[["outcomes", "monthly_churn"], ["outcomes", "strategy_effects"]],
     group_name="monitoring",
     owners=[OWNER],
     kinds={"duckdb", "table"},
@@ -308,10 +282,7 @@ def churn_forecast(
     from ml.forecasting.churn_rate import forecast_groups
 
     as_of, forecast = read_as_of(context), deployment.policy.forecast
-    history = warehouse.read(
-        HISTORY.format(groups=_select_groups(warehouse, forecast.groups)),
-        {"as_of": as_of, "fewest": forecast.minimum_customers},
-    )
+    history = warehouse.read(HISTORY, {"fewest": forecast.minimum_customers})
     if not history.num_rows:
         return dg.MaterializeResult(metadata={"state": "no month's labels have matured yet"})
     found = forecast_groups(
@@ -328,16 +299,6 @@ def churn_forecast(
             "of_everybody": dg.MetadataValue.md(_tell(rows)),
             "groups_without_forecast": "; ".join(f"{name}: {why}" for name, why in found.unknown.items()) or "none",
         }
-    )
-
-
-def _select_groups(warehouse: Warehouse, groups: Iterable[str]) -> str:
-    """Return the queries that count each of the policy's groups by month."""
-    known = warehouse.read("select * from customer_360.customers limit 0").column_names
-    return "".join(
-        f" union all select '{name}: ' || {name}, month, churned from known where {name} is not null"
-        for name in groups
-        if name in known
     )
 
 

@@ -13,41 +13,13 @@ from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
 OWNER = "team:data"
-CUSTOMERS = """
-    with latest as (
-        select * from scores.churn_scores
-        where as_of = $as_of and batch = (select max(batch) from scores.churn_scores where as_of = $as_of)
-    ),
-    reasons as (
-        select customer_id, batch, reason as main_reason, text_en as why_en, text_zh as why_zh
-        from scores.churn_reasons
-        where as_of = $as_of and rank = 1
-    )
-    select
-        customers.*,
-        latest.probability,
-        latest.score,
-        latest.tier,
-        latest.alert_level,
-        reasons.main_reason,
-        reasons.why_en,
-        reasons.why_zh,
-        latest.model_version,
-        plans.arm,
-        plans.strategy_id,
-        latest.probability * greatest(customers.clv, 0) as money_at_risk
-    from customer_360.customers as customers
-    left join latest using (customer_id)
-    left join reasons on latest.customer_id = reasons.customer_id and latest.batch = reasons.batch
-    left join retention.plans as plans on customers.customer_id = plans.customer_id and plans.as_of = $as_of
-    order by customers.customer_id
-"""
+CUSTOMERS = "select * from decisions.published_customers order by customer_id"
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=["published", table],
-        deps=[["customer_360", "customers"], ["scores", "churn_reasons"], ["retention", "plans"]],
+        deps=[["decisions", "published_customers"], ["scores", "churn_reasons"], ["retention", "plans"]],
         group_name="published",
         owners=[OWNER],
         kinds={"duckdb", "table"},
@@ -75,7 +47,7 @@ def publish(
     """Swap in what passed the gates, and count the declared segments in it."""
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
-    warehouse.publish(published.path, {"customers": CUSTOMERS}, {"as_of": as_of})
+    warehouse.publish(published.path, {"customers": CUSTOMERS})
     rows = []
     for name, declared in deployment.policy.segments.items():
         found = published.segment(declared.filter, limit=0)

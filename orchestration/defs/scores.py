@@ -17,7 +17,7 @@ from ml.training.lead_times import score_lead_times
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.partitions import read_as_of
-from orchestration.rows import GROUP_WORDS, select_rows
+from orchestration.training_set import GROUP_WORDS
 from orchestration.warehouse import Warehouse
 from retention.deciding.tiers import assign
 from retention.store.store import Store
@@ -29,6 +29,7 @@ SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.
 AHEAD = "scores.lead_scores"
 NONE_AHEAD = LEAD_SCHEMA.append(pa.field("model_version", pa.string())).empty_table()
 RULES = "rule-based"  # the version of scores without a model
+ELIGIBLE = "select * from features.eligible_snapshots where as_of = $as_of order by customer_id"
 LOWEST_TIER = "low"
 FOLLOWS_PURCHASES = {"inactivity", "spend_fall"}  # the churn definitions that look at purchases
 BASE_RATE = "select base_rate from monitoring.trainings order by as_of desc limit 1"
@@ -41,7 +42,7 @@ OUTCOMES = """
 def _spec(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=table.split("."),
-        deps=[["features", "customer_features"]],
+        deps=[["features", "eligible_snapshots"]],
         group_name="scores",
         owners=["team:data-science"],
         kinds={"mlflow", "duckdb", "table"},
@@ -75,7 +76,7 @@ def churn_scores(
     if champion is None and not is_cold_start(warehouse):
         raise dg.Failure(f"No champion: {explain_absence(registry)}")
     if not _is_scored(warehouse, as_of, version):
-        features = warehouse.read(select_eligible(deployment.policy), {"as_of": as_of})
+        features = warehouse.read(ELIGIBLE, {"as_of": as_of})
         if champion is None:
             found = score_by_rules(deployment, features, as_of, known=count_outcomes(warehouse, as_of))
         else:
@@ -86,12 +87,6 @@ def churn_scores(
         rows = warehouse.read_value(f"select count(*) from {table} where as_of = $as_of", {"as_of": as_of})
         told = {"dagster/row_count": rows, "model_version": version}
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=told)
-
-
-def select_eligible(policy: Policy) -> str:
-    """Return the query for everybody who can be scored on the day `$as_of`."""
-    rows = select_rows(policy.training.groups)
-    return f"select * from ({rows}) as snapshots where as_of = $as_of order by customer_id"
 
 
 def is_cold_start(warehouse: Warehouse) -> bool:

@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from company.company_file import Company
 from company.policy import Policy
 from ml.evaluate import Evaluation
 from ml.registry import FINGERPRINT, REPLACED, RegisteredModel, Registry
@@ -19,8 +20,7 @@ from orchestration.documents import as_json, describe_data, read_gates
 from orchestration.gates import require_passed
 from orchestration.partitions import read_as_of
 from orchestration.review import Outcome, judge
-from orchestration.rows import GROUP
-from orchestration.training_set import TrainingSet, read_training_set
+from orchestration.training_set import GROUP, TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
@@ -54,7 +54,7 @@ PROMOTIONS = pa.schema(
 )
 FROM_FEATURES = [
     dg.AssetDep(key, partition_mapping=dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True))
-    for key in (["features", "customer_features"], ["features", "churn_labels"], ["features", "churn_outcomes"])
+    for key in (["features", "eligible_snapshots"], ["features", "labelled_snapshots"])
 ]
 
 
@@ -89,7 +89,7 @@ def training(
     require_passed(warehouse, store, "features", as_of=until)
     learned = read_training_set(warehouse, deployment.company, policy, deployment.features, as_of=as_of, until=until)
     trigger = context.run.tags.get(TRIGGER, "manual")
-    shortfall = measure(policy, learned)
+    shortfall = measure(deployment.company, policy, learned)
     if shortfall.is_cold_start:
         yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
@@ -128,11 +128,12 @@ def training(
     yield from report(warehouse, fitted, row, decision, outcome)
 
 
-def measure(policy: Policy, learned: TrainingSet) -> "Shortfall":
+def measure(company: Company, policy: Policy, learned: TrainingSet) -> "Shortfall":
     """Return how far the company is from enough customers for a model of its own."""
     from ml.cold_start.scores import measure_shortfall
 
-    return measure_shortfall(learned.rows, "churned", training=policy.training)
+    days = company.churn.lead_days + company.churn.horizon_days
+    return measure_shortfall(learned.rows, "churned", training=policy.training, time="as_of", maturity_days=days)
 
 
 def learn(deployment: Deployment, learned: TrainingSet) -> "Training":

@@ -21,20 +21,21 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
 
     Args:
         scores: output of `tiers.assign` with customer_id, as_of, probability, score, main_reason, why_en, why_zh
-            (the reasons in words), clv (may be missing for a customer) and, where the company has it, owner.
+            (the reasons in words), clv and money_at_risk, in the company's currency (may be missing for a customer)
+            and, where the company has it, owner.
         policy: gives the owner and the hours to the first answer per level.
 
     Returns:
-        `COLUMNS`; money_at_risk is probability x clv in the company's currency, customers of unknown value
-        come last. alert_id is the same whenever the same customer is alerted for the same as_of.
+        `COLUMNS`, customers of unknown value last. alert_id is the same whenever the same customer is alerted for the
+        same as_of.
     """
     raised = scores.loc[scores["level"] != NONE].copy()
     responses = policy.responses
     for field in ("priority", "respond_within_hours"):
         raised[field] = raised["level"].map({level: getattr(getattr(responses, level), field) for level in _LEVELS})
     raised["owner"] = _owner(raised, policy)
-    raised["clv"] = raised["clv"].astype(float)
-    raised["money_at_risk"] = raised["probability"] * raised["clv"]
+    for name in ("clv", "money_at_risk"):
+        raised[name] = raised[name].astype(float)
     raised["alert_id"] = [
         alert_id(as_of, customer_id) for as_of, customer_id in zip(raised["as_of"], raised["customer_id"], strict=True)
     ]

@@ -48,7 +48,7 @@ def plan(
 
     Args:
         candidates: one row per customer with customer_id, as_of, probability, score, level, main_reason, value_tier,
-            clv, model_version and, where known, is_contactable.
+            clv, money_at_risk (both may be missing for a customer), model_version and, where known, is_contactable.
         strategies: the library.
         policy: budget, holdout, capacity, costs.
         spent: money already committed in the budget's period, by plans before this one.
@@ -56,7 +56,7 @@ def plan(
 
     Returns:
         `COLUMNS`, one row per candidate, the highest expected value first. Expected value is
-        probability x clv x effect - cost. `cost` is what this plan commits: 0 for whoever is not treated.
+        money_at_risk x effect - cost. `cost` is what this plan commits: 0 for whoever is not treated.
 
     The untreated group is drawn before matching, then goes through the same matching and the same queue without using
     the budget, so that both arms of a strategy were chosen by one rule. Taking options in falling order, each if
@@ -75,8 +75,8 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", recent: Collection[st
     people = candidates.sort_values("customer_id", ignore_index=True)
     people["place"] = np.arange(len(people))  # settles ties as the customer's id would, and sorts faster
     ids = people["customer_id"].astype(str)
-    people["clv"] = people["clv"].astype(float)
-    people["money_at_risk"] = people["probability"] * people["clv"]
+    for name in ("clv", "money_at_risk"):
+        people[name] = people[name].astype(float)
     people["is_held_out"] = draw(ids, salt=policy.holdout.salt, share=policy.holdout.share)
     people["propensity"] = np.where(people["is_held_out"], policy.holdout.share, 1 - policy.holdout.share)
     contactable = people.get("is_contactable", True)

@@ -35,7 +35,7 @@ SIMULATED = {"customers": 150, "months": 6, "seed": 11}
 SIMULATED_AS_OF, SIMULATED_ZONE = "2025-06-13", "Asia/Shanghai"
 EVENT_TYPES = ["visit", "view", "search", "add_to_cart", "checkout", "pay", "login", "feature", "unfollow"]
 LEDGER = """
-    create table retention.ledger as
+    create or replace table retention.ledger as
     select *, 's' as strategy_id, 'sms' as channel, 1.0 as cost, 80.0 as score, '1' as model_version
     from (values
         ('1', date '2017-10-01', 'g00001', 'treated', 'assigned', 'k1', timestamp '2017-10-01 06:00'),
@@ -169,7 +169,7 @@ def lived(
     """The company with all its rows, run on an earlier day and then on a later one, with a ledger in between."""
     warehouse = new_warehouse(company)
     warehouse.dbt("run", feeds=feeds, as_of=SNAPSHOTS[-1])
-    warehouse.execute("create schema retention", LEDGER)
+    warehouse.execute(LEDGER)
     warehouse.dbt("build", feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
     return warehouse
 
@@ -217,7 +217,7 @@ def five_truncated(simulated: Mapping[str, Mapping[str, pd.DataFrame]], new_ware
 def run_simulated(
     warehouse: Warehouse, feeds: Mapping[str, list[str]], *select: str, project: Path = PROJECT
 ) -> Warehouse:
-    """Build the slice of the day, or only the models that are selected."""
+    """Build the snapshot of the day, or only the models that are selected."""
     selected = select or ("+churn_outcomes", "+customers", "product_rules")
     settings = {"as_of": SIMULATED_AS_OF, "timezone": SIMULATED_ZONE}
     warehouse.dbt("run", "--select", *selected, project=project, feeds=feeds, **settings)

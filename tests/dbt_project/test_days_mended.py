@@ -49,7 +49,7 @@ A_CONTACT = (  # a person who turns out to be the contact of a company
 MENDED = (
     "select table_schema || '.' || table_name as name from information_schema.tables "
     "where (table_schema = 'intermediate' and (table_name like 'int_customer_%_days' "
-    "or table_name in ('int_customers_dated', 'int_tickets_timed', 'int_days_landed'))) "
+    "or table_name in ('int_customers_dated', 'int_tickets_timed', 'days_landed'))) "
     "or (table_schema = 'staging' and table_type = 'BASE TABLE')"
 )
 
@@ -83,7 +83,7 @@ def with_contact(fixed: "Warehouse", feeds: Mapping, tmp_path_factory: pytest.Te
 
 
 def run(warehouse: "Warehouse", feeds: Mapping, *flags: str) -> None:
-    select = ("--select", "path:models/staging", "path:models/intermediate")
+    select = ("--select", "path:models/staging", "path:models/bookkeeping", "path:models/intermediate")
     warehouse.dbt("run", *flags, *select, feeds=feeds, as_of=AS_OF, snapshots=SNAPSHOTS)
 
 
@@ -93,8 +93,8 @@ def local_days(orders: pd.DataFrame) -> pd.Series:
 
 def days_due(warehouse: "Warehouse") -> list[str]:
     due = warehouse.query(
-        "select cast(day_date as varchar) as day from intermediate.int_days_due "
-        "where day_table = 'int_customer_store_days' and is_due order by 1"
+        "select cast(day_date as varchar) as day from bookkeeping.days_to_rebuild "
+        "where day_table = 'int_customer_store_days' and must_rebuild order by 1"
     )
     return due["day"].tolist()
 

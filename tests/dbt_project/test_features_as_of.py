@@ -42,7 +42,7 @@ def moment_of(day: str) -> pd.Timestamp:
 
 
 def differing(left: pd.DataFrame, right: pd.DataFrame) -> list[str]:
-    """Columns in which two slices of the same customers differ in any bit."""
+    """Columns in which two snapshots of the same customers differ in any bit."""
     assert list(left["customer_id"]) == list(right["customer_id"])
     return [column for column in left if not left[column].equals(right[column])]
 
@@ -61,8 +61,8 @@ def test_the_customer_view_is_the_same_when_all_later_rows_are_deleted(
 def test_every_feature_is_the_same_in_every_industry_when_all_later_rows_are_deleted(
     five_lived: "Warehouse", five_truncated: "Warehouse", industry: str
 ) -> None:
-    slices = [slice_of(warehouse, SIMULATED_AS_OF) for warehouse in (five_lived, five_truncated)]
-    left, right = (rows[rows["customer_id"].str.startswith(industry)].reset_index(drop=True) for rows in slices)
+    snapshots = [slice_of(warehouse, SIMULATED_AS_OF) for warehouse in (five_lived, five_truncated)]
+    left, right = (rows[rows["customer_id"].str.startswith(industry)].reset_index(drop=True) for rows in snapshots)
     assert len(left) > 100
     assert differing(left, right) == []
 
@@ -139,9 +139,9 @@ def plant_leaks(project: Path) -> dict[str, Group]:
     library = load_library(project / "library")
     groups = {group.model if group.day else group.source: group for group in library.groups}
     for model, group in groups.items():
-        path = project / f"models/features/as_of/{model}.sql"
+        path = project / f"models/features/generated/as_of/{model}.sql"
         honest = path.read_text(encoding="utf-8")
-        leak = re.sub(r"< (slices|told_of)\.as_of", r"<= \1.as_of", honest)
+        leak = re.sub(r"< (snapshots|told_of)\.as_of", r"<= \1.as_of", honest)
         assert honest != leak
         if group.name not in {name for name, _, _ in KNOWN_TOO_EARLY}:
             path.write_text(leak, encoding="utf-8")
@@ -165,7 +165,9 @@ def test_a_feature_that_is_declared_anew_fills_the_slices_of_the_run_and_one_tha
         "alter table features.customer_features drop column count_orders_30d",
         "alter table features.customer_features add column count_ghosts double",
     )
-    before.dbt("run", "--select", "path:models/features/as_of", "customer_features", feeds=feeds, as_of=AS_OF)
+    before.dbt(
+        "run", "--select", "path:models/features/as_of", "path:models/features/generated", feeds=feeds, as_of=AS_OF
+    )
     now = slice_of(before, AS_OF)
     pd.testing.assert_frame_equal(now[list(slice_of(lived, AS_OF))], slice_of(lived, AS_OF), check_exact=True)
     assert "count_ghosts" not in now

@@ -8,7 +8,7 @@ import yaml
 from company.contract import TABLES
 from company.industries import load_industry, names
 from company.taxonomy import FAMILIES, REASONS
-from dbt_project.library import HERE, LibraryError, load_library, render
+from dbt_project.library import GENERATED, HERE, LibraryError, load_library, render
 
 ENTRY = {
     "name": "count_{w}d",
@@ -35,8 +35,27 @@ def test_the_committed_models_are_what_the_library_writes() -> None:
 
 
 def test_no_generated_model_outlives_its_group() -> None:
-    rendered = {Path(name).name for name in render(load_library())}
-    assert {path.name for path in (HERE / "models/features/as_of").glob("int_snapshot_*.sql")} <= rendered
+    written = {path.relative_to(HERE).as_posix() for path in (HERE / GENERATED).rglob("*.*")}
+    assert written == set(render(load_library()))
+
+
+def test_generated_files_are_few_lines_that_git_knows_as_generated() -> None:
+    lines = sum(text.count("\n") for text in render(load_library()).values())
+    attributes = (HERE.parent / ".gitattributes").read_text(encoding="utf-8")
+    assert lines <= 3500
+    assert f"dbt_project/{GENERATED}/** linguist-generated" in attributes.splitlines()
+
+
+def test_a_file_that_declares_several_groups_fills_its_words_in(tmp_path: Path) -> None:
+    own = {"many": {"one": "thing", "needs": ["orders"], "from": "int_things"}}
+    body = {"each": own, "day": "order_date", "features": [ENTRY | {"name": "share_{one}_{w}d", "means": "{name}"}]}
+    (tmp_path / "things.yaml").write_text(yaml.dump(body))
+    (group,) = load_library(tmp_path).groups
+    assert (group.name, group.source, group.needs) == ("many", "int_things", ("orders",))
+    assert [(feature.name, feature.means) for feature in group.features] == [
+        ("share_thing_7d", "many"),
+        ("share_thing_30d", "many"),
+    ]
 
 
 def test_an_entry_with_windows_is_one_feature_per_window(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ NAMES = ["recency_days", "amount_spent_90d", "count_open_complaints"]
 
 def test_leavers_are_described_beside_stayers_on_the_last_matured_snapshot(lived: "Warehouse") -> None:
     found = lived.query(PROFILE + " and attribute_value is null")
-    slices = lived.query(
+    snapshots = lived.query(
         f"select churned, {', '.join(NAMES)} from features.customer_features "
         f"inner join features.churn_labels using (as_of, customer_id) where as_of = '{AS_OF}'"
     )
-    left, stayed = slices[slices["churned"].astype(bool)], slices[~slices["churned"].astype(bool)]
+    left, stayed = snapshots[snapshots["churned"].astype(bool)], snapshots[~snapshots["churned"].astype(bool)]
     expected = pd.DataFrame(
         {
             "count_left": left[NAMES].count(),

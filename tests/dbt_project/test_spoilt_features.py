@@ -23,14 +23,14 @@ SPOILS = {"feature_is_filled": "null", "feature_varies": "3", "feature_has_not_e
 
 def choose(warehouse: "Warehouse", family: str) -> list[str]:
     """As many features of a family as there are ways to spoil one: filled for everybody, and without an upper bound."""
-    slices = warehouse.query(f"select * from features.customer_features where as_of = '{BEFORE}'")
+    snapshots = warehouse.query(f"select * from features.customer_features where as_of = '{BEFORE}'")
     names = [
         feature.name
         for feature in load_library().features
         if feature.family == family
         and feature.high is None
-        and slices[feature.name].notna().mean() > 0.9
-        and slices[feature.name].nunique() > 1
+        and snapshots[feature.name].notna().mean() > 0.9
+        and snapshots[feature.name].nunique() > 1
     ]
     return names[: len(SPOILS)]
 

@@ -67,7 +67,7 @@ OWN = {
 }
 COUNTS = """
     select batch, table_name, rule, column_name, cast(sum(count_rows) as bigint) as count_rows
-    from staging.cleaning_counts group by all having sum(count_rows) > 0
+    from bookkeeping.cleaning_counts group by all having sum(count_rows) > 0
 """
 
 Frames = dict[str, list[list[Any]]]
@@ -88,7 +88,7 @@ def staged(new_warehouse: Callable[..., "Warehouse"]) -> Frames:
         "'occurred_at' as column_name, 'epoch_time' as rule, 2::bigint as count_rows",
     )
     variables = {"feeds": FEEDS, "as_of": "2018-01-01", "identity": True, "company_cleaning": OWN}
-    warehouse.dbt("run", "--select", "path:models/staging", **variables)
+    warehouse.dbt("run", "--select", "path:models/staging", "path:models/bookkeeping", **variables)
     return answers(warehouse)
 
 
@@ -100,7 +100,7 @@ def answers(warehouse: "Warehouse") -> Frames:
         "events": "select event_id, customer_id, channel from staging.stg_events",
         "usage": "select customer_id, value from staging.stg_usage",
         "counts": COUNTS,
-        "accounts": "select * from staging.cleaning_accounts",
+        "accounts": "select * from bookkeeping.cleaning_reconciliation",
     }
     found = {name: warehouse.query(f"select * from ({query}) order by all") for name, query in queries.items()}
     return {name: rows.astype(object).where(rows.notna(), None).to_numpy().tolist() for name, rows in found.items()}

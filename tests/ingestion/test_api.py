@@ -63,6 +63,14 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "half":
                 self.answer(200, body[: len(body) // 2])
+            case "refused":
+                self.answer(200, b'{"data": [], "error": "too many requests"}')
+            case "none":
+                self.answer(200, b'{"data": null, "next_cursor": null}')
+            case "hollow":
+                self.answer(200, json.dumps({"data": [], "next_cursor": str(len(desk_of(self).asked) * 1000)}).encode())
+            case "gap":
+                self.answer(200, json.dumps({"data": [case(1), None, 7], "next_cursor": None}).encode())
             case "strange":
                 self.answer(200, b'{"error": "try again"}')
             case _:
@@ -78,6 +86,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def desk_of(handler: BaseHTTPRequestHandler) -> Desk:
+    found: Desk = handler.server.desk
+    return found
 
 
 @pytest.fixture
@@ -132,7 +145,7 @@ def test_every_page_lands_once(shop_with_desk: "Shop", desk: Desk) -> None:
     assert landed(shop_with_desk) == EXPECTED
 
 
-@pytest.mark.parametrize("mishap", ["429", "500", "503", "cut", "half", "strange"])
+@pytest.mark.parametrize("mishap", ["429", "500", "503", "cut", "half", "strange", "refused"])
 def test_a_request_that_fails_is_asked_again_and_nothing_is_lost_or_doubled(
     shop_with_desk: "Shop", desk: Desk, mishap: str
 ) -> None:
@@ -206,6 +219,37 @@ def test_a_wrong_token_and_a_wrong_path_are_named(shop_with_desk: "Shop") -> Non
     assert "HTTP 404. Check the path in `from`." in shop_with_desk.refused("tickets")
     shop_with_desk.secrets["DESK_TOKEN"] = "friend"
     assert "refused the token (HTTP 401). Check the token in `DESK_TOKEN`." in shop_with_desk.refused("tickets")
+
+
+def test_a_null_list_is_the_end(shop_with_desk: "Shop", desk: Desk) -> None:
+    desk.mishaps += ["none"]
+    assert (shop_with_desk.land("tickets").rows_in, len(desk.asked)) == (0, 1)
+
+
+def test_empty_pages_with_ever_new_cursors_come_to_an_end(shop_with_desk: "Shop", desk: Desk) -> None:
+    desk.mishaps += ["", *["hollow"] * 50]
+    assert (shop_with_desk.land("tickets").rows_in, len(desk.asked)) == (2, 4)
+
+
+def test_an_element_that_is_no_row_is_one_bad_row(shop_with_desk: "Shop", desk: Desk) -> None:
+    desk.mishaps += ["gap"]
+    report = shop_with_desk.land("tickets")
+    assert (report.rows_in, report.rows_landed, report.reasons) == (3, 1, {"ticket_id: missing": 2})
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/tickets", "//elsewhere.example/tickets"])
+def test_an_address_of_another_host_never_gets_the_token(shop_with_desk: "Shop", desk: Desk, address: str) -> None:
+    shop_with_desk.document["tables"]["tickets"]["from"] = address
+    assert "tables.tickets.from: an address of its own" in shop_with_desk.refused("tickets")
+    assert desk.asked == []
+
+
+def test_a_token_is_stripped_and_never_shown(shop_with_desk: "Shop") -> None:
+    shop_with_desk.secrets["DESK_TOKEN"] = " open-sesame\n"
+    assert shop_with_desk.land("tickets").rows_landed == 5
+    shop_with_desk.secrets["DESK_TOKEN"] = "open\nsesame"
+    said = shop_with_desk.refused("tickets")
+    assert ("`DESK_TOKEN` holds signs that no token has" in said, "sesame" in said) == (True, False)
 
 
 def test_the_number_of_attempts_is_six() -> None:

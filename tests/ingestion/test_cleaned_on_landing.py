@@ -52,10 +52,16 @@ def test_an_amount_beyond_the_industrys_bounds_is_quarantined_and_the_companys_o
     shop: "Shop",
 ) -> None:
     shop.append("sales.csv", "o3,c1,2024-01-05,99999999\no4,c1,2024-01-05,-1\no5,c1,2024-01-05,5000\n")
-    assert shop.land("orders").reasons == {"amount: above 10000000": 1, "amount: below 0": 1}
+    assert shop.land("orders").reasons == {
+        "amount: above 10000000": 1,
+        "amount: below 0 (declare credit notes by `cleaning.returns.negative_amounts`)": 1,
+    }
     shop.document["cleaning"] = {"bounds": [{"table": "orders", "column": "amount", "high": 1000}]}
     report = shop.land("orders", batch="b2")
-    assert report.reasons == {"amount: above 1000": 2, "amount: below 0": 1}
+    assert report.reasons == {
+        "amount: above 1000": 2,
+        "amount: below 0 (declare credit notes by `cleaning.returns.negative_amounts`)": 1,
+    }
     assert report.rows_in == report.rows_landed + report.rows_quarantined + report.rows_duplicate == 5
 
 

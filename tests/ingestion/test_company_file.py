@@ -162,3 +162,10 @@ def test_the_starter_file_is_sound_and_is_never_written_over_another(tmp_path: P
     assert load_company(path).name == "My Company"
     with pytest.raises(CompanyError, match="exists already"):
         write_company(path)
+
+
+def test_an_alias_within_itself_is_refused_in_a_paragraph(tmp_path: Path) -> None:
+    path = tmp_path / "company.yaml"
+    path.write_text("company: A\nchurn: &churn\n  also: *churn\n")
+    with pytest.raises(CompanyError, match=r"line 2, churn\.also: an alias stands within what it names"):
+        load_company(path)

@@ -20,7 +20,7 @@ _TABLES = """
 create schema crm;
 create table crm.people (id bigint primary key, mail text, since timestamptz, cost numeric(10, 2), vip boolean);
 insert into crm.people
-select n, 'p' || n || '@example.org', timestamptz '2024-01-01 00:30:00+02' + n * interval '1 day', n / 3.0,
+select n, 'p' || n || '@example.org', timestamptz '2024-01-01 00:30:00+02' + n * interval '1 minute', n / 3.0,
     mod(n, 2) = 0
 from generate_series(1, 70000) n;
 create table sales (id text, who bigint, placed timestamp, cents numeric, paid date);
@@ -32,6 +32,11 @@ create table ledger (id numeric, who numeric, placed timestamp, net numeric);
 insert into ledger values
     (90071992547409931, 7, '2024-01-02 10:00', 1 / 7.0),
     (90071992547409932, 8.5, '2024-01-02 10:00', 8641971.0 / 7.0);
+create table contracts (id text, who text, began timestamptz, ended timestamptz, note_day date, noted timestamp);
+insert into contracts values
+    ('s1', 'c1', '2024-01-02 10:00+00', 'infinity', 'infinity', '-infinity'),
+    ('s2', 'c1', '2024-01-02 10:00+00', '2024-06-01 00:00+00', '20225-01-01', '0044-03-15 BC'),
+    ('s3', 'c1', '-infinity', null, null, null);
 create table nothing (id text, who text, placed timestamp);
 """
 
@@ -82,8 +87,8 @@ def test_tables_of_a_real_postgresql_land_in_batches_with_zones_and_decimals_kep
     )
     assert (report.rows_in, report.rows_landed) == (70000, 70000)
     assert people == [
-        ("1", "example.org", moment("2024-01-01 22:30:00"), 0.33, "normal"),
-        ("70000", "example.org", moment("2215-08-27 22:30:00"), 23333.33, "vip"),
+        ("1", "example.org", moment("2023-12-31 22:31:00"), 0.33, "normal"),
+        ("70000", "example.org", moment("2024-02-18 13:10:00"), 23333.33, "vip"),
     ]
 
 
@@ -93,6 +98,16 @@ def test_moments_without_a_zone_follow_the_sources_zone_and_nulls_are_set_aside(
     assert crm.rows("select order_id, ordered_at, amount from raw_crm.orders order by 1") == [
         ("o1", moment("2024-01-02 09:00:00"), 10.5),
         ("o3", moment("2024-07-02 08:00:00"), 0.7),
+    ]
+
+
+def test_moments_beyond_the_calendar_cost_their_own_value_at_most(crm: "Shop") -> None:
+    names = {"subscription_id": "id", "customer_id": "who", "started_at": "began", "cancelled_at": "ended"}
+    crm.document["tables"]["subscriptions"] = {"source": "crm", "from": "contracts", "columns": names}
+    assert crm.land("subscriptions").reasons == {"started_at: not a believable moment: before 1950-01-01": 1}
+    assert crm.rows("select subscription_id, cancelled_at from raw_crm.subscriptions order by 1") == [
+        ("s1", None),
+        ("s2", moment("2024-06-01 00:00:00")),
     ]
 
 
@@ -146,7 +161,7 @@ def test_a_sqlite_file_lands_the_same_way(crm: "Shop", tmp_path: Path) -> None:
             "customers",
             "columns",
             {"customer_id": "idd"},
-            ["tables.customers.columns.customer_id", "Did you mean `id`?"],
+            ["tables.customers.columns.customer_id", "did you mean `id`?"],
         ),
     ],
 )

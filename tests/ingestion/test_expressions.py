@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from company.company_file import Writing
-from ingestion.expressions import Expression, ExpressionError, table_names
+from ingestion.expressions import Expression, ExpressionError, refuse_clause, table_names
 from ingestion.expressions import parse as parse_as
 from ingestion.values import Reading
 
@@ -64,3 +64,43 @@ def test_what_is_not_one_expression_is_refused(connection: duckdb.DuckDBPyConnec
 def test_the_tables_of_a_relation_are_found_through_joins_and_subqueries(connection: duckdb.DuckDBPyConnection) -> None:
     relation = "(with c as (select * from a) select * from c join b using (x)) left join d using (x)"
     assert table_names(connection, relation) == ("a", "b", "d")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "(select max(v) from t)",
+        "v in (select g from t)",
+        "exists (select 1)",
+        "read_csv('/etc/passwd')",
+        "getenv('HOME')",
+        "current_setting('home_directory')",
+        "query('select 1')",
+    ],
+)
+def test_an_expression_that_reaches_beyond_its_row_is_refused(
+    connection: duckdb.DuckDBPyConnection, written: str
+) -> None:
+    with pytest.raises(ExpressionError, match="cannot"):
+        parse(connection, written)
+
+
+@pytest.mark.parametrize("written", ["1; copy (select 1) to 'x'", "g having 1 = 1", "(select 1)", "g order by 1"])
+def test_what_groups_rows_is_expressions_alone(connection: duckdb.DuckDBPyConnection, written: str) -> None:
+    with pytest.raises(ExpressionError):
+        refuse_clause(connection, written)
+
+
+def test_columns_expressions_and_all_may_group_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    for written in ("g", "g, v", "lower(g)", "all", "1"):
+        refuse_clause(connection, written)
+
+
+@pytest.mark.parametrize("relation", ["read_csv('/etc/passwd')", "a, glob('*')", "(select getenv('HOME') from a)"])
+def test_a_relation_reads_declared_tables_only(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    with pytest.raises(ExpressionError, match="cannot"):
+        table_names(connection, relation)
+
+
+def test_a_relation_may_unfold_lists(connection: duckdb.DuckDBPyConnection) -> None:
+    assert table_names(connection, "(select a.id, unnest(a.items) from a), unnest([1]) n(x)") == ("a",)

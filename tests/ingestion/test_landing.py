@@ -84,7 +84,7 @@ def test_every_bad_row_is_set_aside_with_its_reason_and_can_be_read_back(shop: "
         "customer_id: missing": 1,
         "ordered_at: not a moment": 1,
         "amount: not a number": 2,
-        "amount: below 0": 1,
+        "amount: below 0 (declare credit notes by `cleaning.returns.negative_amounts`)": 1,
         "line cannot be split into columns": 1,
         "order_id: duplicate key": 1,
     }
@@ -93,7 +93,7 @@ def test_every_bad_row_is_set_aside_with_its_reason_and_can_be_read_back(shop: "
         ("duplicate key", "order_id", "o1"),
         ("not a moment", "ordered_at", "o2"),
         ("missing", "customer_id", "o3"),
-        ("below 0", "amount", "o4"),
+        ("below 0 (declare credit notes by `cleaning.returns.negative_amounts`)", "amount", "o4"),
         ("not a number", "amount", "o5"),
         ("not a number", "amount", "o6"),
         ("line cannot be split into columns", None, "sales.csv:8"),

@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -137,3 +139,34 @@ def test_how_far_a_company_is_from_a_model_is_counted_in_customers() -> None:
     assert found.reason == (
         "2 customers with a known outcome, 1 of them churned: a model needs 3 more customers and 0 more churned"
     )
+
+
+@pytest.mark.parametrize(
+    ("churned_in", "is_lacking"), [([0, 1, 2, 3], False), ([3], True), ([0], False), ([2, 3], True)]
+)
+def test_churned_customers_in_the_last_snapshots_alone_are_too_few_snapshots(
+    *, churned_in: list[int], is_lacking: bool
+) -> None:
+    days = [date(2025, month, 1) for month in (1, 2, 3, 4)]
+    rows = [
+        {"customer_id": f"c{number}", "as_of": day, "churned": place in churned_in and number < 5}
+        for place, day in enumerate(days)
+        for number in range(20)
+    ]
+    policy = load_policy({"training": {"minimum_customers": 20, "minimum_churners": 5}})
+
+    found = measure_shortfall(
+        pa.Table.from_pylist(rows), "churned", training=policy.training, time="as_of", maturity_days=28
+    )
+
+    assert (found.is_cold_start, found.lacks_snapshots) == (is_lacking, is_lacking)
+    assert is_lacking is ("a model needs churned customers in more monthly snapshots" in found.reason)
+
+
+def test_one_snapshot_is_too_few_for_a_model() -> None:
+    rows = [{"customer_id": f"c{number}", "as_of": date(2025, 1, 1), "churned": number < 9} for number in range(20)]
+    policy = load_policy({"training": {"minimum_customers": 20, "minimum_churners": 5}})
+
+    found = measure_shortfall(pa.Table.from_pylist(rows), "churned", training=policy.training, time="as_of")
+
+    assert found.is_cold_start

@@ -10,7 +10,7 @@ from orchestration.published import Published, SegmentError
 from orchestration.warehouse import Warehouse
 
 CUSTOMERS = """
-    select 'c' || i as customer_id, i as score, i * 10.0 as money_at_risk from range(1, $count + 1) as made(i)
+    select 'c' || i as customer_id, i as score, i * 10.0 as money_at_risk from range(1, {count} + 1) as made(i)
 """
 
 
@@ -22,7 +22,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
 @pytest.fixture
 def published(warehouse: Warehouse, tmp_path: Path) -> Published:
     path = tmp_path / "published" / "instance.duckdb"
-    warehouse.publish(path, {"customers": CUSTOMERS}, {"count": 5})
+    warehouse.publish(path, {"customers": CUSTOMERS.format(count=5)})
     return Published(path=path)
 
 
@@ -34,17 +34,17 @@ def test_a_condition_counts_and_lists_the_most_money_at_risk_first(published: Pu
 
 def test_a_reader_keeps_its_copy_while_the_next_one_is_swapped_in(published: Published, warehouse: Warehouse) -> None:
     with published._open() as reader:
-        warehouse.publish(published.path, {"customers": CUSTOMERS}, {"count": 9})
+        warehouse.publish(published.path, {"customers": CUSTOMERS.format(count=9)})
         assert reader.execute("select count(*) from customers").fetchone() == (5,)
     assert published.segment("true", limit=0).count == 9
 
 
 def test_a_publication_that_fails_leaves_what_stood(published: Published, warehouse: Warehouse) -> None:
-    more = {"customers": CUSTOMERS, "more": "select $count from no_such_table"}
+    more = {"customers": CUSTOMERS.format(count=9), "more": "select 1 from no_such_table"}
     with pytest.raises(duckdb.Error, match="no_such_table"):
-        warehouse.publish(published.path, more, {"count": 9})
+        warehouse.publish(published.path, more)
     assert published.segment("true", limit=0).count == 5
-    warehouse.publish(published.path, {"customers": CUSTOMERS}, {"count": 9})
+    warehouse.publish(published.path, {"customers": CUSTOMERS.format(count=9)})
     assert published.segment("true", limit=0).count == 9
 
 

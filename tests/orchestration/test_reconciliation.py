@@ -10,19 +10,20 @@ from orchestration.warehouse import Warehouse
 TABLES = """
     create schema ingestion;
     create schema staging;
+    create schema bookkeeping;
     create table ingestion.landings as select * from (values
         ('shop', 'orders', 10, 7, 2, 1, 'b2', timestamp '2026-01-02'),
         ('shop', 'events', 5, 5, 0, 0, 'b1', timestamp '2026-01-01')
     ) rows(source, table_name, rows_in, rows_landed, rows_quarantined, rows_duplicate, batch, landed_at);
-    create table staging.cleaning_accounts as select * from (values
+    create table bookkeeping.cleaning_reconciliation as select * from (values
         ('b2', 'shop', 'orders', 7, 6, 1), ('b1', 'shop', 'events', 5, 5, 0)
     ) rows(batch, source, table_name, rows_landed, rows_staged, rows_removed);
-    create table staging.cleaning_counts as select * from (values
-        ('b1', 'shop', 'orders', 'vocabulary', 'channel', 'repaired', 3),
-        ('b2', 'shop', 'orders', 'vocabulary', 'channel', 'repaired', 2),
-        ('b2', 'shop', 'orders', 'test_row', null, 'removed', 1),
-        ('b1', 'shop', 'events', 'duplicate_click', null, 'removed', 0)
-    ) rows(batch, source, table_name, rule, column_name, action, count_rows);
+    create table bookkeeping.cleaning_counts as select * from (values
+        ('b1', 'shop', 'orders', 'vocabulary', 'channel', 'repaired', 3, false),
+        ('b2', 'shop', 'orders', 'vocabulary', 'channel', 'repaired', 2, true),
+        ('b2', 'shop', 'orders', 'test_row', null, 'removed', 1, true),
+        ('b1', 'shop', 'events', 'duplicate_click', null, 'removed', 0, true)
+    ) rows(batch, source, table_name, rule, column_name, action, count_rows, is_latest);
     create table staging.feed_pauses as select * from (values
         ('orders', 'raw_shop', date '2025-03-01', date '2025-04-01', 31, true),
         ('orders', 'raw_shop', date '2025-12-25', date '2025-12-26', 1, false)
@@ -54,7 +55,7 @@ def test_a_landing_and_a_batch_that_lost_rows_are_named(books: Warehouse) -> Non
     change(
         books,
         "update ingestion.landings set rows_quarantined = 1 where table_name = 'orders'",
-        "update staging.cleaning_accounts set rows_staged = 3 where table_name = 'events'",
+        "update bookkeeping.cleaning_reconciliation set rows_staged = 3 where table_name = 'events'",
     )
     assert [str(gap) for gap in find_gaps(books)] == [
         "shop.orders: 10 rows came, the fate of 9 is known",

@@ -59,7 +59,8 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "clv": 1000.0,
             "model_version": "7",
         }
-        return frame.assign(**(defaults | columns))
+        frame = frame.assign(**(defaults | columns))
+        return frame.assign(money_at_risk=frame["probability"] * frame["clv"])
 
     return make
 

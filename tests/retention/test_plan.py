@@ -247,6 +247,7 @@ def test_the_vectorised_plan_is_the_greedy_one_taken_option_by_option(**drawn: o
         as_of=date(2017, 12, 1), probability=0.5, score=50.0, level="high", main_reason="price", value_tier="gold",
         clv=[float(value) for value in drawn["clv"]], model_version="1",
     )  # fmt: skip
+    people["money_at_risk"] = people["probability"] * people["clv"]
     decided = plan(people, strategies, policy, spent=0)
     found = decided.set_index("customer_id")["strategy_id"].to_dict()
     assert found == _one_by_one(people, strategies, policy)

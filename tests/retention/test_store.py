@@ -403,6 +403,7 @@ def _alerts() -> pd.DataFrame:
     scores = scores.assign(
         probability=scores["score"] / 100, as_of=AS_OF, main_reason="service", why_en="w", why_zh="因"
     )
+    scores["money_at_risk"] = scores["probability"] * scores["clv"]
     policy = load_policy()
     return raise_alerts(assign(scores, policy), policy)
 

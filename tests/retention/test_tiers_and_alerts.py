@@ -18,7 +18,8 @@ def _scores(*scores: float) -> pd.DataFrame:
 def _full(**columns: object) -> pd.DataFrame:
     frame = pd.DataFrame({"customer_id": ["a", "b", "c", "d"], "score": [95.0, 85.0, 55.0, 20.0]})
     frame = frame.assign(probability=frame["score"] / 100, as_of=AS_OF, main_reason="service", why_en="w", why_zh="因")
-    return frame.assign(clv=[10.0, 1000.0, np.nan, 5000.0], **columns)
+    frame = frame.assign(clv=[10.0, 1000.0, np.nan, 5000.0], **columns)
+    return frame.assign(money_at_risk=frame["probability"] * frame["clv"])
 
 
 def test_a_bound_belongs_to_the_tier_and_to_the_alert_level_above_it() -> None:

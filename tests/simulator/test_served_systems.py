@@ -270,7 +270,7 @@ def landed(telecom: Path, address: str, tmp_path_factory: pytest.TempPathFactory
 def staged(landed: Landed) -> Landed:
     project, folder = ROOT / "dbt_project", landed.home / "dbt"
     variables = {"feeds": landed.company.feeds(), "timezone": landed.company.timezone}
-    command = ["run", "--quiet", "--select", "path:models/staging"]
+    command = ["run", "--quiet", "--select", "path:models/staging", "path:models/bookkeeping"]
     command += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", json.dumps(variables)]
     command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
     environment = os.environ | {"HOLDFAST_HOME": str(landed.home), "HOLDFAST_AS_OF": "2025-04-01"}
@@ -343,8 +343,7 @@ def test_doubled_clicks_and_tests_are_removed_counted_and_every_row_is_accounted
     left = "select order_id from staging.stg_orders union all select event_id from staging.stg_events"
     assert staged.ask(f"select count(*) from ({left}) s(id) where id in (select row_key from {ledger})") == [(0,)]
     assert staged.ask("select count(*) from staging.stg_customers where customer_id like 'QA%'") == [(0,)]
-    removed = staged.ask("select sum(count_rows) from staging.cleaning_counts where action = 'removed'")[0][0]
+    removed = staged.ask("select sum(count_rows) from bookkeeping.cleaning_counts where action = 'removed'")[0][0]
     assert removed == declared + 1  # and the tester's own account
-    assert staged.ask("select distinct rows_landed = rows_staged + rows_removed from staging.cleaning_accounts") == [
-        (True,)
-    ]
+    adds_up = "select distinct rows_landed = rows_staged + rows_removed from bookkeeping.cleaning_reconciliation"
+    assert staged.ask(adds_up) == [(True,)]

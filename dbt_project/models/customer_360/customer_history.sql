@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy=slice_strategy(),
+    incremental_strategy=snapshot_strategy(),
     unique_key='as_of',
     on_schema_change='fail'
 ) }}

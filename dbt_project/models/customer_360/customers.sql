@@ -45,7 +45,9 @@ purchases as (
             sum(amount_spent) filter (where order_date >= {{ days_before(as_of(), policy('clv', 'spend_days')) }}), 0
         ) as amount_spent_valued
     from {{ ref('int_customer_order_days') }}
-    where order_date < {{ as_of() }}
+    where
+        order_date < {{ as_of() }}
+        and customer_id in (select customers.customer_id from customers)
     group by customer_id
 
 ),
@@ -68,9 +70,9 @@ contracts as (
 marks as (
 
     select
-        {{ fifths('recency', '-recency_days') }},
-        {{ fifths('frequency', 'count_orders_scored') }},
-        {{ fifths('monetary', 'amount_spent_total') }},
+        {{ quintile_cut_points('recency', '-recency_days') }},
+        {{ quintile_cut_points('frequency', 'count_orders_scored') }},
+        {{ quintile_cut_points('monetary', 'amount_spent_total') }},
         median(count_orders_year) filter (where count_orders_year > 0) as typical_orders,
         median(amount_spent_year / count_orders_year) filter (where count_orders_year > 0) as typical_basket
     from purchases
@@ -82,9 +84,9 @@ scored as (
 
     select
         purchases.*,
-        {{ fifth('recency', '-purchases.recency_days') }} as rfm_recency,
-        {{ fifth('frequency', 'purchases.count_orders_scored') }} as rfm_frequency,
-        {{ fifth('monetary', 'purchases.amount_spent_total') }} as rfm_monetary,
+        {{ quintile('recency', '-purchases.recency_days') }} as rfm_recency,
+        {{ quintile('frequency', 'purchases.count_orders_scored') }} as rfm_frequency,
+        {{ quintile('monetary', 'purchases.amount_spent_total') }} as rfm_monetary,
         percent_rank() over (order by purchases.amount_spent_total / purchases.count_orders_total) as basket_rank,
         purchases.count_orders_year / nullif(marks.typical_orders, 0) as orders_to_typical,
         purchases.amount_spent_year / nullif(purchases.count_orders_year, 0)
@@ -157,7 +159,7 @@ forecast as (
 
     select
         *,
-        {{ 'yearly_purchases' if is_fed('orders') else 'yearly_contracts' }} as clv_yearly_spend
+        {{ 'yearly_purchases' if is_connected('orders') else 'yearly_contracts' }} as clv_yearly_spend
     from valued
 
 ),
@@ -177,7 +179,7 @@ priced as (
 tiers as (
 
     select
-        {{ tier_marks() }}
+        {{ tier_cut_points() }}
     from priced
 
 ),

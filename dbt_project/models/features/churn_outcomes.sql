@@ -19,7 +19,7 @@ known as (
 
 ),
 
-slices as (
+snapshots as (
 
     select distinct as_of from known
 

@@ -27,7 +27,9 @@ described as (
         coalesce(order_lines.discount, 0) as discount
     from order_lines
     left join products on order_lines.product_id = products.product_id
-    where order_lines.product_id is not null
+    where
+        order_lines.product_id is not null
+        and not order_lines.is_returned
 
 )
 

@@ -2,14 +2,25 @@ with
 
 ledger as (
 
-    {{ ledger_rows() }}
+    select * from {{ source('retention', 'ledger') }}
 
 ),
 
 decisions as (
 
     select
-        *,
+        entry_id,
+        as_of,
+        customer_id,
+        strategy_id,
+        arm,
+        event,
+        channel,
+        cost,
+        score,
+        model_version,
+        idempotency_key,
+        recorded_at,
         {{ add_days('as_of', churn('lead_days') + churn('horizon_days')) }} as outcome_until
     from ledger
     where event = 'assigned'

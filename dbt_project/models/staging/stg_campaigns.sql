@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('campaigns') }}
+    {{ cleaned_rows('campaigns') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('consents') }}
+    {{ cleaned_rows('consents') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('customers') }}
+    {{ cleaned_rows('customers') }}
 
 ),
 

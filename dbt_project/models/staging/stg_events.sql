@@ -3,7 +3,7 @@ with
 
 source as (
 
-    {{ landed('events') }}
+    {{ cleaned_rows('events') }}
 
 ),
 

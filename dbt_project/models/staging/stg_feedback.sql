@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('feedback') }}
+    {{ cleaned_rows('feedback') }}
 
 ),
 

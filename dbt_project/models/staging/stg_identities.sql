@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('identities') }}
+    {{ cleaned_rows('identities') }}
 
 ),
 

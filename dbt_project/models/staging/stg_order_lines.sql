@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('order_lines') }}
+    {{ cleaned_rows('order_lines') }}
 
 ),
 
@@ -22,6 +22,19 @@ localised as (
         _batch
     from source
 
+),
+
+net as (
+
+    {{ net_of_returns(
+        key=['order_id', 'line_number'],
+        owner=['customer_id', 'product_id'],
+        columns=[
+            'order_id', 'line_number', 'customer_id', 'ordered_at', 'product_id', 'quantity', 'discount', 'ordered_date',
+            '_source', '_batch',
+        ]
+    ) | indent(4) }}
+
 )
 
-select * from localised
+select * from net

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('orders') }}
+    {{ cleaned_rows('orders') }}
 
 ),
 
@@ -24,6 +24,20 @@ localised as (
         _batch
     from source
 
+),
+
+net as (
+
+    {{ net_of_returns(
+        key=['order_id'],
+        owner=['customer_id'],
+        columns=[
+            'order_id', 'customer_id', 'ordered_at', 'discount', 'count_lines', 'channel', 'store', 'payment_method',
+            'status', 'ordered_date', '_source', '_batch',
+        ],
+        has_status=true
+    ) | indent(4) }}
+
 )
 
-select * from localised
+select * from net

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('products') }}
+    {{ cleaned_rows('products') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('redemptions') }}
+    {{ cleaned_rows('redemptions') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('subscriptions') }}
+    {{ cleaned_rows('subscriptions') }}
 
 ),
 

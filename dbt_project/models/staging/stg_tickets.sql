@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('tickets') }}
+    {{ cleaned_rows('tickets') }}
 
 ),
 

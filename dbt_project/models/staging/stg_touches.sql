@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('touches') }}
+    {{ cleaned_rows('touches') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    {{ landed('usage') }}
+    {{ cleaned_rows('usage') }}
 
 ),
 

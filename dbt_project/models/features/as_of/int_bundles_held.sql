@@ -1,8 +1,8 @@
 with
 
-slices as (
+snapshots as (
 
-    {{ slices() }}
+    {{ snapshots() }}
 
 ),
 
@@ -17,15 +17,15 @@ rules as (
 
 ),
 
--- the rules of a slice were learned before the first day of its month
+-- the rules of a snapshot were learned before the first day of its month
 strongest as (
 
     select
-        slices.as_of,
+        snapshots.as_of,
         rules.bought_category,
         rules.suggested_category
-    from slices
-    inner join rules on rules.as_of = cast(date_trunc('month', slices.as_of) as date)
+    from snapshots
+    inner join rules on rules.as_of = cast(date_trunc('month', snapshots.as_of) as date)
     where rules.place = 1
 
 ),

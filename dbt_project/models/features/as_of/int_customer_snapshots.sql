@@ -2,9 +2,9 @@
 -- depends_on: {{ ref('int_subscriptions_dated') }}
 with
 
-slices as (
+snapshots as (
 
-    {{ slices() }}
+    {{ snapshots() }}
 
 ),
 
@@ -17,19 +17,19 @@ customers as (
 known as (
 
     select
-        slices.as_of,
+        snapshots.as_of,
         customers.customer_id,
         customers.kind,
-        {{ days_between('customers.known_date', 'slices.as_of') }} as tenure_days
-    from slices
+        {{ days_between('customers.known_date', 'snapshots.as_of') }} as tenure_days
+    from snapshots
     cross join customers
-    where customers.known_date < slices.as_of
+    where customers.known_date < snapshots.as_of
 
 ),
 
 alive as (
 
-    {{ churn_population(var('churn'), 'slices') | indent(4) }}
+    {{ churn_population(var('churn'), 'snapshots') | indent(4) }}
 
 ),
 

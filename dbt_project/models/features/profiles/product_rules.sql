@@ -1,25 +1,25 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy=slice_strategy(),
+    incremental_strategy=snapshot_strategy(),
     unique_key='as_of',
     on_schema_change='fail'
 ) }}
 with
 
-slices as (
+snapshots as (
 
-    {{ slices() }}
+    {{ snapshots() }}
 
 ),
 
 months as (
 
     select distinct cast(date_trunc('month', as_of) as date) as as_of
-    from slices
+    from snapshots
 
 ),
 
--- once for every month of a slice, from the year of purchases before its first day; anew while late rows may come
+-- once for every month of a snapshot, from the year of purchases before its first day; anew while late rows may come
 wanted as (
 
     select as_of

@@ -2,7 +2,7 @@ with
 
 orders as (
 
-    {{ rows_of('orders', due_only=true) | indent(4) }}
+    {{ rows_of('orders', to_rebuild_only=true) | indent(4) }}
 
 ),
 
@@ -17,6 +17,7 @@ days as (
     where
         channel is not null
         and coalesce(status, 'paid') not in ('failed', 'cancelled')
+        and not is_returned
     group by customer_id, ordered_date, channel
 
 )

@@ -5,7 +5,7 @@ product_days as (
     select * from {{ ref('int_customer_product_days') }}
     where
         department is not null
-        and {{ is_due('order_date') }}
+        and {{ must_rebuild('order_date') }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    {{ rows_of('events', due_only=true) | indent(4) }}
+    {{ rows_of('events', to_rebuild_only=true) | indent(4) }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 orders as (
 
-    {{ rows_of('orders', due_only=true) | indent(4) }}
+    {{ rows_of('orders', to_rebuild_only=true) | indent(4) }}
 
 ),
 

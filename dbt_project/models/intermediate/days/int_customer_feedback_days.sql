@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    {{ rows_of('feedback', due_only=true) | indent(4) }}
+    {{ rows_of('feedback', to_rebuild_only=true) | indent(4) }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 orders as (
 
-    {{ rows_of('orders', due_only=true) | indent(4) }}
+    {{ rows_of('orders', to_rebuild_only=true) | indent(4) }}
 
 ),
 
@@ -15,7 +15,9 @@ purchases as (
         coalesce(discount, 0) as discount,
         coalesce(count_lines, 0) as count_lines
     from orders
-    where coalesce(status, 'paid') not in ('failed', 'cancelled')
+    where
+        coalesce(status, 'paid') not in ('failed', 'cancelled')
+        and not is_returned
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 order_lines as (
 
-    {{ rows_of('order_lines', due_only=true) | indent(4) }}
+    {{ rows_of('order_lines', to_rebuild_only=true) | indent(4) }}
 
 ),
 

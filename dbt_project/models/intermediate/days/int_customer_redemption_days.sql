@@ -2,7 +2,7 @@ with
 
 redemptions as (
 
-    {{ rows_of('redemptions', due_only=true) | indent(4) }}
+    {{ rows_of('redemptions', to_rebuild_only=true) | indent(4) }}
 
 ),
 

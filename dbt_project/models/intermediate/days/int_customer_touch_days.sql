@@ -2,7 +2,7 @@ with
 
 touches as (
 
-    {{ rows_of('touches', due_only=true) | indent(4) }}
+    {{ rows_of('touches', to_rebuild_only=true) | indent(4) }}
 
 ),
 

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    {{ rows_of('usage', due_only=true) | indent(4) }}
+    {{ rows_of('usage', to_rebuild_only=true) | indent(4) }}
 
 ),
 
