@@ -152,9 +152,10 @@ def _starts(encodings: Sequence[Encoding]) -> list[int]:
     return [0, *np.cumsum([each.width for each in encodings]).tolist()[:-1]]
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type holds text, dictionary-encoded or not."""
     if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
+        return is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -181,7 +182,7 @@ def numbers(name: str, values: pa.ChunkedArray) -> Floats:
 
 
 def _levels(name: str, values: pa.ChunkedArray) -> tuple[str, ...] | None:
-    if not _is_text(values.type):
+    if not is_text(values.type):
         numbers(name, values)
         return None
     counts = pc.value_counts(_as_text(values).drop_null()).to_pylist()
@@ -219,7 +220,7 @@ def _parts(label: Floats, seed: int) -> list[tuple[Rows, Rows]]:
 
 def _codes(encoding: Encoding, values: pa.ChunkedArray) -> Rows:
     """Return each row's level by number; one past the last for what is not among them."""
-    if not (_is_text(values.type) or pa.types.is_null(values.type)):
+    if not (is_text(values.type) or pa.types.is_null(values.type)):
         raise DatasetError(
             f"feature {encoding.name!r} was text when the model was trained and is {values.type} now. "
             "Cast it to text, or train again."

@@ -12,6 +12,7 @@ from ml.explaining.importance import Importance
 from ml.monitoring.drift import FeatureReference
 from ml.training.fairness import GroupFigures
 from ml.training.monthly import Training
+from ml.training.train import Fitted
 
 SIDE, MARGIN, BAR = 260, 34, 220
 TINY = 1e-9
@@ -76,7 +77,7 @@ def write_card(
     parts = (
         f"<h1>Churn model: {escape(fitted.chosen)}</h1>",
         _table(("", ""), [(name, value) for name, value in facts.items()]),
-        f"<h2>Validation</h2><p>{fitted.validation.num_rows} rows later than those learned from. {CAUTION}</p>",
+        f"<h2>Validation</h2><p>{_describe_validation(fitted)} {CAUTION}</p>",
         _evaluations(fitted.evaluations),
         f"<p>The chosen one, with the interval that holds each figure in 95 of 100 samples:</p>{_held(insight.held)}",
         *figures,
@@ -90,6 +91,14 @@ def write_card(
     )
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Churn model</title><style>{STYLE}</style>'
     return f"{page}<body>{''.join(parts)}</body></html>".encode()
+
+
+def _describe_validation(fitted: Fitted) -> str:
+    """Return where the figures come from: later snapshots, or folds drawn by chance where there is no time."""
+    rows = f"{fitted.validation.num_rows:,} rows"
+    if fitted.model.trained_until is None:
+        return f"{rows}, each predicted by a model of other rows."
+    return f"{rows} later than those learned from."
 
 
 def _held(held: Mapping[str, Interval]) -> str:

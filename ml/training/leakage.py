@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from ml.dataset import Floats, Rows, Tabular, as_table, labels, split_by_chance
+from ml.dataset import Columns, DatasetError, Floats, Rows, Tabular, as_table, labels, split_by_chance
 from ml.encode import Encoder
 from ml.learners.base import Compute
 from ml.learners.trees import Trees
+from ml.training.config import TrainConfig
 
 SAMPLE = 5_000  # rows looked at
 SINGLE_AUC = 0.99  # a column that ranks as well as this alone is the label in other words
@@ -30,6 +31,21 @@ class Leak:
     column: str
     kind: str  # 'label', 'future' or 'duplicates'
     evidence: str
+
+
+class LeakError(DatasetError):
+    """The training table gives the outcome away; the message names each column or key with its evidence."""
+
+
+def require_no_leaks(table: Tabular, columns: Columns, config: TrainConfig) -> None:
+    """Raise a `LeakError` where `find_leaks` finds anything: what comes before every `fit` of a table from outside."""
+    whole = as_table(table)
+    key = [name for name in (columns.time, columns.customer) if name is not None]
+    features = columns.list_features(whole)
+    leaks = find_leaks(whole, columns.label, features, key=key, seed=config.seed)
+    if leaks:
+        evidence = "; ".join(leak.evidence for leak in leaks)
+        raise LeakError(f"The training table gives the outcome away: {evidence}. Fix the column, or leave it out.")
 
 
 def find_leaks(

@@ -93,7 +93,6 @@ def training(
     if shortfall.is_cold_start:
         yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
-    refuse_leaks(policy, learned.rows, learned.features)
     found = learn(deployment, learned)
     fitted, insight = found.fitted, look_into(warehouse, policy, found, learned)
     rival = find_rival(registry, learned.fingerprint)
@@ -141,6 +140,7 @@ def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
     from ml.dataset import Columns
     from ml.explaining.causes import list_causes
     from ml.training.config import TrainConfig
+    from ml.training.leakage import require_no_leaks
     from ml.training.monthly import train
 
     policy = deployment.policy
@@ -149,11 +149,14 @@ def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
         time="as_of",
         features=learned.features,
         causes=list_causes(deployment.features),
+        customer="customer_id",
         treated="is_treated",
         group=GROUP if policy.training.groups else None,
         lead_times=learned.leads,
     )
-    return train(learned.rows, columns, TrainConfig.from_policy(policy, deployment.company.churn))
+    config = TrainConfig.from_policy(policy, deployment.company.churn)
+    require_no_leaks(learned.rows, columns, config)
+    return train(learned.rows, columns, config)
 
 
 def look_into(warehouse: Warehouse, policy: Policy, found: "Training", learned: TrainingSet) -> "Insight":
@@ -187,16 +190,6 @@ def describe_treated(found: "TreatedFit") -> str:
         for way, read in found.evaluations.items()
     )
     return f"{found.treated_share:.1%} left out, learned {found.mode}. Representing all customers, {both}"
-
-
-def refuse_leaks(policy: Policy, table: pa.Table, features: Sequence[str]) -> None:
-    """Raise when a column gives the outcome away, and name it: the training gate."""
-    from ml.training.leakage import find_leaks
-
-    leaks = find_leaks(table, "churned", features, key=("as_of", "customer_id"), seed=policy.training.seed)
-    if leaks:
-        named = "; ".join(f"{leak.column} ({leak.kind})" for leak in leaks)
-        raise dg.Failure(f"The training set gives the outcome away: {named}. Fix the feature, or take it out.")
 
 
 def find_rival(registry: Registry, found: str) -> RegisteredModel | None:
