@@ -101,7 +101,7 @@ def read_flat_table(
     named = {names.get(name, name): values for name, values in typed.items()}
     flat = FlatTable(pa.table(named), kinds)
     if not flat.features:
-        raise DatasetError(f"the table has no column to learn from besides {customer!r} and {label!r}. Add attributes.")
+        raise DatasetError(f"the table has no attribute to learn from next to {customer!r} and {label!r}. Add columns.")
     return flat
 
 

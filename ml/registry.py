@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def create_database(path: Path, *, artifacts: str) -> None:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # it reports its own migrations
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
     for left in path.parent.glob(f"{fresh.name}*"):

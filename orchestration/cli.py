@@ -22,7 +22,7 @@ def build_app() -> typer.Typer:
         if hasattr(module, "app"):
             app.add_typer(module.app, name=found.name)
         else:
-            app.command(found.name)(getattr(module, found.name))
+            app.command(found.name.replace("_", "-"))(getattr(module, found.name))
     return app
 
 

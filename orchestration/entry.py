@@ -13,7 +13,7 @@ from rich.console import Console
 
 from company.file_faults import CompanyError
 from orchestration.home import HomeError, prepare_home
-from orchestration.settings import read_settings
+from orchestration.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from orchestration.deployment import Deployment
@@ -74,6 +74,15 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
         yield
     except expected as fault:
         refuse(str(fault))
+
+
+def enter_home(home: Path) -> Settings:
+    """Return the settings of the instance in `home`, whose folder is made ready, for what needs no company file.
+
+    Raises HomeError where the folder cannot be used.
+    """
+    prepare_home(home.absolute())
+    return read_settings({**os.environ, "HOLDFAST_HOME": str(home.absolute())})
 
 
 def enter_deployment(company: Path, home: Path) -> "Deployment":

@@ -1,0 +1,64 @@
+"""`holdfast score-table`, as a person calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import csv
+
+
+def write(path: Path, *, separator: str = ";", last: str = "") -> Path:
+    draw = np.random.default_rng(0)
+    lines = [separator.join(("customerID", "gender", "tenure", "plan", "Churn"))]
+    for row in range(400):
+        tenure, plan = int(draw.integers(0, 72)), str(draw.choice(["basic", "plus"]))
+        left = draw.random() < 1 / (1 + np.exp(0.08 * tenure - 1.5 * (plan == "basic")))
+        values = (f"{row:05}-X", ("f", "m")[row % 2], str(tenure), plan, "Yes" if left else "No")
+        lines.append(separator.join(values))
+    path.write_text("\n".join(lines) + "\n" + last, encoding="utf-8")
+    return path
+
+
+def call(file: Path, home: Path, *more: str) -> tuple[int, str]:
+    arguments = ["score-table", str(file), "--id", "customerID", "--label", "Churn", "--home", str(home), *more]
+    command = [sys.executable, "-m", "orchestration.cli", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def test_one_command_turns_a_flat_table_into_scores_reasons_a_card_and_a_version(tmp_path: Path) -> None:
+    code, output = call(write(tmp_path / "churn.csv"), tmp_path / "home")
+
+    assert code == 0, output
+    assert "Version 1 of `table churn`: first champion" in output
+    folder = tmp_path / "home" / "tables" / "churn"
+    scores, reasons = (csv.read_csv(folder / name) for name in ("scores.csv", "reasons.csv"))
+    assert (scores.num_rows, scores["customer_id"].null_count) == (400, 0)
+    assert {"00000-X", "00399-X"} <= set(scores["customer_id"].to_pylist())
+    assert set(reasons["feature"].to_pylist()) == {"tenure", "plan"}  # gender is protected
+    card = (folder / "card.html").read_text(encoding="utf-8")
+    assert "400 rows, each predicted by a model of other rows." in card
+    assert "Not known: no customer has a value yet." in card
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("00400-X;f;3\n", "1 lines are no records, the first is line 402"),
+        ("00399-X;f;3;plus;No\n", "names 1 customers more than once, such as '00399-X' in 2 rows"),
+    ],
+)
+def test_a_file_that_would_lose_or_double_a_customer_is_refused_and_nothing_is_made(
+    tmp_path: Path, last: str, message: str
+) -> None:
+    code, output = call(write(tmp_path / "churn.csv", last=last), tmp_path / "home")
+
+    assert (code, message in output, (tmp_path / "home").exists()) == (2, True, False), output
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    code, output = call(tmp_path / "nothing.csv", tmp_path / "home")
+
+    assert (code, "there is no such file. Correct the path." in output) == (2, True), output
