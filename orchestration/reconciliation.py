@@ -24,11 +24,11 @@ _WHAT_RULES_DID = """
 _MISSING_DAYS = """
     select feed || '.' || source_table as name, strftime(paused_from, '%Y-%m-%d') as first_day,
         strftime(paused_until - 1, '%Y-%m-%d') as last_day, count_days
-    from staging.feed_pauses where is_missing order by all
+    from bookkeeping.feed_pauses where is_missing order by all
 """
 _ROWS_LATER = """
     select feed || '.' || source_table as name, count_rows_later as count_rows
-    from staging.feed_coverage where count_rows_later > 0 order by all
+    from bookkeeping.feed_coverage where count_rows_later > 0 order by all
 """
 _COLUMNS = ("table", "rule", "column", "action", "rows that stand", "of the latest batch")
 

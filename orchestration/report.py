@@ -36,7 +36,7 @@ QUERIES = {
         group by all order by rows desc""",
     "missing_days": """
         select source_table as table, feed, paused_from as first_day, paused_until - 1 as last_day, count_days as days
-        from staging.feed_pauses where is_missing order by feed, source_table, paused_from""",
+        from bookkeeping.feed_pauses where is_missing order by feed, source_table, paused_from""",
 }
 TABLES = {
     "performance": "monitoring.performance",
@@ -47,7 +47,7 @@ TABLES = {
     "effects": "outcomes.strategy_effects",
     "gates": "monitoring.gate_verdicts",
     "quarantine": "quarantine.rows",
-    "missing_days": "staging.feed_pauses",
+    "missing_days": "bookkeeping.feed_pauses",
 }
 TITLES = {
     "performance": "The scores against what happened",

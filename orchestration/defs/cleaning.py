@@ -17,7 +17,7 @@ def every_row_is_accounted_for(warehouse: dg.ResourceParam[Warehouse]) -> dg.Ass
     )
 
 
-@dg.asset_check(asset=["staging", "feed_coverage"], additional_deps=[["staging", "feed_pauses"]])
+@dg.asset_check(asset=["bookkeeping", "feed_coverage"], additional_deps=[["bookkeeping", "feed_pauses"]])
 def feeds_lack_no_days(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """Warn of days that a feed lacks, and of rows dated in the future; labels over such days are unknown."""
     faults = find_missing_days(warehouse)

@@ -115,7 +115,7 @@ def test_windows_that_reach_into_missing_days_are_unknown_and_the_others_are_the
     assert {month: labels[month] for month in known} == {month: truth(whole, month) for month in known}
     missing = warehouse.query(
         "select cast(paused_from as varchar), cast(paused_until - 1 as varchar) "
-        "from staging.feed_pauses where is_missing"
+        "from bookkeeping.feed_pauses where is_missing"
     )
     assert missing.to_numpy().tolist() == [[first, min(last, "2025-07-31")]]
 
@@ -133,7 +133,7 @@ def test_a_row_of_the_future_teaches_nothing(new_warehouse: Build) -> None:
     labels = labels_of(warehouse)
     assert known_months(labels) == MONTHS
     assert {month: labels[month] for month in MONTHS} == {month: truth(whole, month) for month in MONTHS}
-    rows = warehouse.query("select count_rows_later, cast(last_date as varchar) from staging.feed_coverage")
+    rows = warehouse.query("select count_rows_later, cast(last_date as varchar) from bookkeeping.feed_coverage")
     assert rows.to_numpy().tolist() == [[1, "2025-12-24"]]
 
 

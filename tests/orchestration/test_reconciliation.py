@@ -24,11 +24,11 @@ TABLES = """
         ('b2', 'shop', 'orders', 'test_row', null, 'removed', 1, true),
         ('b1', 'shop', 'events', 'duplicate_click', null, 'removed', 0, true)
     ) rows(batch, source, table_name, rule, column_name, action, count_rows, is_latest);
-    create table staging.feed_pauses as select * from (values
+    create table bookkeeping.feed_pauses as select * from (values
         ('orders', 'raw_shop', date '2025-03-01', date '2025-04-01', 31, true),
         ('orders', 'raw_shop', date '2025-12-25', date '2025-12-26', 1, false)
     ) rows(source_table, feed, paused_from, paused_until, count_days, is_missing);
-    create table staging.feed_coverage as select * from (values
+    create table bookkeeping.feed_coverage as select * from (values
         ('orders', 'raw_shop', 0), ('events', 'raw_logs', 2)
     ) rows(source_table, feed, count_rows_later);
 """
@@ -79,7 +79,7 @@ def test_missing_days_and_rows_of_the_future_are_reported_with_the_fix(books: Wa
     assert later.startswith("raw_logs.events has 2 rows dated after the day of their ingestion")
     change(
         books,
-        "update staging.feed_pauses set is_missing = false",
-        "update staging.feed_coverage set count_rows_later = 0",
+        "update bookkeeping.feed_pauses set is_missing = false",
+        "update bookkeeping.feed_coverage set count_rows_later = 0",
     )
     assert find_missing_days(books) == ()
