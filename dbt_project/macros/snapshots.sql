@@ -29,8 +29,8 @@
 
 
 {#
-    The snapshots as a relation of one column, as_of. The marks around it let the materialization `snapshots` put one snapshot in
-    the place of all.
+    The snapshots as a relation of one column, as_of. The comments around it let the materialization `by_snapshot` put one
+    snapshot in the place of all.
 #}
 {% macro snapshots() -%}
 /* snapshots */
@@ -58,9 +58,9 @@ select cast('{{ day }}' as date) as as_of
 
 
 {#
-    A table built snapshot by snapshot, so that a year of snapshots asks for as much memory as one of them. With `keeps_snapshots`
-    the snapshots of earlier runs stay, and a snapshot that is built again takes its own place; without, the table holds the
-    snapshots of this run alone. A column that the model declares anew is added: the run builds all the snapshots it needs.
+    A table built snapshot by snapshot, so that a year of them asks for as much memory as one. With `keeps_snapshots` the
+    snapshots of earlier runs stay, and one that is built again takes its own place; without, the table holds those of this
+    run alone. A column that the model declares anew is added: the run builds all the snapshots it needs.
 #}
 {% materialization by_snapshot, default %}
     {%- set target_relation = this.incorporate(type='table') -%}
