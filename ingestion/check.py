@@ -1,7 +1,7 @@
 """`holdfast check`: what a company file would bring in, before anything is loaded."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,11 +9,17 @@ from typing import Any
 
 import duckdb
 
-from company.company_file import Company, Feed
+from company.company_file import Company, Feed, FilesSource
 from company.contract import TABLES
 from company.file_faults import CompanyError
+from company.industries import load_industry
+from company.policy import load_policy
+from company.policy.gates import Gates
 from ingestion import manifest
+from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import Landing
+from ingestion.profiling import Profile
+from ingestion.readers.extract import quoted
 
 _MOST_ROWS = 10_000
 
@@ -23,7 +29,8 @@ class TableCheck:
     """What one feed would bring: counts of rows read, of bad rows by reason, the columns left empty, and a sample.
 
     Personal values appear in `sample` as tokens only. Of a database or an API about 10,000 rows are
-    read, of files that are taken one by one the first few.
+    read, of files that are taken one by one the first few; `is_partial` tells so. `known` says how many rows name a
+    customer of the customer list; it is None where that cannot be told from what was read.
     """
 
     table: str
@@ -34,24 +41,39 @@ class TableCheck:
     reasons: dict[str, int]
     unmapped: tuple[str, ...]
     sample: tuple[dict[str, Any], ...]
+    repairs: dict[str, int] = field(default_factory=dict)
+    profile: Profile = field(default_factory=Profile)
+    known: KnownCustomers | None = None
+    is_partial: bool = False
+
+    @property
+    def share_quarantined(self) -> float:
+        """The share of the rows, duplicates left out, that would be quarantined."""
+        bad = sum(self.reasons.values())
+        return bad / (self.rows_good + bad) if bad else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckReport:
-    """Every feed that could be read, and one paragraph for every one that could not."""
+    """Every feed that could be read, one paragraph for every one that could not, and what would close the gate."""
 
     company: str
     tables: tuple[TableCheck, ...]
-    faults: tuple[str, ...] = field(default=())
+    faults: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
-        """Tell whether the company can be run as it stands."""
+        """Tell whether every feed can be read as the company file says."""
         return not self.faults
 
 
 def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime) -> CheckReport:
-    """Read and judge every feed of `company` as if it were landed `now`, in memory; one fault hides no other."""
+    """Read and judge every feed of `company` as if it were landed `now`, in memory; one fault hides no other.
+
+    Raises PolicyError when the company's policy cannot be.
+    """
+    gates = load_policy(load_industry(company.industry).policy, company.policy).gates
     tables: list[TableCheck] = []
     faults: list[str] = []
     with duckdb.connect() as connection, TemporaryDirectory(prefix="holdfast-") as scratch:
@@ -69,11 +91,14 @@ def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime
                 tables.append(_check(landing, table, feed))
             except CompanyError as error:
                 faults += [str(error)] if str(error) not in faults else []
-    return CheckReport(company=company.name, tables=tuple(tables), faults=tuple(faults))
+        tables = [] if faults and not tables else _with_known(connection, company, tables)
+    closed = tuple(paragraph for check in tables for paragraph in _closing(company, check, gates))
+    return CheckReport(company=company.name, tables=tuple(tables), faults=tuple(faults), closed=closed)
 
 
 def _check(landing: Landing, table: str, feed: Feed) -> TableCheck:
-    report, sample = landing.try_out(table, feed, most=_MOST_ROWS)
+    report, trial = landing.try_out(table, feed, most=_MOST_ROWS, keep=_kept(feed.source, table))
+    is_file = isinstance(landing.company.sources[feed.source], FilesSource)
     return TableCheck(
         table=table,
         source=feed.source,
@@ -82,5 +107,49 @@ def _check(landing: Landing, table: str, feed: Feed) -> TableCheck:
         rows_duplicate=report.rows_duplicate,
         reasons=report.reasons,
         unmapped=tuple(name for name in TABLES[table].names if name not in feed.columns),
-        sample=tuple(sample),
+        sample=trial.sample,
+        repairs=report.repairs,
+        profile=trial.profile,
+        is_partial=not is_file or feed.incremental is not None,
     )
+
+
+def _kept(source: str, table: str) -> str:
+    return quoted(f"customers of {table} in {source}")
+
+
+def _with_known(
+    connection: duckdb.DuckDBPyConnection, company: Company, checks: Sequence[TableCheck]
+) -> list[TableCheck]:
+    """Add how many rows name a known customer, where both they and all lists of customers were read in full."""
+    lists = [check for check in checks if check.table == "customers"]
+    if len(lists) < len(company.tables["customers"]) or any(check.is_partial for check in lists):
+        return list(checks)
+    names = [_kept(check.source, "customers") for check in lists]
+    return [
+        replace(check, known=count_known(connection, _kept(check.source, check.table), names))
+        if names_customers(check.table) and "customer_id" not in check.unmapped and not check.is_partial
+        else check
+        for check in checks
+    ]
+
+
+def _closing(company: Company, check: TableCheck, gates: Gates) -> Iterator[str]:
+    """Yield a paragraph for each limit of the gate on the sources that the feed would break."""
+    feed = next(feed for feed in company.tables[check.table] if feed.source == check.source)
+    key, would = company.key_of(check.table, feed), "so that the gate on the sources would close"
+    if check.share_quarantined > gates.maximum_quarantine_share:
+        worst, rows = max(check.reasons.items(), key=lambda reason: reason[1])
+        problem = (
+            f"{check.share_quarantined:.1%} of the rows would be quarantined, and at most "
+            f"{gates.maximum_quarantine_share:.1%} may be, {would}; most often {worst} ({rows:,} rows)."
+        )
+        fix = "Correct the mapping or the source, or raise `policy.gates.maximum_quarantine_share`."
+        yield str(company.error(key, problem, fix))
+    if check.known and check.known.share_unknown > gates.maximum_unknown_share:
+        problem = (
+            f"{check.known.unknown:,} of {check.known.rows:,} rows ({check.known.share_unknown:.1%}) name a customer "
+            f"whom no list of customers holds, and at most {gates.maximum_unknown_share:.0%} may, {would}."
+        )
+        fix = "Compare how ids are written in the two; then correct the expression of `customer_id`."
+        yield str(company.error(f"{key}.columns.customer_id", problem, fix))

@@ -24,6 +24,7 @@ from ingestion import manifest, storing
 from ingestion.classifying import STAGE, Classified, classify, tidy
 from ingestion.evolution import observe
 from ingestion.manifest import Landed, Memory
+from ingestion.profiling import Profile, profile_stage
 from ingestion.projection import Mapper
 from ingestion.readers.extract import Extract, FileSeen, Request, quoted
 from ingestion.readers.files import FilesReader, fingerprint_of, sort_out
@@ -59,6 +60,14 @@ class LandingReport:
     repairs: dict[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     feeds: tuple["LandingReport", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a feed's good rows look like: a few of them, and the profile of all."""
+
+    sample: tuple[dict[str, Any], ...]
+    profile: Profile
 
 
 def land(
@@ -112,11 +121,11 @@ class Landing:
         finally:
             tidy(self.connection)
 
-    def try_out(self, table: str, feed: Feed, *, most: int) -> tuple[LandingReport, list[dict[str, Any]]]:
-        """Judge the rows of one feed without landing them; returns what would happen and a few good rows.
+    def try_out(self, table: str, feed: Feed, *, most: int, keep: str) -> tuple[LandingReport, Trial]:
+        """Judge the rows of one feed without landing them; returns what would happen and what the good rows look like.
 
         Of a database or an API, which may be large or slow, only about `most` rows are read, and of files that are
-        taken one by one only the first bundle.
+        taken one by one only the first bundle. The customers of the good rows are kept in the temporary table `keep`.
         """
         try:
             mapper = self._mapper(table, feed)
@@ -128,8 +137,12 @@ class Landing:
             self._refuse_empty(table, feed, judged)
             names = ", ".join(quoted(name) for name in feed.columns)
             rows = self.connection.execute(f"select {names} from {STAGE} where _fault is null limit {_SAMPLE_ROWS}")
-            sample = [dict(zip(feed.columns, row, strict=True)) for row in rows.fetchall()]
-            return self._report(table, feed, [judged]), sample
+            sample = tuple(dict(zip(feed.columns, row, strict=True)) for row in rows.fetchall())
+            profile = profile_stage(self.connection, TABLES[table], tuple(feed.columns), zone=self.company.timezone)
+            if "customer_id" in feed.columns:
+                kept = f"select customer_id from {STAGE} where _fault is null"
+                self.connection.execute(f"create or replace temp table {keep} as {kept}")
+            return self._report(table, feed, [judged]), Trial(sample=sample, profile=profile)
         finally:
             tidy(self.connection)
 

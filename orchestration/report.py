@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ingestion.check import CheckReport
+from ingestion.check import CheckReport, TableCheck
+from ingestion.profiling import Profile
 from orchestration.warehouse import Warehouse
 
 QUERIES = {
@@ -88,7 +89,10 @@ def show_check(report: CheckReport, console: Console) -> None:
             "rows": table.rows_in,
             "good": table.rows_good,
             "duplicate": table.rows_duplicate,
-            "would be quarantined": ", ".join(f"{name}: {count}" for name, count in table.reasons.items()) or "-",
+            "would be quarantined": _reasons(table),
+            "customers known": f"{1 - table.known.share_unknown:.1%}" if table.known else "-",
+            "days": _days(table.profile),
+            "empty": ", ".join(f"{name} {share:.0%}" for name, share in table.profile.null_shares.items()) or "-",
             "not mapped": ", ".join(table.unmapped) or "-",
         }
         for table in report.tables
@@ -98,8 +102,20 @@ def show_check(report: CheckReport, console: Console) -> None:
     for table in report.tables:
         for row in table.sample[:1]:
             console.print(_upright(f"{table.table}, a row", {name: value for name, value in row.items() if value}))
-    for fault in report.faults:
+    for fault in (*report.faults, *report.closed):
         console.print(fault, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _reasons(table: TableCheck) -> str:
+    reasons = ", ".join(f"{name}: {count}" for name, count in table.reasons.items())
+    return f"{table.share_quarantined:.1%}: {reasons}" if reasons else "-"
+
+
+def _days(profile: Profile) -> str:
+    if profile.first_day is None:
+        return "-"
+    gaps = f", {profile.missing_days} without rows" if profile.missing_days else ""
+    return f"{profile.first_day} to {profile.last_day}{gaps}"
 
 
 def show_quarantine(warehouse: Path, console: Console, *, limit: int) -> None:

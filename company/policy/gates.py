@@ -12,6 +12,7 @@ class Gates(Section):
 
     maximum_quarantine_share: Share
     maximum_future_share: Share
+    maximum_unknown_share: Share
     minimum_rows_share: Share
     maximum_null_share: Share
     explosion_factor: Annotated[float, Field(gt=1)]

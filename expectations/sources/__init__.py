@@ -15,7 +15,8 @@ class RawTable:
 
     `table` is `schema.table`; `personal` columns are never shown, not even as part of a key; `moment` is the column
     that places a row in time (UTC); `quarantine_reasons` are the most frequent ones with their rows, the worst first;
-    `rows_before` is the number of rows that the table held before the last ingestion.
+    `rows_before` is the number of rows that the table held before the last ingestion. Of the `rows_with_customer`,
+    `rows_unknown` name one whom no list of customers holds.
     """
 
     table: str
@@ -28,6 +29,8 @@ class RawTable:
     quarantine_reasons: tuple[tuple[str, int], ...] = ()
     rows_before: int | None = None
     may_be_empty: bool = False
+    rows_with_customer: int = 0
+    rows_unknown: int = 0
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -45,6 +48,7 @@ class Context:
     maximum_future_share: float
     maximum_quarantine_share: float
     minimum_rows_share: float
+    maximum_unknown_share: float
 
 
 def build(
@@ -55,13 +59,15 @@ def build(
     maximum_future_share: float,
     maximum_quarantine_share: float,
     minimum_rows_share: float,
+    maximum_unknown_share: float,
 ) -> list[Suite]:
     """Return one suite per raw table.
 
     `latest` (UTC) is the moment after which nothing can have happened yet, one day after the ingestion as a rule; at
     most `maximum_future_share` of a table may lie behind it. A table with `stale_after_days` must hold a row younger
     than so many days at `as_of`. At most `maximum_quarantine_share` of the rows may have gone to quarantine, and
-    the table may not fall below `minimum_rows_share` of `rows_before`. Shares lie between 0 and 1.
+    the table may not fall below `minimum_rows_share` of `rows_before`. At most `maximum_unknown_share` of the rows with
+    a customer may be those of unknown ones. Shares lie between 0 and 1.
     """
     contexts = [
         Context(
@@ -71,6 +77,7 @@ def build(
             maximum_future_share=maximum_future_share,
             maximum_quarantine_share=maximum_quarantine_share,
             minimum_rows_share=minimum_rows_share,
+            maximum_unknown_share=maximum_unknown_share,
         )
         for table in tables
     ]

@@ -19,4 +19,4 @@ def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml")) -> 
     with plain_faults():
         report = check_company(load_company(company), secrets=os.environ, now=datetime.now(UTC))
     show_check(report, open_console())
-    raise typer.Exit(0 if report.is_sound else BAD_INPUT)
+    raise typer.Exit(BAD_INPUT if report.faults else int(bool(report.closed)))

@@ -10,6 +10,7 @@ from company.company_file import Company, Feed
 from company.contract import TABLES
 from expectations.sources import RawTable
 from expectations.sources import build as build_suites
+from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import LandingReport, land, required_tables
 from orchestration.dbt_models import OWNER
 from orchestration.deployment import Deployment
@@ -101,6 +102,7 @@ def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
             maximum_future_share=gates.maximum_future_share,
             maximum_quarantine_share=gates.maximum_quarantine_share,
             minimum_rows_share=gates.minimum_rows_share,
+            maximum_unknown_share=gates.maximum_unknown_share,
         )
         folder = deployment.settings.gates_folder
         judgement = judge(warehouse, store, "sources", suites, as_of=as_of, docs=folder)
@@ -156,6 +158,7 @@ def describe_raw(warehouse: Warehouse, company: Company, schema: str, table: str
         "select rows_quarantined from ingestion.landings where source = $source and table_name = $table",
         {"source": source, "table": table},
     )
+    known = count_known_customers(warehouse, company, schema, table)
     return RawTable(
         table=f"{schema}.{table}",
         key=contract.key,
@@ -167,4 +170,15 @@ def describe_raw(warehouse: Warehouse, company: Company, schema: str, table: str
         quarantine_reasons=read_reasons(warehouse, source, table),
         rows_before=read_rows_before(warehouse, f"{schema}.{table}"),
         may_be_empty=table not in required_tables(company),
+        rows_with_customer=known.rows,
+        rows_unknown=known.unknown,
     )
+
+
+def count_known_customers(warehouse: Warehouse, company: Company, schema: str, table: str) -> KnownCustomers:
+    """Return how many rows of one ingested table name a customer, and how many of these nobody knows."""
+    if not names_customers(table):
+        return KnownCustomers(rows=0, unknown=0)
+    lists = [f"{raw}.customers" for raw in company.feeds()["customers"]]
+    with warehouse.connect() as connection:
+        return count_known(connection, f"{schema}.{table}", lists)

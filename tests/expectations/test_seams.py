@@ -37,6 +37,7 @@ def expect_sources(**changes: object) -> list[Suite]:
         maximum_future_share=0.0,
         maximum_quarantine_share=0.05,
         minimum_rows_share=0.8,
+        maximum_unknown_share=0.2,
     )
 
 
@@ -145,7 +146,7 @@ def test_a_landing_that_lost_too_much_is_stopped(failures: Failures, changes: di
 def test_a_few_moments_in_the_future_pass_where_a_share_is_allowed(spoil: Spoil, failures: Failures) -> None:
     spoil("update raw_shop.orders set ordered_at = timestamp '2030-01-01' where order_id in ('o1', 'o2')")
     orders = RawTable(table="raw_shop.orders", key=("order_id",), moment="ordered_at")
-    limits = {"maximum_quarantine_share": 0.05, "minimum_rows_share": 0.8}
+    limits = {"maximum_quarantine_share": 0.05, "minimum_rows_share": 0.8, "maximum_unknown_share": 0.2}
     latest = datetime(2026, 3, 2)  # noqa: DTZ001 - the warehouse keeps UTC without saying so
 
     def judge(share: float) -> set[Failure]:

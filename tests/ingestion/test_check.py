@@ -1,12 +1,16 @@
 """`holdfast check`: what it tells before anything is loaded."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from company.company_file import load_company
 from company.contract import TABLES
 from ingestion.check import CheckReport, TableCheck, check_company
+from ingestion.known import KnownCustomers
+from ingestion.profiling import Profile
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 if TYPE_CHECKING:
@@ -30,8 +34,36 @@ def test_a_sound_company_is_shown_with_counts_samples_and_what_is_left_empty(sho
             {"customer_id": "c2", "city": "Basel"},
             {"customer_id": "c3", "city": None},
         ),
+        profile=Profile(null_shares={"city": pytest.approx(1 / 3)}),
     )
-    assert (report.tables[1].rows_good, report.tables[1].reasons) == (2, {"customer_id: missing": 1})
+    orders = report.tables[1]
+    assert (orders.rows_good, orders.reasons, orders.known) == (
+        2,
+        {"customer_id: missing": 1},
+        KnownCustomers(rows=2, unknown=0),
+    )
+    assert (orders.profile.first_day, orders.profile.last_day) == (date(2024, 1, 2), date(2024, 1, 3))
+
+
+def test_what_would_close_the_gate_is_told_with_its_figures_and_its_limit(shop: "Shop") -> None:
+    shop.write(
+        "sales.csv",
+        "order_id,customer_id,ordered_at,amount\n" + "".join(f"o{n},X{n},2024-01-0{n},1\n" for n in (1, 2, 9)),
+    )
+    shop.append("sales.csv", "o3,c1,never,1\n")
+    report = check_company(shop.company(), secrets={}, now=NOW)
+    dirty, unknown = report.closed
+    assert "tables.orders: 25.0% of the rows would be quarantined, and at most 5.0% may be" in dirty
+    assert "most often ordered_at: not a moment (1 rows)" in dirty
+    assert "tables.orders.columns.customer_id: 3 of 3 rows (100.0%) name a customer whom no list" in unknown
+    assert (report.faults, report.tables[1].profile.missing_days) == ((), 6)
+    shop.document["policy"] = {"gates": {"maximum_quarantine_share": 0.3, "maximum_unknown_share": 1.0}}
+    assert check_company(shop.company(), secrets={}, now=NOW).closed == ()
+
+
+def test_days_are_those_of_the_company(shop: "Shop") -> None:
+    shop.write("sales.csv", "order_id,customer_id,ordered_at,amount\no1,c1,2024-01-02 23:30:00,1\n")
+    assert check_company(shop.company(), secrets={}, now=NOW).tables[1].profile.first_day == date(2024, 1, 3)
 
 
 def test_samples_show_personal_values_as_tokens_only(shop: "Shop") -> None:
