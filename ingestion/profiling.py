@@ -7,7 +7,7 @@ from datetime import date
 import duckdb
 
 from company.contract import Table
-from ingestion.judging import STAGE
+from ingestion.classifying import STAGE
 from ingestion.readers.extract import quoted
 
 
