@@ -271,7 +271,7 @@ EVENTS = Table(
         _text("channel", "app, web, mini-program, store"),
         _text("session_id", "visit or session"),
         _text("device_id", "device, as the source names it", personal=True),
-        _text("page", "page or screen; `compare` where offers are compared, `leave` where it is told how to leave"),
+        _text("page", "page or screen; `compare` where offers are compared, `leave` where it explains how to leave"),
         _text("product_id", "product looked at"),
         _text("feature", "product feature used"),
         _number("dwell_seconds", "time spent", unit="seconds", low=0),
@@ -282,7 +282,7 @@ EVENTS = Table(
 
 TICKETS = Table(
     name="tickets",
-    grain="one row per service case",
+    grain="one row per ticket",
     key=("ticket_id",),
     columns=(
         _text("ticket_id", "the case's id", required=True),

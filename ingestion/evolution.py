@@ -43,7 +43,7 @@ def _refuse_change(mapper: Mapper, name: str, before: str, now: str) -> None:
         return
     problem = f"the source's column `{name}` was of type {before} and is now {now}, so this table is not loaded."
     fix = (
-        f"If the change is meant, say in `columns` how to read it, such as `cast({column} as {before.lower()})`: a "
+        f"If the change is meant, declare in `columns` how to read it, such as `cast({column} as {before.lower()})`: a "
         "changed mapping accepts it. Else have the source corrected."
     )
     raise mapper.company.error(f"{mapper.key}.columns", problem, fix)

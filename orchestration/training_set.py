@@ -39,7 +39,7 @@ class TrainingSet:
 
     rows: pa.Table
     groups: Mapping[str, Sequence[str | None]]
-    leads: Mapping[int, str]  # per further lead time its label column
+    lead_labels: Mapping[int, str]  # per further lead time its label column
     features: Sequence[str]  # the declared ones that say anything, without those that are protected
     until: date
     known: int  # labelled rows; where they are more than the policy allows, customers were drawn by a hash
@@ -72,7 +72,7 @@ def read_training_set(
     return TrainingSet(
         rows=found.drop_columns([f"group_{name}" for name in groups]),
         groups={name: found.column(f"group_{name}").to_pylist() for name in groups},
-        leads=leads,
+        lead_labels=leads,
         features=list_informative(found, names),
         until=until,
         known=total,

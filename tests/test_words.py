@@ -1,5 +1,6 @@
 """One vocabulary: what people read and the names they use are the field's words, as docs/glossary.md has them."""
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,15 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = (
+    "company", "ingestion", "expectations", "ml", "retention", "orchestration", "simulator", "bench", "dbt_project",
+)  # fmt: skip
+# Typer and Dagster show the docstrings of these
+SHOWN_DOCSTRINGS = ("orchestration/cli.py", "orchestration/commands/", "orchestration/defs/")
+
+
+# versions that were registered under the old names are still read
+OLD_TAGS = r"ml/registry\.py:\d+: 'standing'"
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ WORDS = (
     Word("changed days, days to rebuild", "touched|days? due", "touched|days? due|due days?"),
     Word("cut points, quintiles", "marks|fifths?", "marks|fifths?"),
     # rows land in raw tables, as everywhere; a relation called landed held cleaned rows
-    Word("cleaned_rows", name="^landed$"),
+    Word("cleaned_rows", name="^landed$", package="dbt_project"),
     Word("is_connected, classified_rows", "fed|judged", "fed|judged"),
     Word("fail_orphaned_runs", name="bury dead runs"),
     Word("notify_run_failure", name="tell of failed runs"),
@@ -70,6 +80,16 @@ WORDS = (
 def test_prose_uses_the_words_of_the_field() -> None:
     texts = chain(documents(), yaml_prose(), help_of_make())
     assert [use for where, text in texts for use in dialect_in(text, where)] == []
+
+
+def test_texts_in_code_use_the_words_of_the_field() -> None:
+    found = [use for where, text in strings() for use in dialect_in(text, where)]
+    assert [use for use in found if not re.match(OLD_TAGS, use)] == []
+
+
+def test_public_names_use_the_words_of_the_field() -> None:
+    names = chain(python_names(), dbt_names(), policy_keys())
+    assert [use for where, name in names for use in dialect_of(name, where)] == []
 
 
 def dialect_in(text: str, where: str) -> Iterator[str]:
@@ -90,7 +110,8 @@ def documents() -> Iterator[tuple[str, str]]:
 
 def yaml_prose() -> Iterator[tuple[str, str]]:
     """Yield the comments of the files that users read and edit, and the texts in them."""
-    for path in (*ROOT.glob("company/**/*.yaml"), *ROOT.glob("examples/*/*.yaml")):
+    models = (path for path in ROOT.glob("dbt_project/**/*.y*ml") if "target" not in path.parts)
+    for path in (*ROOT.glob("company/**/*.yaml"), *ROOT.glob("examples/*/*.yaml"), *models):
         text = path.read_text(encoding="utf-8")
         yield relative(path), "\n".join(re.findall(r"# (.*)", text))
         yield relative(path), "\n".join(values(yaml.safe_load(text), {"description", "means", "en"}))
@@ -110,3 +131,65 @@ def help_of_make() -> Iterator[tuple[str, str]]:
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def dialect_of(name: str, where: str) -> Iterator[str]:
+    """Yield the words of the dialect in a snake_case or CamelCase identifier."""
+    words = " ".join(re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)).lower()
+    for word in WORDS:
+        if word.name and where.startswith(word.package) and re.search(rf"\b(?:{word.name})\b", words):
+            yield f"{where}: {name}: use {word.instead}"
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield relative(path), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def strings() -> Iterator[tuple[str, str]]:
+    """Yield every string of the code but docstrings: errors, help, output, SQL; and the docstrings that are shown."""
+    for where, tree in modules():
+        hidden = set() if where.startswith(SHOWN_DOCSTRINGS) else {id(node) for node in docstrings(tree)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in hidden:
+                yield f"{where}:{node.lineno}", node.value
+
+
+def docstrings(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            first = node.body[0]
+            assert isinstance(first, ast.Expr)
+            yield first.value
+
+
+def python_names() -> Iterator[tuple[str, str]]:
+    """Yield modules, classes, functions, methods and fields that are public."""
+    for where, tree in modules():
+        yield from ((where, part) for part in Path(where).with_suffix("").parts)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                yield f"{where}:{node.lineno}", node.name
+            if isinstance(node, ast.ClassDef):
+                fields = (item for item in node.body if isinstance(item, ast.AnnAssign))
+                yield from ((f"{where}:{item.lineno}", ast.unparse(item.target)) for item in fields)
+
+
+def dbt_names() -> Iterator[tuple[str, str]]:
+    for path in (ROOT / "dbt_project/models").rglob("*.sql"):
+        yield relative(path), path.stem
+    for path in (ROOT / "dbt_project/models").rglob("*.yml"):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            yield from ((relative(path), column["name"]) for column in model.get("columns", []))
+
+
+def policy_keys() -> Iterator[tuple[str, str]]:
+    for path in ROOT.glob("company/**/*.yaml"):
+        yield from ((relative(path), key) for key in keys(yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+def keys(node: object) -> Iterator[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield str(key)
+        yield from keys(value)

@@ -152,7 +152,7 @@ def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
         customer="customer_id",
         treated="is_treated",
         group=GROUP if policy.training.groups else None,
-        lead_times=learned.leads,
+        lead_times=learned.lead_labels,
     )
     config = TrainConfig.from_policy(policy, deployment.company.churn)
     require_no_leaks(learned.rows, columns, config)
