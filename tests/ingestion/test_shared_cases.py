@@ -159,3 +159,11 @@ def test_a_mistyped_column_is_named_with_what_is_meant(case: Case) -> None:
 def test_mixed_line_ends_are_read(case: Case) -> None:
     report = case.land("orders")
     assert (report.rows_landed, report.rows_quarantined) == (30_004, 0)
+
+
+@of("f30-refunds-negative")
+def test_credit_notes_are_declared_or_quarantined_with_the_key(case: Case) -> None:
+    (reason,) = case.land("orders").reasons
+    assert reason == "amount: below 0 (declare credit notes by `cleaning.returns.negative_amounts`)"
+    case.document["cleaning"] = {"returns": {"negative_amounts": True}}
+    assert case.land("orders").rows_landed == 12
