@@ -5,7 +5,8 @@ import dagster as dg
 from orchestration.partitions import TRAINING as TRAINING_GROUP
 
 # tags of a retraining run: what asked for it, which request, and on which day
-TRIGGER, REQUEST, ASKED_ON = "holdfast/trigger", "holdfast/request", "holdfast/as_of"
+TRIGGER, REQUEST, ASKED_ON = "holdfast/trigger", "holdfast/request", "holdfast/asked_on"
+COMPANY, AS_OF = "holdfast/company", "holdfast/as_of"  # tags of every run
 TRAINING = dg.AssetSelection.groups(TRAINING_GROUP)
 PIPELINE = dg.AssetSelection.all() - TRAINING
 REFRESH = dg.AssetSelection.groups(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -104,13 +105,67 @@ class Dbt:
 
     def execute(self, command: Sequence[str], *, run: Mapping[str, str], is_quiet: bool = True) -> int:
         """Run a dbt command and return its exit code; `run` is the part of its environment that a run decides."""
+        dbt = [str(Path(sys.executable).with_name("dbt")), *self._arguments(command, is_quiet=is_quiet)]
+        environment = {**self._environment(), **run}
+        return subprocess.run(dbt, env=environment, check=False).returncode  # noqa: S603 - our own dbt
+
+    @contextmanager
+    def warm(self) -> Iterator["WarmDbt"]:
+        """Yield the same project with calls that a process serves which has loaded it; it ends with the block."""
+        worker = [sys.executable, "-m", "orchestration.dbt_worker", *self._options()]
+        with subprocess.Popen(  # noqa: S603 - our own module
+            worker, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                yield WarmDbt(
+                    home=self.home,
+                    variables=self.variables,
+                    environment=self.environment,
+                    cold=self,
+                    worker=process,
+                )
+            finally:
+                process.terminate()
+
+    def _environment(self) -> dict[str, str]:
+        return {**self.environment, "HOLDFAST_HOME": str(self.home)}
+
+    def _arguments(self, command: Sequence[str], *, is_quiet: bool) -> list[str]:
+        return [*(["--quiet"] if is_quiet else []), *command, *self._options()]
+
+    def _options(self) -> list[str]:
+        variables = ["--vars", json.dumps(self.variables)]  # the same in every call: with others dbt would parse anew
         folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
         folders += ["--target-path", str(self.target), "--log-path", str(self.home / "dbt" / "logs")]
-        dbt = [str(Path(sys.executable).with_name("dbt")), *(["--quiet"] if is_quiet else [])]
-        variables = ["--vars", json.dumps(self.variables)]  # the same in every call: with others dbt would parse anew
-        environment = {**self.environment, **run, "HOLDFAST_HOME": str(self.home)}
-        arguments = [*dbt, *command, *variables, *folders]
-        return subprocess.run(arguments, env=environment, check=False).returncode  # noqa: S603 - our own dbt
+        return [*variables, *folders]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmDbt(Dbt):
+    """The project with a `worker` that serves its calls, each in a fork of its own; `cold` has read the manifest."""
+
+    cold: Dbt
+    worker: subprocess.Popen[str] = field(repr=False, compare=False)
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest as it was when the worker started, which may be writing it anew."""
+        return self.cold.manifest
+
+    def execute(self, command: Sequence[str], *, run: Mapping[str, str], is_quiet: bool = True) -> int:
+        """Have the worker run a dbt command and return its exit code; raises DbtError when the worker is gone."""
+        request = {"arguments": self._arguments(command, is_quiet=is_quiet), "environment": dict(run)}
+        requests, replies = self.worker.stdin, self.worker.stdout
+        if requests is None or replies is None:
+            raise DbtError("The process that runs dbt was started without pipes.")
+        try:
+            print(json.dumps(request), file=requests, flush=True)
+            reply = replies.readline()
+        except BrokenPipeError:
+            reply = ""
+        if not reply:
+            raise DbtError(f"The process that runs dbt has ended; what it reported is in {self.home / 'logs'}.")
+        return int(json.loads(reply)["code"])
 
 
 def _read_result(result: Mapping[str, Any]) -> NodeResult:

@@ -22,10 +22,11 @@ def defs() -> dg.Definitions:
 
 def build_definitions(deployment: Deployment) -> dg.Definitions:
     """Return what the modules of the folder define; what needs the company is made by their `define(deployment)`."""
-    modules = [import_module(f"{stages.__name__}.{found.name}") for found in iter_modules(stages.__path__)]
-    made = [module.define(deployment) for module in modules if hasattr(module, "define")]
-    with catch_warnings():  # Dagster calls this loader a preview
+    with catch_warnings():  # Dagster calls the loader of modules a preview, and a partition mapping a beta
         simplefilter("ignore", dg.PreviewWarning)
+        simplefilter("ignore", dg.BetaWarning)
+        modules = [import_module(f"{stages.__name__}.{found.name}") for found in iter_modules(stages.__path__)]
+        made = [module.define(deployment) for module in modules if hasattr(module, "define")]
         merged = dg.Definitions.merge(*map(dg.load_definitions_from_module, modules), *made)
     return dg.Definitions(
         assets=partition(merged.assets or [], deployment),

@@ -1,12 +1,13 @@
 """The whole pipeline for one day: refresh, retrain when it is due, act and measure."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
-from orchestration.automation import REFRESH, TRIGGER, nightly, retrain
+from orchestration.automation import AS_OF, COMPANY, REFRESH, TRIGGER, nightly, retrain
 from orchestration.definitions import build_definitions
 from orchestration.deployment import Deployment
 from orchestration.home import forget_old_runs
@@ -16,28 +17,42 @@ from orchestration.runs import execute, fail_orphaned_runs
 from orchestration.warehouse import Warehouse
 
 
-def run_pipeline(deployment: Deployment, as_of: date, *, console: Console) -> dict[str, Any]:
-    """Run everything that the nightly and monthly schedules would have run for `as_of`; returns the run's figures."""
+def run_pipeline(deployment: Deployment, as_of: date, *, console: Console, is_verbose: bool = False) -> dict[str, Any]:
+    """Run everything that the nightly and monthly schedules would have run for `as_of`; returns the run's figures.
+
+    The night is one run of Dagster; when the month's training is due it comes between its two halves.
+    """
     definitions = build_definitions(deployment)
     graph = definitions.resolve_asset_graph()
-    night, training = definitions.resolve_job_def(nightly.name), definitions.resolve_job_def(retrain.name)
-    refresh = REFRESH.resolve(graph)
-    act = nightly.selection.resolve(graph) - refresh
+    night, training = (job.selection.resolve(graph) for job in (nightly, retrain))
     day, month = as_of.isoformat(), as_of.replace(day=1).isoformat()
     home, warehouse = deployment.settings.home, open_warehouse(deployment.settings)
+    console.print(f"[bold]{deployment.company.name}[/bold], as of {day}", highlight=False)
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         fail_orphaned_runs(instance)
         forget_old_runs(instance, days=deployment.policy.run_history_days, now=datetime.now(UTC))
 
-        def step(title: str, job: Any, partition: str, only: Any = None, **tags: str) -> None:  # noqa: ANN401 - Dagster's own types
-            console.rule(f"[bold]{title}[/bold]", align="left")
-            log = home / "logs" / "run.log"
-            execute(job, instance=instance, partition=partition, only=only, console=console, log=log, tags=tags)
+        def run(job: str, partition: str, selection: Collection[dg.AssetKey], **tags: str) -> None:
+            execute(
+                definitions,
+                job,
+                instance=instance,
+                partition=partition,
+                selection=selection,
+                console=console,
+                log=home / "logs" / "run.log",
+                tags={COMPANY: deployment.company.name, AS_OF: day, **tags},
+                is_verbose=is_verbose,
+            )
 
-        step(f"{deployment.company.name}: sources to features, as of {day}", night, day, list(refresh))
         if is_training_due(warehouse, as_of):
-            step(f"training for {month[:7]}", training, month, **{TRIGGER: "monthly"})
-        step("scores to recorded actions and their outcomes", night, day, list(act))
+            refresh = REFRESH.resolve(graph)
+            run(nightly.name, day, refresh)
+            run(retrain.name, month, training, **{TRIGGER: "monthly"})
+            run(nightly.name, day, night - refresh)
+        else:
+            run(nightly.name, day, night)
+    console.print(f"Details are in {home / 'logs' / 'run.log'} and on Dagster's pages: `holdfast ui`.", soft_wrap=True)
     return collect(warehouse, as_of=as_of)
 
 

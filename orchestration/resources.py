@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from ml.registry import Registry, create_database
+from orchestration.dbt import Dbt
 from orchestration.deployment import Deployment
 from orchestration.published import published_in
 from orchestration.settings import Settings
@@ -18,6 +19,10 @@ from retention.store.store import Store
 def build_resources(deployment: Deployment) -> dict[str, Any]:
     """Return the resources by the names under which bodies ask for them."""
     settings = deployment.settings
+
+    def dbt(_context: dg.InitResourceContext) -> Iterator[Dbt]:
+        with deployment.dbt.warm() as opened:
+            yield opened
 
     def store(_context: dg.InitResourceContext) -> Iterator[Store]:
         with open_store(settings) as opened:
@@ -31,7 +36,7 @@ def build_resources(deployment: Deployment) -> dict[str, Any]:
 
     return {
         "deployment": deployment,
-        "dbt": deployment.dbt,
+        "dbt": dg.ResourceDefinition(dbt),
         "warehouse": open_warehouse(settings),
         "published": published_in(settings.home),
         "store": dg.ResourceDefinition(store),

@@ -2,20 +2,18 @@
 
 import os
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster import DagsterInstance
 from rich.console import Console
 
 from orchestration.gates import PAGE, REMEDY
+from orchestration.progress import Progress, follow, list_stages
 
-SHOWN_CHECKS = ("_gate", "_within_bounds")  # dbt's own tests are shown when they fail
 PID_TAG = "holdfast/pid"
 BAD_INPUT = {"CompanyError", "SourceError", "PolicyError", "StrategyError", "ChannelError", "IndustryError"}
 NO_WORDS = "rows were found that it expects not to be there; see the check's page in Dagster."
@@ -37,7 +35,7 @@ class PipelineStoppedError(Exception):
         super().__init__(reason)
 
 
-def fail_orphaned_runs(instance: DagsterInstance) -> None:
+def fail_orphaned_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs as failed whose process is gone, so that a killed run does not hold the queue for ever."""
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
         pid = run.tags.get(PID_TAG)
@@ -56,27 +54,32 @@ def _is_alive(pid: int) -> bool:
 
 
 def execute(
-    job: dg.JobDefinition,
+    definitions: dg.Definitions,
+    job: str,
     *,
-    instance: DagsterInstance,
+    instance: dg.DagsterInstance,
     partition: str,
+    selection: Collection[dg.AssetKey],
     console: Console,
-    only: Sequence[dg.AssetKey] | None = None,
-    tags: Mapping[str, str] | None = None,
     log: Path,
+    tags: Mapping[str, str],
+    is_verbose: bool = False,
 ) -> None:
-    """Run `job` for one partition; raises PipelineStoppedError with the first failure's own words."""
+    """Run what `selection` names of a job for one partition; raises PipelineStoppedError with the first failure."""
     run_id = str(uuid4())
-    with quiet(log) as screen, _progress(instance, run_id, Console(file=screen, force_terminal=console.is_terminal)):
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=partition,
-            run_id=run_id,
-            run_config=QUIET,
-            raise_on_error=False,
-            asset_selection=only,
-            tags={**(tags or {}), PID_TAG: str(os.getpid())},
-        )
+    stages = list_stages(definitions, selection)
+    with quiet(log) as file:
+        screen = Console(file=file, force_terminal=console.is_terminal, width=console.width)
+        with follow(instance, run_id, Progress(stages, screen, is_verbose=is_verbose)):
+            result = definitions.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                partition_key=partition,
+                run_id=run_id,
+                run_config=QUIET,
+                raise_on_error=False,
+                asset_selection=list(selection),
+                tags={**tags, PID_TAG: str(os.getpid())},
+            )
     if not result.success:
         raise _explain_failure(instance, run_id)
 
@@ -102,49 +105,7 @@ def quiet(log: Path) -> Iterator[IO[str]]:
             os.close(kept[1])
 
 
-@contextmanager
-def _progress(instance: DagsterInstance, run_id: str, console: Console) -> Iterator[None]:
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(instance, run_id, console, done), daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _watch(instance: DagsterInstance, run_id: str, console: Console, done: threading.Event) -> None:
-    """Print a line for every asset and check as its event is recorded."""
-    cursor: str | None = None
-    last = False
-    while not last:
-        last = done.wait(0.5)
-        with suppress(dg.DagsterError):
-            connection = instance.get_records_for_run(run_id, cursor=cursor)
-            cursor = connection.cursor
-            for record in connection.records:
-                _show(record.event_log_entry.dagster_event, console)
-
-
-def _show(event: dg.DagsterEvent | None, console: Console) -> None:
-    if event is None:
-        return
-    if event.is_step_materialization and event.asset_key is not None:
-        metadata = event.step_materialization_data.materialization.metadata
-        rows = metadata.get("dagster/row_count") or metadata.get("dagster/partition_row_count")
-        count = f"  [dim]{rows.value:,} rows[/dim]" if rows is not None and isinstance(rows.value, int) else ""
-        console.print(f"  [green]made[/green]  {event.asset_key.to_user_string()}{count}")
-    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        check = event.asset_check_evaluation_data
-        word = "[green]pass[/green]" if check.passed else "[red]FAIL[/red]"
-        if not check.passed or check.check_name.endswith(SHOWN_CHECKS):
-            console.print(f"  {word}  {check.check_name} on {check.asset_key.to_user_string()}")
-    elif event.is_step_failure:
-        console.print(f"  [red]STOP[/red]  {event.step_key}")
-
-
-def _explain_failure(instance: DagsterInstance, run_id: str) -> PipelineStoppedError:
+def _explain_failure(instance: dg.DagsterInstance, run_id: str) -> PipelineStoppedError:
     """Return everything that closed a gate, or the root cause of the first failed step, without a stack trace."""
     records = instance.get_records_for_run(run_id).records
     events = [event for record in records if (event := record.event_log_entry.dagster_event) is not None]

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from ml.registry import Registry
-from orchestration.automation import ASKED_ON, REQUEST, TRIGGER, nightly, retrain
+from orchestration.automation import AS_OF, ASKED_ON, COMPANY, REQUEST, TRIGGER, nightly, retrain
 from orchestration.control.retrain_requests import RetrainRequests
 from orchestration.deployment import Deployment
 from orchestration.home import forget_old_runs
@@ -25,7 +25,7 @@ jobs = [nightly, retrain]
 
 def define(deployment: Deployment) -> dg.Definitions:
     """Return the schedules, by the clock of the company's time zone."""
-    timezone = deployment.company.timezone
+    company, timezone = deployment.company.name, deployment.company.timezone
 
     @dg.schedule(
         job=nightly,
@@ -38,7 +38,7 @@ def define(deployment: Deployment) -> dg.Definitions:
         moment = context.scheduled_execution_time
         forget_old_runs(context.instance, days=deployment.policy.run_history_days, now=moment)
         day = moment.date().isoformat()
-        return dg.RunRequest(run_key=day, partition_key=day)
+        return dg.RunRequest(run_key=day, partition_key=day, tags={COMPANY: company, AS_OF: day})
 
     @dg.schedule(
         job=retrain,
@@ -49,7 +49,9 @@ def define(deployment: Deployment) -> dg.Definitions:
     def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         """Retrain on the snapshots up to this month, after the nightly run has built them."""
         month = context.scheduled_execution_time.date().isoformat()
-        return dg.RunRequest(run_key=month, partition_key=month, tags={TRIGGER: "monthly"})
+        return dg.RunRequest(
+            run_key=month, partition_key=month, tags={COMPANY: company, AS_OF: month, TRIGGER: "monthly"}
+        )
 
     return dg.Definitions(schedules=[every_night, every_month])
 
@@ -85,7 +87,13 @@ def request_retrain_on_drift(
         yield dg.RunRequest(
             run_key=request.request_id,
             partition_key=f"{as_of[:7]}-01",
-            tags={TRIGGER: trigger, REQUEST: request.request_id, ASKED_ON: as_of},
+            tags={
+                COMPANY: deployment.company.name,
+                AS_OF: as_of,
+                TRIGGER: trigger,
+                REQUEST: request.request_id,
+                ASKED_ON: as_of,
+            },
         )
     if not asked:
         yield dg.SkipReason(

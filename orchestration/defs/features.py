@@ -25,8 +25,8 @@ def define(deployment: Deployment) -> dg.Definitions:
     models = describe_models(deployment, FOLDERS)
     company, policy = deployment.company, deployment.policy
 
-    @dg.multi_asset(name="feature_models", specs=models.specs, check_specs=models.checks, can_subset=True)
-    def feature_models(
+    @dg.multi_asset(name="features_models", specs=models.specs, check_specs=models.checks, can_subset=True)
+    def features_models(
         context: dg.AssetExecutionContext,
         dbt: dg.ResourceParam[Dbt],
         warehouse: dg.ResourceParam[Warehouse],
@@ -39,7 +39,7 @@ def define(deployment: Deployment) -> dg.Definitions:
             drop_stale_snapshots(connection, TABLE, days=list_snapshots(company, policy, as_of=as_of))
         yield from build_models(context, dbt, run=read_run(company, policy, as_of=as_of))
 
-    return dg.Definitions(assets=[feature_models])
+    return dg.Definitions(assets=[features_models])
 
 
 def judge_by_range_alone(ranges: Sequence[FeatureRange]) -> list[FeatureRange]:
