@@ -83,7 +83,7 @@ class Progress:
         is_warning = check.severity == dg.AssetCheckSeverity.WARN
         stage.failed += not is_warning
         word = "[yellow]WARN[/yellow]" if is_warning else "[red]FAIL[/red]"
-        reason = f": {check.description}" if check.description else ""
+        reason = f": {check.description}" if is_warning and check.description else ""  # a stop is explained at the end
         self._console.print(f"  {word}  {where}{reason}", soft_wrap=True, highlight=False)
 
     def _end_step(self, stage: Stage, step: str, *, at: float) -> None:

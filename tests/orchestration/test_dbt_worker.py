@@ -1,0 +1,49 @@
+"""dbt in a process that stays warm serves call after call, each with an environment of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration.dbt import DbtError, WarmDbt
+from orchestration.deployment import load_deployment
+from orchestration.settings import read_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmDbt]:
+    home = tmp_path_factory.mktemp("warm") / "home"
+    company = ROOT / "examples" / "complete_journey" / "company.yaml"
+    named = {"HOLDFAST_HOME": str(home), "HOLDFAST_COMPANY": str(company)}
+    with load_deployment(read_settings({**os.environ, **named})).dbt.warm() as warm:
+        yield warm
+
+
+def compile_day(dbt: WarmDbt, day: str) -> str:
+    """Compile a query of the day that a call stands for, and read what dbt made of it."""
+    query = ["compile", "--no-introspect", "--inline", "select {{ as_of() }}"]
+    assert dbt.execute(query, run={"HOLDFAST_AS_OF": day}) == 0
+    (compiled,) = (dbt.target / "compiled").rglob("inline_query*")
+    return compiled.read_text()
+
+
+def test_each_call_has_an_environment_of_its_own(dbt: WarmDbt) -> None:
+    assert [compile_day(dbt, day) for day in ("2026-01-01", "2026-02-01")] == [
+        "select cast('2026-01-01' as date)",
+        "select cast('2026-02-01' as date)",
+    ]
+
+
+def test_a_call_that_fails_says_so_and_the_next_one_is_served(dbt: WarmDbt) -> None:
+    codes = [dbt.execute(command, run={}) for command in (["no-such-command"], ["ls", "--select", "stg_orders"])]
+    assert codes == [2, 0]
+
+
+def test_a_worker_that_is_gone_is_named(dbt: WarmDbt) -> None:
+    dbt.worker.kill()
+    dbt.worker.wait()
+    with pytest.raises(DbtError, match="The process that runs dbt has ended"):
+        dbt.execute(["ls"], run={})
