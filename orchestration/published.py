@@ -66,4 +66,4 @@ def _ask(connection: duckdb.DuckDBPyConnection, condition: str, what: str, order
 
 def published_in(home: Path) -> Published:
     """Return the published snapshot of the instance at `home`."""
-    return Published(path=home / "published" / "snapshot.duckdb")
+    return Published(path=home / "published" / "holdfast.duckdb")
