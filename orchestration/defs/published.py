@@ -14,7 +14,6 @@ from retention.store.store import Store
 
 OWNER = "team:data"
 CUSTOMERS = "select * from decisions.published_customers order by customer_id"
-FORMER_FILE = "house.duckdb"  # what existing installations have published until now
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
@@ -49,7 +48,9 @@ def publish(
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
     warehouse.publish(published.path, {"customers": CUSTOMERS})
-    published.path.with_name(FORMER_FILE).unlink(missing_ok=True)
+    for former in published.path.parent.glob("*.duckdb"):  # what an earlier release published under another name
+        if former != published.path:
+            former.unlink()
     rows = []
     for name, declared in deployment.policy.segments.items():
         found = published.segment(declared.filter, limit=0)
