@@ -112,7 +112,8 @@ class Dbt:
     @contextmanager
     def warm(self) -> Iterator["WarmDbt"]:
         """Yield the same project with calls that a process serves which has loaded it; it ends with the block."""
-        worker = [sys.executable, "-m", "orchestration.dbt_worker", *self._options()]
+        # -P: dbt imports every module of a path whose name begins with dbt_, and the working directory is the user's
+        worker = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *self._options()]
         with subprocess.Popen(  # noqa: S603 - our own module
             worker, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
