@@ -1,4 +1,4 @@
-"""Churn definitions: what losing a customer means, how far ahead it is looked for, and which table can tell."""
+"""Churn definitions: what losing a customer means, how far ahead it is looked for, and which table it reads."""
 
 from typing import Literal, Self
 

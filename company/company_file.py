@@ -106,7 +106,7 @@ Source = Annotated[FilesSource | SqlSource | ApiSource, Field(discriminator="rea
 
 
 class Writing(_Part):
-    """How the values of a feed are written, where that is not told by the values themselves.
+    """How the values of a feed are written, where the values themselves do not show it.
 
     Of text files: `separator`, `quote` (empty where nothing is quoted), `encoding`, and `header_line`, the line of the
     columns' names counted from 1, or 0 where they have none and are called `column1`, `column2` and so on. Of all text:
@@ -147,7 +147,7 @@ class Feed(Writing):
 
     `relation` (written `from`) is what is read; `columns` maps canonical columns to SQL expressions over it.
     `incremental` is absent when the whole relation is read each time, `file` when each file is taken exactly once,
-    else the column whose growing value marks what is new; rows up to `lookback_hours` behind it are read again.
+    else the column whose growing value shows what is new; rows up to `lookback_hours` behind it are read again.
     The newest row is expected to be younger than `fresh_within_days`; without it the feed may be of any age.
     `ended_on` is the last day of a feed that goes on no more, such as that of a system that was replaced.
     """
@@ -191,7 +191,7 @@ class Company(_Part):
 
     @staticmethod
     def raw_schema(source: str) -> str:
-        """Return the warehouse schema that holds the landed rows of `source`."""
+        """Return the warehouse schema that holds the ingested rows of `source`."""
         return f"raw_{source}"
 
     def feeds(self) -> dict[str, list[str]]:

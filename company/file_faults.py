@@ -56,7 +56,7 @@ def listing(names: Sequence[str], *, most: int = 24) -> str:
 
 
 def kind_of(message: str) -> str:
-    """Return what kind of error a message tells of, and nothing of its text, which may hold anybody's data."""
+    """Return what kind of error a message reports, and nothing of its text, which may hold anybody's data."""
     return message.partition(":")[0].strip()
 
 

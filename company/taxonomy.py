@@ -1,4 +1,4 @@
-"""How features are sorted: the side of a customer that they describe, and the reason for leaving that they tell of."""
+"""How features are sorted: the side of a customer that they describe, and the reason for leaving that they support."""
 
 from typing import Literal, get_args
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from company.file_faults import Fault, listing, suggest
 
-_TAG = "reader"  # the key that tells which of several models a block of keys belongs to
+_TAG = "reader"  # the key that decides which of several models a block of keys belongs to
 
 
 def explain(detail: Any, model: type[BaseModel], content: Mapping[str, Any]) -> Fault:  # noqa: ANN401 - pydantic's detail

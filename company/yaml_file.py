@@ -43,7 +43,7 @@ def read_yaml(path: Path) -> Document:
 
 
 def find_line(path: Path, key: str) -> int | None:
-    """Return the line of the dotted `key` in the file, or None when it cannot be told."""
+    """Return the line of the dotted `key` in the file, or None when it is not known."""
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, yaml.YAMLError, UnicodeDecodeError):

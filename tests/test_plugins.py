@@ -151,6 +151,7 @@ from dbt.cli.main import dbtRunner
 from typer.testing import CliRunner
 
 from company.industries import load_industry
+from company.policy import load_policy
 from dbt_project.library import write
 from expectations import sources
 from expectations.gate import run_gate
@@ -168,10 +169,8 @@ found["channel"] = route(channels, "drum").send(Message(key="k", channel="drum",
 with duckdb.connect("orders.duckdb") as connection:
     connection.execute("create schema raw_shop")
     connection.execute("create table raw_shop.orders as select 'o1' as order_id, 13 as amount, 'b' as _batch")
-shares = ("maximum_future_share", "maximum_quarantine_share", "minimum_rows_share", "maximum_unknown_share")
-limits = dict.fromkeys(shares, 0.0)
 table = sources.RawTable(table="raw_shop.orders", key=("order_id",))
-suites = sources.build([table], as_of=date(2025, 1, 1), latest=datetime(2025, 1, 2), **limits)
+suites = sources.build([table], as_of=date(2025, 1, 1), latest=datetime(2025, 1, 2), limits=load_policy().gates)
 verdict = run_gate(suites, database=Path("orders.duckdb"), docs=Path("gates"))
 found["gate rule"] = [[each.expectation, each.expected] for each in verdict.failures]
 

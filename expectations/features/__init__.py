@@ -37,11 +37,11 @@ def build(
 ) -> list[Suite]:
     """Return the suites of the snapshot at `as_of`: its grain, and every feature's values.
 
-    `snapshots` are the slices that must be present. A feature has exploded when the mean of its magnitude differs from
+    `snapshots` are the days that must be present. A feature has exploded when the mean of its magnitude differs from
     the snapshot at `previous` by more than `explosion_factor`, either way, and its mean moved by more than a standard
-    deviation of that slice. A feature with fewer than `minimum_rows` values, or with
+    deviation of that snapshot. A feature with fewer than `minimum_rows` values, or with
     values for hardly anybody, may be constant and may jump. What was already
-    empty or constant in the slice before, or all but so, may stay it: that is a feature without material.
+    empty or constant in the snapshot before, or all but so, may stay it: that is a feature without data.
     """
     context = Context(
         as_of=as_of,

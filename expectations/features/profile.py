@@ -24,10 +24,10 @@ class FeatureRange:
 
 
 def profile_query(features: Sequence[FeatureRange], *, as_of: date, previous: date | None) -> str:
-    """Return the query that measures all features of a slice beside those of the slice before: one row per feature.
+    """Return the query that measures all features of a snapshot and of the one before: one row per feature.
 
-    Each slice is aggregated whole and ungrouped, which DuckDB does several times faster than by group. Only aggregates
-    that do not fail on an infinite or huge value are taken; the spread follows from the mean of the squares.
+    Each snapshot is aggregated whole and ungrouped, which DuckDB does several times faster than by group. Only
+    aggregates that do not fail on an infinite or huge value are taken; the spread follows from the mean of the squares.
     """
     return f"""select * from (
 with described as (
@@ -64,7 +64,7 @@ qualify turn = 2
 def _measure(
     features: Sequence[FeatureRange], measure: Callable[[FeatureRange], dict[str, str]], *, day: date | None
 ) -> str:
-    """Return the query that unfolds one struct of measures per feature of a slice; without a slice, nulls and zeros."""
+    """Return the query that unfolds one struct of measures per feature of a snapshot; without one, nulls and zeros."""
     where = f"as_of = date '{day}'" if day else "false"
     structs = ",\n".join(
         "{" + ", ".join(f"'{key}': {value}" for key, value in measure(feature).items()) + "}" for feature in features
@@ -73,7 +73,7 @@ def _measure(
 
 
 def _summarize(feature: FeatureRange) -> dict[str, str]:
-    """Return what is compared between slices; text has no mean."""
+    """Return what is compared between snapshots; text has no mean."""
     number = _number(feature)
     return {
         "feature": f"'{feature.name}'",
@@ -87,7 +87,7 @@ def _summarize(feature: FeatureRange) -> dict[str, str]:
 def _remember(feature: FeatureRange) -> dict[str, str]:
     """Return what is compared, and whether a noticeable share of the rows differed from the usual value.
 
-    The usual value of what is rare is 0, or 1 for a share. Quantiles would tell for any value, at five times the cost.
+    The usual value of what is rare is 0, or 1 for a share. Quantiles would find any value, at five times the cost.
     """
     name, number = feature.name, _number(feature)
     unusual = " and ".join(f"avg(cast({number} <> {usual} as double)) >= {NOTICEABLE}" for usual in (0, 1))
@@ -96,7 +96,7 @@ def _remember(feature: FeatureRange) -> dict[str, str]:
 
 
 def _describe(feature: FeatureRange) -> dict[str, str]:
-    """Return all measures of a feature beside what it may be."""
+    """Return all measures of a feature, and what it may be."""
     number = _number(feature)
     return _summarize(feature) | {
         "is_constant": f"min({feature.name}) = max({feature.name})",

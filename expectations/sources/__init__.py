@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 
 from expectations.gate import Suite, find_rules
+
+if TYPE_CHECKING:
+    from company.policy.gates import Gates
 
 SEAM = "sources"
 
@@ -45,10 +49,7 @@ class Context:
     table: RawTable
     as_of: date
     latest: datetime
-    maximum_future_share: float
-    maximum_quarantine_share: float
-    minimum_rows_share: float
-    maximum_unknown_share: float
+    limits: "Gates"
 
 
 def build(
@@ -56,28 +57,19 @@ def build(
     *,
     as_of: date,
     latest: datetime,
-    maximum_future_share: float,
-    maximum_quarantine_share: float,
-    minimum_rows_share: float,
-    maximum_unknown_share: float,
+    limits: "Gates",
 ) -> list[Suite]:
     """Return one suite per raw table.
 
-    `latest` (UTC) is the moment after which nothing can have happened yet, one day after the ingestion as a rule; at
-    most `maximum_future_share` of a table may lie behind it. A table with `stale_after_days` must hold a row younger
-    than so many days at `as_of`. At most `maximum_quarantine_share` of the rows may have gone to quarantine, and
-    the table may not fall below `minimum_rows_share` of `rows_before`. At most `maximum_unknown_share` of the rows with
-    a customer may be those of unknown ones. Shares lie between 0 and 1.
+    `latest` (UTC) is the moment after which nothing can have happened yet, one day after the ingestion as a rule. A
+    table with `stale_after_days` must hold a row younger than so many days at `as_of`. `limits` are the policy's.
     """
     contexts = [
         Context(
             table=table,
             as_of=as_of,
             latest=latest,
-            maximum_future_share=maximum_future_share,
-            maximum_quarantine_share=maximum_quarantine_share,
-            minimum_rows_share=minimum_rows_share,
-            maximum_unknown_share=maximum_unknown_share,
+            limits=limits,
         )
         for table in tables
     ]

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def expect(context: "Context") -> "Iterator[Expectation]":
     """Expect at most the allowed share of the rows to name a customer whom no list of customers holds."""
-    unknown, rows, share = context.table.rows_unknown, context.table.rows_with_customer, context.maximum_unknown_share
+    unknown, rows, share = (
+        context.table.rows_unknown,
+        context.table.rows_with_customer,
+        context.limits.maximum_unknown_share,
+    )
     if not rows:
         return
     yield expect_none(

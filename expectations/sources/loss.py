@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def expect(context: "Context") -> "Iterator[Expectation]":
     """Expect at least the required share of the rows that the table held before."""
-    before, share = context.table.rows_before, context.minimum_rows_share
+    before, share = context.table.rows_before, context.limits.minimum_rows_share
     if before is None:
         return
     yield expect_none(

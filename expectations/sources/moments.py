@@ -24,7 +24,7 @@ def expect(context: "Context") -> "Iterator[Expectation]":
 
 
 def _expect_past(context: "Context", moment: str) -> "Expectation":
-    last, share = context.latest.isoformat(sep=" "), context.maximum_future_share
+    last, share = context.latest.isoformat(sep=" "), context.limits.maximum_future_share
     remedy = "Correct the dates at the source, or the format and the zone in the mapping."
     if share == 0:
         return expect_true(

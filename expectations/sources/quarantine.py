@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def expect(context: "Context") -> "Iterator[Expectation]":
     """Expect at most the allowed share of the rows in quarantine; the most frequent reasons are named."""
-    bad, share = context.table.rows_quarantined, context.maximum_quarantine_share
+    bad, share = context.table.rows_quarantined, context.limits.maximum_quarantine_share
     yield expect_none(
         "quarantine_is_small",
         f"select format('{bad:,} of {{{{:,}}}} rows ({{{{:.1f}}}}%)', rows_in, 100 * {bad} / rows_in) as observed "

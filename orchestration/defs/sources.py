@@ -94,15 +94,12 @@ def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
         store: dg.ResourceParam[Store],
     ) -> Iterator[dg.AssetCheckResult]:
         """Stop the pipeline when a source is empty, undated, doubled, dirty, old or much smaller than before."""
-        as_of, gates = read_as_of(context), deployment.policy.gates
+        as_of = read_as_of(context)
         suites = build_suites(
             [describe_raw(warehouse, deployment.company, schema, table) for schema, table in raw],
             as_of=as_of,
             latest=datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1),
-            maximum_future_share=gates.maximum_future_share,
-            maximum_quarantine_share=gates.maximum_quarantine_share,
-            minimum_rows_share=gates.minimum_rows_share,
-            maximum_unknown_share=gates.maximum_unknown_share,
+            limits=deployment.policy.gates,
         )
         folder = deployment.settings.gates_folder
         judgement = judge(warehouse, store, "sources", suites, as_of=as_of, docs=folder)

@@ -1,4 +1,4 @@
-"""Alerts: who was told about which customer, and what became of it."""
+"""Alerts: who answers for which customer, and what became of it."""
 
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any

@@ -56,7 +56,7 @@ class Plans:
             return self.read(as_of)
 
     def has(self, as_of: date) -> bool:
-        """Tell whether a plan was committed for the day."""
+        """Return whether a plan was committed for the day."""
         with self._database.read() as connection:
             return _is_committed(connection, as_of)
 

@@ -5,6 +5,8 @@ from datetime import date, datetime
 
 import pytest
 
+from company.policy import load_policy
+from company.policy.gates import Gates
 from company.taxonomy import FAMILIES
 from expectations import customer_360, features, plans, scores, sources
 from expectations.features import FeatureRange
@@ -17,6 +19,11 @@ Spoil = Callable[[str], None]
 Judge = Callable[[Sequence[Suite]], Verdict]
 Failures = Callable[[Sequence[Suite]], set[Failure]]
 Read = Callable[[], str]
+
+
+def limit_sources(future_share: float = 0.0) -> Gates:
+    shares = {"maximum_future_share": future_share, "maximum_quarantine_share": 0.05, "minimum_rows_share": 0.8}
+    return load_policy({"gates": {**shares, "maximum_unknown_share": 0.2}}).gates
 
 
 def expect_sources(**changes: object) -> list[Suite]:
@@ -34,10 +41,7 @@ def expect_sources(**changes: object) -> list[Suite]:
         [RawTable(**orders), identities],
         as_of=AS_OF,
         latest=datetime(2026, 3, 2),  # noqa: DTZ001 - the warehouse keeps UTC without saying so
-        maximum_future_share=0.0,
-        maximum_quarantine_share=0.05,
-        minimum_rows_share=0.8,
-        maximum_unknown_share=0.2,
+        limits=limit_sources(),
     )
 
 
@@ -146,11 +150,10 @@ def test_a_landing_that_lost_too_much_is_stopped(failures: Failures, changes: di
 def test_a_few_moments_in_the_future_pass_where_a_share_is_allowed(spoil: Spoil, failures: Failures) -> None:
     spoil("update raw_shop.orders set ordered_at = timestamp '2030-01-01' where order_id in ('o1', 'o2')")
     orders = RawTable(table="raw_shop.orders", key=("order_id",), moment="ordered_at")
-    limits = {"maximum_quarantine_share": 0.05, "minimum_rows_share": 0.8, "maximum_unknown_share": 0.2}
     latest = datetime(2026, 3, 2)  # noqa: DTZ001 - the warehouse keeps UTC without saying so
 
     def judge(share: float) -> set[Failure]:
-        return failures(sources.build([orders], as_of=AS_OF, latest=latest, maximum_future_share=share, **limits))
+        return failures(sources.build([orders], as_of=AS_OF, latest=latest, limits=limit_sources(share)))
 
     assert (judge(0.01), judge(0.009)) == (set(), {("moment_is_past", "ordered_at")})
 

@@ -69,16 +69,13 @@ def spoil(warehouse: Warehouse) -> Spoil:
 @pytest.fixture
 def ask(warehouse: Warehouse, store: Store, company: Company, tmp_path: Path) -> Ask:
     """Ask the gate as its asset check does."""
-    gates = load_policy().gates
 
     def ask() -> Judgement:
         suites = build(
             [describe_raw(warehouse, company, schema, table) for schema, table in RAW],
             as_of=AS_OF,
             latest=datetime(2026, 3, 2),  # noqa: DTZ001 - the warehouse keeps UTC without saying so
-            maximum_future_share=gates.maximum_future_share,
-            maximum_quarantine_share=gates.maximum_quarantine_share,
-            minimum_rows_share=gates.minimum_rows_share,
+            limits=load_policy().gates,
         )
         judgement = judge(warehouse, store, "sources", suites, as_of=AS_OF, docs=tmp_path / "gates")
         if judgement.is_open:

@@ -37,7 +37,7 @@ class Channel(Protocol):
     def find(self, key: str) -> Receipt | None:
         """Return the receipt of a message already taken, None when sending (again) cannot duplicate it.
 
-        Raises UnclearError when the channel can never tell, AskLaterError when it cannot be asked just now.
+        Raises UnclearError when the channel can never know, AskLaterError when it cannot be asked just now.
         """
 
 
@@ -66,11 +66,11 @@ class NotDeliveredError(Exception):
 
 
 class UnclearError(Exception):
-    """Nobody can tell whether the message arrived; a person has to look."""
+    """Whether the message arrived cannot be known; a person has to look."""
 
 
 class AskLaterError(Exception):
-    """Whether the message arrived can be told, but not just now."""
+    """Whether the message arrived can be known, but not just now."""
 
 
 def route(channels: Mapping[str, Channel], medium: str) -> Channel:

@@ -52,7 +52,7 @@ class WebhookChannel:
 
     2xx is delivered. 408, 425, 429 and 503 say that nothing was processed and are tried again. Other 4xx (and 3xx) are
     refused for good. Other 5xx, timeouts and broken connections leave it open whether the receiver acted: then the
-    lookup decides, else idempotence, else nobody can tell and the message is left to a person.
+    lookup decides, else idempotence, else it stays unknown and the message is left to a person.
     """
 
     url: str
