@@ -116,8 +116,7 @@ pauses as (
 
 weekdays as (
 
-    select
-        1 as weekday_number
+    select 1 as weekday_number
     {%- for number in range(2, 8) %}
     union all
     select {{ number }}
@@ -179,7 +178,7 @@ ranked as (
     select
         weighed.*,
         row_number() over (
-            partition by weighed.source_table, weighed.feed order by weighed.count_open_days desc, weighed.paused_from
+            partition by weighed.source_table, weighed.feed order by weighed.count_open_days desc, weighed.paused_from asc
         ) as place,
         greatest(
             3,
