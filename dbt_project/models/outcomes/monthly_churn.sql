@@ -1,3 +1,5 @@
+-- noqa: disable=LT02
+-- the loops below write whole selects
 with
 
 labels as (
