@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-LIBRARIES = ["dagster_dbt", "dbt.cli.main", "duckdb", "great_expectations", "mlflow", "sklearn.pipeline", "xgboost"]
+LIBRARIES = ["dagster", "dbt.cli.main", "duckdb", "great_expectations", "mlflow", "sklearn.pipeline", "xgboost"]
 CLI = "from orchestration.cli import app; app()"
 DBT = "from dbt.cli.main import cli; cli()"
 _forks = multiprocessing.get_context("forkserver")
