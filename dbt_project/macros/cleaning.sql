@@ -79,7 +79,7 @@
             when raw.{{ column }} is null or raw.{{ column }} in ({{ quoted_list(words.keys()) }}) then raw.{{ column }}
             {%- for word, spellings in words.items() %}
             when replace(replace(lower(trim(raw.{{ column }})), '_', '-'), ' ', '-') in ({{ quoted_list([word] + spellings) }})
-                then '{{ word }}'
+                then {{ quoted_text(word) }}
             {%- endfor %}
             else raw.{{ column }}
         end
@@ -91,15 +91,21 @@
 {% macro filled(value, fill, schema, table, column) -%}
     coalesce(
             {{ value }},
-            case when (select count({{ column }}) from {{ schema }}.{{ table }}) > 0 then '{{ fill }}' end
+            case when (select count({{ column }}) from {{ schema }}.{{ table }}) > 0 then {{ quoted_text(fill) }} end
         )
 {%- endmacro %}
 
 
 {% macro quoted_list(words) -%}
     {%- for word in words -%}
-        '{{ word | replace("'", "''") }}'{{ ', ' if not loop.last }}
+        {{ quoted_text(word) }}{{ ', ' if not loop.last }}
     {%- endfor -%}
+{%- endmacro %}
+
+
+{# A text of a company's file as SQL, such as L'Aquila. #}
+{% macro quoted_text(text) -%}
+    '{{ text | replace("'", "''") }}'
 {%- endmacro %}
 
 
@@ -273,7 +279,7 @@ group by {{ declared.key | join(', ') }}
             "one of " ~ (taken.keys() | join(', ')) ~ "."
         ) }}
     {%- elif fill is not none -%}
-    coalesce({{ taken[rule] }}, case when {{ feeds_of(table) | length }} > 0 and max(count({{ name }})) over () > 0 then '{{ fill }}' end)
+    coalesce({{ taken[rule] }}, case when {{ feeds_of(table) | length }} > 0 and max(count({{ name }})) over () > 0 then {{ quoted_text(fill) }} end)
     {%- else -%}
     {{ taken[rule] }}
     {%- endif -%}
