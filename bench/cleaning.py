@@ -21,9 +21,10 @@ from typing import Any
 
 import duckdb
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.contract import TABLES
 from ingestion.landing import LandingReport, land
+from ingestion.readers import load_company
 from simulator.parameters import INDUSTRIES, load_parameters
 from simulator.serve import serve
 from simulator.story import simulate

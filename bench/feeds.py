@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -28,11 +28,14 @@ import pyarrow.parquet as pq
 import yaml
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from company.company_file import Company, load_company
 from company.file_faults import CompanyError
 from company.policy import PolicyError, load_policy
 from ingestion.check import check_company
 from ingestion.landing import land
+from ingestion.readers import load_company
+
+if TYPE_CHECKING:
+    from company.company_file import Company
 
 SEED = 0
 FILES, COMPANIES = 2_000, 1_000

@@ -20,9 +20,10 @@ from typing import Any
 import duckdb
 import yaml
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from ingestion.identity.linking import LinkReport, link
 from ingestion.landing import land
+from ingestion.readers import load_company
 from simulator.parameters import load_parameters
 from simulator.story import simulate
 

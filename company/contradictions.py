@@ -1,5 +1,6 @@
 """What the parts of a company file say against one another, and against the contract of the canonical tables."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from company.contract import TABLES, ColumnType
@@ -135,12 +136,5 @@ def _increment_faults(company: "Company", key: str, feed: "Feed") -> list[Fault]
         )
         return [Fault(key=f"{key}.incremental", problem=problem, fix="Take one of the two out.")]
     source = company.sources.get(feed.source)
-    if source is None or source.reader != "files" or feed.incremental is None:
-        return []
-    if feed.incremental != "file":
-        problem = f"files are taken one by one, not by the column `{feed.incremental}`."
-        return [Fault(key=f"{key}.incremental", problem=problem, fix="Write `incremental: file`.")]
-    if feed.relation not in source.files:
-        problem = "files that are taken one by one need a `from` that is just one name of `files`."
-        return [Fault(key=f"{key}.from", problem=problem, fix=suggest(feed.relation, source.files))]
-    return []
+    fault = source.find_fault(feed) if source else None
+    return [replace(fault, key=f"{key}.{fault.key}")] if fault else []

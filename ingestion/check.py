@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from company.company_file import Company, Feed, FilesSource
+from company.company_file import Company, Feed
 from company.contract import TABLES
 from company.file_faults import CompanyError
 from company.industries import load_industry
@@ -98,7 +98,6 @@ def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime
 
 def _check(landing: Landing, table: str, feed: Feed) -> TableCheck:
     report, trial = landing.try_out(table, feed, most=_MOST_ROWS, keep=_kept(feed.source, table))
-    is_file = isinstance(landing.company.sources[feed.source], FilesSource)
     return TableCheck(
         table=table,
         source=feed.source,
@@ -110,7 +109,7 @@ def _check(landing: Landing, table: str, feed: Feed) -> TableCheck:
         sample=trial.sample,
         repairs=report.repairs,
         profile=trial.profile,
-        is_partial=not is_file or feed.incremental is not None,
+        is_partial=trial.is_partial,
     )
 
 

@@ -7,7 +7,7 @@ between leaves the warehouse as it was. Every row that came in is landed, quaran
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
-from company.company_file import TOKEN_KEY, ApiSource, Company, Feed, FilesSource
+from company.company_file import TOKEN_KEY, Company, Feed
 from company.contract import TABLES
 from company.file_faults import kind_of, without_values
 from ingestion import manifest, storing
@@ -26,10 +26,10 @@ from ingestion.evolution import observe
 from ingestion.manifest import Landed, Memory
 from ingestion.profiling import Profile, profile_stage
 from ingestion.projection import Mapper
+from ingestion.readers import open_reader
+from ingestion.readers.base import Context, Reader
 from ingestion.readers.extract import Extract, FileSeen, Request, quoted
-from ingestion.readers.files import FilesReader, fingerprint_of, sort_out
-from ingestion.readers.rest import ApiReader
-from ingestion.readers.sql import SqlReader
+from ingestion.readers.files import fingerprint_of, sort_out
 from ingestion.tokens import FORM
 from ingestion.transaction import transaction
 from ingestion.values import NULL_WORDS
@@ -64,10 +64,11 @@ class LandingReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What a feed's good rows look like: a few of them, and the profile of all."""
+    """What a feed's good rows look like: a few of them, and the profile of all, which may be part of the source's."""
 
     sample: tuple[dict[str, Any], ...]
     profile: Profile
+    is_partial: bool
 
 
 def land(
@@ -132,7 +133,8 @@ class Landing:
             if feed.incremental == _BY_FILE:
                 extract = next(self._increments(mapper, self._memory(table, feed), None))
             else:
-                extract = self._extract(mapper, most=most)
+                files = self._reader(table, feed).look(self.connection)
+                extract = self._extract(mapper, files=files, most=most)
             judged = self._judge(mapper, extract)
             self._refuse_empty(table, feed, judged)
             names = ", ".join(quoted(name) for name in feed.columns)
@@ -142,7 +144,9 @@ class Landing:
             if "customer_id" in feed.columns:
                 kept = f"select customer_id from {STAGE} where _fault is null"
                 self.connection.execute(f"create or replace temp table {keep} as {kept}")
-            return self._report(table, feed, [judged]), Trial(sample=sample, profile=profile)
+            is_partial = not extract.files or feed.incremental is not None
+            trial = Trial(sample=sample, profile=profile, is_partial=is_partial)
+            return self._report(table, feed, [judged]), trial
         finally:
             tidy(self.connection)
 
@@ -221,50 +225,43 @@ class Landing:
         table, feed = mapper.table, mapper.feed
         files = self._look(table, feed, memory)
         if not files:
-            yield self._extract(mapper, since=cursor)
+            known = memory.columns() if cursor else {}
+            yield self._extract(mapper, files={}, known=known, since=cursor)
             return
-        reader, taken = self._files_reader(table, feed), memory.files()
-        bundles, moved = sort_out([file for found in files.values() for file in found], taken=taken)
+        bundles, moved = sort_out([file for found in files.values() for file in found], taken=memory.files())
         memory.remember_files(moved, batch=self.batch, at=self.landed_at)
         for bundle in bundles:
-            yield reader.extract_bundle(
-                self.connection,
-                bundle,
-                reads=mapper.reads,
-                optional=mapper.optional_paths,
-                known=memory.columns(),
-            )
+            yield self._extract(mapper, files={feed.relation: bundle}, known=memory.columns())
             for copy in self.scratch.iterdir():
                 copy.unlink()
 
-    def _files_reader(self, table: str, feed: Feed) -> FilesReader:
-        return FilesReader(company=self.company, table=table, feed=feed, scratch=self.scratch)
+    def _reader(self, table: str, feed: Feed) -> Reader:
+        return open_reader(
+            Context(company=self.company, table=table, feed=feed, secrets=self.secrets, scratch=self.scratch)
+        )
 
     def _look(self, table: str, feed: Feed, memory: Memory) -> dict[str, tuple[FileSeen, ...]]:
-        if not isinstance(self.company.sources[feed.source], FilesSource):
-            return {}
-        return self._files_reader(table, feed).look(self.connection, taken=memory.files())
+        return self._reader(table, feed).look(self.connection, taken=memory.files())
 
     def _extract(
         self,
         mapper: Mapper,
         *,
-        files: Mapping[str, tuple[FileSeen, ...]] | None = None,
+        files: Mapping[str, Sequence[FileSeen]],
+        known: Mapping[str, str] | None = None,
         most: int | None = None,
         since: str | None = None,
     ) -> Extract:
-        table, feed = mapper.table, mapper.feed
-        source = self.company.sources[feed.source]
-        if isinstance(source, FilesSource):
-            reader = self._files_reader(table, feed)
-            looked = files or reader.look(self.connection)
-            return reader.extract(self.connection, looked, reads=mapper.reads, optional=mapper.optional_paths)
-        remote = (ApiReader if isinstance(source, ApiSource) else SqlReader)(
-            company=self.company, source=feed.source, secrets=self.secrets
+        asked = Request(
+            files=files,
+            reads=mapper.paths,
+            names=mapper.reads,
+            optional=mapper.optional_paths,
+            known=known or {},
+            most=most,
+            since=since,
         )
-        known = self._memory(table, feed).columns() if since else {}
-        asked = Request(reads=mapper.paths, optional=mapper.optional_paths, known=known, most=most, since=since)
-        return remote.extract(self.connection, table, feed, asked)
+        return self._reader(mapper.table, mapper.feed).extract(self.connection, asked)
 
     def _judge(self, mapper: Mapper, extract: Extract) -> Classified:
         projection = mapper.project(extract)

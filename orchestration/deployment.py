@@ -5,10 +5,11 @@ from functools import cached_property
 
 import dagster as dg
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.industries import Industry, load_industry
 from company.policy import Policy, load_policy
 from expectations.features import FeatureRange
+from ingestion.readers import load_company
 from ml.dataset import Feature
 from orchestration.dbt import Dbt, read_features, read_ranges, read_variables
 from orchestration.settings import Settings

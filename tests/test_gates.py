@@ -8,8 +8,8 @@ import duckdb
 import pytest
 from instance import AS_OF, Instance
 
-from company.company_file import load_company
 from ingestion.landing import land
+from ingestion.readers import load_company
 
 SPOILT = {
     "sources": ("delete from raw_shop.orders", "staging/stg_orders"),

@@ -61,6 +61,37 @@ class Drum:
     def find(self, key):
         return None
 ''',
+    "ingestion/readers/wire.py": '''
+"""A reader."""
+
+from typing import Literal
+
+from ingestion.readers.base import Reader, ReaderSettings
+from ingestion.readers.extract import Extract
+
+
+class Settings(ReaderSettings):
+    """Whose wire it is."""
+
+    reader: Literal["wire"]
+    operator: str
+
+    def secret_names(self):
+        return (self.operator,)
+
+    def open(self, context):
+        return Wire(context)
+
+
+class Wire(Reader):
+    """Hears of two rows."""
+
+    def __init__(self, context):
+        self.context = context
+
+    def extract(self, connection, asked):
+        return Extract(relation=f"(values ('a', 1), ('b', 2)) {self.context.feed.relation}(name, number)")
+''',
     "ml/learners/base_rate.py": '''
 """A learner that knows how many leave, and nothing of who."""
 
@@ -155,6 +186,8 @@ from company.policy import load_policy
 from dbt_project.library import write
 from expectations import sources
 from expectations.gate import run_gate
+from ingestion.landing import land
+from ingestion.readers import load_company
 from ml.learners import list_candidates, load_kinds
 from ml.learners.base import Compute
 from orchestration.cli import app
@@ -173,6 +206,26 @@ table = sources.RawTable(table="raw_shop.orders", key=("order_id",))
 suites = sources.build([table], as_of=date(2025, 1, 1), latest=datetime(2025, 1, 2), limits=load_policy().gates)
 verdict = run_gate(suites, database=Path("orders.duckdb"), docs=Path("gates"))
 found["gate rule"] = [[each.expectation, each.expected] for each in verdict.failures]
+
+(root / "company.yaml").write_text(json.dumps({
+    "company": "Wired", "industry": "retail", "timezone": "UTC", "currency": "EUR", "history_starts": "2024-01-01",
+    "sources": {"telegraph": {"reader": "wire", "operator": "MORSE"}},
+    "tables": {
+        "customers": {"source": "telegraph", "from": "heard", "columns": {"customer_id": "name"}},
+        "orders": {
+            "source": "telegraph",
+            "from": "heard",
+            "columns": {
+                "order_id": "number", "customer_id": "name", "amount": "number", "ordered_at": "date '2024-05-01'"
+            },
+        },
+    },
+}))
+company = load_company(root / "company.yaml")
+with duckdb.connect() as connection:
+    done = land(connection, company, "orders", secrets={}, batch="b", landed_at=datetime(2025, 1, 2))
+    rows = connection.execute("select order_id, customer_id from raw_telegraph.orders order by 1").fetchall()
+found["reader"] = [company.secret_names, done.rows_landed, rows]
 
 found["command"] = CliRunner().invoke(app, ["greet", "Ann"]).output
 found["strategy"] = [each.name.en for each in load_strategies(load_industry("retail").path) if "card" in each.id]
@@ -196,6 +249,7 @@ print("RESULT" + json.dumps(found))
 """
 WORKS: dict[str, Any] = {
     "channel": "3 beats",
+    "reader": [["MORSE"], 2, [["1", "a"], ["2", "b"]]],
     "gate rule": [["no_thirteen", "nothing costs 13"]],
     "command": "Good morning, Ann.\n",
     "strategy": ["A card written by hand"],

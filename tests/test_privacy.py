@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.file_faults import CompanyError
 from ingestion.identity.explaining import explain
 from ingestion.identity.linking import IdentityError, link
 from ingestion.landing import land
+from ingestion.readers import load_company
 from simulator.parameters import load_parameters
 from simulator.people import find_words, read_words
 from simulator.story import simulate

@@ -24,13 +24,15 @@ class FileSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked of a remote source: about `most` rows, and what is new `since` a cursor.
+    """What is asked of a source: the rows of some `files`, else about `most` rows, and what is new `since` a cursor.
 
-    `reads` are the paths of fields that the mapping mentions, those of `optional` lead to fields that may be missing,
-    and `known` are fields of earlier answers with their types.
+    `reads` are the paths of fields that the mapping mentions, and `names` every part of every column name in it; the
+    paths of `optional` lead to fields that may be missing, and `known` are fields of earlier answers with their types.
     """
 
+    files: "Mapping[str, Sequence[FileSeen]]"
     reads: "Collection[tuple[str, ...]]" = ()
+    names: "Collection[str]" = ()
     optional: "Collection[tuple[str, ...]]" = ()
     known: "Mapping[str, str]"
     most: int | None = None

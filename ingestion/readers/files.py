@@ -4,17 +4,19 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from glob import glob
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import duckdb
+from pydantic import Field, field_validator
 
-from company.company_file import Company, Feed, FilesSource
-from company.file_faults import suggest, without_values
+from company.company_file import Feed
+from company.file_faults import Fault, suggest, without_values
 from ingestion.expressions import ExpressionError, table_names
-from ingestion.readers.extract import Extract, FileSeen, described, quoted
+from ingestion.readers.base import Context, Reader, ReaderSettings
+from ingestion.readers.extract import Extract, FileSeen, Request, described, quoted
 from ingestion.readers.json_fields import as_tree, as_type, fields_of, merge
 from ingestion.readers.text import BrokenLine, Layout, TextFile, read_text
 from ingestion.readers.whole import FileFaultError, byte_order_mark, read_blocks
@@ -32,24 +34,46 @@ _BUNDLE_BYTES = 32 * 2**20
 _SAMPLE_LINES = 2_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class FilesReader:
-    """Reads what one `feed` of `company` takes from a `files` source to fill `table`.
+class Settings(ReaderSettings):
+    """Files by name: a path, a glob, or `package://<package>/<path>`; csv, tsv, parquet, json or jsonl, also gzipped.
 
-    Copies of files that cannot be read where they lie are made in the folder `scratch`, which must live as long as what
-    was extracted is read.
+    Relative paths start at the company file.
     """
 
-    company: Company
-    table: str
-    feed: Feed
-    scratch: Path
+    reader: Literal["files"]
+    files: dict[str, str] = Field(min_length=1)
 
-    @cached_property
-    def _declared(self) -> FilesSource:
-        source = self.company.sources[self.feed.source]
-        assert isinstance(source, FilesSource)  # noqa: S101 - the caller chose this reader by the source's kind
-        return source
+    @field_validator("files")
+    @classmethod
+    def _names_are_plain(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            if not name.isidentifier():
+                raise ValueError(f"the file name {name!r} must be a plain word, because `from` uses it as a table")
+        return files
+
+    def find_fault(self, feed: Feed) -> Fault | None:
+        """Return what is wrong with files that the feed takes one by one, if it does so."""
+        if feed.incremental is None:
+            return None
+        if feed.incremental != "file":
+            problem = f"files are taken one by one, not by the column `{feed.incremental}`."
+            return Fault(key="incremental", problem=problem, fix="Write `incremental: file`.")
+        if feed.relation not in self.files:
+            problem = "files that are taken one by one need a `from` that is just one name of `files`."
+            return Fault(key="from", problem=problem, fix=suggest(feed.relation, self.files))
+        return None
+
+    def open(self, context: Context) -> Reader:
+        """Return the reader of one feed."""
+        return FilesReader(settings=self, context=context)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesReader(Reader):
+    """Reads what one feed takes from files; those that cannot be read where they lie are copied to `scratch`."""
+
+    settings: Settings
+    context: Context
 
     def look(
         self, connection: duckdb.DuckDBPyConnection, *, taken: Iterable[FileSeen] = ()
@@ -62,74 +86,49 @@ class FilesReader:
         known = {(str(file.path), file.size, file.modified_ns): file for file in taken}
         return {name: tuple(_look(path, known) for path in self._paths(name)) for name in self._names(connection)}
 
-    def extract(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        looked: Mapping[str, tuple[FileSeen, ...]],
-        *,
-        reads: Collection[str],
-        optional: Collection[tuple[str, ...]] = (),
-    ) -> Extract:
-        """Return all that the feed reads, as SQL over the files that were `looked` at.
+    def extract(self, connection: duckdb.DuckDBPyConnection, asked: Request) -> Extract:
+        """Return the rows of the files that are asked for, which `look` found, as SQL over them.
 
-        Json leaves out what is empty: of such files, fields among `optional` that no row shows are read as null.
-        Raises SourceError when a file is not whole, of another kind than its name says, or of a doubtful layout.
+        Json leaves out what is empty: of such files, optional fields that no row shows are read as null. Of files that
+        are taken one by one the same holds for fields known from earlier files, and only fields that the mapping reads
+        are read. Raises SourceError when a file is not whole, of another kind than its name says, or of a doubtful
+        layout.
         """
-        scans = {name: self._scan(connection, name, files, reads) for name, files in looked.items()}
-        files = tuple(file for found in looked.values() for file in found)
+        feed = self.context.feed
+        scans = {name: self._scan(connection, name, files, asked.names) for name, files in asked.files.items()}
+        files = tuple(file for found in asked.files.values() for file in found)
+        earlier = {key.partition(".")[2]: kind for key, kind in asked.known.items()}
+        reads = asked.names if feed.incremental else None
+        queries = {
+            name: scan.sql(optional=asked.optional, reads=reads, known=earlier if feed.incremental else None)
+            for name, scan in scans.items()
+        }
         return Extract(
-            prelude=tuple(f"{quoted(name)} as ({scan.sql(optional=optional)})" for name, scan in scans.items()),
-            relation=self.feed.relation,
+            prelude=tuple(f"{quoted(name)} as ({query})" for name, query in queries.items()),
+            relation=quoted(feed.relation) if feed.incremental else feed.relation,
             broken=tuple(line for scan in scans.values() for line in scan.broken),
             is_text=any(_suffix(file.path) != ".parquet" for file in files),
-            is_ordered=self.feed.relation in looked and self.feed.group_by is None,
+            is_ordered=feed.relation in asked.files and feed.group_by is None,
             columns={f"{name}.{column}": kind for name, scan in scans.items() for column, kind in scan.types.items()},
             files=files,
         )
 
-    def extract_bundle(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        bundle: Sequence[FileSeen],
-        *,
-        reads: Collection[str],
-        optional: Collection[tuple[str, ...]],
-        known: Mapping[str, str],
-    ) -> Extract:
-        """Return the rows of some files behind the one name that the feed reads.
-
-        Of json files only the fields among `reads` are read. Json leaves out what is empty: fields that are `optional`
-        or `known` from earlier files, and that these do not show, are read as null.
-        """
-        name = self.feed.relation
-        scan = self._scan(connection, name, bundle, reads)
-        earlier = {key.partition(".")[2]: kind for key, kind in known.items()}
-        return Extract(
-            prelude=(f"{quoted(name)} as ({scan.sql(optional=optional, reads=reads, known=earlier)})",),
-            relation=quoted(name),
-            broken=scan.broken,
-            is_text=any(_suffix(file.path) != ".parquet" for file in bundle),
-            is_ordered=True,
-            columns={f"{name}.{column}": kind for column, kind in scan.types.items()},
-            files=tuple(bundle),
-        )
-
     def _names(self, connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
-        key = f"{self.company.key_of(self.table, self.feed)}.from"
+        key = f"{self.context.key}.from"
         try:
-            names = table_names(connection, self.feed.relation)
+            names = table_names(connection, self.context.feed.relation)
         except ExpressionError as error:
             fix = "Write a name of `files`, or a join or subquery over such names, as it would stand after FROM."
-            raise self.company.error(key, f"`from` is not SQL ({error}).", fix) from None
+            raise self.context.error(key, f"`from` is not SQL ({error}).", fix) from None
         for name in names:
-            if name not in self._declared.files:
-                problem = f"`{name}` is no file of the source `{self.feed.source}`."
-                raise self.company.error(key, problem, suggest(name, self._declared.files))
+            if name not in self.settings.files:
+                problem = f"`{name}` is no file of the source `{self.context.feed.source}`."
+                raise self.context.error(key, problem, suggest(name, self.settings.files))
         return names
 
     def _paths(self, name: str) -> tuple[Path, ...]:
-        address = self._declared.files[name]
-        key = f"sources.{self.feed.source}.files.{name}"
+        address = self.settings.files[name]
+        key = f"{self.context.source_key}.files.{name}"
         pattern = self._locate(key, address)
         found = tuple(Path(path) for path in sorted(glob(pattern, recursive=True)) if Path(path).is_file())  # noqa: PTH207
         if not found:
@@ -137,37 +136,37 @@ class FilesReader:
             beside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
             fix = suggest(Path(pattern).name, beside) if beside else f"The folder `{folder}` is empty or missing."
             problem = f"there is no file at `{address}`."
-            raise self.company.error(key, problem, f"{fix} Correct the path or bring the file.")
+            raise self.context.error(key, problem, f"{fix} Correct the path or bring the file.")
         return found
 
     def _locate(self, key: str, address: str) -> str:
         if not address.startswith(_PACKAGE):
-            return str(self.company.path.parent / Path(address).expanduser())
+            return str(self.context.company.path.parent / Path(address).expanduser())
         package, _, inner = address.removeprefix(_PACKAGE).partition("/")
         try:
             return str(resources.files(package) / inner)
         except ModuleNotFoundError:
             fix = f"Install it (`pip install {package.replace('_', '-')}`) or correct the address."
-            raise self.company.error(key, f"the package `{package}` is not installed.", fix) from None
+            raise self.context.error(key, f"the package `{package}` is not installed.", fix) from None
 
     def _scan(
         self, connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[FileSeen], reads: Collection[str]
     ) -> "_Scan":
-        key = f"sources.{self.feed.source}.files.{name}"
+        key = f"{self.context.source_key}.files.{name}"
         suffixes = sorted({_suffix(file.path) for file in files})
         kind = next((kind for kind, known in _KINDS.items() if known.issuperset(suffixes)), None)
         if kind is None:
             problem = f"files ending in {', '.join(suffixes) or 'nothing'} cannot be read as one table."
             fix = "Name csv, tsv, parquet, json or jsonl files of one kind, plain or .gz."
-            raise self.company.error(key, problem, fix)
+            raise self.context.error(key, problem, fix)
         try:
-            return self._scan_kind(connection, kind, files, reads if self.feed.relation == name else None)
+            return self._scan_kind(connection, kind, files, reads if self.context.feed.relation == name else None)
         except FileFaultError as fault:
-            raise self.company.error(key, fault.problem, fault.fix) from None
+            raise self.context.error(key, fault.problem, fault.fix) from None
         except (duckdb.Error, OSError) as error:
             said = without_values(str(error).splitlines()[0])
             fix = "Check that the file is whole and of the kind that its name promises."
-            raise self.company.error(key, f"a file cannot be read ({said}).", fix) from None
+            raise self.context.error(key, f"a file cannot be read ({said}).", fix) from None
 
     def _scan_kind(
         self,
@@ -178,8 +177,8 @@ class FilesReader:
     ) -> "_Scan":
         match kind:
             case "text":
-                copies = [self.scratch / file.content for file in files]
-                found = [read_text(file.path, self.feed, copy_to=to) for file, to in zip(files, copies, strict=True)]
+                scratch, feed = self.context.scratch, self.context.feed
+                found = [read_text(file.path, feed, copy_to=scratch / file.content) for file in files]
                 return _Scan.of_text([text for text in found if text], reads)
             case "json":
                 return _Scan.of_json(connection, [self._plain_json(file) for file in files])
@@ -187,9 +186,9 @@ class FilesReader:
 
     def _plain_json(self, file: FileSeen) -> Path:
         """Return where a json file stands as plain UTF-8; raises FileFaultError when it is not whole."""
-        copy = self.scratch / (file.content + "".join(file.path.suffixes[-2:]).removesuffix(".gz"))
-        blocks = read_blocks(file.path, self.feed.encoding)
-        if byte_order_mark(file.path) is None and self.feed.encoding in {None, "utf-8"}:
+        copy = self.context.scratch / (file.content + "".join(file.path.suffixes[-2:]).removesuffix(".gz"))
+        blocks = read_blocks(file.path, self.context.feed.encoding)
+        if byte_order_mark(file.path) is None and self.context.feed.encoding in {None, "utf-8"}:
             for _ in blocks:
                 pass
             return file.path

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
+from pydantic import Field
 
-from company.company_file import ApiSource, Company, Feed
+from company.company_file import Feed
 from company.file_faults import suggest
+from ingestion.readers.base import Context, Reader, ReaderSettings
 from ingestion.readers.extract import Extract, Request, described, quoted
 from ingestion.readers.json_fields import TEXT, as_tree, fields_of, merge
 from ingestion.readers.sql import reach_back
@@ -29,42 +30,55 @@ class _MalformedError(Exception):
     """A page that is no JSON, or holds no list of rows where the company file says so."""
 
 
+class Settings(ReaderSettings):
+    """An HTTP API with JSON pages: `token` names the secret that holds its bearer token.
+
+    Pages follow one another by a cursor that stands in the answer at `cursor_path` and is sent as `cursor_param`;
+    the rows of a page stand at `rows_path`. A feed's `incremental` column is sent as `since_param`.
+    """
+
+    reader: Literal["rest"]
+    url: str
+    token: str | None = None
+    rows_path: str = "data"
+    cursor_path: str = "next_cursor"
+    cursor_param: str = "cursor"
+    since_param: str = "since"
+    page_size: int | None = Field(default=None, ge=1)
+    page_size_param: str = "limit"
+
+    def secret_names(self) -> tuple[str, ...]:
+        """Return the name of the token, where there is one."""
+        return (self.token,) if self.token else ()
+
+    def open(self, context: Context) -> Reader:
+        """Return the reader of one feed."""
+        return ApiReader(settings=self, context=context)
+
+
 @dataclass(frozen=True, kw_only=True)
-class ApiReader:
-    """Reads one `rest` source of `company`, whose token is among the `secrets`.
+class ApiReader(Reader):
+    """Reads what one feed takes from an API, whose token is among the secrets of the `context`.
 
     A request is tried `attempts` times in all: when the connection fails or is cut, on 429 and 5xx, and on a page that
     is malformed. The wait between doubles from `backoff` seconds on, unless the server says how long to wait.
     """
 
-    company: Company
-    source: str
-    secrets: Mapping[str, str]
+    settings: Settings
+    context: Context
     attempts: int = 6
     backoff: float = 0.5
 
-    @cached_property
-    def _declared(self) -> ApiSource:
-        source = self.company.sources[self.source]
-        assert isinstance(source, ApiSource)  # noqa: S101 - the caller chose this reader by the source's kind
-        return source
-
-    def extract(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        table: str,
-        feed: Feed,
-        asked: Request,
-    ) -> Extract:
-        """Copy every page of the resource that `feed` names into a temporary table and return it.
+    def extract(self, connection: duckdb.DuckDBPyConnection, asked: Request) -> Extract:
+        """Copy every page of the resource that the feed names into a temporary table and return it.
 
         The cursor that is asked for, less the feed's lookback, is sent to the server. Raises
         SourceError when the server refuses or does not answer properly in all attempts; then nothing was read.
         """
-        key = f"{self.company.key_of(table, feed)}.from"
+        feed, key = self.context.feed, f"{self.context.key}.from"
         if "//" in feed.relation:
-            fix = f"Write what follows `{self._declared.url}`, or declare another source: tokens stay with their host."
-            raise self.company.error(key, "an address of its own cannot be asked for here.", fix)
+            fix = f"Write what follows `{self.settings.url}`, or declare another source: tokens stay with their host."
+            raise self.context.error(key, "an address of its own cannot be asked for here.", fix)
         connection.execute(f"create or replace temp table {_PAGES} (page json)")
         start = reach_back(connection, asked.since, hours=feed.lookback_hours)
         for page in self._limited(self._pages(key, feed, since=start), asked.most):
@@ -76,7 +90,7 @@ class ApiReader:
             is_text=True,
             is_ordered=feed.group_by is None,
             columns=fields,
-            cursor=self._reached(connection, key, feed, fields),
+            cursor=self._reached(connection, feed, fields),
         )
 
     def _limited(self, pages: Iterator[list[Any]], most: int | None) -> Iterator[list[Any]]:
@@ -90,7 +104,7 @@ class ApiReader:
     def _pages(self, key: str, feed: Feed, *, since: str | None) -> Iterator[list[Any]]:
         from requests import JSONDecodeError, RequestException
 
-        declared = self._declared
+        declared = self.settings
         sent = {declared.page_size_param: declared.page_size, declared.since_param: since}
         parameters = {name: value for name, value in sent.items() if value is not None}
         try:
@@ -100,7 +114,7 @@ class ApiReader:
             for page in client.paginate(feed.relation, params=parameters, data_selector=declared.rows_path):
                 rows = _rows_of(page.response, declared.rows_path)
                 if page.response.url in seen:
-                    raise self.company.error(key, *_CIRCLE)
+                    raise self.context.error(key, *_CIRCLE)
                 seen.add(page.response.url)
                 yield rows
                 empty = 0 if rows else empty + 1
@@ -111,10 +125,10 @@ class ApiReader:
                 f"the server answered {self.attempts} times with a page that has no list at `{declared.rows_path}`, or "
                 "with an error next to an empty one."
             )
-            fix = f"Check `rows_path` of the source `{self.source}`, or the server."
-            raise self.company.error(key, problem, fix) from None
+            fix = f"Check `rows_path` of the source `{self.context.feed.source}`, or the server."
+            raise self.context.error(key, problem, fix) from None
         except RequestException as error:
-            raise self.company.error(key, *self._told(error)) from None
+            raise self.context.error(key, *self._told(error)) from None
 
     def _client(self) -> "RESTClient":
         from dlt.sources.helpers import requests
@@ -122,7 +136,7 @@ class ApiReader:
         from dlt.sources.helpers.rest_client.client import RESTClient
         from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
 
-        declared = self._declared
+        declared = self.settings
         token = self._token()
         client = requests.Client(
             request_timeout=_SECONDS,
@@ -138,15 +152,16 @@ class ApiReader:
         )
 
     def _token(self) -> str | None:
-        name = self._declared.token
-        if name and not self.secrets.get(name, "").strip():
+        name = self.settings.token
+        if name and not self.context.secrets.get(name, "").strip():
             problem = f"the environment variable `{name}` is not set."
             fix = "Set it to the bearer token of the API, or put it in `.env`."
-            raise self.company.error(f"sources.{self.source}.token", problem, fix)
-        token = self.secrets[name].strip() if name else None
+            raise self.context.error(f"{self.context.source_key}.token", problem, fix)
+        token = self.context.secrets[name].strip() if name else None
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             problem = f"the environment variable `{name}` holds signs that no token has."
-            raise self.company.error(f"sources.{self.source}.token", problem, "Set it to the token alone, on one line.")
+            fix = "Set it to the token alone, on one line."
+            raise self.context.error(f"{self.context.source_key}.token", problem, fix)
         return token
 
     def _told(self, error: Any) -> tuple[str, str]:  # noqa: ANN401 - what requests raises is untyped here
@@ -154,16 +169,14 @@ class ApiReader:
         status = response.status_code if response is not None else None
         if status in {401, 403}:
             fix = (
-                f"Check the token in `{self._declared.token}`."
-                if self._declared.token
-                else "Add `token` to the source."
+                f"Check the token in `{self.settings.token}`." if self.settings.token else "Add `token` to the source."
             )
             return f"the server refused the token (HTTP {status}).", fix
         if status is not None:
             fix = "Check the path in `from`." if status < 500 else "Try again later."  # noqa: PLR2004 - server faults
             return f"the server answered with HTTP {status}.", fix
         problem = f"the server does not answer ({type(error).__name__}, {self.attempts} attempts)."
-        return problem, f"Check that it runs, and the `url` of the source `{self.source}`."
+        return problem, f"Check that it runs, and the `url` of the source `{self.context.feed.source}`."
 
     def _unfold(self, connection: duckdb.DuckDBPyConnection, asked: Request) -> dict[str, str]:
         """Turn the rows in the pages into a table whose leaves are text; returns its fields.
@@ -183,15 +196,13 @@ class ApiReader:
         )
         return described(connection, f"select * from temp.{_INTO}") if seen else dict(asked.known)
 
-    def _reached(
-        self, connection: duckdb.DuckDBPyConnection, key: str, feed: Feed, fields: Mapping[str, str]
-    ) -> str | None:
+    def _reached(self, connection: duckdb.DuckDBPyConnection, feed: Feed, fields: Mapping[str, str]) -> str | None:
         if feed.incremental is None or not fields:
             return None
         if feed.incremental not in fields:
-            place = key.removesuffix("from") + "incremental"
+            place = f"{self.context.key}.incremental"
             problem = f"the rows have no field `{feed.incremental}`."
-            raise self.company.error(place, problem, suggest(feed.incremental, fields))
+            raise self.context.error(place, problem, suggest(feed.incremental, fields))
         field = quoted(feed.incremental)
         forms = (f"try_cast({field} as timestamptz)", f"try_cast({field} as double)", field)
         order = ", ".join(f"{form} desc nulls last" for form in forms)

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
+from pydantic import Field
 
-from company.company_file import Company, Feed, SqlSource
+from company.company_file import Feed
 from company.file_faults import SourceError, suggest
+from ingestion.readers.base import Context, Reader, ReaderSettings
 from ingestion.readers.extract import Extract, Request, described, quoted
 
 if TYPE_CHECKING:
@@ -23,33 +24,36 @@ _SCALE = 9
 _CONNECT_SECONDS = 10
 
 
+class Settings(ReaderSettings):
+    """A database: `connection` names the secret that holds its SQLAlchemy address."""
+
+    reader: Literal["sql"]
+    connection: str
+    database_schema: str | None = Field(default=None, alias="schema")
+
+    def secret_names(self) -> tuple[str, ...]:
+        """Return the name of the address."""
+        return (self.connection,)
+
+    def open(self, context: Context) -> Reader:
+        """Return the reader of one feed."""
+        return SqlReader(settings=self, context=context)
+
+
 @dataclass(frozen=True, kw_only=True)
-class SqlReader:
-    """Reads one `sql` source of `company`, whose address is among the `secrets`."""
+class SqlReader(Reader):
+    """Reads what one feed takes from a database, whose address is among the secrets of the `context`."""
 
-    company: Company
-    source: str
-    secrets: Mapping[str, str]
+    settings: Settings
+    context: Context
 
-    @cached_property
-    def _declared(self) -> SqlSource:
-        source = self.company.sources[self.source]
-        assert isinstance(source, SqlSource)  # noqa: S101 - the caller chose this reader by the source's kind
-        return source
-
-    def extract(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        table: str,
-        feed: Feed,
-        asked: Request,
-    ) -> Extract:
-        """Copy what `feed` reads into a temporary table, batch by batch, and return it.
+    def extract(self, connection: duckdb.DuckDBPyConnection, asked: Request) -> Extract:
+        """Copy what the feed reads into a temporary table, batch by batch, and return it.
 
         Reads only rows whose incremental column is null or not less than the cursor that is asked for, less the feed's
         lookback. Raises SourceError when the database does not answer or has no such table.
         """
-        key = f"{self.company.key_of(table, feed)}.from"
+        feed, key = self.context.feed, f"{self.context.key}.from"
         engine = self._connect()
         try:
             start = reach_back(connection, asked.since, hours=feed.lookback_hours)
@@ -58,7 +62,7 @@ class SqlReader:
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - drivers raise what they like; all of it is the source's fault
-            raise self.company.error(key, f"the database refused ({self._said(error)}).", _QUERY_MEND) from None
+            raise self.context.error(key, f"the database refused ({self._said(error)}).", _QUERY_MEND) from None
         finally:
             engine.dispose()
         types = described(connection, f"select * from temp.{_INTO}")
@@ -68,38 +72,36 @@ class SqlReader:
         return Extract(
             relation=f"temp.{_INTO}",
             columns={name: kind if is_typed else "" for name, kind in types.items()},
-            cursor=self._reached(connection, key, feed, types),
+            cursor=self._reached(connection, feed, types),
         )
 
-    def _reached(
-        self, connection: duckdb.DuckDBPyConnection, key: str, feed: Feed, types: Mapping[str, str]
-    ) -> str | None:
+    def _reached(self, connection: duckdb.DuckDBPyConnection, feed: Feed, types: Mapping[str, str]) -> str | None:
         if feed.incremental is None:
             return None
         if feed.incremental not in types:
-            place = key.removesuffix("from") + "incremental"
+            place = f"{self.context.key}.incremental"
             problem = f"the column `{feed.incremental}` does not exist there."
-            raise self.company.error(place, problem, suggest(feed.incremental, types))
+            raise self.context.error(place, problem, suggest(feed.incremental, types))
         row = connection.execute(f"select max({quoted(feed.incremental)})::varchar from temp.{_INTO}").fetchone()
         return row[0] if row else None
 
     def _connect(self) -> "sa.Engine":
         import sqlalchemy as sa
 
-        key = f"sources.{self.source}.connection"
-        name = self._declared.connection
-        address = self.secrets.get(name, "").strip()
+        key = f"{self.context.source_key}.connection"
+        name = self.settings.connection
+        address = self.context.secrets.get(name, "").strip()
         if not address:
             fix = (
                 "Set it to an address such as `postgresql+psycopg2://user:password@host/database`, or put it in `.env`."
             )
-            raise self.company.error(key, f"the environment variable `{name}` is not set.", fix)
+            raise self.context.error(key, f"the environment variable `{name}` is not set.", fix)
         try:
             engine = sa.create_engine(address, connect_args=_patience(address))
             engine.connect().close()
         except Exception as error:  # noqa: BLE001
             fix = f"Check that the server runs, that it can be reached from here, and the address in `{name}`."
-            raise self.company.error(key, f"the database cannot be reached ({self._said(error)}).", fix) from None
+            raise self.context.error(key, f"the database cannot be reached ({self._said(error)}).", fix) from None
         return engine
 
     def _pages(
@@ -134,11 +136,11 @@ class SqlReader:
         import sqlalchemy as sa
 
         schema, _, name = relation.rpartition(".")
-        metadata = sa.MetaData(schema=schema or self._declared.database_schema)
+        metadata = sa.MetaData(schema=schema or self.settings.database_schema)
         inspector = sa.inspect(engine)
         known = [*inspector.get_table_names(metadata.schema), *inspector.get_view_names(metadata.schema)]
         if name not in known:
-            raise self.company.error(key, f"the database has no table `{relation}`.", suggest(name, known))
+            raise self.context.error(key, f"the database has no table `{relation}`.", suggest(name, known))
         table = sa.Table(name, metadata, autoload_with=engine, resolve_fks=False)
         if engine.dialect.name == "sqlite":
             for column in _unbounded(table):
@@ -161,7 +163,7 @@ class SqlReader:
         if isinstance(found, sa.exc.DataError) or not isinstance(found, sa.exc.SQLAlchemyError):
             return type(found).__name__
         said = str(getattr(found, "orig", found)).strip().splitlines() or [type(found).__name__]
-        return said[0].replace(self.secrets.get(self._declared.connection, "\0").strip(), "***")
+        return said[0].replace(self.context.secrets.get(self.settings.connection, "\0").strip(), "***")
 
 
 _OFFSET = re.compile(r"([+-]\d{2}(:?\d{2})?|Z)$")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from company.company_file import load_company
+from ingestion.readers import load_company
 from orchestration.entry import BAD_INPUT, open_console, plain_faults
 
 

@@ -35,7 +35,7 @@ def run(
     """Run the pipeline for one day: ingest, build, gate, train when due, score, decide, send, measure."""
     console = open_console()
     with plain_faults():
-        from company.company_file import load_company
+        from ingestion.readers import load_company
 
         if not (home / "warehouse.duckdb").exists():
             refuse_bad_sources(load_company(company))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from company.company_file import load_company
+from ingestion.readers import load_company
 from orchestration.entry import CompanyFile, Home, open_console, plain_faults
 
 SHOWN = ("customer_id", "tier", "score", "main_reason", "value_tier", "lifecycle_stage", "clv", "money_at_risk")

@@ -18,10 +18,10 @@ import pandas as pd
 import processes
 import pytest
 
-from company.company_file import load_company
 from company.contract import TABLES
 from dbt_project.library import load_library
 from ingestion.landing import land as take_in
+from ingestion.readers import load_company
 from simulator.parameters import INDUSTRIES, load_parameters
 from simulator.serve import serve
 from simulator.story import simulate

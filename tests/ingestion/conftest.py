@@ -10,9 +10,10 @@ import duckdb
 import pytest
 import yaml
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.file_faults import CompanyError
 from ingestion.landing import LandingReport, land
+from ingestion.readers import load_company
 
 CUSTOMERS = "customer_id,email,city\nc1,Ann@Example.org,Bern\nc2,,Basel\nc3,cy@example.org,\n"
 ORDERS = "order_id,customer_id,ordered_at,amount\no1,c1,2024-01-02 10:00:00,10.5\no2,c2,2024-01-03T11:00:00+02:00,7\n"

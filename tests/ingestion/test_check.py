@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from company.company_file import load_company
 from company.contract import TABLES
 from ingestion.check import CheckReport, TableCheck, check_company
 from ingestion.known import KnownCustomers
 from ingestion.profiling import Profile
+from ingestion.readers import load_company
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from company.company_file import load_company
 from company.file_faults import CompanyError
+from ingestion.readers import load_company
 from ingestion.starter import write_company
 
 if TYPE_CHECKING:

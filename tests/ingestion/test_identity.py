@@ -11,12 +11,13 @@ import duckdb
 import pytest
 import yaml
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from ingestion.identity.components import Apart, Link, Record, group
 from ingestion.identity.explaining import explain
 from ingestion.identity.linking import IdentityError, LinkReport, link
 from ingestion.identity.spelling import letters, turned
 from ingestion.landing import land
+from ingestion.readers import load_company
 from ingestion.tokens import normalised
 from ingestion.vault import Vault
 

@@ -336,7 +336,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import duckdb
-from company.company_file import load_company
+from ingestion.readers import load_company
 from ingestion.landing import land
 
 class Mortal:

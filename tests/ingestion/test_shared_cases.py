@@ -10,9 +10,10 @@ import duckdb
 import pytest
 import yaml
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.file_faults import CompanyError
 from ingestion.landing import LandingReport, land
+from ingestion.readers import load_company
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,10 +8,11 @@ import duckdb
 import pytest
 from instance import COMPANY
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.policy import load_policy
 from expectations.sources import build
 from ingestion import manifest
+from ingestion.readers import load_company
 from orchestration.control.gate_overrides import GateOverrides
 from orchestration.defs.sources import describe_raw, remember_rows
 from orchestration.gates import GateClosedError, Judgement, judge, require_passed

@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from company.company_file import Company, load_company
+from company.company_file import Company
 from company.contract import TABLES
 from ingestion.landing import LandingReport, land
+from ingestion.readers import load_company
 from simulator.desk import Desk, Trouble, read_desk, run_desk
 from simulator.parameters import INDUSTRIES
 from simulator.postgres import load_database, run_postgres
