@@ -122,12 +122,12 @@ only, home = sys.argv.pop(), Path(os.environ["HOLDFAST_HOME"])
 execute, stages = pipeline.execute, iter(("refresh", "act"))
 
 
-def around(job, **given):
-    stage = "train" if job.name == "retrain" else next(stages)
+def around(definitions, job, **given):
+    stage = "train" if job == "retrain" else next(stages)
     if only == "all":
         shutil.copytree(home, home.with_name(f"before-{stage}"))
     if only in (stage, "all"):
-        execute(job, **given)
+        execute(definitions, job, **given)
     if only == stage:
         sys.exit()
 

@@ -316,7 +316,34 @@ def test_every_searched_setting_is_a_run_below_that_of_its_version_and_none_outl
     runs = registry._client.search_runs([registry._prepare()], f"tags.mlflow.parentRunId = '{parent}'")
     trials = {run.info.run_name: (run.data.params, run.data.metrics) for run in runs}
     assert trials == {
-        "trial 0": ({"max_depth": "3", "rounds": "100"}, {"log_loss": 0.5}),
-        "trial 1": ({"max_depth": "4", "rounds": "100"}, {"log_loss": 0.4}),
+        "trial 0": ({"algorithm": "xgboost", "max_depth": "3", "rounds": "100"}, {"log_loss": 0.5}),
+        "trial 1": ({"algorithm": "xgboost", "max_depth": "4", "rounds": "100"}, {"log_loss": 0.4}),
     }
     assert len(registry._client.search_runs([registry._prepare()])) == 3
+
+
+def test_a_version_describes_what_it_learned_from_how_it_did_and_what_was_decided(
+    registry: Registry, small: Fitted
+) -> None:
+    version = register(registry, small)
+    registry.annotate(version, {"lifecycle_status": "promoted", "lifecycle_reason": "first champion"})
+
+    described = registry._client.get_model_version(registry.model_name, version)
+    figures = {name: f"{value:.4f}" for name, value in small.evaluations[small.chosen].as_dict().items()}
+    assert described.description.splitlines() == [
+        "**logistic_regression**, trained for 2025-07-01 (monthly) on 2,400 rows of snapshots up to 2025-06-01.",
+        "",
+        "| on later data | this version | baseline |",
+        "|---|---|---|",
+        f"| AUC | {figures['auc']} | 0.5, chance |",
+        f"| PR-AUC | {figures['pr_auc']} | {figures['base_rate']}, the churn rate |",
+        f"| Brier skill | {figures['brier_skill']} | 0, the churn rate for everybody |",
+        f"| accuracy | {figures['accuracy']} | {figures['majority_accuracy']}, the majority |",
+        f"| lift at capacity | {figures['lift_at_capacity']} | 1, chance |",
+        f"| calibration error | {figures['ece']} | 0, perfect calibration |",
+        "",
+        "Decision: promoted. first champion",
+        "",
+        f"[Model card, data and evaluation](#/experiments/{registry._prepare()}/runs/{described.run_id}/artifacts)",
+        "· [the run that trained it](http://127.0.0.1/runs/1)",
+    ]

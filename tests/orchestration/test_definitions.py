@@ -14,7 +14,7 @@ import json
 import os
 from ingestion.manifest import prepare
 from orchestration.definitions import build_definitions
-from orchestration.defs.sources import describe_landed
+from orchestration.defs.sources import describe_raw
 from orchestration.deployment import load_deployment
 from orchestration.resources import open_warehouse
 from orchestration.settings import read_settings
@@ -43,7 +43,7 @@ warehouse, company = open_warehouse(deployment.settings), deployment.company
 with warehouse.connect() as connection:
     prepare(connection)
 raw = [(schema, table) for table, schemas in company.feeds().items() for schema in schemas]
-fresh = {table: describe_landed(warehouse, company, schema, table).stale_after_days for schema, table in raw}
+fresh = {table: describe_raw(warehouse, company, schema, table).stale_after_days for schema, table in raw}
 links = {node.key.to_user_string(): node.metadata["dbt_docs"].value for node in nodes if "dbt_docs" in node.metadata}
 page = deployment.settings.home / "docs" / "index.html"
 deployment.dbt.write_docs()
