@@ -32,7 +32,8 @@ STATE, FINGERPRINT, MODEL_HASH = "state", "data_fingerprint", "model_hash"
 WRITING, COMPLETE = "writing", "complete"
 REVIEW, PENDING, APPROVED, REJECTED = "review_state", "pending", "approved", "rejected"
 REPLACED, LIFECYCLE_STATUS = "replaced_champion", "lifecycle_status"
-RENAMED = {"standing": LIFECYCLE_STATUS, "standing_reason": "lifecycle_reason"}  # tags of versions of before
+LIFECYCLE_REASON = "lifecycle_reason"
+RENAMED = {"standing": LIFECYCLE_STATUS, "standing_reason": LIFECYCLE_REASON}  # tags of versions of before
 AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refused", "rolled_back"
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
@@ -212,9 +213,10 @@ class Registry:
         return {alias: version for alias, version in found.items() if version is not None}
 
     def annotate(self, version: str, tags: Mapping[str, str]) -> None:
-        """Add tags, such as the results of gates, to a version."""
+        """Add tags, such as the results of gates, to a version, and bring its description up to date."""
         for name, value in tags.items():
             self._tag(version, name, value)
+        self._describe(version)
 
     def versions(self) -> tuple[Mapping[str, str], ...]:
         """Return the tags of every complete version with its `version`, the oldest first."""
@@ -316,6 +318,12 @@ class Registry:
         self.annotate(version, tags)
         self._tag(version, STATE, COMPLETE)
 
+    def _describe(self, version: str) -> None:
+        """Write from its tags what the version's page says: what it learned from, how it did, what was decided."""
+        found = self._client.get_model_version(self.model_name, version)
+        files = f"#/experiments/{self._prepare()}/runs/{found.run_id}/artifacts"
+        self._client.update_model_version(self.model_name, version, _write_description(_name_tags(found.tags), files))
+
     def _tag(self, version: str, name: str, value: str) -> None:
         self._client.set_model_version_tag(self.model_name, version, name, value)
 
@@ -366,6 +374,33 @@ def _name_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {RENAMED[name]: value for name, value in tags.items() if name in RENAMED} | {
         name: value for name, value in tags.items() if name not in RENAMED
     }
+
+
+def _write_description(tags: Mapping[str, str], files: str) -> str:
+    """Return a version's description in Markdown; `files` is the page of its card, its data and its evaluation."""
+    figures = (
+        ("AUC", "auc", "0.5, chance"),
+        ("PR-AUC", "pr_auc", f"{tags.get('base_rate')}, the churn rate"),
+        ("Brier skill", "brier_skill", "0, the churn rate for everybody"),
+        ("accuracy", "accuracy", f"{tags.get('majority_accuracy')}, the majority"),
+        ("lift at capacity", "lift_at_capacity", "1, chance"),
+        ("calibration error", "ece", "0, perfect calibration"),
+    )
+    learned = f"{int(tags['training_rows']):,} rows of snapshots up to {tags['trained_until']}"
+    lines = [
+        f"**{tags['candidate']}**, trained for {tags['as_of']} ({tags['trigger']}) on {learned}.",
+        "",
+        "| on later data | this version | baseline |",
+        "|---|---|---|",
+        *(f"| {shown} | {tags[name]} | {baseline} |" for shown, name, baseline in figures if name in tags),
+        "",
+        f"Decision: {tags.get(LIFECYCLE_STATUS, 'not made yet')}. {tags.get(LIFECYCLE_REASON, '')}".strip(),
+        "",
+        f"[Model card, data and evaluation]({files})",
+    ]
+    if "run_url" in tags:
+        lines.append(f"· [the run that trained it]({tags['run_url']})")
+    return "\n".join(lines)
 
 
 def _lead_file(lead: int | str) -> str:

@@ -9,6 +9,8 @@ import dagster as dg
 from ingestion.identity.records import has_evidence
 from orchestration.dbt import Dbt, NodeResult
 from orchestration.deployment import Deployment
+from orchestration.metadata import describe_rows
+from orchestration.warehouse import Warehouse
 
 OWNER = "team:data"
 BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
@@ -40,12 +42,16 @@ def describe_models(deployment: Deployment, folders: Collection[str]) -> Models:
     )
 
 
-def build_models(context: dg.AssetExecutionContext, dbt: Dbt, *, run: Mapping[str, str]) -> Iterator[Any]:
+def build_models(
+    context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse, *, run: Mapping[str, str]
+) -> Iterator[Any]:
     """Build the models and run the tests that a step selects; yield their events, then raise where one broke."""
     nodes = dbt.manifest["nodes"]
     keys = context.selected_asset_keys | context.selected_asset_check_keys
     selected = {node["unique_id"]: node for node in nodes.values() if _find_key(nodes, node) in keys}
     results = dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
+    built = [selected[each.unique_id] for each in results if each.status == BUILT and each.unique_id in selected]
+    rows = describe_rows(warehouse, [_name(node) for node in built if _materialize(node) == "table"])
     for result in results:
         node = selected.get(result.unique_id)
         if node is None:  # a hook of the project
@@ -53,7 +59,10 @@ def build_models(context: dg.AssetExecutionContext, dbt: Dbt, *, run: Mapping[st
         if node["resource_type"] == "test":
             yield _report_test(result, node, nodes[node["attached_node"]])
         elif result.status == BUILT:
-            yield dg.MaterializeResult(asset_key=_key(node), metadata={"seconds": round(result.seconds, 2)})
+            described = rows.get(_name(node), {})
+            yield dg.MaterializeResult(
+                asset_key=_key(node), metadata={**described, "seconds": round(result.seconds, 2)}
+            )
     broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
     if broken:
         raise dg.Failure("; ".join(broken))
@@ -69,13 +78,20 @@ def _key(node: Mapping[str, Any]) -> dg.AssetKey:
     return dg.AssetKey([node["schema"], node["name"]])
 
 
+def _name(node: Mapping[str, Any]) -> str:
+    return f"{node['schema']}.{node['name']}"
+
+
+def _materialize(node: Mapping[str, Any]) -> str:
+    return "view" if node["config"]["materialized"] == "view" else "table"
+
+
 def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.AssetSpec:
     manifest = deployment.dbt.manifest
     parents = [{**manifest["nodes"], **manifest["sources"]}[key] for key in node["depends_on"]["nodes"]]
     is_view_made_early = node["path"].split("/")[0] in VIEWS
     if is_view_made_early:
         parents = [parent for parent in parents if parent["schema"] not in WRITTEN_LATER]
-    materialized = "view" if node["config"]["materialized"] == "view" else "table"
     page = f"{deployment.settings.docs_url}#!/model/{node['unique_id']}"
     columns = [
         dg.TableColumn(name, type=column["data_type"] or "?", description=column["description"])
@@ -87,14 +103,14 @@ def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.Asset
         description=node["description"],
         metadata={
             "dbt_docs": dg.MetadataValue.url(page),
-            "dagster/table_name": f"{node['schema']}.{node['name']}",
+            "dagster/table_name": _name(node),
             **({"dagster/column_schema": dg.TableSchema(columns=columns)} if columns else {}),
         },
         skippable=True,
         group_name="features" if is_view_made_early else node["schema"],
         code_version=node["checksum"]["checksum"],
         owners=[OWNER],
-        kinds={"dbt", "duckdb", materialized},
+        kinds={"dbt", "duckdb", _materialize(node)},
     )
 
 

@@ -28,6 +28,7 @@ def list_programs(settings: Settings) -> list[Program]:
     environment = {
         **settings.environment,
         "HOLDFAST_DOCS_URL": f"http://{LOOPBACK}:{ports['docs']}/index.html",  # where Dagster's pages link to
+        "HOLDFAST_REGISTRY_URL": f"http://{LOOPBACK}:{ports['mlflow']}",
         "HOLDFAST_WEBSERVER_URL": f"http://{LOOPBACK}:{ports['dagster']}",
     }
 

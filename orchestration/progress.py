@@ -64,7 +64,7 @@ class Progress:
 
     def _count_asset(self, stage: Stage, event: dg.DagsterEvent, key: dg.AssetKey) -> None:
         metadata = event.step_materialization_data.materialization.metadata
-        rows = metadata.get("dagster/row_count") or metadata.get("dagster/partition_row_count")
+        rows = metadata.get("dagster/partition_row_count") or metadata.get("dagster/row_count")
         count = rows.value if rows is not None and isinstance(rows.value, int) else 0
         stage.assets += 1
         stage.rows += count

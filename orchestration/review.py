@@ -10,6 +10,7 @@ from ml.registry import (
     AWAITING,
     CHAMPION,
     COMMENT,
+    LIFECYCLE_REASON,
     LIFECYCLE_STATUS,
     PENDING,
     PROMOTED,
@@ -161,7 +162,7 @@ def _promote(registry: "Registry", store: "Store", version: str, *, by: str, rea
 
 
 def _close(registry: "Registry", version: str, status: str, reason: str) -> Outcome:
-    registry.annotate(version, {LIFECYCLE_STATUS: status, "lifecycle_reason": reason})
+    registry.annotate(version, {LIFECYCLE_STATUS: status, LIFECYCLE_REASON: reason})
     return Outcome(version, status, reason)
 
 

@@ -19,6 +19,7 @@ class Settings:
     tracking_uri: str
     docs_url: str
     webserver_url: str
+    registry_url: str
     environment: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
@@ -44,12 +45,15 @@ class Settings:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Return the settings that `HOLDFAST_*` variables name, defaults below the working directory for the rest."""
     home = Path(environment.get("HOLDFAST_HOME", ".holdfast")).absolute()
+    tracking_uri = environment.get("HOLDFAST_TRACKING_URI", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
+    registry_url = tracking_uri if tracking_uri.startswith("http") else "http://127.0.0.1:5000"
     return Settings(
         home=home,
         company_file=Path(environment.get("HOLDFAST_COMPANY", "company.yaml")).absolute(),
         operational_url=environment.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{home / 'operational.db'}"),
-        tracking_uri=environment.get("HOLDFAST_TRACKING_URI", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
+        tracking_uri=tracking_uri,
         docs_url=environment.get("HOLDFAST_DOCS_URL", (home / "docs" / "index.html").as_uri()),
         webserver_url=environment.get("HOLDFAST_WEBSERVER_URL", "http://127.0.0.1:3000"),
+        registry_url=environment.get("HOLDFAST_REGISTRY_URL", registry_url),
         environment=environment,
     )

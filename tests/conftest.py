@@ -16,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 # end together.
 SCOPES = {
     "tests/test_closed_loop.py": "prepared run",
+    "tests/test_asset_pages.py": "prepared run",
     "tests/test_kill.py": "prepared run",
     "tests/dbt_project/": "dbt_project",
     "tests/ml/": "ml",

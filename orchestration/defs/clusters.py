@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
+from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
@@ -74,8 +75,9 @@ def customer_clusters(
     warehouse.replace_day(MEMBERS, found.members, as_of=as_of)
     warehouse.replace_day(CLUSTERS, tabulate(found.clusters, as_of=as_of, learned_on=learned_on), as_of=as_of)
     names = {f"cluster {each.cluster_id}": f"{each.share:.0%}: {each.name_en}" for each in found.clusters}
-    yield dg.MaterializeResult(asset_key=MEMBERS.split("."), metadata={"dagster/row_count": found.members.num_rows})
-    yield dg.MaterializeResult(asset_key=CLUSTERS.split("."), metadata=names or {"state": "too few customers"})
+    yield dg.MaterializeResult(asset_key=MEMBERS.split("."), metadata=describe_table(warehouse, MEMBERS, as_of=as_of))
+    shown = describe_table(warehouse, CLUSTERS, as_of=as_of) | (names or {"state": "too few customers"})
+    yield dg.MaterializeResult(asset_key=CLUSTERS.split("."), metadata=shown)
 
 
 def read_clusters(warehouse: Warehouse, as_of: date) -> tuple[date, tuple["Cluster", ...]]:

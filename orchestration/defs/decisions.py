@@ -8,6 +8,7 @@ import pandas as pd
 
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
+from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
@@ -44,7 +45,8 @@ def alerts(
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(raised), "new": new, "money_at_risk": money, **levels}
+        metadata=describe_table(warehouse, "retention.alerts", as_of=as_of)
+        | round_figures({"new": new, "money_at_risk": money, **levels})
     )
 
 
@@ -67,7 +69,8 @@ def plans(
     warehouse.replace_day("retention.plans", to_arrow(decided), as_of=as_of)
     arms = {str(arm): int(count) for arm, count in decided["arm"].value_counts().items()}
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(decided), "cost": float(decided["cost"].sum()), **arms}
+        metadata=describe_table(warehouse, "retention.plans", as_of=as_of)
+        | round_figures({"cost": float(decided["cost"].sum()), **arms})
     )
 
 
@@ -148,9 +151,8 @@ def outbox(
 )
 def ledger(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
     """One row per decision or delivery ever recorded: the operational ledger, read back into the warehouse."""
-    entries = store.ledger.read()
-    warehouse.replace("retention.ledger", to_arrow(entries))
-    return dg.MaterializeResult(metadata={"dagster/row_count": len(entries)})
+    warehouse.replace("retention.ledger", to_arrow(store.ledger.read()))
+    return dg.MaterializeResult(metadata=describe_table(warehouse, "retention.ledger"))
 
 
 def _now() -> datetime:

@@ -13,6 +13,7 @@ from orchestration.control.identity_decisions import IdentityDecisions
 from orchestration.dbt_models import OWNER
 from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
+from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
@@ -66,7 +67,8 @@ def build_linking(company: Company) -> dg.AssetsDefinition:
                 apart=apart,
             )
         for name in DESCRIPTIONS:
-            yield dg.MaterializeResult(asset_key=["identity", name], metadata=describe(report, name))
+            shown = describe_table(warehouse, f"identity.{name}") | describe(report, name)
+            yield dg.MaterializeResult(asset_key=["identity", name], metadata=shown)
 
     return link_customers
 

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from company.policy import Policy
 from ml.evaluate import Evaluation, evaluate
@@ -21,7 +22,9 @@ from ml.monitoring.drift import (
 )
 from ml.registry import RegisteredModel, Registry
 from orchestration.deployment import Deployment
+from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
+from orchestration.plots import plot_drift, plot_forecast
 from orchestration.warehouse import Warehouse
 
 OWNER = "team:data-science"
@@ -29,6 +32,10 @@ EVIDENCE = (  # what a request to retrain rests on, as far as a table has it
     "state", "reason", "model_version", "compared_with", "moved_most", "drifted_importance", "score_psi", "auc", "ece",
     "request", "is_retrain_due",
 )  # fmt: skip
+REPORTED = (  # of a day's figures, what the asset's page shows
+    *("as_of", "model_version", "state", "reason", "request", "n", "base_rate", "auc", "auc_recency_alone"),
+    *("brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity"),
+)
 MATURED = "select * from outcomes.scored_outcomes where as_of = $as_of order by customer_id"
 VERDICT = (
     *(("as_of", pa.date32()), ("model_version", pa.string()), ("state", pa.string()), ("reason", pa.string())),
@@ -79,7 +86,8 @@ def performance(
         return dg.MaterializeResult(metadata={"state": "no scored day has matured labels yet"})
     row = measure(warehouse, deployment.policy, scored)
     warehouse.replace_day("monitoring.performance", _table(row, PERFORMANCE), as_of=scored)
-    return dg.MaterializeResult(metadata=_tell_row(row))
+    shown = describe_table(warehouse, "monitoring.performance", as_of=scored) | round_figures(row, REPORTED)
+    return dg.MaterializeResult(metadata=shown)
 
 
 def measure(warehouse: Warehouse, policy: Policy, scored: date) -> dict[str, Any]:
@@ -150,17 +158,13 @@ def drift(
     warehouse.replace_day("monitoring.drift", _table(row, DRIFT), as_of=as_of)
     features = [each.feature for each in report.features]
     page = draw_page(warehouse, deployment, champion, as_of, features) if policy.drift.page else {}
-    return dg.MaterializeResult(metadata={**_tell_row(row), **page})
+    shown = describe_table(warehouse, "monitoring.drift", as_of=as_of) | round_figures(row)
+    plot = plot_drift(report.features, limit=policy.drift.psi)
+    return dg.MaterializeResult(metadata={**shown, **page, "moved": plot})
 
 
 def _table(row: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([dict(row)], schema=schema)
-
-
-def _tell_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row as metadata, which knows neither days nor nulls."""
-    known = {name: value for name, value in row.items() if value is not None}
-    return known | {"as_of": row["as_of"].isoformat()}
 
 
 def draw_page(
@@ -258,11 +262,10 @@ def _read_verdict(
     query = f"select * from {table} where as_of <= $as_of order by as_of desc limit 1"
     found = warehouse.read(query, {"as_of": as_of}).to_pylist()
     row = found[0] if found else {"state": "nothing measured yet", "reason": ""}
-    evidence = {name: row[name] for name in EVIDENCE if row.get(name) is not None}
     return dg.AssetCheckResult(
         passed=row["state"] != bad,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={**evidence, "as_of": as_of.isoformat()},
+        metadata={**round_figures(row, EVIDENCE), "as_of": as_of.isoformat()},
     )
 
 
@@ -294,8 +297,9 @@ def churn_forecast(
     rows = found.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), found.table.num_rows))
     warehouse.replace_day("monitoring.churn_forecast", rows, as_of=as_of)
     return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": rows.num_rows,
+        metadata=describe_table(warehouse, "monitoring.churn_forecast", as_of=as_of)
+        | {
+            "rate_of_everybody": plot_forecast(rows.filter(pc.equal(rows["group"], EVERYBODY))),
             "of_everybody": dg.MetadataValue.md(_tell(rows)),
             "groups_without_forecast": "; ".join(f"{name}: {why}" for name, why in found.unknown.items()) or "none",
         }

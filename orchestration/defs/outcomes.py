@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration.dbt import Dbt, read_run
 from orchestration.dbt_models import build_models, describe_models
 from orchestration.deployment import Deployment
+from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.measuring.outcomes import read_effects
@@ -21,10 +22,12 @@ def define(deployment: Deployment) -> dg.Definitions:
     models = describe_models(deployment, FOLDERS)
 
     @dg.multi_asset(name="outcome_models", specs=models.specs, check_specs=models.checks, can_subset=True)
-    def outcome_models(context: dg.AssetExecutionContext, dbt: dg.ResourceParam[Dbt]) -> Iterator[Any]:
+    def outcome_models(
+        context: dg.AssetExecutionContext, dbt: dg.ResourceParam[Dbt], warehouse: dg.ResourceParam[Warehouse]
+    ) -> Iterator[Any]:
         """Join the ledger with the labels that have matured."""
         run = read_run(deployment.company, deployment.policy, as_of=read_as_of(context))
-        yield from build_models(context, dbt, run=run)
+        yield from build_models(context, dbt, warehouse, run=run)
 
     return dg.Definitions(assets=[outcome_models])
 
@@ -45,4 +48,4 @@ def strategy_effects(
     effects = read_effects(decisions, deployment.policy)
     warehouse.replace("outcomes.strategy_effects", to_arrow(effects))
     verdicts = {str(row.strategy_id): str(row.verdict) for row in effects.itertuples()}
-    return dg.MaterializeResult(metadata={"dagster/row_count": len(effects), **verdicts})
+    return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.strategy_effects"), **verdicts})

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
+from orchestration.metadata import describe_schema, describe_table
 from orchestration.partitions import read_as_of
 from orchestration.published import Published
 from orchestration.warehouse import Warehouse
@@ -58,15 +59,17 @@ def publish(
         rows[-1] |= {"customers": found.count, "money_at_risk": found.money_at_risk}
     if rows:
         warehouse.replace_day("published.segments", pa.Table.from_pylist(rows), as_of=as_of)
-    count = published.segment("true", limit=0).count
+    everybody = published.segment("true", limit=0)
     yield dg.MaterializeResult(
         asset_key=["published", "customers"],
         metadata={
-            "dagster/row_count": count,
+            "dagster/row_count": everybody.count,
+            "dagster/column_schema": describe_schema(everybody.customers.schema),
             "file": dg.MetadataValue.path(str(published.path.relative_to(deployment.settings.home))),
         },
     )
     yield dg.MaterializeResult(
         asset_key=["published", "segments"],
-        metadata={"dagster/row_count": len(rows), **{row["segment"]: row["customers"] for row in rows}},
+        metadata=(describe_table(warehouse, "published.segments", as_of=as_of) if rows else {"dagster/row_count": 0})
+        | {row["segment"]: row["customers"] for row in rows},
     )

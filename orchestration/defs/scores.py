@@ -16,6 +16,7 @@ from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
+from orchestration.metadata import describe_table, link_version
 from orchestration.partitions import read_as_of
 from orchestration.training_set import GROUP_WORDS
 from orchestration.warehouse import Warehouse
@@ -83,10 +84,10 @@ def churn_scores(
             found = score_by_model(deployment, registry, champion, features, as_of)
         batch = pa.scalar(_next_batch(warehouse, as_of))
         warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
+    page = link_version(registry, deployment.settings.registry_url, version)
     for table in (SCORES, REASONS, AHEAD):
-        rows = warehouse.read_value(f"select count(*) from {table} where as_of = $as_of", {"as_of": as_of})
-        told = {"dagster/row_count": rows, "model_version": version}
-        yield dg.MaterializeResult(asset_key=table.split("."), metadata=told)
+        shown = describe_table(warehouse, table, as_of=as_of) | {"model_version": version, **page}
+        yield dg.MaterializeResult(asset_key=table.split("."), metadata=shown)
 
 
 def is_cold_start(warehouse: Warehouse) -> bool:

@@ -41,6 +41,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
             group_name="sources",
             owners=[OWNER],
             kinds={"duckdb", "table"},
+            metadata={"dagster/column_schema": describe_contract(table)},
             description=f"{TABLES[table].grain.capitalize()}, as its source delivered it, in canonical columns.",
         )
         for schema in schemas
@@ -66,6 +67,14 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))
 
     return land_table
+
+
+def describe_contract(table: str) -> dg.TableSchema:
+    """Return the canonical columns of a table as Dagster shows them."""
+    columns = TABLES[table].columns
+    return dg.TableSchema(
+        columns=[dg.TableColumn(each.name, type=each.type.value, description=each.description) for each in columns]
+    )
 
 
 def describe(report: LandingReport) -> dict[str, int | str | bool]:

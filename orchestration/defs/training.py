@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from company.company_file import Company
 from company.policy import Policy
-from ml.evaluate import Evaluation
+from ml.evaluate import Evaluation, reliability
 from ml.registry import FINGERPRINT, REPLACED, RegisteredModel, Registry
 from ml.training.promotion import Decision, compare
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
@@ -18,7 +18,9 @@ from orchestration.defs.scores import RULES
 from orchestration.deployment import Deployment
 from orchestration.documents import as_json, describe_data, read_gates
 from orchestration.gates import require_passed
+from orchestration.metadata import describe_table, link_version, round_figures
 from orchestration.partitions import read_as_of
+from orchestration.plots import plot_calibration
 from orchestration.review import Outcome, judge
 from orchestration.training_set import GROUP, TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
@@ -51,6 +53,10 @@ PROMOTIONS = pa.schema(
         *(("as_of", pa.date32()), ("model_version", pa.string()), ("is_promotable", pa.bool_())),
         *(("lifecycle_status", pa.string()), ("reason", pa.string())),
     ]
+)
+REPORTED = (  # of a training's row, what the asset's page shows
+    *("as_of", "model_version", "state", "chosen", "trigger", "reason", "lead_times", "groups", "rows_learned", "n"),
+    *("base_rate", "auc", "auc_low", "auc_high", "brier_skill", "ece", "lift_at_capacity", "profit_per_thousand"),
 )
 FROM_FEATURES = [
     dg.AssetDep(key, partition_mapping=dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True))
@@ -124,7 +130,8 @@ def training(
         request_id=context.run.tags.get(REQUEST),
     )
     row = describe(found, insight, as_of=until, version=version, trigger=trigger)
-    yield from report(warehouse, fitted, row, decision, outcome)
+    page = link_version(registry, deployment.settings.registry_url, version)
+    yield from report(warehouse, fitted, row, decision, outcome, page=page)
 
 
 def measure(company: Company, policy: Policy, learned: TrainingSet) -> "Shortfall":
@@ -295,18 +302,31 @@ def describe(found: "Training", insight: "Insight", *, as_of: date, version: str
 
 
 def report(
-    warehouse: Warehouse, fitted: "Fitted", row: Mapping[str, Any], decision: Decision, outcome: Outcome
+    warehouse: Warehouse,
+    fitted: "Fitted",
+    row: Mapping[str, Any],
+    decision: Decision,
+    outcome: Outcome,
+    *,
+    page: Mapping[str, Any],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Write both tables, the training last: its row records that the month has been trained."""
     as_of: date = row["as_of"]
     judged: dict[str, Any] = {"as_of": as_of, "model_version": outcome.version, "is_promotable": decision.promote}
     judged |= {"lifecycle_status": outcome.lifecycle_status, "reason": outcome.reason}
     _write(warehouse, judged, row)
-    told = {name: value for name, value in row.items() if value is not None} | {"as_of": as_of.isoformat()}
-    yield dg.MaterializeResult(
-        asset_key=["monitoring", "trainings"], metadata={**told, "candidates": list_candidates(fitted)}
-    )
-    yield dg.MaterializeResult(asset_key=["monitoring", "promotions"], metadata={**judged, "as_of": as_of.isoformat()})
+    label, probability = (fitted.validation.column(name).to_numpy() for name in ("label", "probability"))
+    pictures = {
+        "candidates": list_candidates(fitted),
+        "calibration": plot_calibration(reliability(label, probability)),
+    }
+    shown = {
+        "trainings": {**round_figures(row, REPORTED), **pictures, **page},
+        "promotions": {**round_figures(judged), **page},
+    }
+    for table, metadata in shown.items():
+        described = describe_table(warehouse, f"monitoring.{table}", as_of=as_of)
+        yield dg.MaterializeResult(asset_key=["monitoring", table], metadata={**described, **metadata})
 
 
 def report_cold_start(
@@ -318,9 +338,9 @@ def report_cold_start(
     row |= {"base_rate": rate, "trigger": trigger, "reason": reason}
     judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "lifecycle_status": "cold_start"}
     _write(warehouse, judged | {"reason": reason}, row)
-    told = {"as_of": learned.until.isoformat(), "state": "cold_start", "reason": reason, "model_version": RULES}
     for table in ("trainings", "promotions"):
-        yield dg.MaterializeResult(asset_key=["monitoring", table], metadata=told)
+        described = describe_table(warehouse, f"monitoring.{table}", as_of=learned.until)
+        yield dg.MaterializeResult(asset_key=["monitoring", table], metadata=described | round_figures(row, REPORTED))
 
 
 def _write(warehouse: Warehouse, judged: Mapping[str, Any], row: Mapping[str, Any]) -> None:
