@@ -12,11 +12,9 @@ KEYS = Path(__file__).with_name("asset_keys.txt")
 DESCRIBE = """
 import json
 import os
-from ingestion.manifest import prepare
 from orchestration.definitions import build_definitions
-from orchestration.defs.sources import describe_raw
+from orchestration.defs.sources import find_feed
 from orchestration.deployment import load_deployment
-from orchestration.resources import open_warehouse
 from orchestration.settings import read_settings
 deployment = load_deployment(read_settings(os.environ))
 definitions = build_definitions(deployment)
@@ -39,11 +37,9 @@ clockwork = {
     "schedules": {each.name: each.default_status.value for each in repository.schedule_defs},
     "sensors": {each.name: each.default_status.value for each in repository.sensor_defs},
 }
-warehouse, company = open_warehouse(deployment.settings), deployment.company
-with warehouse.connect() as connection:
-    prepare(connection)
+company = deployment.company
 raw = [(schema, table) for table, schemas in company.feeds().items() for schema in schemas]
-fresh = {table: describe_raw(warehouse, company, schema, table).stale_after_days for schema, table in raw}
+fresh = {table: find_feed(company, schema, table).fresh_within_days for schema, table in raw}
 links = {node.key.to_user_string(): node.metadata["dbt_docs"].value for node in nodes if "dbt_docs" in node.metadata}
 page = deployment.settings.home / "docs" / "index.html"
 deployment.dbt.write_docs()
