@@ -99,11 +99,11 @@ def guarded(shop: "Shop", address: str) -> "Shop":
         "people.csv",
         "customer_id,name,email,phone,cost,city\n"
         "c1,Ann Lee,Ann@Example.org,+41 79 123 45 67,1,Bern\n"
-        "c1,Ann Lee,ann@example.org,0041 79 123 45 67,1,Basel\n"
-        "c2,Bob Ray,bob@example.org,,bob@example.org,Bern\n"
+        "c1,Ann Lee,ann@example.org,0041 79 123 45 67,ann@example.org,Basel\n"
+        "c2,Bob Ray,bob@example.org,,1,Bern,bob@example.org\n"
         ",Eve Fox,eve@example.org,1,1,Eve Fox\n"
         "c4,Cyd Orr,cyd@example.org\n"
-        "zed@example.org,Zed Ito,zed@example.org,1,x,Bern\n",
+        "zed@example.org,Zed Ito,zed@example.org,1,1,Bern,x\n",
     )
     names = ("customer_id", "name", "email", "phone", "city")
     shop.customers["columns"] = {**{name: name for name in names}, "acquisition_cost": "cost"}
