@@ -61,10 +61,15 @@ class Dbt:
         """The folder of dbt's artifacts."""
         return self.home / "dbt" / "target"
 
+    @property
+    def inputs(self) -> str:
+        """Name, size and age of every file that dbt parses, and the company's variables, as one text."""
+        return _read_inputs(self.variables)
+
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
         """The manifest of the project's files and the company's variables as they are; parsed when those changed."""
-        path, inputs = self.target / "manifest.json", _read_inputs(self.variables)
+        path, inputs = self.target / "manifest.json", self.inputs
         parsed_from = path.with_name("parsed_from.json")
         if not _is_made_from(path, parsed_from, inputs):
             self.call("parse")
@@ -93,7 +98,7 @@ class Dbt:
 
     def write_docs(self) -> None:
         """Write the project's docs as one page into the instance, unless nothing changed since they were written."""
-        page, inputs = self.home / "docs" / "index.html", _read_inputs(self.variables)
+        page, inputs = self.home / "docs" / "index.html", self.inputs
         written_from = page.with_name("written_from.json")
         if _is_made_from(page, written_from, inputs):
             return

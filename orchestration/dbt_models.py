@@ -10,6 +10,7 @@ from ingestion.identity.records import has_evidence
 from orchestration.dbt import Dbt, NodeResult
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_rows
+from orchestration.standing import Standing
 from orchestration.warehouse import Warehouse
 
 OWNER = "team:data"
@@ -45,11 +46,26 @@ def describe_models(deployment: Deployment, folders: Collection[str]) -> Models:
 def build_models(
     context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse, *, run: Mapping[str, str]
 ) -> Iterator[Any]:
-    """Build the models and run the tests that a step selects; yield their events, then raise where one broke."""
+    """Build the models and run the tests that a step selects; yield their events, then raise where one broke.
+
+    What stands as it was built from the same code, day and rows is not built again; its events say so.
+    """
     nodes = dbt.manifest["nodes"]
     keys = context.selected_asset_keys | context.selected_asset_check_keys
     selected = {node["unique_id"]: node for node in nodes.values() if _find_key(nodes, node) in keys}
-    results = dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
+    standing = Standing(
+        step=context.op_def.name,
+        warehouse=warehouse,
+        dbt=dbt,
+        run=run,
+        nodes=selected.keys(),
+        later=[name for name, node in selected.items() if _is_view_made_early(nodes, node)],
+    )
+    stood = standing.find()
+    results = stood or dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
+    broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
+    if not stood and not broken:
+        standing.remember(results)
     built = [selected[each.unique_id] for each in results if each.status == BUILT and each.unique_id in selected]
     rows = describe_rows(warehouse, [_name(node) for node in built if _materialize(node) == "table"])
     for result in results:
@@ -59,13 +75,16 @@ def build_models(
         if node["resource_type"] == "test":
             yield _report_test(result, node, nodes[node["attached_node"]])
         elif result.status == BUILT:
-            described = rows.get(_name(node), {})
-            yield dg.MaterializeResult(
-                asset_key=_key(node), metadata={**described, "seconds": round(result.seconds, 2)}
-            )
-    broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
+            told = {"seconds": round(result.seconds, 2), "unchanged": bool(stood)}
+            yield dg.MaterializeResult(asset_key=_key(node), metadata={**rows.get(_name(node), {}), **told})
     if broken:
         raise dg.Failure("; ".join(broken))
+
+
+def _is_view_made_early(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
+    """Tell whether a node is, or tests, a view over what later steps write."""
+    model = nodes[node["attached_node"]] if node["resource_type"] == "test" else node
+    return model["path"].split("/")[0] in VIEWS
 
 
 def _find_key(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> dg.AssetKey | dg.AssetCheckKey:

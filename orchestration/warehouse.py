@@ -72,6 +72,13 @@ class Warehouse:
             connection.execute(f"delete from {table} where as_of = $as_of", {"as_of": as_of})
             _insert(connection, table, rows)
 
+    def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
+        """Put `rows` in the place of those of `table` that have the same `key`, in one transaction."""
+        with self.connect() as connection, transaction(connection):
+            _create_like(connection, table, rows)
+            connection.execute(f"delete from {table} where {key} in (select {key} from incoming)")
+            _insert(connection, table, rows)
+
     def replace(self, table: str, rows: pa.Table) -> None:
         """Make `rows` the whole content of `table`, in one transaction."""
         with self.connect() as connection, transaction(connection):
