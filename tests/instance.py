@@ -119,7 +119,8 @@ import orchestration.pipeline as pipeline
 from orchestration.cli import app
 
 only, home = sys.argv.pop(), Path(os.environ["HOLDFAST_HOME"])
-execute, stages = pipeline.execute, iter(("refresh", "act"))
+# once the month has its training, a night is one run
+execute, stages = pipeline.execute, iter(("act",) if only == "act" else ("refresh", "act"))
 
 
 def around(definitions, job, **given):
