@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 
 from ingestion.identity.records import has_evidence
+from orchestration.builds import FinishedBuild
 from orchestration.dbt import Dbt, NodeResult
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_rows
-from orchestration.standing import Standing
 from orchestration.warehouse import Warehouse
 
 OWNER = "team:data"
@@ -53,7 +53,7 @@ def build_models(
     nodes = dbt.manifest["nodes"]
     keys = context.selected_asset_keys | context.selected_asset_check_keys
     selected = {node["unique_id"]: node for node in nodes.values() if _find_key(nodes, node) in keys}
-    standing = Standing(
+    finished = FinishedBuild(
         step=context.op_def.name,
         warehouse=warehouse,
         dbt=dbt,
@@ -61,11 +61,11 @@ def build_models(
         nodes=selected.keys(),
         later=[name for name, node in selected.items() if _is_view_made_early(nodes, node)],
     )
-    stood = standing.find()
+    stood = finished.find()
     results = stood or dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
     broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
     if not stood and not broken:
-        standing.remember(results)
+        finished.remember(results)
     built = [selected[each.unique_id] for each in results if each.status == BUILT and each.unique_id in selected]
     rows = describe_rows(warehouse, [_name(node) for node in built if _materialize(node) == "table"])
     for result in results:

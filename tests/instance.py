@@ -273,7 +273,7 @@ def read_tables(instance: Instance) -> dict[str, tuple[int, str]]:
             "select table_schema, table_name, list(column_name order by ordinal_position) "
             "from information_schema.columns "
             "where table_schema not in ('ingestion', 'intermediate', 'quarantine', 'staging') "
-            "and table_name not in ('days_to_rebuild', 'gate_verdicts', 'standing_builds') group by all order by all"
+            "and table_name not in ('days_to_rebuild', 'gate_verdicts', 'finished_builds') group by all order by all"
         ).fetchall()
         for schema, name, columns in tables:
             kept = ", ".join(f'"{column}"' for column in columns if column not in CHANGES_WITH_THE_CLOCK)

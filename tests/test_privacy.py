@@ -169,7 +169,7 @@ def test_no_message_about_a_row_that_cannot_be_computed_tells_a_value(scene: Sce
 
 
 def test_no_message_about_bad_rows_or_a_closed_vault_tells_a_value(scene: Scene, tmp_path: Path) -> None:
-    cast = scene.changed("acquisition_cost", "cast(full_nm as double)")
+    cast = scene.changed("customer_id", "nullif(full_nm, full_nm)")
     secrets = scene.secrets | {"HOLDFAST_VAULT_URL": f"sqlite:///{tmp_path / 'vault.db'}"}
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         with pytest.raises(CompanyError, match=r"none of the .* rows") as emptied:

@@ -43,7 +43,7 @@ OUTCOMES = """
 def _spec(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=table.split("."),
-        deps=[["features", "eligible_snapshots"]],
+        deps=[["features", "eligible_snapshots"], ["features", "customer_features"]],  # the gate is on the latter
         group_name="scores",
         owners=["team:data-science"],
         kinds={"mlflow", "duckdb", "table"},

@@ -49,8 +49,9 @@ A_CONTACT = (  # a person who turns out to be the contact of a company
 MENDED = (
     "select table_schema || '.' || table_name as name from information_schema.tables "
     "where (table_schema = 'intermediate' and (table_name like 'int_customer_%_days' "
-    "or table_name in ('int_customers_dated', 'int_tickets_timed', 'days_landed'))) "
-    "or (table_schema = 'staging' and table_type = 'BASE TABLE')"
+    "or table_name in ('int_customers_dated', 'int_tickets_timed'))) "
+    "or (table_schema = 'bookkeeping' and table_type = 'BASE TABLE' "
+    "and table_name not in ('days_built', 'days_to_rebuild'))"
 )
 
 

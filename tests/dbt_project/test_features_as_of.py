@@ -139,7 +139,7 @@ def plant_leaks(project: Path) -> dict[str, Group]:
     library = load_library(project / "library")
     groups = {group.model if group.day else group.source: group for group in library.groups}
     for model, group in groups.items():
-        path = project / f"models/features/generated/as_of/{model}.sql"
+        (path,) = (project / "models" / "features").rglob(f"{model}.sql")
         honest = path.read_text(encoding="utf-8")
         leak = re.sub(r"< (snapshots|told_of)\.as_of", r"<= \1.as_of", honest)
         assert honest != leak

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.builds import FinishedBuild
 from orchestration.dbt import Dbt, NodeResult, write_run
-from orchestration.standing import Standing
 from orchestration.warehouse import Warehouse
 
 RESULT = NodeResult(unique_id="model.p.spend", status="success", message="OK", failures=None, seconds=0.5)
@@ -45,7 +45,7 @@ TABLES = """
 
 
 @pytest.fixture
-def standing(tmp_path: Path) -> Standing:
+def finished(tmp_path: Path) -> FinishedBuild:
     dbt = Dbt(home=tmp_path, variables={}, environment={})
     dbt.target.mkdir(parents=True)
     (dbt.target / "manifest.json").write_text(json.dumps(MANIFEST))
@@ -53,7 +53,7 @@ def standing(tmp_path: Path) -> Standing:
     warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
     with warehouse.connect() as connection:
         connection.execute(TABLES)
-    made = Standing(
+    made = FinishedBuild(
         step="features_models",
         warehouse=warehouse,
         dbt=dbt,
@@ -66,8 +66,8 @@ def standing(tmp_path: Path) -> Standing:
     return made
 
 
-def test_what_stands_is_found_with_its_results(standing: Standing) -> None:
-    assert standing.find() == [RESULT]
+def test_what_stands_is_found_with_its_results(finished: FinishedBuild) -> None:
+    assert finished.find() == [RESULT]
 
 
 @pytest.mark.parametrize(
@@ -80,26 +80,26 @@ def test_what_stands_is_found_with_its_results(standing: Standing) -> None:
         "create or replace view staging.stg_orders as select number, 0 as amount from raw_shop.orders",
     ],
 )
-def test_another_row_table_or_view_is_built_again(standing: Standing, change: str) -> None:
-    with standing.warehouse.connect() as connection:
+def test_another_row_table_or_view_is_built_again(finished: FinishedBuild, change: str) -> None:
+    with finished.warehouse.connect() as connection:
         connection.execute(change)
-    assert standing.find() is None
+    assert finished.find() is None
 
 
-def test_another_day_variable_or_selection_is_built_again(standing: Standing) -> None:
-    assert replace(standing, run=write_run(date(2024, 10, 2), [])).find() is None
-    assert replace(standing, nodes=["model.p.spend"], later=[]).find() is None
-    changed = replace(standing.dbt, variables={"timezone": "UTC"})
+def test_another_day_variable_or_selection_is_built_again(finished: FinishedBuild) -> None:
+    assert replace(finished, run=write_run(date(2024, 10, 2), [])).find() is None
+    assert replace(finished, nodes=["model.p.spend"], later=[]).find() is None
+    changed = replace(finished.dbt, variables={"timezone": "UTC"})
     (changed.target / "parsed_from.json").write_text(changed.inputs)
-    assert replace(standing, dbt=changed).find() is None
+    assert replace(finished, dbt=changed).find() is None
 
 
-def test_an_early_view_is_not_rebuilt_for_what_is_written_later_but_its_reader_is(standing: Standing) -> None:
-    with standing.warehouse.connect() as connection:
+def test_an_early_view_is_not_rebuilt_for_what_is_written_later_but_its_reader_is(finished: FinishedBuild) -> None:
+    with finished.warehouse.connect() as connection:
         connection.execute("insert into scores.churn_scores values (0.7)")
-    assert standing.find() == [RESULT]
-    reader = replace(standing, step="outcomes_models", later=[])
+    assert finished.find() == [RESULT]
+    reader = replace(finished, step="outcomes_models", later=[])
     reader.remember([RESULT])
-    with standing.warehouse.connect() as connection:
+    with finished.warehouse.connect() as connection:
         connection.execute("insert into scores.churn_scores values (0.9)")
     assert reader.find() is None

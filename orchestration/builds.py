@@ -17,12 +17,12 @@ import pyarrow as pa
 from orchestration.dbt import Dbt, NodeResult
 from orchestration.warehouse import Warehouse
 
-BUILDS = "monitoring.standing_builds"
+BUILDS = "monitoring.finished_builds"
 LANDED = ("ingestion", "identity", "quarantine")  # schemas that models read besides those of the raw tables
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class FinishedBuild:
     """The record of one step's last whole build: its `nodes`, and the relations that decide what they become."""
 
     step: str
