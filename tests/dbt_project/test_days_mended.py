@@ -105,7 +105,7 @@ def test_mended_tables_are_those_of_a_full_rebuild_row_for_row(
 ) -> None:
     run(changed[1], feeds, "--full-refresh")
     tables = fixed.query(MENDED)["name"].tolist()
-    assert len(tables) == 21
+    assert len(tables) == 24
     with duckdb.connect(fixed.path) as connection:
         connection.execute(f"attach '{changed[1].path}' as rebuilt")
         differing = [
