@@ -16,7 +16,7 @@ from company.company_file import Company
 from company.policy import Policy
 from expectations.features import FeatureRange
 from ingestion.identity.records import has_evidence
-from ml.dataset import Feature
+from ml.dataset import Feature, month_starts
 from orchestration.lead_times import declare_lead_times, list_lead_times
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
@@ -229,15 +229,8 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
 def list_snapshots(company: Company, policy: Policy, *, as_of: date) -> list[date]:
     """Return the days whose snapshots must exist: the training months up to `as_of`, and `as_of` itself."""
     first = company.history_starts + timedelta(days=company.churn.active_within_days)
-    months = [day for day in _month_starts(first, as_of) if first <= day < as_of][-policy.training.snapshots :]
+    months = [day for day in month_starts(first, as_of) if day < as_of][-policy.training.snapshots :]
     return [*months, as_of]
-
-
-def _month_starts(first: date, last: date) -> Iterator[date]:
-    count = (last.year - first.year) * 12 + last.month - first.month
-    for step in range(count + 1):
-        years, month = divmod(first.month - 1 + step, 12)
-        yield date(first.year + years, month + 1, 1)
 
 
 def read_features(manifest: Mapping[str, Any]) -> tuple[Feature, ...]:
