@@ -169,7 +169,8 @@ priced as (
     select
         *,
         clv_yearly_spend * {{ policy('clv', 'lifetime_years') }} * {{ policy('clv', 'gross_margin') }}
-        - cast(acquisition_cost as double) as clv,
+        as value_from_now,
+        value_from_now - cast(acquisition_cost as double) as clv,
         {{ rfm_score() }} as rfm_score
     from forecast
 
@@ -235,7 +236,8 @@ graded as (
         clv_yearly_spend,
         cast(acquisition_cost as double) as acquisition_cost,
         clv,
-        case when clv > acquisition_cost then 'serve_first' else 'cut_service_cost' end as clv_verdict,
+        value_from_now,
+        case when value_from_now > acquisition_cost then 'serve_first' else 'cut_service_cost' end as clv_verdict,
         {{ lifecycle_stage() }} as lifecycle_stage,
         {{ value_tier() }} as value_tier,
         {{ value_trend() }} as value_trend,

@@ -11,6 +11,7 @@ customers as (
     select
         customer_id,
         clv,
+        value_from_now,
         value_tier,
         owner
     from {{ ref('customers') }}
@@ -51,10 +52,13 @@ candidates as (
         reasons.why_en,
         reasons.why_zh,
         customers.clv,
+        customers.value_from_now,
         customers.value_tier,
         customers.owner,
         -- who costs more than they bring puts nothing at risk; of whom nothing is known, nothing can be said
-        case when customers.clv is not null then scores.probability * greatest(customers.clv, 0) end as money_at_risk
+        case
+            when customers.value_from_now is not null then scores.probability * greatest(customers.value_from_now, 0)
+        end as money_at_risk
     from scores
     left join reasons
         on
