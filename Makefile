@@ -38,8 +38,7 @@ check: $(VENV)/ready ## lint, types, import rules, SQL
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@mkdir -p $(VENV)/sqlfluff
-	@HOLDFAST_HOME=$(abspath $(VENV))/sqlfluff $(BIN)/sqlfluff lint --disable-progress-bar -q dbt_project/models
+	@$(BIN)/python -m dbt_project.lint
 
 fmt: $(VENV)/ready ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .

@@ -23,6 +23,8 @@ import duckdb
 
 from company.company_file import Company
 from company.contract import TABLES
+from company.policy import load_policy
+from dbt_project.variables import declare_ground
 from ingestion.landing import LandingReport, land
 from ingestion.readers import load_company
 from simulator.parameters import INDUSTRIES, load_parameters
@@ -173,6 +175,7 @@ def stage(company: Company, home: Path) -> None:
         "feeds": company.feeds(),
         "timezone": company.timezone,
         "company_cleaning": company.cleaning.model_dump(mode="json"),
+        **declare_ground(load_policy()),
     }
     models = ["path:models/staging", "path:models/bookkeeping"]
     command = [sys.executable, "-m", "dbt.cli.main", "build", "--quiet", "--select", *models]

@@ -26,6 +26,8 @@ from typing import Any
 import duckdb
 
 from company.contract import TABLES
+from company.policy import load_policy
+from dbt_project.variables import declare_ground
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"
@@ -110,6 +112,7 @@ VARIABLES = {
     "feeds": {name: ["raw_shop"] for name in WORLD},
     "timezone": "Asia/Shanghai",
     "churn": {"definition": "inactivity", "active_within_days": 90, "horizon_days": 60, "lead_days": 0},
+    **declare_ground(load_policy()),
 }
 MOMENTS = """
     select i, customer_id, moment

@@ -14,20 +14,13 @@ from typing import Any
 
 from company.company_file import Company
 from company.policy import Policy
+from dbt_project.variables import declare_ground
 from expectations.features import FeatureRange
 from ingestion.identity.records import has_evidence
 from ml.dataset import Feature, month_starts
 from orchestration.lead_times import declare_lead_times, list_lead_times
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
-WAREHOUSE_POLICY: dict[str, Any] = {
-    **dict.fromkeys(
-        ("rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage"), True
-    ),
-    "training": {"groups"},
-    "fairness": {"protected", "segments"},
-    "forecast": {"groups"},
-}
 
 
 class DbtError(Exception):
@@ -222,7 +215,7 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
         "lead_times": list_lead_times(company.churn, policy),
         "churn_also": [churn.model_dump(mode="json") for churn in declare_lead_times(company, policy)],
         "company_cleaning": company.cleaning.model_dump(mode="json"),
-        "policy": policy.model_dump(mode="json", include=WAREHOUSE_POLICY),
+        **declare_ground(policy),
     }
 
 

@@ -184,6 +184,7 @@ from typer.testing import CliRunner
 from company.industries import load_industry
 from company.policy import load_policy
 from dbt_project.library import write
+from dbt_project.variables import declare_ground
 from expectations import sources
 from expectations.gate import run_gate
 from ingestion.landing import land
@@ -239,6 +240,7 @@ found["learner"] = (1 / (1 + np.exp(-restored.log_odds(np.zeros((2, 2)))))).roun
 write()
 project = root / "dbt_project"
 folders = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(root / "target")]
+folders += ["--vars", json.dumps(declare_ground(load_policy()))]
 done = dbtRunner().invoke(["--quiet", "compile", "--select", "customers", *folders])
 assert done.success, done.exception
 (view,) = (each.node.compiled_code for each in done.result if each.node.name == "customers")

@@ -83,7 +83,7 @@ where 1 = 0
     {%- for day in run_query(asked).columns[0].values() -%}
         {%- do days.append(modules.datetime.date.fromisoformat(day)) -%}
     {%- endfor -%}
-    {%- if days and (has_credit_notes(table) or (compares_rows(table) and tables_by_day()[table] not in canonical_tables()[table].key)) -%}
+    {%- if days and (has_credit_notes(table) or (compares_rows(table) and tables_by_day()[table] not in var('canonical_tables')[table].key)) -%}
         {{ return(none) }}
     {%- endif -%}
     {{ return(with_neighbours(days, around=around)) }}

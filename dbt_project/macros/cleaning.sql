@@ -34,7 +34,7 @@
 {# The columns of a table that a vocabulary speaks of. #}
 {% macro spelled_columns(table) -%}
     {%- set found = [] -%}
-    {%- for column in canonical_tables()[table].columns if words_of(table, column.name) | length > 0 -%}
+    {%- for column in var('canonical_tables')[table].columns if words_of(table, column.name) | length > 0 -%}
         {%- do found.append(column.name) -%}
     {%- endfor -%}
     {{ return(found) }}
@@ -44,7 +44,7 @@
 {# The columns of a table of which missing values are filled. #}
 {% macro filled_columns(table) -%}
     {%- set found = [] -%}
-    {%- for column in canonical_tables()[table].columns if fill_of(table, column.name) is not none -%}
+    {%- for column in var('canonical_tables')[table].columns if fill_of(table, column.name) is not none -%}
         {%- do found.append(column.name) -%}
     {%- endfor -%}
     {{ return(found) }}
@@ -111,7 +111,7 @@
 
 {# The rules that take rows out of a table, in the order in which they are asked. #}
 {% macro removals(table) -%}
-    {%- set names = canonical_tables()[table].columns | map(attribute='name') | list -%}
+    {%- set names = var('canonical_tables')[table].columns | map(attribute='name') | list -%}
     {%- set rules = [] -%}
     {%- if 'is_test' in names -%}
         {%- do rules.append({'rule': 'test_row', 'when': 'raw.is_test'}) -%}
@@ -226,7 +226,7 @@ where 1 = 0
     Missing values are filled last, so that a known one survives.
 #}
 {% macro survivors(table) -%}
-{%- set declared = canonical_tables()[table] -%}
+{%- set declared = var('canonical_tables')[table] -%}
 {%- set rules = var('survivorship')[table] -%}
 select
     {%- for column in declared.columns %}
@@ -269,7 +269,7 @@ group by {{ declared.key | join(', ') }}
         'highest': 'max(' ~ name ~ ')',
         'sum': 'sum(' ~ name ~ ')',
     } -%}
-    {%- if name in canonical_tables()[table].key -%}
+    {%- if name in var('canonical_tables')[table].key -%}
     {{ name }}
     {%- elif rule is none -%}
     cast(null as {{ column.type }})

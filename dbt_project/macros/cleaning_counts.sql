@@ -117,7 +117,7 @@ from {{ counted.from }}
     what they count is read by counted_rules().
 #}
 {% macro counting_relations() -%}
-{%- for table in canonical_tables() if is_connected(table) -%}
+{%- for table in var('canonical_tables') if is_connected(table) -%}
 {%- set by_day = tables_by_day() -%}
 {%- set is_counted = within(by_day[table], changed_cleaning_days(table)) if table in by_day else 'true' -%}
 {{ table }}_landed as (
@@ -189,7 +189,7 @@ from {{ counted.from }}
 {# What the counting relations hold, as one list of relation, column that counts, and what is told about it. #}
 {% macro counted_rules() -%}
     {%- set rules = [] -%}
-    {%- for table in canonical_tables() if is_connected(table) -%}
+    {%- for table in var('canonical_tables') if is_connected(table) -%}
         {%- for action in ['landed', 'staged'] -%}
             {%- do rules.append({'table': table, 'from': table ~ '_' ~ action, 'count': 'count_rows', 'rule': none, 'column': none, 'action': action}) -%}
         {%- endfor -%}

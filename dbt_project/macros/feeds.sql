@@ -16,7 +16,7 @@
     and `_batch` say where a row came from and with which landing.
 #}
 {% macro cleaned_rows(table) -%}
-{%- set declared = canonical_tables()[table] -%}
+{%- set declared = var('canonical_tables')[table] -%}
 {%- if not is_connected(table) -%}
 select
     {%- for column in declared.columns %}
@@ -48,7 +48,7 @@ where removed_by is null
     the first that was opened.
 #}
 {% macro classified_rows(table) -%}
-{%- set declared = canonical_tables()[table] -%}
+{%- set declared = var('canonical_tables')[table] -%}
 {%- set schemas = feeds_of(table) -%}
 {%- if compares_rows(table) -%}
 select
@@ -82,7 +82,7 @@ from (
 
 {# Whether rows of a table may stand for the same thing: of several feeds, or of several accounts of one customer. #}
 {% macro compares_rows(table) -%}
-    {{ return(feeds_of(table) | length > 1 or (var('identity') and 'customer_id' in canonical_tables()[table].key)) }}
+    {{ return(feeds_of(table) | length > 1 or (var('identity') and 'customer_id' in var('canonical_tables')[table].key)) }}
 {%- endmacro %}
 
 
@@ -100,7 +100,7 @@ from (
 
 {# The column that places a row of a table in time: its first moment. #}
 {% macro moment_of(table) -%}
-    {{ return((canonical_tables()[table].columns | selectattr('type', 'equalto', 'timestamp') | first).name) }}
+    {{ return((var('canonical_tables')[table].columns | selectattr('type', 'equalto', 'timestamp') | first).name) }}
 {%- endmacro %}
 
 

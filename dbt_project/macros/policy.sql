@@ -1,10 +1,10 @@
 {# One value of the policy, by section and key; a policy that lacks it stops the run. #}
 {% macro policy(section, key) -%}
-    {%- set found = (var('policy') or {}).get(section, {}) -%}
+    {%- set found = var('policy', {}).get(section, {}) -%}
     {%- if key not in found -%}
         {{ exceptions.raise_compiler_error(
-            "The policy has no " ~ section ~ "." ~ key ~ ". Add it to the policy that is passed as the dbt var `policy`, "
-            "or leave the var out to run with the values of dbt_project.yml."
+            "The policy has no " ~ section ~ "." ~ key ~ ". Add it to the sections that dbt_project/variables.py passes; "
+            "call dbt as `holdfast dbt -- ...`, which does."
         ) }}
     {%- endif -%}
     {{ return(found[key]) }}

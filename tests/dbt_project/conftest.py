@@ -19,7 +19,9 @@ import processes
 import pytest
 
 from company.contract import TABLES
+from company.policy import load_policy
 from dbt_project.library import load_library
+from dbt_project.variables import declare_ground
 from ingestion.landing import land as take_in
 from ingestion.readers import load_company
 from simulator.parameters import INDUSTRIES, load_parameters
@@ -51,6 +53,7 @@ ALSO = [
     {"definition": "contract_end", "active_within_days": 60, "horizon_days": 30, "lead_days": 0, "fall_share": None},
     {"definition": "account_closed", "active_within_days": 60, "horizon_days": 30, "lead_days": 0, "fall_share": None},
 ]
+VARIABLES = {"timezone": ZONE, "churn_also": ALSO, **declare_ground(load_policy())}
 ENDED_LATER = {  # what a row learns after it was written, and the moment at which it learns it
     "tickets": {"first_response_at": ["first_response_at"], "resolved_at": ["resolved_at", "satisfaction"]},
     "subscriptions": {"cancelled_at": ["cancelled_at", "cancel_reason"]},
@@ -94,7 +97,7 @@ class Warehouse:
         **variables: object,
     ) -> subprocess.CompletedProcess[str]:
         # the same variables wherever they do not matter: with others dbt parses the project anew
-        folder, given = self.home / "dbt", json.dumps({"timezone": ZONE, "churn_also": ALSO} | variables)
+        folder, given = self.home / "dbt", json.dumps(VARIABLES | variables)
         parsed = self.home.parent / f"parsed-{sha256(f'{project} {given}'.encode()).hexdigest()}.msgpack"
         known = folder / "target" / "partial_parse.msgpack"
         if parsed.exists() and not known.exists():

@@ -23,6 +23,8 @@ import sqlalchemy as sa
 
 from company.company_file import Company
 from company.contract import TABLES
+from company.policy import load_policy
+from dbt_project.variables import declare_ground
 from ingestion.landing import LandingReport, land
 from ingestion.readers import load_company
 from simulator.desk import Desk, Trouble, read_desk, run_desk
@@ -271,6 +273,7 @@ def landed(telecom: Path, address: str, tmp_path_factory: pytest.TempPathFactory
 def staged(landed: Landed) -> Landed:
     project, folder = ROOT / "dbt_project", landed.home / "dbt"
     variables = {"feeds": landed.company.feeds(), "timezone": landed.company.timezone}
+    variables |= declare_ground(load_policy())
     command = ["run", "--quiet", "--select", "path:models/staging", "+path:models/bookkeeping"]
     command += ["--project-dir", str(project), "--profiles-dir", str(project), "--vars", json.dumps(variables)]
     command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]

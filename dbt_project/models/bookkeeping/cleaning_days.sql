@@ -6,7 +6,7 @@
     post_hook='{{ remember_cleaning_days() }}'
 ) }}
 -- depends_on: {{ ref('duplicate_events') }}
-{% for table in canonical_tables() %}
+{% for table in var('canonical_tables') %}
 -- depends_on: {{ ref('stg_' ~ table) }}
 {% endfor %}
 

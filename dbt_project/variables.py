@@ -1,0 +1,32 @@
+"""What the dbt project is given of the ground with every call: dbt cannot import Python, and nothing is typed twice.
+
+The macros read it as the vars `canonical_tables` and `policy`.
+"""
+
+from typing import Any
+
+from company.contract import TABLES, Table
+from company.policy import Policy
+
+# the sections, or keys of sections, that models compute with
+SECTIONS: dict[str, Any] = {
+    **dict.fromkeys(
+        ("rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage"), True
+    ),
+    "training": {"groups"},
+    "fairness": {"protected", "segments"},
+    "forecast": {"groups"},
+}
+
+
+def declare_ground(policy: Policy) -> dict[str, Any]:
+    """Return the vars that no company changes but by its policy: canonical tables, and the policy's thresholds."""
+    return {
+        "canonical_tables": {name: _declare(table) for name, table in TABLES.items()},
+        "policy": policy.model_dump(mode="json", include=SECTIONS),
+    }
+
+
+def _declare(table: Table) -> dict[str, Any]:
+    columns = [{"name": column.name, "type": str(column.type)} for column in table.columns]
+    return {"key": list(table.key), "columns": columns}
