@@ -169,7 +169,7 @@ priced as (
     select
         *,
         clv_yearly_spend * {{ policy('clv', 'lifetime_years') }} * {{ policy('clv', 'gross_margin') }}
-        as value_from_now,
+            as value_from_now,
         value_from_now - cast(acquisition_cost as double) as clv,
         {{ rfm_score() }} as rfm_score
     from forecast
