@@ -1,4 +1,4 @@
-"""One flat table from its file to scores, reasons, a card and a version of its own in the registry."""
+"""One flat table from its file to scores, reasons, a plan, a card and a version of its own in the registry."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,14 @@ from ingestion.values import NULL_WORDS
 from orchestration.documents import as_json, fingerprint
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ml.flat_table import FlatScores, FlatTable
     from ml.registry import Registry
 
 TRIGGER = "score-table"
-SCORED_FILES = ("scores.csv", "reasons.csv", "card.html")
+SCORED_FILES = ("scores.csv", "reasons.csv", "plan.csv", "card.html")
+PERIODS = {"month": 12, "year": 1}  # how often a year what a customer pays is paid
 SHARE_DRAWN_ROWS = 2_000  # of contributions that are averaged for the importance
 
 
@@ -39,6 +42,8 @@ class ScoredTable:
     version: str
     decision: str
     files: tuple[Path, ...]
+    planned: Mapping[str, int]  # customers by the reason of the decision
+    profit: float  # expected of the contacts that are planned, in money; not a number without values
 
 
 def read_file(path: Path) -> pa.Table:
@@ -84,9 +89,19 @@ def _read_text(path: Path) -> pa.Table:
 
 
 def keep_results(
-    flat: "FlatTable", found: "FlatScores", policy: Policy, registry: "Registry", *, folder: Path, as_of: date
+    flat: "FlatTable",
+    found: "FlatScores",
+    policy: Policy,
+    registry: "Registry",
+    *,
+    values: pa.ChunkedArray | None,
+    folder: Path,
+    as_of: date,
 ) -> ScoredTable:
-    """Register the version, promote it where it passes the policy, and write the files into `folder`."""
+    """Register the version, promote it where it passes the policy, and write the files into `folder`.
+
+    `values` holds what is lost with each customer of the table, see `value_customers`.
+    """
     from ml.training.promotion import decide
 
     fitted = found.training.fitted
@@ -107,8 +122,41 @@ def keep_results(
     files = tuple(folder / name for name in SCORED_FILES)
     csv.write_csv(_add_tiers(found.scores, policy), files[0])
     csv.write_csv(found.reasons, files[1])
-    files[2].write_bytes(card)
-    return ScoredTable(registry.model_name, version, decision.reason, files)
+    plan = _plan(flat, found, policy, values)
+    csv.write_csv(pa.Table.from_pandas(plan, preserve_index=False), files[2])
+    files[3].write_bytes(card)
+    return ScoredTable(
+        registry.model_name,
+        version,
+        decision.reason,
+        files,
+        planned=plan["decision_reason"].value_counts().to_dict(),
+        profit=plan.loc[plan["decision"] == "treat", "expected_profit"].sum(skipna=False),
+    )
+
+
+def value_customers(flat: "FlatTable", policy: Policy, *, paid: str, per: str) -> pa.ChunkedArray:
+    """Return what is lost with each customer, by the policy's `clv`, where `paid` is paid per month or year.
+
+    Raises a DatasetError where the column is missing or holds no numbers.
+    """
+    from ml.dataset import DatasetError, column
+
+    amounts = column(flat.rows, paid)
+    if not (pa.types.is_floating(amounts.type) or pa.types.is_integer(amounts.type)):
+        raise DatasetError(f"column {paid!r} holds {amounts.type}; what customers pay is a number in every row.")
+    clv = policy.clv
+    return pc.multiply(pc.cast(amounts, pa.float64()), PERIODS[per] * clv.lifetime_years * clv.gross_margin)
+
+
+def _plan(flat: "FlatTable", found: "FlatScores", policy: Policy, values: pa.ChunkedArray | None) -> "pd.DataFrame":
+    from retention.deciding.contacts import plan_contacts
+
+    customers = found.scores.to_pandas()
+    if values is not None:
+        by_customer = dict(zip(flat.rows.column("customer_id").to_pylist(), values.to_pylist(), strict=True))
+        customers["value"] = customers["customer_id"].map(by_customer)
+    return plan_contacts(customers, policy)
 
 
 def _add_tiers(scores: pa.Table, policy: Policy) -> pa.Table:

@@ -28,8 +28,8 @@ def call(file: Path, home: Path, *more: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_one_command_turns_a_flat_table_into_scores_reasons_a_card_and_a_version(tmp_path: Path) -> None:
-    code, output = call(write(tmp_path / "churn.csv"), tmp_path / "home")
+def test_one_command_turns_a_flat_table_into_scores_reasons_a_plan_a_card_and_a_version(tmp_path: Path) -> None:
+    code, output = call(write(tmp_path / "churn.csv"), tmp_path / "home", "--paid", "tenure", "--per", "month")
 
     assert code == 0, output
     assert "Version 1 of `table churn`: first champion" in output
@@ -37,6 +37,13 @@ def test_one_command_turns_a_flat_table_into_scores_reasons_a_card_and_a_version
     scores, reasons = (csv.read_csv(folder / name) for name in ("scores.csv", "reasons.csv"))
     assert (scores.num_rows, scores["customer_id"].null_count) == (400, 0)
     assert {"00000-X", "00399-X"} <= set(scores["customer_id"].to_pylist())
+    plan = csv.read_csv(folder / "plan.csv").to_pandas()
+    assert plan["rank"].tolist() == list(range(1, 401))
+    assert (plan["decision_reason"] == "has_left").sum() == sum(scores["churned"].to_pylist())
+    treated = plan[plan["decision"] == "treat"]
+    assert treated["expected_profit"].tolist() == sorted(treated["expected_profit"], reverse=True)
+    assert treated["expected_profit"].min() > 0
+    assert f"Plan: {len(treated)} phone contacts at 4 each" in output
     assert set(reasons["feature"].to_pylist()) == {"tenure", "plan"}  # gender is protected
     card = (folder / "card.html").read_text(encoding="utf-8")
     assert "400 rows, each predicted by a model of other rows." in card
@@ -56,6 +63,12 @@ def test_a_file_that_would_lose_or_double_a_customer_is_refused_and_nothing_is_m
     code, output = call(write(tmp_path / "churn.csv", last=last), tmp_path / "home")
 
     assert (code, message in output, (tmp_path / "home").exists()) == (2, True, False), output
+
+
+def test_a_column_of_no_numbers_is_not_what_customers_pay(tmp_path: Path) -> None:
+    code, output = call(write(tmp_path / "churn.csv"), tmp_path / "home", "--paid", "plan")
+
+    assert (code, "column 'plan' holds string" in output, (tmp_path / "home").exists()) == (2, True, False), output
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
