@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cache, reduce
 from operator import or_
@@ -22,7 +23,7 @@ from pydantic import (
 
 from company.churn import ChurnDefinition
 from company.cleaning import Bound, Cleaning
-from company.contract import TABLES
+from company.contract import TABLES, Column, ColumnType, Table
 from company.contradictions import find_contradictions
 from company.file_faults import CompanyError, Fault, SourceError
 from company.industries import load_industry, names
@@ -32,6 +33,8 @@ from company.yaml_file import find_line, read_yaml
 TOKEN_KEY = "HOLDFAST_TOKEN_KEY"  # noqa: S105 - the name of a secret, not the secret
 VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY")
 _NAME = r"^[a-z][a-z0-9_]*$"
+_EXTRA = "extra_"
+_EXTRA_TYPES = {"text": ColumnType.TEXT, "number": ColumnType.NUMBER, "yes-no": ColumnType.FLAG}
 
 
 def _check_zone(name: object) -> str:
@@ -80,6 +83,11 @@ class Source(_Part):
         """Return the names of the secrets that the reader looks for."""
         return ()
 
+    def files_of(self, folder: Path) -> tuple[Path, ...]:
+        """Return the files that the source reads, if it reads any; relative addresses start at `folder`."""
+        del folder
+        return ()
+
     def find_fault(self, feed: "Feed") -> Fault | None:
         """Return what contradicts the source in `feed`, which reads it; the fault's key is one of the feed's keys."""
         del feed
@@ -123,10 +131,23 @@ class Writing(_Part):
         return self
 
 
+class ExtraColumn(_Part):
+    """A column of the company's own, which the contract does not know: its SQL expression and what it holds.
+
+    `never_changes` says that a customer has the same value from the first day on, as with the shop of the first visit.
+    Only such a column is a feature: of any other today's value is all that is known, and the past must not see it.
+    """
+
+    sql: Sql
+    type: Literal["text", "number", "yes-no"]
+    never_changes: bool = False
+
+
 class Feed(Writing):
     """How rows of one source become rows of one canonical table.
 
-    `relation` (written `from`) is what is read; `columns` maps canonical columns to SQL expressions over it.
+    `relation` (written `from`) is what is read; `columns` maps canonical columns to SQL expressions over it, and
+    `extra` names the company's own columns of customers.
     `incremental` is absent when the whole relation is read each time, `file` when each file is taken exactly once,
     else the column whose growing value shows what is new; rows up to `lookback_hours` behind it are read again.
     The newest row is expected to be younger than `fresh_within_days`; without it the feed may be of any age.
@@ -138,10 +159,20 @@ class Feed(Writing):
     where: Sql | None = None
     group_by: Sql | None = None
     columns: dict[str, Sql] = Field(min_length=1)
+    extra: dict[SourceName, ExtraColumn] = Field(default_factory=dict)
     incremental: str | None = None
     lookback_hours: float = Field(default=0, ge=0)
     fresh_within_days: int | None = Field(default=None, ge=1)
     ended_on: date | None = None
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """SQL by the column that it fills: canonical columns, and the company's own as `extra_<name>`."""
+        return {**self.columns, **{f"{_EXTRA}{name}": each.sql for name, each in self.extra.items()}}
+
+    def key_of(self, column: str) -> str:
+        """Return the dotted key, below the feed's own, of the expression that fills `column`."""
+        return f"columns.{column}" if column in self.columns else f"extra.{column.removeprefix(_EXTRA)}.sql"
 
 
 def _as_feeds(value: object) -> object:
@@ -180,11 +211,33 @@ class Company(_Part):
         return {table: [self.raw_schema(feed.source) for feed in feeds] for table, feeds in self.tables.items()}
 
     @property
+    def extra_columns(self) -> dict[str, ExtraColumn]:
+        """The company's own columns of customers, by the name that they have in tables, over all feeds."""
+        feeds = self.tables.get("customers", ())
+        return {f"{_EXTRA}{name}": each for feed in feeds for name, each in feed.extra.items()}
+
+    def contract_of(self, table: str) -> Table:
+        """Return the canonical `table`, of customers with the company's own columns behind the others."""
+        contract = TABLES[table]
+        if table != "customers":
+            return contract
+        extra = (
+            Column(name=name, type=_EXTRA_TYPES[each.type], description="a column of the company's own")
+            for name, each in self.extra_columns.items()
+        )
+        return replace(contract, columns=(*contract.columns, *extra))
+
+    @property
     def strategy_files(self) -> tuple[Path, ...]:
         """The company's own strategy files, sorted; none when it names no folder."""
         if self.strategies is None:
             return ()
         return tuple(sorted((self.path.parent / self.strategies).glob("*.yaml")))
+
+    def files_of(self, table: str) -> tuple[Path, ...]:
+        """Return every file that a source of `table` reads, of whichever table."""
+        sources = dict.fromkeys(feed.source for feed in self.tables[table])
+        return tuple(path for name in sources for path in self.sources[name].files_of(self.path.parent))
 
     @property
     def secret_names(self) -> tuple[str, ...]:

@@ -117,7 +117,31 @@ def _feed_faults(company: "Company", table: str, feed: "Feed") -> list[Fault]:
             problem = f"the required column `{column.name}` ({column.description}) is not mapped."
             fix = f"Add `{column.name}: <SQL expression>`."
             faults.append(Fault(key=f"{key}.columns", problem=problem, fix=fix))
-    return [*faults, *_freshness_faults(key, table, feed), *_increment_faults(company, key, feed)]
+    return [
+        *faults,
+        *_extra_faults(company, key, table, feed),
+        *_freshness_faults(key, table, feed),
+        *_increment_faults(company, key, feed),
+    ]
+
+
+def _extra_faults(company: "Company", key: str, table: str, feed: "Feed") -> list[Fault]:
+    """Return what is wrong with the company's own columns: where they stand, and what they are called."""
+    if feed.extra and table != "customers":
+        fix = "Take it out, or bring the figures with their days as metrics of the table `usage`."
+        return [Fault(key=f"{key}.extra", problem="only `customers` can have columns of your own.", fix=fix)]
+    contract, faults = TABLES[table], []
+    for name, extra in feed.extra.items():
+        place = f"{key}.extra.{name}"
+        if name in contract.names:
+            personal = contract.column(name).personal
+            fix = "It is personal data: map it under `columns`." if personal else f"Map it: `columns.{name}`."
+            faults.append(Fault(key=place, problem=f"`{name}` is a canonical column of `{table}`.", fix=fix))
+        others = [other.extra[name] for other in company.tables[table] if name in other.extra]
+        if any((extra.type, extra.never_changes) != (other.type, other.never_changes) for other in others):
+            problem = f"two feeds declare `{name}` with another `type` or `never_changes`."
+            faults.append(Fault(key=place, problem=problem, fix="Declare both alike, or give one another name."))
+    return faults
 
 
 def _freshness_faults(key: str, table: str, feed: "Feed") -> list[Fault]:

@@ -1,6 +1,6 @@
 """A YAML file with its lines, so that a fault in it names the line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ def read_yaml(path: Path) -> Document:
         raise CompanyError(path, Fault(key="", problem=problem, fix=fix)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CompanyError(path, _unreadable(error)) from None
+    except ValueError as error:
+        raise CompanyError(path, _no_value(root, error)) from None
     if root is None or not isinstance(content, dict):
         fix = "Start from the file that `holdfast init` writes."
         raise CompanyError(path, Fault(key="", problem="the file holds no keys.", fix=fix))
@@ -58,6 +60,29 @@ def _unreadable(error: Exception) -> Fault:
         "Check the indentation and the quotes there: an expression with `:`, `#`, `*` or quotes needs quotes around it."
     )
     return Fault(key="", problem=problem, fix=fix, line=mark.line + 1 if mark else None)
+
+
+def _no_value(root: yaml.Node | None, error: ValueError) -> Fault:
+    """Return the fault of the first value that looks like one of YAML's own, such as a date, and is none."""
+    for key, node in _scalars(root):
+        try:
+            yaml.safe_load(node.value if node.style is None else "")
+        except ValueError:
+            problem = f"`{node.value}` looks like a date or a number, and is none ({error})."
+            fix = "Correct it, or put quotes around it if it is text."
+            return Fault(key=key, problem=problem, fix=fix, line=node.start_mark.line + 1)
+    return Fault(key="", problem=f"a value cannot be read ({error}).", fix="Put quotes around values that are text.")
+
+
+def _scalars(node: yaml.Node | None, trail: tuple[str, ...] = ()) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    if isinstance(node, yaml.ScalarNode):
+        yield ".".join(trail), node
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(value, (*trail, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            yield from _scalars(item, (*trail, str(place)))
 
 
 def _refuse_repeated_keys(

@@ -3,6 +3,7 @@
 The macros read it as the vars `canonical_tables` and `policy`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from company.contract import TABLES, Table
@@ -19,10 +20,10 @@ SECTIONS: dict[str, Any] = {
 }
 
 
-def declare_ground(policy: Policy) -> dict[str, Any]:
-    """Return the vars that no company changes but by its policy: canonical tables, and the policy's thresholds."""
+def declare_ground(policy: Policy, tables: Mapping[str, Table] = TABLES) -> dict[str, Any]:
+    """Return the vars of canonical `tables`, which may have a company's own columns, and of the policy's thresholds."""
     return {
-        "canonical_tables": {name: _declare(table) for name, table in TABLES.items()},
+        "canonical_tables": {name: _declare(table) for name, table in tables.items()},
         "policy": policy.model_dump(mode="json", include=SECTIONS),
     }
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -16,6 +17,7 @@ from company.industries import load_industry
 from company.policy import load_policy
 from company.policy.gates import Gates
 from ingestion import manifest
+from ingestion.confinement import confine
 from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import Landing
 from ingestion.profiling import Profile
@@ -28,9 +30,9 @@ _MOST_ROWS = 10_000
 class TableCheck:
     """What one feed would bring: counts of rows read, of bad rows by reason, the columns left empty, and a sample.
 
-    Personal values appear in `sample` as tokens only. Of a database or an API about 10,000 rows are
-    read, of files that are taken one by one the first few; `is_partial` tells so. `known` says how many rows name a
-    customer of the customer list; it is None where that cannot be told from what was read.
+    Personal values appear in `sample` as tokens only. Of a database or an API about 10,000 rows are read, of files that
+    are taken one by one the first few; `is_partial` tells where there are more. `known` says how many of the rows read
+    name a customer of the customer list; it is None where rows name none, or the list was not read whole.
     """
 
     table: str
@@ -68,8 +70,12 @@ class CheckReport:
         return not self.faults
 
 
-def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime) -> CheckReport:
+def check_company(
+    company: Company, *, secrets: Mapping[str, str], now: datetime, as_of: date | None = None
+) -> CheckReport:
     """Read and judge every feed of `company` as if it were landed `now`, in memory; one fault hides no other.
+
+    `as_of` is the day of the run that is to follow, by which the age of a feed is judged; without it the day of `now`.
 
     Raises PolicyError when the company's policy cannot be.
     """
@@ -78,6 +84,8 @@ def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime
     faults: list[str] = []
     with duckdb.connect() as connection, TemporaryDirectory(prefix="holdfast-") as scratch:
         manifest.prepare(connection)
+        files = (path for table in company.tables for path in company.files_of(table))
+        confine(connection, files=dict.fromkeys(files), scratch=Path(scratch))
         landing = Landing(
             connection=connection,
             company=company,
@@ -92,7 +100,8 @@ def check_company(company: Company, *, secrets: Mapping[str, str], now: datetime
             except CompanyError as error:
                 faults += [str(error)] if str(error) not in faults else []
         tables = [] if faults and not tables else _with_known(connection, company, tables)
-    closed = tuple(paragraph for check in tables for paragraph in _closing(company, check, gates))
+    day = as_of or now.astimezone(ZoneInfo(company.timezone)).date()
+    closed = tuple(paragraph for check in tables for paragraph in _closing(company, check, gates, as_of=day))
     return CheckReport(company=company.name, tables=tuple(tables), faults=tuple(faults), closed=closed)
 
 
@@ -120,20 +129,20 @@ def _kept(source: str, table: str) -> str:
 def _with_known(
     connection: duckdb.DuckDBPyConnection, company: Company, checks: Sequence[TableCheck]
 ) -> list[TableCheck]:
-    """Add how many rows name a known customer, where both they and all lists of customers were read in full."""
+    """Add how many of the rows read name a known customer, where all lists of customers were read in full."""
     lists = [check for check in checks if check.table == "customers"]
     if len(lists) < len(company.tables["customers"]) or any(check.is_partial for check in lists):
         return list(checks)
     names = [_kept(check.source, "customers") for check in lists]
     return [
         replace(check, known=count_known(connection, _kept(check.source, check.table), names))
-        if names_customers(check.table) and "customer_id" not in check.unmapped and not check.is_partial
+        if names_customers(check.table) and "customer_id" not in check.unmapped
         else check
         for check in checks
     ]
 
 
-def _closing(company: Company, check: TableCheck, gates: Gates) -> Iterator[str]:
+def _closing(company: Company, check: TableCheck, gates: Gates, *, as_of: date) -> Iterator[str]:
     """Yield a paragraph for each limit of the gate on the sources that the feed would break."""
     feed = next(feed for feed in company.tables[check.table] if feed.source == check.source)
     key, would = company.key_of(check.table, feed), "so that the gate on the sources would close"
@@ -152,3 +161,18 @@ def _closing(company: Company, check: TableCheck, gates: Gates) -> Iterator[str]
         )
         fix = "Compare how ids are written in the two; then correct the expression of `customer_id`."
         yield str(company.error(f"{key}.columns.customer_id", problem, fix))
+    profile, moment = check.profile, TABLES[check.table].moment
+    if profile.share_future > gates.maximum_future_share:
+        problem = (
+            f"{profile.share_future:.1%} of the rows lie in the future, and at most {gates.maximum_future_share:.1%} "
+            f"may, {would}."
+        )
+        fix = "Correct the dates at the source, or the format and the zone in the mapping."
+        yield str(company.error(f"{key}.columns.{moment}", problem, fix))
+    limit = datetime.combine(as_of, time.min) - timedelta(days=feed.fresh_within_days or 0)
+    if feed.fresh_within_days and not check.is_partial and profile.newest and profile.newest < limit:
+        problem = (
+            f"the newest row is of {profile.newest:%Y-%m-%d}, and may not be older than {limit:%Y-%m-%d}, {would}."
+        )
+        fix = "Find out why the source delivers nothing new, or change `fresh_within_days`."
+        yield str(company.error(f"{key}.fresh_within_days", problem, fix))

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,11 +18,12 @@ import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
 from company.company_file import TOKEN_KEY, Company, Feed
-from company.contract import TABLES
 from company.file_faults import kind_of, without_values
 from ingestion import manifest, storing
 from ingestion.classifying import STAGE, Classified, classify, tidy
+from ingestion.confinement import confine
 from ingestion.evolution import observe
+from ingestion.extra_columns import refuse_names, refuse_personal
 from ingestion.manifest import Landed, Memory
 from ingestion.profiling import Profile, profile_stage
 from ingestion.projection import Mapper
@@ -35,6 +36,7 @@ from ingestion.transaction import transaction
 from ingestion.values import NULL_WORDS
 from ingestion.vault import MASTER_KEY_NAME, URL_NAME, Vault, VaultError, seal_stage
 
+PATIENCE = timedelta(days=1)  # how far clocks and zones may put a moment ahead of the landing
 _SAMPLE_ROWS = 3
 _BY_FILE = "file"
 
@@ -79,16 +81,20 @@ def land(
     secrets: Mapping[str, str],
     batch: str,
     landed_at: datetime,
+    confined: bool = False,
 ) -> LandingReport:
     """Land every feed of `table` into the warehouse behind `connection`, each in one transaction.
 
     A feed in which nothing changed since it was last landed is skipped. `landed_at` is stored in UTC. Clear values of
-    personal columns go to the vault when the secrets name one. Raises SourceError, with nothing of that feed loaded,
-    when a source fails, changed what the mapping relies on, or leaves a required table empty.
+    personal columns go to the vault when the secrets name one. With `confined` SQL reaches only files of the table's
+    sources from then on, until the database is closed. Raises SourceError, with nothing of that feed loaded, when a
+    source fails, changed what the mapping relies on, or leaves a required table empty.
     """
     manifest.prepare(connection)
     moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at
     with TemporaryDirectory(prefix="holdfast-") as scratch:
+        if confined:
+            confine(connection, files=company.files_of(table), scratch=Path(scratch))
         landing = Landing(
             connection=connection,
             company=company,
@@ -130,21 +136,28 @@ class Landing:
         """
         try:
             mapper = self._mapper(table, feed)
+            files, has_more = self._reader(table, feed).look(self.connection), False
             if feed.incremental == _BY_FILE:
-                extract = next(self._increments(mapper, self._memory(table, feed), None))
-            else:
-                files = self._reader(table, feed).look(self.connection)
-                extract = self._extract(mapper, files=files, most=most)
+                bundles, _ = sort_out(files[feed.relation], taken=())
+                files, has_more = {feed.relation: tuple(bundles[0])}, len(bundles) > 1
+            extract = self._extract(mapper, files=files, most=most)
             judged = self._judge(mapper, extract)
             self._refuse_empty(table, feed, judged)
-            names = ", ".join(quoted(name) for name in feed.columns)
+            columns = tuple(feed.expressions)
+            names = ", ".join(quoted(name) for name in columns)
             rows = self.connection.execute(f"select {names} from {STAGE} where _fault is null limit {_SAMPLE_ROWS}")
-            sample = tuple(dict(zip(feed.columns, row, strict=True)) for row in rows.fetchall())
-            profile = profile_stage(self.connection, TABLES[table], tuple(feed.columns), zone=self.company.timezone)
+            sample = tuple(dict(zip(columns, row, strict=True)) for row in rows.fetchall())
+            profile = profile_stage(
+                self.connection,
+                mapper.contract,
+                columns,
+                zone=self.company.timezone,
+                latest=self.landed_at + PATIENCE,
+            )
             if "customer_id" in feed.columns:
                 kept = f"select customer_id from {STAGE} where _fault is null"
                 self.connection.execute(f"create or replace temp table {keep} as {kept}")
-            is_partial = not extract.files or feed.incremental is not None
+            is_partial = has_more if files else judged.rows_in >= most
             trial = Trial(sample=sample, profile=profile, is_partial=is_partial)
             return self._report(table, feed, [judged]), trial
         finally:
@@ -170,9 +183,8 @@ class Landing:
         self._seal(mapper)
         report = self._report(table, feed, [judged], notices=notices)
         with transaction(self.connection):
-            storing.replace(
-                self.connection, self._target(table, feed), TABLES[table], batch=self.batch, at=self.landed_at
-            )
+            target = self._target(table, feed)
+            storing.replace(self.connection, target, mapper.contract, batch=self.batch, at=self.landed_at)
             storing.forget_batch(self.connection, feed.source, table, batch=self.batch)
             storing.forget_repairs(self.connection, feed.source, table)
             self._quarantine(table, feed, judged)
@@ -209,7 +221,7 @@ class Landing:
 
     def _merge(self, mapper: Mapper, extract: Extract, memory: Memory) -> Classified:
         table, feed = mapper.table, mapper.feed
-        target, contract = self._target(table, feed), TABLES[table]
+        target, contract = self._target(table, feed), mapper.contract
         judged = self._judge(mapper, extract)
         overlaps = storing.overlaps_with(self.connection, target, contract)
         judged = storing.mark_known(self.connection, target, contract, judged, overlaps=overlaps, source=feed.source)
@@ -264,14 +276,17 @@ class Landing:
         return self._reader(mapper.table, mapper.feed).extract(self.connection, asked)
 
     def _judge(self, mapper: Mapper, extract: Extract) -> Classified:
+        refuse_personal(mapper)
         projection = mapper.project(extract)
         try:
-            return classify(self.connection, mapper.contract, projection, broken=extract.broken)
+            classified = classify(self.connection, mapper.contract, projection, broken=extract.broken)
         except (duckdb.Error, UnicodeDecodeError) as error:  # the latter when DuckDB cuts a quoted value in two
             message = str(error).splitlines()[0]
             said = kind_of(message) if mapper.personal else without_values(message)
             fix = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
             raise self.company.error(mapper.key, f"a row could not be computed ({said}).", fix) from None
+        refuse_names(self.connection, mapper)
+        return classified
 
     def _seal(self, mapper: Mapper) -> None:
         """Keep the clear values of the stage in the vault; what is kept there twice or too much does no harm."""
@@ -304,11 +319,11 @@ class Landing:
 
     def _mapping(self, table: str, feed: Feed) -> str:
         """Digest all that decides what the rows become besides their content."""
-        contract = [asdict(column) for column in TABLES[table].columns]
+        contract = [asdict(column) for column in self.company.contract_of(table).columns]
         key = hashlib.sha256(self.secrets.get(TOKEN_KEY, "").encode()).hexdigest()
         bounds = [bound.model_dump() for bound in self.company.bounds_of(table)]
         decided: list[object] = [
-            feed.model_dump(),
+            feed.model_dump(exclude=None if feed.extra else {"extra"}),
             self.company.sources[feed.source].timezone,
             contract,
             bounds,

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from company.company_file import TOKEN_KEY, Company, Feed
-from company.contract import TABLES, ColumnType, Table
+from company.contract import ColumnType, Table
 from company.file_faults import suggest, without_values
 from ingestion.cells import FLOAT_ID, GROUPED, Cell, held, mapped_cell, personal_cell, unmapped_cell
 from ingestion.expressions import Expression, ExpressionError, parse, refuse_clause
@@ -93,7 +93,7 @@ class Mapper:
     @cached_property
     def expressions(self) -> dict[str, Expression]:
         """The mapped expressions by canonical column; raises SourceError for one that is not SQL."""
-        return {name: self._parse(f"columns.{name}", text) for name, text in self.feed.columns.items()}
+        return {name: self._parse(self.feed.key_of(name), text) for name, text in self.feed.expressions.items()}
 
     @cached_property
     def where(self) -> Expression | None:
@@ -155,7 +155,7 @@ class Mapper:
     @property
     def contract(self) -> Table:
         """The canonical table that is filled."""
-        return TABLES[self.table]
+        return self.company.contract_of(self.table)
 
     @property
     def key(self) -> str:
@@ -189,7 +189,7 @@ class Mapper:
             if column.type is ColumnType.MOMENT and kind and not kind.startswith(("TIMESTAMP", "DATE", "VARCHAR")):
                 problem = f"a moment is expected, and this is of type {kind}."
                 fix = "Write `to_timestamp(column)` for seconds since 1970, `epoch_ms(column)` for milliseconds."
-                raise self.company.error(f"{self.key}.columns.{column.name}", problem, fix)
+                raise self.company.error(f"{self.key}.{self.feed.key_of(column.name)}", problem, fix)
 
     def _cell(self, name: str, types: Mapping[str, str]) -> Cell:
         column, expression = self.contract.column(name), self.expressions.get(name)
@@ -236,7 +236,7 @@ class Mapper:
             ("from", self._select(extract, {"one": "1"}, filtered=False, grouped=False)),
             ("where", self._select(extract, {"one": "1"}, grouped=False)),
             ("group_by", self._select(extract, {"one": "1"})),
-            *((f"columns.{n}", self._select(extract, dict(_items(n, e)))) for n, e in self.expressions.items()),
+            *((self.feed.key_of(n), self._select(extract, dict(_items(n, e)))) for n, e in self.expressions.items()),
         ]
         refusals = ((part, self._described(extract, query)) for part, query in parts)
         part, refusal = next(((part, said) for part, said in refusals if isinstance(said, str)), ("", whole))

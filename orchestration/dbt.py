@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from company.company_file import Company
+from company.contract import TABLES
 from company.policy import Policy
 from dbt_project.variables import declare_ground
 from expectations.features import FeatureRange
@@ -201,6 +202,7 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
     """Return what the models may know about a company: its feeds and the thresholds, nothing else."""
     return {
         "feeds": company.feeds(),
+        "extra_columns": _declare_extra(company),
         "feeds_ended": {
             f"{company.raw_schema(feed.source)}.{table}": feed.ended_on.isoformat()
             for table, feeds in company.tables.items()
@@ -215,8 +217,21 @@ def read_variables(company: Company, policy: Policy) -> dict[str, Any]:
         "lead_times": list_lead_times(company.churn, policy),
         "churn_also": [churn.model_dump(mode="json") for churn in declare_lead_times(company, policy)],
         "company_cleaning": company.cleaning.model_dump(mode="json"),
-        **declare_ground(policy),
+        **declare_ground(policy, {name: company.contract_of(name) for name in TABLES}),
     }
+
+
+def _declare_extra(company: Company) -> list[dict[str, Any]]:
+    contract = company.contract_of("customers")
+    return [
+        {
+            "name": name,
+            "type": contract.column(name).type.value,
+            "never_changes": each.never_changes,
+            "survivorship": "earliest" if each.never_changes else "latest",
+        }
+        for name, each in company.extra_columns.items()
+    ]
 
 
 def list_snapshots(company: Company, policy: Policy, *, as_of: date) -> list[date]:
@@ -230,6 +245,17 @@ def read_features(manifest: Mapping[str, Any]) -> tuple[Feature, ...]:
     """Return the declared features, in the order in which the dbt model declares its columns."""
     keys = ("family", "unit", "reason", "en", "zh")
     return tuple(Feature(name=name, **{key: meta[key] for key in keys}) for name, meta in _declared(manifest))
+
+
+def list_extra_features(company: Company) -> tuple[Feature, ...]:
+    """Return the company's own columns that are features, each with its name as the words."""
+    fixed = {name: each for name, each in company.extra_columns.items() if each.never_changes}
+    words = {name: name.partition("_")[2].replace("_", " ") for name in fixed}
+    value = {name: "{value:g}" if each.type == "number" else "{value}" for name, each in fixed.items()}
+    return tuple(
+        Feature(name, "lifecycle", "", "other", f"{words[name]}: {value[name]}", f"{words[name]}: {value[name]}")
+        for name in fixed
+    )
 
 
 def read_ranges(manifest: Mapping[str, Any], company: Company, *, null_share: float) -> tuple[FeatureRange, ...]:

@@ -11,7 +11,7 @@ from company.policy import Policy, load_policy
 from expectations.features import FeatureRange
 from ingestion.readers import load_company
 from ml.dataset import Feature
-from orchestration.dbt import Dbt, read_features, read_ranges, read_variables
+from orchestration.dbt import Dbt, list_extra_features, read_features, read_ranges, read_variables
 from orchestration.settings import Settings
 from retention.deciding.strategies import Strategy, load_strategies
 
@@ -39,6 +39,11 @@ class Deployment:
     def features(self) -> tuple[Feature, ...]:
         """The declared features, in the order of the feature table's columns."""
         return read_features(self.dbt.manifest)
+
+    @cached_property
+    def learned_features(self) -> tuple[Feature, ...]:
+        """What a model may learn from: the declared features, and the company's own columns that never change."""
+        return (*self.features, *list_extra_features(self.company))
 
     @cached_property
     def feature_ranges(self) -> tuple[FeatureRange, ...]:

@@ -93,17 +93,24 @@ def show_check(report: CheckReport, console: Console) -> None:
             "customers known": f"{1 - table.known.share_unknown:.1%}" if table.known else "-",
             "days": _days(table.profile),
             "empty": ", ".join(f"{name} {share:.0%}" for name, share in table.profile.null_shares.items()) or "-",
-            "not mapped": ", ".join(table.unmapped) or "-",
         }
         for table in report.tables
     ]
     if rows:
         console.print(tabulate(report.company, rows))
     for table in report.tables:
+        console.print(_describe_rest(table), highlight=False, markup=False, soft_wrap=True)
+    for table in report.tables:
         for row in table.sample[:1]:
             console.print(_upright(f"{table.table}, a row", {name: value for name, value in row.items() if value}))
     for fault in (*report.faults, *report.closed):
         console.print(fault, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _describe_rest(table: TableCheck) -> str:
+    """Return what the table of all feeds has no room for: how much was read, and what is left empty."""
+    read = f" (the first {table.rows_in:,} rows were read)" if table.is_partial else ""
+    return f"{table.table} from {table.source}{read}, not mapped: {', '.join(table.unmapped) or 'none'}"
 
 
 def _reasons(table: TableCheck) -> str:

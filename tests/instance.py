@@ -72,6 +72,10 @@ tables:
     source: books
     from: members
     columns: {customer_id: id, signed_up_at: since}
+    extra:
+      club: {sql: club, type: text, never_changes: true}
+      came_by_voucher: {sql: voucher, type: yes-no, never_changes: true}
+      lockers: {sql: lockers, type: number}
   subscriptions:
     source: books
     from: contracts
@@ -243,7 +247,9 @@ def write_gym(folder: Path, *, members: int = 600, seed: int = 20240102) -> None
     contracts["plan"], contracts["fee"] = np.where(is_cheap, "basic", "full"), np.where(is_cheap, 15.0, 45.0)
     folder.mkdir(parents=True, exist_ok=True)
     contracts.to_csv(folder / "contracts.csv", index=False)
-    pd.DataFrame({"id": ids, "since": joined}).to_csv(folder / "members.csv", index=False)
+    people = pd.DataFrame({"id": ids, "since": joined, "club": np.where(is_cheap, "station", "lake")})
+    people["voucher"], people["lockers"] = np.where(is_cheap, "yes", "no"), np.arange(members) % 3
+    people.to_csv(folder / "members.csv", index=False)
     (folder / "company.yaml").write_text(CONTRACTS)
 
 

@@ -8,6 +8,9 @@ import duckdb
 import pytest
 from instance import AS_OF, Instance, write_gym
 
+from orchestration.resources import open_registry
+from orchestration.settings import read_settings
+
 
 @pytest.fixture(scope="module")
 def gym(tmp_path_factory: pytest.TempPathFactory) -> Instance:
@@ -52,3 +55,17 @@ def test_figures_of_orders_are_unknown_and_not_zero(gym: Instance) -> None:
     assert known[:2] == (0, 0)
     assert known[2] > 0
     assert report["tiers"]
+
+
+def test_columns_of_the_companys_own_are_shown_and_those_that_never_change_are_learned_from(gym: Instance) -> None:
+    with duckdb.connect(str(gym.home / "published" / "holdfast.duckdb"), read_only=True) as connection:
+        shown = connection.execute(
+            "select count(*), count(extra_club), count(extra_came_by_voucher), sum(extra_lockers) from customers"
+        ).fetchone()
+    with duckdb.connect(str(gym.home / "warehouse.duckdb"), read_only=True) as connection:
+        read = connection.execute("select * from features.eligible_snapshots limit 1").to_arrow_table()
+    learned = open_registry(read_settings(gym.environment)).read("1").model.features
+
+    assert shown == (600, 600, 600, 600.0)
+    assert {"extra_club", "extra_came_by_voucher"} <= set(read.column_names) & set(learned)
+    assert "extra_lockers" not in read.column_names

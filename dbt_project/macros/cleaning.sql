@@ -259,7 +259,8 @@ group by {{ declared.key | join(', ') }}
 
 {# The surviving value of one column over the accounts of a customer. #}
 {% macro survivor(table, column, rules) -%}
-    {%- set name, rule = column.name, rules.get(column.name) -%}
+    {%- set own = var('extra_columns') | selectattr('name', 'equalto', column.name) | map(attribute='survivorship') | list -%}
+    {%- set name, rule = column.name, rules.get(column.name, (own + [none])[0]) -%}
     {%- set fill = fill_of(table, name) -%}
     {%- set taken = {
         'first': 'min_by(' ~ name ~ ', account_number) filter (where ' ~ name ~ ' is not null)',

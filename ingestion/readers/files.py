@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
 from importlib import resources
@@ -62,6 +63,14 @@ class Settings(ReaderSettings):
             problem = "files that are taken one by one need a `from` that is just one name of `files`."
             return Fault(key="from", problem=problem, fix=suggest(feed.relation, self.files))
         return None
+
+    def files_of(self, folder: Path) -> tuple[Path, ...]:
+        """Return every file that the source names; none of a package that is not installed."""
+        found: list[Path] = []
+        for address in self.files.values():
+            with suppress(ModuleNotFoundError):
+                found += _matching(_pattern(address, folder))
+        return tuple(found)
 
     def open(self, context: Context) -> Reader:
         """Return the reader of one feed."""
@@ -130,7 +139,7 @@ class FilesReader(Reader):
         address = self.settings.files[name]
         key = f"{self.context.source_key}.files.{name}"
         pattern = self._locate(key, address)
-        found = tuple(Path(path) for path in sorted(glob(pattern, recursive=True)) if Path(path).is_file())  # noqa: PTH207
+        found = _matching(pattern)
         if not found:
             folder = Path(pattern).parent
             beside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
@@ -140,12 +149,10 @@ class FilesReader(Reader):
         return found
 
     def _locate(self, key: str, address: str) -> str:
-        if not address.startswith(_PACKAGE):
-            return str(self.context.company.path.parent / Path(address).expanduser())
-        package, _, inner = address.removeprefix(_PACKAGE).partition("/")
         try:
-            return str(resources.files(package) / inner)
+            return _pattern(address, self.context.company.path.parent)
         except ModuleNotFoundError:
+            package = address.removeprefix(_PACKAGE).partition("/")[0]
             fix = f"Install it (`pip install {package.replace('_', '-')}`) or correct the address."
             raise self.context.error(key, f"the package `{package}` is not installed.", fix) from None
 
@@ -195,6 +202,18 @@ class FilesReader(Reader):
         with copy.open("wb") as plain:
             plain.writelines(blocks)
         return copy
+
+
+def _pattern(address: str, folder: Path) -> str:
+    """Return the pattern of paths that an address means; raises ModuleNotFoundError for a package that is not there."""
+    if not address.startswith(_PACKAGE):
+        return str(folder / Path(address).expanduser())
+    package, _, inner = address.removeprefix(_PACKAGE).partition("/")
+    return str(resources.files(package) / inner)
+
+
+def _matching(pattern: str) -> tuple[Path, ...]:
+    return tuple(Path(path) for path in sorted(glob(pattern, recursive=True)) if Path(path).is_file())  # noqa: PTH207
 
 
 @dataclass(frozen=True, kw_only=True)

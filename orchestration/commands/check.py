@@ -1,22 +1,49 @@
 """`holdfast check`: what a company file connects, and what is wrong with it."""
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingestion.readers import load_company
-from orchestration.entry import BAD_INPUT, open_console, plain_faults
+from orchestration.entry import BAD_INPUT, open_console, plain_faults, print_fault
+
+if TYPE_CHECKING:
+    from company.company_file import Company
+
+AsOf = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the day of the run to come, else today")]
 
 
-def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml")) -> None:
+def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml"), as_of: AsOf = None) -> None:
     """Report what a company file connects and what is missing, with counts and samples; loads nothing."""
     from ingestion.check import check_company
     from orchestration.report import show_check
 
     with plain_faults():
-        report = check_company(load_company(company), secrets=os.environ, now=datetime.now(UTC))
+        declared = load_company(company)
+        wrong = list(find_wrong_settings(declared))
+        day = as_of.date() if as_of else None
+        report = check_company(declared, secrets=os.environ, now=datetime.now(UTC), as_of=day)
     show_check(report, open_console())
-    raise typer.Exit(BAD_INPUT if report.faults else int(bool(report.closed)))
+    for fault in wrong:
+        print_fault(fault)
+    raise typer.Exit(BAD_INPUT if report.faults or wrong else int(bool(report.closed)))
+
+
+def find_wrong_settings(company: "Company") -> Iterator[str]:
+    """Yield a paragraph for the company's strategies and one for its channels, where a run could not use them."""
+    from company.industries import load_industry
+    from retention.acting.channels import ChannelError, build_channels
+    from retention.deciding.strategies import StrategyError, load_strategies
+
+    try:
+        load_strategies(load_industry(company.industry).path, *company.strategy_files)
+    except StrategyError as fault:
+        yield str(fault)
+    try:
+        build_channels(company.channels, folder=Path("outbox"), secrets=os.environ)
+    except ChannelError as fault:
+        yield str(fault)

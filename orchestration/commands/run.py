@@ -73,13 +73,11 @@ def refuse_foreign_day(company: "Company", as_of: date) -> None:
 
 def refuse_bad_sources(company: "Company") -> None:
     """Read every source before a new instance is built, so that all a person must fix is reported at once."""
-    from company.industries import load_industry
-    from company.policy import load_policy
     from ingestion.check import check_company
+    from orchestration.commands.check import find_wrong_settings
 
-    load_policy(load_industry(company.industry).policy, company.policy)
-    faults = check_company(company, secrets=os.environ, now=datetime.now(UTC)).faults
+    faults = [*check_company(company, secrets=os.environ, now=datetime.now(UTC)).faults, *find_wrong_settings(company)]
     for fault in faults:
-        print_fault(str(fault))
+        print_fault(fault)
     if faults:
         raise typer.Exit(BAD_INPUT)

@@ -128,7 +128,7 @@ def score_by_model(
     ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
     return {
         SCORES: _assign(scores, deployment.policy),
-        REASONS: explain(champion.model, features, [*deployment.features, GROUP_WORDS], as_of=as_of, top=3),
+        REASONS: explain(champion.model, features, [*deployment.learned_features, GROUP_WORDS], as_of=as_of, top=3),
         AHEAD: ahead.append_column("model_version", pa.repeat(champion.version, ahead.num_rows)),
     }
 

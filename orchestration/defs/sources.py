@@ -1,7 +1,7 @@
 """Ingestion: one asset per table that a source delivers, and the gate on all of them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pyarrow as pa
@@ -11,7 +11,7 @@ from company.contract import TABLES
 from expectations.sources import RawTable
 from expectations.sources import build as build_suites
 from ingestion.known import KnownCustomers, count_known, names_customers
-from ingestion.landing import LandingReport, land, required_tables
+from ingestion.landing import PATIENCE, LandingReport, land, required_tables
 from orchestration.dbt_models import OWNER
 from orchestration.deployment import Deployment
 from orchestration.gates import judge
@@ -62,6 +62,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
                 secrets=deployment.settings.secrets(company.secret_names),
                 batch=context.run_id,
                 landed_at=datetime.now(UTC),
+                confined=True,
             )
         for feed in report.feeds or (report,):
             yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))
@@ -107,7 +108,7 @@ def build_gate(raw: Sequence[tuple[str, str]]) -> dg.AssetChecksDefinition:
         suites = build_suites(
             [describe_raw(warehouse, deployment.company, schema, table) for schema, table in raw],
             as_of=as_of,
-            latest=datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1),
+            latest=datetime.now(UTC).replace(tzinfo=None) + PATIENCE,
             limits=deployment.policy.gates,
         )
         folder = deployment.settings.gates_folder

@@ -93,7 +93,8 @@ def training(
     as_of, policy = read_as_of(context), deployment.policy
     until = date.fromisoformat(context.run.tags.get(ASKED_ON, as_of.isoformat()))
     require_passed(warehouse, store, "features", as_of=until)
-    learned = read_training_set(warehouse, deployment.company, policy, deployment.features, as_of=as_of, until=until)
+    declared = deployment.learned_features
+    learned = read_training_set(warehouse, deployment.company, policy, declared, as_of=as_of, until=until)
     trigger = context.run.tags.get(TRIGGER, "manual")
     shortfall = measure(deployment.company, policy, learned)
     if shortfall.is_cold_start:

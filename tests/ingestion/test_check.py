@@ -66,6 +66,38 @@ def test_days_are_those_of_the_company(shop: "Shop") -> None:
     assert check_company(shop.company(), secrets={}, now=NOW).tables[1].profile.first_day == date(2024, 1, 3)
 
 
+def test_rows_of_the_future_and_a_feed_that_ended_close_the_gate_by_the_day_of_the_run(shop: "Shop") -> None:
+    shop.orders["fresh_within_days"] = 40
+    rows = "".join(f"o{n},c1,2024-01-{n:02d} 10:00:00,1\n" for n in range(1, 20)) + "o20,c1,2024-03-04 10:00:00,1\n"
+    shop.write("sales.csv", "order_id,customer_id,ordered_at,amount\n" + rows)
+    (future,) = check_company(shop.company(), secrets={}, now=NOW).closed
+    assert "tables.orders.columns.ordered_at: 5.0% of the rows lie in the future, and at most 0.1% may" in future
+    shop.write("sales.csv", "order_id,customer_id,ordered_at,amount\n" + rows.rpartition("o20")[0])
+    (old,) = check_company(shop.company(), secrets={}, now=NOW).closed
+    assert "tables.orders.fresh_within_days: the newest row is of 2024-01-19, and may not" in old
+    assert check_company(shop.company(), secrets={}, now=NOW, as_of=date(2024, 2, 20)).closed == ()
+
+
+def test_rows_of_a_feed_that_is_not_read_whole_are_compared_with_the_customers(
+    shop: "Shop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.readers.files._BUNDLE_BYTES", 1)
+    shop.document["sources"]["shop"]["files"]["sales"] = "sales*.csv"
+    shop.orders["incremental"] = "file"
+    shop.write("sales1.csv", "order_id,customer_id,ordered_at,amount\no3,nobody,2024-01-04,1\n")
+    check = check_company(shop.company(), secrets={}, now=NOW).tables[1]
+    assert (check.is_partial, check.rows_in, check.known) == (True, 2, KnownCustomers(rows=2, unknown=0))
+    (shop.folder / "sales1.csv").unlink()
+    assert not check_company(shop.company(), secrets={}, now=NOW).tables[1].is_partial
+
+
+def test_days_without_rows_are_no_matter_of_customers(shop: "Shop") -> None:
+    shop.write("people.csv", "customer_id,city,since\nc1,Bern,2023-01-01\nc2,Basel,2024-01-01\n")
+    shop.customers["columns"]["signed_up_at"] = "since"
+    profile = check_company(shop.company(), secrets={}, now=NOW).tables[0].profile
+    assert (profile.first_day, profile.missing_days) == (date(2023, 1, 1), None)
+
+
 def test_samples_show_personal_values_as_tokens_only(shop: "Shop") -> None:
     shop.customers["columns"]["email"] = "email"
     report = check_company(shop.company(), secrets={"HOLDFAST_TOKEN_KEY": "0123456789abcdef"}, now=NOW)

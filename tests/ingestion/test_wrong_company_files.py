@@ -140,3 +140,38 @@ def test_a_database_that_does_not_answer_is_named_by_its_variable_and_never_by_i
 def test_a_sound_file_passes(shop: "Shop") -> None:
     code, said = check(shop)
     assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channels": {"pigeon": {}}}, "The channel 'pigeon' in company.yaml is unknown; use one of"),
+        ({"channels": {"webhook": {}}}, "`channels.webhook.url` is missing; add it"),
+        (
+            {"policy": {"gates": {"maximum_quarantine_share": 5}}},
+            "gates.maximum_quarantine_share' cannot hold 5",
+        ),
+        ({"policy": {"budget": {"amuont": 5}}}, "'budget.amuont'"),
+    ],
+)
+def test_settings_that_a_run_could_not_use_are_refused_in_a_paragraph_of_their_own(
+    shop: "Shop", change: dict[str, Any], message: str
+) -> None:
+    shop.document.update(change)
+    code, said = check(shop)
+    assert (code, sum(message in line for line in said.splitlines())) == (2, 1), said
+
+
+@pytest.mark.parametrize("value", ["2024-13-01", "2024-02-30 25:61:00"])
+def test_a_value_that_looks_like_a_date_and_is_none_is_named_with_its_line(shop: "Shop", value: str) -> None:
+    shop.company()
+    path = shop.folder / "company.yaml"
+    text = path.read_text().replace("city: city", f"city: {value}")
+    path.write_text(text)
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if value in each)
+
+    done = CliRunner().invoke(app, ["check", str(path)])
+
+    assert done.exit_code == 2
+    said = " ".join(done.output.split())
+    assert f"company.yaml, line {line}, tables.customers.columns.city: `{value}` looks like a date" in said

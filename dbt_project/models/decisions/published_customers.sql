@@ -23,10 +23,20 @@ plans as (
 
 ),
 
+{%- if var('extra_columns') %}
+
+extras as (
+
+    select * from {{ ref('customer_extras') }}
+
+),
+{%- endif %}
+
 published as (
 
     select
         customers.*,
+        {{- extra_columns(of='extras.') }}
         candidates.probability,
         candidates.score,
         candidates.tier,
@@ -47,6 +57,9 @@ published as (
         on
             customers.as_of = plans.as_of
             and customers.customer_id = plans.customer_id
+    {%- if var('extra_columns') %}
+    left join extras on customers.customer_id = extras.customer_id
+    {%- endif %}
 
 )
 

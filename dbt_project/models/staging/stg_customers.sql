@@ -27,6 +27,7 @@ localised as (
         cast(acquisition_cost as decimal(18, 4)) as acquisition_cost,
         owner,
         {{ local_day('signed_up_at') }} as signed_up_date,
+        {{- extra_columns() }}
         _source,
         _batch
     from source
