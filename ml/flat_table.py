@@ -68,7 +68,7 @@ class FlatScores:
 
     `scores` has a row per customer, see `SCORES`: customers whose outcome is known have the probability of a model that
     had not learned from them (`is_out_of_fold`), the others that of the final one. `reasons` are those of
-    `ml.explaining.contributions`.
+    `ml.explaining.contributions`, of customers whose probability is above the share of all who left.
     """
 
     training: Training
@@ -120,10 +120,11 @@ def score_flat_table(flat: FlatTable, config: TrainConfig, *, as_of: date) -> Fl
     known = validation.column("row").to_numpy()
     probability[known], is_out_of_fold[known] = validation.column("probability").to_numpy(), True
     words = [_describe(flat.rows, name) for name in flat.features]
+    at_risk = flat.rows.filter(pa.array(probability > training.fitted.base_rate))
     return FlatScores(
         training=training,
         scores=_list_scores(flat.rows, probability, is_out_of_fold),
-        reasons=explain(model, flat.rows, words, as_of=as_of),
+        reasons=explain(model, at_risk, words, as_of=as_of),
     )
 
 

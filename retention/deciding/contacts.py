@@ -87,7 +87,7 @@ def _judge(
     contacts: int,
 ) -> "NDArray[np.object_]":
     """Return the reason of each decision; who is held out does not use up a contact."""
-    has_values = planned["value"].notna().any()
+    has_values = bool(planned["value"].notna().any())
     is_unknown = planned["value"].isna() & has_values
     earns = planned["expected_profit"] > max(policy.budget.minimum_expected_value, 0)
     is_worth_it = earns | (not has_values)

@@ -82,6 +82,10 @@ def test_every_customer_is_scored_by_a_model_that_had_not_seen_the_outcome_and_g
     first = found.scores.column("customer_id")[0].as_py()
     reasons = [row for row in found.reasons.to_pylist() if row["customer_id"] == first]
     assert reasons[0]["text_en"] == f"silence: {reasons[0]['value']:g}"
+    average = found.training.fitted.base_rate
+    assert {row["customer_id"] for row in found.reasons.to_pylist()} <= {
+        name for name, row in rows.items() if row["probability"] > average
+    }
 
 
 def test_a_column_that_knows_the_outcome_is_refused_by_name_and_may_be_left_out() -> None:
