@@ -4,8 +4,8 @@
 and Parquet, damages each file in one of the ways below, lands it, and compares every row that landed with the truth.
 A line that the damage did not touch must land as it was written, lie in quarantine, or be refused with its file; a
 line that it changed may also be quarantined. Company files are damaged in the same manner and loaded and checked. A
-refusal is one paragraph; anything else that is raised is counted as a traceback. Results go to
-bench/results/feeds.json.
+refusal is one paragraph; anything else that is raised is counted as a traceback. In the end `check` and the ingestion
+of a run judge changed companies, see bench/check_and_run.py. Results go to bench/results/feeds.json.
 """
 
 import csv
@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from bench.check_and_run import compare as compare_verdicts
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from company.file_faults import CompanyError
 from company.policy import PolicyError, load_policy
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from company.company_file import Company
 
 SEED = 0
-FILES, COMPANIES = 2_000, 1_000
+FILES, COMPANIES, VERDICTS = 2_000, 1_000, 200
 ORDERS, CUSTOMERS = 120, 30
 COLUMNS = ("order_id", "customer_id", "ordered_at", "amount", "channel")
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -534,16 +535,32 @@ def figures(files: dict[str, Tally], companies: Tally, *, seed: int) -> list[Fig
     return rows
 
 
+def figures_of_verdicts(verdicts: Counter[tuple[int, int]], *, seed: int) -> list[Figure]:
+    """Return how often `check` and the ingestion of a run disagreed, and what they agreed on."""
+    names = {0: "sound", 1: "the gate closes", 2: "refused"}
+    size = f"{verdicts.total()} companies, changed in one or two ways"
+    common: dict[str, Any] = {"unit": "companies", "size": size, "seed": seed, "command": "make bench TOPIC=feeds"}
+    differing = sum(count for (check, run), count in verdicts.items() if check != run)
+    agreed = [
+        Figure(f"check and run agree: {name}", **without_bar(verdicts[code, code]), **common)
+        for code, name in names.items()
+    ]
+    return [Figure("check and run disagree", **at_most(differing, 0), **common), *agreed]
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Run all mutations, or as many files and company files as are asked for, and print what is wrong first."""
-    files_count, companies_count = (int(each) for each in arguments) if arguments else (FILES, COMPANIES)
+    """Run all mutations, or as many files, company files and verdicts as are asked for, and print what is wrong."""
+    counts = [int(each) for each in arguments] or [FILES, COMPANIES, VERDICTS]
+    files_count, companies_count, verdicts_count = counts
+    verdicts, differing = compare_verdicts(verdicts_count, SEED)
+    print("verdicts of check and run", dict(verdicts), *differing, sep="\n    ")
     files, companies = run_files(files_count, SEED), run_companies(companies_count, SEED)
     for kind, tally in sorted([*files.items(), ("company file", companies)]):
         print(f"{kind:24} {dict(tally.outcomes)}")
         for outcome, example in tally.examples.items():
             print(f"    {outcome}: {example}")
     if not arguments:
-        record("feeds", figures(files, companies, seed=SEED))
+        record("feeds", [*figures(files, companies, seed=SEED), *figures_of_verdicts(verdicts, seed=SEED)])
 
 
 if __name__ == "__main__":
