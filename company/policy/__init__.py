@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from company.policy.acting import Delivery
+from company.policy.contact import ContactRules, Triggers
 from company.policy.deciding import Alerts, Budget, Holdout, Responses, Tiers
 from company.policy.gates import Gates
 from company.policy.measuring import Outcomes
@@ -41,6 +42,8 @@ class Policy(Section):
     cooldown_days: Days
     capacity: dict[str, Count]
     contact_costs: dict[str, Money]
+    contact_rules: ContactRules
+    triggers: Triggers
     delivery: Delivery
     outcomes: Outcomes
     rfm: Rfm
@@ -68,6 +71,16 @@ class Policy(Section):
         if self.expected_profit.channel not in self.contact_costs:
             raise ValueError(
                 f"expected_profit.channel is {self.expected_profit.channel!r}, for which contact_costs has no cost"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_have_a_consent(self) -> Self:
+        missing = sorted({*self.contact_costs, *self.contact_rules.quiet_hours.channels} - {*self.contact_rules.channels})
+        if missing:
+            raise ValueError(
+                f"contact_rules.channels does not say which consent the channel {missing[0]!r} needs; "
+                f"add `{missing[0]}: {missing[0]}` there, or the channel that your consents name"
             )
         return self
 

@@ -42,11 +42,12 @@ class Clv(Section):
 
 
 class Lifecycle(Section):
-    """Day limits of new, active, dormant and churned."""
+    """Day limits of new, active, dormant and churned, and over how many past horizons returns are counted."""
 
     new_days: Days
     active_days: Days
     dormant_days: Days
+    return_windows: Annotated[int, Field(ge=1)]
 
 
 class ValueTiers(Section):

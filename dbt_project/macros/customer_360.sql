@@ -40,12 +40,12 @@
 
 
 {#
-    New, active, dormant or churned at the day of the run. A running contract counts as activity of today; who never
-    bought is measured from the day the company came to know them.
+    New, active, dormant or churned on a day, that of the run unless another is given. A running contract counts as
+    activity of the day; who never bought is measured from the day the company came to know them.
 #}
-{% macro lifecycle_stage() -%}
+{% macro lifecycle_stage(day=none) -%}
     case
-            when coalesce({{ days_between('first_order_date', as_of()) }}, tenure_days, 0)
+            when coalesce({{ days_between('first_order_date', day or as_of()) }}, tenure_days, 0)
                 <= {{ policy('lifecycle', 'new_days') }} then 'new'
             when count_subscriptions > 0 then 'active'
             when coalesce(recency_days, tenure_days) <= {{ policy('lifecycle', 'active_days') }} then 'active'

@@ -122,15 +122,15 @@
 {%- endmacro %}
 
 
-{# The texts of a group as one, in the order of a column, with a semicolon between. #}
-{% macro joined_in_order(text, order) -%}
-    {{ return(adapter.dispatch('joined_in_order', 'holdfast')(text, order)) }}
+{# The texts of a group as one, in the order of a column, with a sign between. #}
+{% macro joined_in_order(text, order, between='; ') -%}
+    {{ return(adapter.dispatch('joined_in_order', 'holdfast')(text, order, between)) }}
 {%- endmacro %}
 
-{% macro default__joined_in_order(text, order) -%}
-    array_join(transform(array_sort(collect_list(named_struct('at', {{ order }}, 'text', {{ text }}))), x -> x.text), '; ')
+{% macro default__joined_in_order(text, order, between) -%}
+    array_join(transform(array_sort(collect_list(named_struct('at', {{ order }}, 'text', {{ text }}))), x -> x.text), '{{ between }}')
 {%- endmacro %}
 
-{% macro duckdb__joined_in_order(text, order) -%}
-    string_agg({{ text }}, '; ' order by {{ order }})
+{% macro duckdb__joined_in_order(text, order, between) -%}
+    string_agg({{ text }}, '{{ between }}' order by {{ order }})
 {%- endmacro %}

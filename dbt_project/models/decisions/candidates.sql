@@ -1,20 +1,32 @@
 with
 
-scores as (
+customers as (
 
-    select * from {{ ref('latest_scores') }}
+    select * from {{ ref('customers') }}
 
 ),
 
-customers as (
+permissions as (
 
-    select
-        customer_id,
-        clv,
-        value_from_now,
-        value_tier,
-        owner
-    from {{ ref('customers') }}
+    select * from {{ ref('contact_permissions') }}
+
+),
+
+triggers as (
+
+    select * from {{ ref('customer_triggers') }}
+
+),
+
+return_rates as (
+
+    select * from {{ ref('return_rates') }}
+
+),
+
+scores as (
+
+    select * from {{ ref('latest_scores') }}
 
 ),
 
@@ -27,45 +39,93 @@ reasons as (
         max(reason) filter (where rank = 1) as main_reason,
         max(text_en) filter (where rank = 1) as main_reason_en,
         max(text_zh) filter (where rank = 1) as main_reason_zh,
+        {{ joined_in_order('reason', 'rank', between=',') }} as reasons,
         {{ joined_in_order('text_en', 'rank') }} as why_en,
-        {{ joined_in_order('text_zh', 'rank') }} as why_zh
+        {{ joined_in_order('text_zh', 'rank', between='；') }} as why_zh
     from {{ source('scores', 'churn_reasons') }}
     group by as_of, customer_id, batch
 
 ),
 
-candidates as (
+-- the company's own campaigns; what Holdfast sent stands in its operational store
+contacts as (
 
     select
-        scores.as_of,
-        scores.customer_id,
+        customer_id,
+        {%- for days in [1, 7, 30] %}
+        cast(
+            coalesce(sum(count_touches) filter (where touch_date >= {{ days_before(as_of(), days) }}), 0) as bigint
+        ) as contacts_{{ days }}d{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ ref('int_customer_touch_days') }}
+    where
+        touch_date < {{ as_of() }}
+        and touch_date >= {{ days_before(as_of(), 30) }}
+    group by customer_id
+
+),
+
+joined as (
+
+    select
+        customers.as_of,
+        customers.customer_id,
         scores.batch,
         scores.probability,
         scores.score,
         scores.tier,
         scores.alert_level,
-        scores.level,
+        coalesce(scores.level, 'none') as level,
         scores.model_version,
+        -- who is not scored is gone or has not begun: what can be lost is that they come
+        coalesce(scores.probability, 1 - return_rates.return_rate) as loss_probability,
+        customers.lifecycle_stage,
+        customers.value_tier,
+        customers.kind,
+        customers.region,
+        customers.owner,
+        customers.tags,
         reasons.main_reason,
         reasons.main_reason_en,
         reasons.main_reason_zh,
+        coalesce(reasons.reasons, '') as reasons,
         reasons.why_en,
         reasons.why_zh,
+        triggers.triggers,
+        triggers.ticket_topic,
+        permissions.allowed_channels,
+        permissions.service_channels,
+        coalesce(contacts.contacts_1d, 0) as contacts_1d,
+        coalesce(contacts.contacts_7d, 0) as contacts_7d,
+        coalesce(contacts.contacts_30d, 0) as contacts_30d,
         customers.clv,
-        customers.value_from_now,
-        customers.value_tier,
-        customers.owner,
-        -- who costs more than they bring puts nothing at risk; of whom nothing is known, nothing can be said
-        case
-            when customers.value_from_now is not null then scores.probability * greatest(customers.value_from_now, 0)
-        end as money_at_risk
-    from scores
+        customers.value_from_now
+    from customers
+    inner join permissions on customers.customer_id = permissions.customer_id
+    inner join triggers on customers.customer_id = triggers.customer_id
+    left join return_rates on customers.lifecycle_stage = return_rates.lifecycle_stage
+    left join scores
+        on
+            customers.as_of = scores.as_of
+            and customers.customer_id = scores.customer_id
     left join reasons
         on
             scores.as_of = reasons.as_of
             and scores.customer_id = reasons.customer_id
             and scores.batch = reasons.batch
-    left join customers on scores.customer_id = customers.customer_id
+    left join contacts on customers.customer_id = contacts.customer_id
+
+),
+
+-- who costs more than they bring puts nothing at risk; of whom nothing is known, nothing can be said
+candidates as (
+
+    select
+        *,
+        case
+            when value_from_now is not null then loss_probability * greatest(value_from_now, 0)
+        end as money_at_risk
+    from joined
 
 )
 
