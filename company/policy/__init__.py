@@ -76,7 +76,8 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _channels_have_a_consent(self) -> Self:
-        missing = sorted({*self.contact_costs, *self.contact_rules.quiet_hours.channels} - {*self.contact_rules.channels})
+        rules = self.contact_rules
+        missing = sorted({*self.contact_costs, *rules.quiet_hours.channels} - {*rules.channels})
         if missing:
             raise ValueError(
                 f"contact_rules.channels does not say which consent the channel {missing[0]!r} needs; "

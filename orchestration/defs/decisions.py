@@ -75,9 +75,9 @@ def plans(
 
 
 def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date) -> pd.DataFrame:
-    scored = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
+    candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
     return plan(
-        scored.loc[scored["level"] != NONE],
+        candidates.loc[candidates["level"] != NONE],
         deployment.strategies,
         deployment.policy,
         spent=store.ledger.spent(as_of, period=deployment.policy.budget.period),

@@ -48,7 +48,7 @@ def plan(
 
     Args:
         candidates: one row per customer with customer_id, as_of, probability, score, level, main_reason, value_tier,
-            clv, money_at_risk (both may be missing for a customer), model_version and, where known, is_contactable.
+            clv, money_at_risk (both may be missing for a customer), model_version and allowed_channels.
         strategies: the library.
         policy: budget, holdout, capacity, costs.
         spent: money already committed in the budget's period, by plans before this one.
@@ -79,10 +79,9 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", recent: Collection[st
         people[name] = people[name].astype(float)
     people["is_held_out"] = draw(ids, salt=policy.holdout.salt, share=policy.holdout.share)
     people["propensity"] = np.where(people["is_held_out"], policy.holdout.share, 1 - policy.holdout.share)
-    contactable = people.get("is_contactable", True)
-    bars = [people["level"].eq("none"), np.equal(contactable, False), ids.isin(set(recent)), people["clv"].isna()]
+    bars = [people["level"].eq("none"), people["allowed_channels"].eq(""), ids.isin(set(recent)), people["clv"].isna()]
     names = ["not_at_risk", "not_contactable", "cooling_down", "value_unknown"]
-    people["bar"] = np.select([np.broadcast_to(bar, len(people)) for bar in bars], names, "")
+    people["bar"] = np.select(bars, names, "")
     return people
 
 

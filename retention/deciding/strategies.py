@@ -100,8 +100,8 @@ class Strategy(_Part):
         return {"text_en": self.message.en.format(**values), "text_zh": self.message.zh.format(**values)}
 
     def answers(self, candidates: "pd.DataFrame") -> "pd.Series[bool]":
-        """Tell which candidates (columns level, main_reason, value_tier) this strategy is meant for."""
-        fits = candidates["level"].isin(self.tiers)
+        """Tell which candidates this strategy is meant for and may reach; the columns are those that `match` takes."""
+        fits = candidates["level"].isin(self.tiers) & _holds(candidates["allowed_channels"], self.channel)
         if self.reasons:
             fits &= candidates["main_reason"].isin(self.reasons)
         if self.value_tiers:
@@ -159,11 +159,17 @@ def _require_unique(ids: Iterable[str], *, path: Path) -> None:
         seen.add(strategy_id)
 
 
+def _holds(lists: "pd.Series[str]", word: str) -> "pd.Series[bool]":
+    """Tell which texts, lists of words with commas between, hold `word`."""
+    return lists.map({text: word in text.split(",") for text in lists.unique()}).astype(bool)
+
+
 def match(candidates: "pd.DataFrame", strategies: Sequence[Strategy], policy: "Policy") -> "pd.DataFrame":
     """Return every option: one row per candidate and strategy meant for it.
 
     Args:
-        candidates: columns customer_id, level, main_reason, value_tier.
+        candidates: columns customer_id, level, main_reason, value_tier, and allowed_channels: the channels by which the
+            customer may be contacted, with commas between.
         strategies: the library.
         policy: gives the contact costs.
 

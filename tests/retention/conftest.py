@@ -58,6 +58,7 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "value_tier": "gold",
             "clv": 1000.0,
             "model_version": "7",
+            "allowed_channels": "in_app,phone,email",
         }
         frame = frame.assign(**(defaults | columns))
         return frame.assign(money_at_risk=frame["probability"] * frame["clv"])

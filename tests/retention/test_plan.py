@@ -69,7 +69,7 @@ def test_everyone_who_cannot_be_treated_hears_the_first_reason_that_holds(
     people = make_candidates(
         5,
         level=["none", "high", "high", "high", "high"],
-        is_contactable=[False, False, True, True, True],
+        allowed_channels=["", "", "in_app", "in_app", "in_app"],
         clv=[1000.0, 1000.0, 1000.0, np.nan, 1000.0],
         main_reason=["price"] * 4 + ["service"],
     )
@@ -245,7 +245,7 @@ def test_the_vectorised_plan_is_the_greedy_one_taken_option_by_option(**drawn: o
     ]
     people = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(len(drawn["clv"]))]}).assign(
         as_of=date(2017, 12, 1), probability=0.5, score=50.0, level="high", main_reason="price", value_tier="gold",
-        clv=[float(value) for value in drawn["clv"]], model_version="1",
+        clv=[float(value) for value in drawn["clv"]], model_version="1", allowed_channels="phone,email,agent",
     )  # fmt: skip
     people["money_at_risk"] = people["probability"] * people["clv"]
     decided = plan(people, strategies, policy, spent=0)

@@ -42,6 +42,7 @@ def test_every_industry_has_a_library_that_the_default_policy_can_price(name: st
 def test_every_industry_answers_each_of_its_reasons_at_high_risk(name: str) -> None:
     industry = load_industry(name)
     people = pd.DataFrame({"main_reason": list(industry.reasons)}).assign(level="high", value_tier="gold")
+    people["allowed_channels"] = ",".join(load_policy().contact_costs)
     answered = pd.concat([strategy.answers(people) for strategy in load_strategies(industry.path)], axis=1).any(axis=1)
     assert people.loc[~answered, "main_reason"].tolist() == []
 
@@ -78,6 +79,7 @@ def test_matching_goes_by_level_reason_and_value_tier(make_strategy: Make, polic
             "level": ["high", "high", "medium", "none"],
             "main_reason": ["price", "service", "price", "price"],
             "value_tier": ["gold", "gold", "normal", "gold"],
+            "allowed_channels": "in_app",
         }
     )
     strategies = [
@@ -91,6 +93,15 @@ def test_matching_goes_by_level_reason_and_value_tier(make_strategy: Make, polic
         "b": ["anyone", "gold_only"],
         "c": ["anyone", "price_only"],
     }
+
+
+def test_no_strategy_reaches_a_customer_by_a_channel_that_is_closed(
+    make_strategy: Make, make_candidates: Callable[..., pd.DataFrame], policy: Policy
+) -> None:
+    people = make_candidates(3, allowed_channels=["", "phone,email", "email"])
+    found = match(people, [make_strategy("by_phone", channel="phone"), make_strategy(channel="email")], policy)
+    reached = [["c001", "phone"], ["c001", "email"], ["c002", "email"]]
+    assert found[["customer_id", "channel"]].to_numpy().tolist() == reached
 
 
 def test_a_later_file_replaces_a_strategy_and_adds_its_own(tmp_path: Path) -> None:
