@@ -13,7 +13,8 @@ from ingestion.readers import load_company
 from ml.dataset import Feature
 from orchestration.dbt import Dbt, list_extra_features, read_features, read_ranges, read_variables
 from orchestration.settings import Settings
-from retention.deciding.strategies import Strategy, load_strategies
+from retention.deciding.strategies import Strategy
+from retention.deciding.strategy_files import load_strategies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,12 @@ def load_deployment(settings: Settings) -> Deployment:
     """
     company = load_company(settings.company_file)
     industry = load_industry(company.industry)
+    policy = load_policy(industry.policy, company.policy)
+    files = (industry.path, *company.strategy_files)
     return Deployment(
         settings=settings,
         company=company,
         industry=industry,
-        policy=load_policy(industry.policy, company.policy),
-        strategies=tuple(load_strategies(industry.path, *company.strategy_files)),
+        policy=policy,
+        strategies=load_strategies(*files, policy=policy, currency=company.currency),
     )

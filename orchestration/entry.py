@@ -65,11 +65,10 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
     from orchestration.published import SegmentError
     from orchestration.warehouse import WarehouseBusyError
     from retention.acting.channels import ChannelError
-    from retention.deciding.strategies import StrategyError
 
     os.environ.update(QUIET_LIBRARIES)
     expected: tuple[type[Exception], ...] = (CompanyError, HomeError, IndustryError, ChannelError, PolicyError)
-    expected += (SegmentError, StrategyError, WarehouseBusyError, *further)
+    expected += (SegmentError, WarehouseBusyError, *further)
     try:
         yield
     except expected as fault:

@@ -194,7 +194,7 @@ from ml.learners.base import Compute
 from orchestration.cli import app
 from orchestration.dbt import read_features
 from retention.acting.channels import Message, build_channels, route
-from retention.deciding.strategies import load_strategies
+from retention.deciding.strategy_files import load_strategies
 
 found = {}
 channels = build_channels({"drum": {"beats": 3, "media": ["drum"]}}, folder=root, secrets={})
@@ -229,7 +229,8 @@ with duckdb.connect() as connection:
 found["reader"] = [company.secret_names, done.rows_landed, rows]
 
 found["command"] = CliRunner().invoke(app, ["greet", "Ann"]).output
-found["strategy"] = [each.name.en for each in load_strategies(load_industry("retail").path) if "card" in each.id]
+strategies = load_strategies(load_industry("retail").path, policy=load_policy())
+found["strategy"] = [each.name.en for each in strategies if "card" in each.id]
 
 (candidate,) = list_candidates(["base_rate"])["base_rate"]
 label = np.array([1.0, 0.0, 0.0, 0.0])

@@ -1,7 +1,7 @@
 """Industry presets: what churn means, which ranges are plausible, what the policy changes, what may be done about it.
 
 A preset is a YAML file in this folder, found by its name; one line of a company file picks one. Its `strategies` are
-validated by `retention.deciding.strategies`.
+validated by `retention.deciding.strategy_files`.
 """
 
 from collections.abc import Collection

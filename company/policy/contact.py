@@ -52,10 +52,12 @@ class ContactRules(Section):
     """Consent by purpose, quiet hours and caps.
 
     `channels` names for each of our channels the channel that a consent names; consents for `all` hold for each.
+    `no_marketing_during` are triggers that hold back every marketing message but one that answers them.
     """
 
     consent: dict[Purpose, Consent]
     channels: dict[str, str]
+    no_marketing_during: tuple[str, ...]
     quiet_hours: QuietHours
     caps: ContactCaps
 

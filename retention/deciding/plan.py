@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retention.deciding.holdout import draw
-from retention.deciding.strategies import match
+from retention.deciding.matching import match
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +47,7 @@ def plan(
     """Decide for every candidate: treat, hold out, or do nothing; each with its reason.
 
     Args:
-        candidates: one row per customer with customer_id, as_of, probability, score, level, main_reason, value_tier,
-            clv, money_at_risk (both may be missing for a customer), model_version and allowed_channels.
+        candidates: rows of decisions.candidates, one per customer; clv and money_at_risk may be missing.
         strategies: the library.
         policy: budget, holdout, capacity, costs.
         spent: money already committed in the budget's period, by plans before this one.
@@ -79,7 +78,8 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", recent: Collection[st
         people[name] = people[name].astype(float)
     people["is_held_out"] = draw(ids, salt=policy.holdout.salt, share=policy.holdout.share)
     people["propensity"] = np.where(people["is_held_out"], policy.holdout.share, 1 - policy.holdout.share)
-    bars = [people["level"].eq("none"), people["allowed_channels"].eq(""), ids.isin(set(recent)), people["clv"].isna()]
+    closed = people["allowed_channels"].eq("") & people["service_channels"].eq("")
+    bars = [people["level"].eq("none"), closed, ids.isin(set(recent)), people["clv"].isna()]
     names = ["not_at_risk", "not_contactable", "cooling_down", "value_unknown"]
     people["bar"] = np.select(bars, names, "")
     return people

@@ -1,26 +1,36 @@
 """The strategy library: what may be done for whom, at what cost and with which assumed effect."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+import re
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from company.policy.contact import Purpose
 from company.policy.units import Level, Money, Share
 from company.taxonomy import Reason
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from company.policy import Policy
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Stage = Literal["new", "active", "dormant", "churned"]
+Trigger = Literal[
+    "seen_not_bought", "cart_left", "renewal_near", "payment_failed", "complaint_open", "complaint_closed"
+]
+UNSCORED: Literal["none"] = "none"
 
-
-class StrategyError(Exception):
-    """A strategy file cannot be used; the message is one paragraph that names the file, the key and the fix."""
+_UNITS = {  # currency -> how an amount of it is written in English and in Chinese
+    "CNY": ("¥{}", "{} 元"),
+    "USD": ("${}", "{} 美元"),
+    "EUR": ("€{}", "{} 欧元"),
+    "GBP": ("£{}", "{} 英镑"),
+    "HKD": ("HK${}", "{} 港元"),
+    "JPY": ("¥{}", "{} 日元"),
+}
+_PLACEHOLDERS = {"amount", "valid_days"}
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_LEAST_SPREAD = 0.05
 
 
 class _Part(BaseModel):
@@ -53,140 +63,117 @@ class Module(_Part):
 
 
 class Effect(_Part):
-    """The share of the customers about to leave whom the strategy keeps, and where that figure comes from."""
+    """The share of the customers about to leave whom the strategy keeps, and where that figure comes from.
+
+    For customers who left or sleep it is the share who return because of it. `low` and `high` bound what is believable;
+    left out, they are a spread of the value itself, of five points at least.
+    """
 
     value: Annotated[float, Field(ge=-1, le=1)]
+    low: Annotated[float, Field(ge=-1, le=1)]
+    high: Annotated[float, Field(ge=-1, le=1)]
     basis: Literal["assumption", "cited", "measured"]
     source: Annotated[str, Field(min_length=1)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _spread(cls, content: Any) -> Any:  # noqa: ANN401 - what the file holds
+        if not isinstance(content, dict) or not isinstance(content.get("value"), (int, float)):
+            return content
+        spread = max(abs(content["value"]), _LEAST_SPREAD)
+        bounds = {"low": max(content["value"] - spread, -1), "high": min(content["value"] + spread, 1)}
+        return bounds | content
+
+    @model_validator(mode="after")
+    def _lies_within_its_bounds(self) -> Self:
+        if not self.low <= self.value <= self.high:
+            raise ValueError("the effect must lie between `low` and `high`")
+        return self
+
+
+class Bounds(_Part):
+    """The least and the most that a person may set."""
+
+    low: Annotated[float, Field(ge=0)]
+    high: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _rise(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("`low` lies above `high`")
+        return self
+
+
+class StrategyBounds(_Part):
+    """How far a person may change a strategy without changing its file: strength and days as factors of the file's."""
+
+    strength: Bounds = Bounds(low=0.5, high=2.0)
+    valid_days: Bounds = Bounds(low=0.5, high=2.0)
+
 
 class Strategy(_Part):
-    """One strategy; an empty `reasons` or `value_tiers` means any."""
+    """One strategy: whom it is for, by what it reaches them, what it gives and what it says.
+
+    An empty list asks for nothing; of a list that is not empty one entry must apply. `tiers` holds levels of risk, and
+    none for customers who are not scored. `reasons` are all reasons given for a customer, `topics` what the latest
+    complaint was about. `purpose` decides which consent is asked for. `currency` is that of the amounts.
+    """
 
     id: Identifier
     name: Text
-    tiers: Annotated[tuple[Level, ...], Field(min_length=1)]
-    reasons: tuple[Reason, ...] = ()
+    purpose: Purpose = "marketing"
+    tiers: tuple[Literal[Level, "none"], ...] = ()
+    stages: tuple[Stage, ...] = ()
     value_tiers: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    topics: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     channel: Identifier
     valid_days: Annotated[int, Field(ge=1)]
     modules: Annotated[tuple[Module, ...], Field(min_length=1)]
     effect: Effect
+    bounds: StrategyBounds = StrategyBounds()
     message: Text
+    currency: Annotated[str, Field(exclude=True)] = ""
+
+    @model_validator(mode="after")
+    def _is_for_somebody_in_particular(self) -> Self:
+        if not any((self.tiers, self.stages, self.reasons, self.triggers, self.topics, self.tags)):
+            raise ValueError("the strategy is for everybody; name `tiers`, `stages`, `reasons` or `triggers`")
+        return self
 
     @model_validator(mode="after")
     def _renderable(self) -> Self:
         for text in (self.message.en, self.message.zh):
-            unknown = {name for _, name, _, _ in Formatter().parse(text) if name is not None} - {"amount", "valid_days"}
+            unknown = _placeholders(text) - _PLACEHOLDERS
             if unknown:
                 raise ValueError(f"the message uses {sorted(unknown)}; only {{amount}} and {{valid_days}} are known")
+        if not _CHINESE.search(self.message.zh):
+            raise ValueError("the message under `zh` has no Chinese in it")
         return self
 
     def cost(self, policy: "Policy") -> float:
         """Expected cost of one treatment: the contact and what its modules cost on average.
 
-        Raises StrategyError when the policy has no contact cost for the channel.
+        Raises KeyError when the policy has no contact cost for the channel; `load_strategies` refuses such a file.
         """
-        if self.channel not in policy.contact_costs:
-            raise StrategyError(
-                f"The strategy {self.id!r} uses the channel {self.channel!r}, whose cost nobody knows; "
-                f"add it in the policy under `contact_costs`, which has {sorted(policy.contact_costs)}."
-            )
         return policy.contact_costs[self.channel] + sum(module.expected_cost for module in self.modules)
 
     def texts(self) -> dict[str, str]:
         """Return the message in both languages, its figures filled in."""
-        values = {"amount": f"{max(module.amount for module in self.modules):g}", "valid_days": self.valid_days}
-        return {"text_en": self.message.en.format(**values), "text_zh": self.message.zh.format(**values)}
-
-    def answers(self, candidates: "pd.DataFrame") -> "pd.Series[bool]":
-        """Tell which candidates this strategy is meant for and may reach; the columns are those that `match` takes."""
-        fits = candidates["level"].isin(self.tiers) & _holds(candidates["allowed_channels"], self.channel)
-        if self.reasons:
-            fits &= candidates["main_reason"].isin(self.reasons)
-        if self.value_tiers:
-            fits &= candidates["value_tier"].isin(self.value_tiers)
-        return fits
+        amount = f"{max(module.amount for module in self.modules):g}"
+        units = _UNITS.get(self.currency, (f"{self.currency} {{}}", f"{{}} {self.currency}"))
+        en, zh = (unit.format(amount).strip() for unit in units)
+        return {
+            "text_en": self.message.en.format(amount=en, valid_days=self.valid_days),
+            "text_zh": self.message.zh.format(amount=zh, valid_days=self.valid_days),
+        }
 
 
-def load_strategies(*paths: Path) -> tuple[Strategy, ...]:
-    """Read the `strategies` of YAML files; a later file replaces strategies of the same id. Raises StrategyError."""
-    library: dict[str, Strategy] = {}
-    for path in paths:
-        library |= {strategy.id: strategy for strategy in _read(path)}
-    return tuple(library.values())
-
-
-def _read(path: Path) -> list[Strategy]:
-    content = _content(path)
-    strategies = [_parse(entry, path=path) for entry in content.get("strategies", ())]
-    _require_unique((strategy.id for strategy in strategies), path=path)
-    return strategies
-
-
-def _content(path: Path) -> Mapping[str, Any]:
+def _placeholders(text: str) -> set[str]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise StrategyError(
-            f"The strategy file {path} cannot be read ({error}); correct its path or its YAML."
-        ) from error
-    if not isinstance(content, Mapping):
-        raise StrategyError(
-            f"The strategy file {path} is no mapping; it needs the key `strategies` with a list below it."
-        )
-    return content
-
-
-def _parse(entry: Mapping[str, Any], *, path: Path) -> Strategy:
-    try:
-        return Strategy.model_validate(entry)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in fault["loc"]) or "strategy"
-        name = entry.get("id", "without an id") if isinstance(entry, Mapping) else entry
-        message = fault["msg"].removeprefix("Value error, ")
-        raise StrategyError(
-            f"In {path} the strategy {name!r} has a fault at {key!r}: {message}; correct it there."
-        ) from None
-
-
-def _require_unique(ids: Iterable[str], *, path: Path) -> None:
-    seen: set[str] = set()
-    for strategy_id in ids:
-        if strategy_id in seen:
-            raise StrategyError(f"In {path} two strategies have the id {strategy_id!r}; rename one of them.")
-        seen.add(strategy_id)
-
-
-def _holds(lists: "pd.Series[str]", word: str) -> "pd.Series[bool]":
-    """Tell which texts, lists of words with commas between, hold `word`."""
-    return lists.map({text: word in text.split(",") for text in lists.unique()}).astype(bool)
-
-
-def match(candidates: "pd.DataFrame", strategies: Sequence[Strategy], policy: "Policy") -> "pd.DataFrame":
-    """Return every option: one row per candidate and strategy meant for it.
-
-    Args:
-        candidates: columns customer_id, level, main_reason, value_tier, and allowed_channels: the channels by which the
-            customer may be contacted, with commas between.
-        strategies: the library.
-        policy: gives the contact costs.
-
-    Returns:
-        Columns customer_id, strategy_id, channel, effect, option_cost.
-    """
-    import pandas as pd
-
-    options = [
-        candidates.loc[strategy.answers(candidates), ["customer_id"]].assign(
-            strategy_id=strategy.id,
-            channel=strategy.channel,
-            effect=strategy.effect.value,
-            option_cost=strategy.cost(policy),
-        )
-        for strategy in strategies
-    ]
-    nothing = candidates.iloc[:0][["customer_id"]].assign(strategy_id="", channel="", effect=0.0, option_cost=0.0)
-    found = pd.concat(options, ignore_index=True) if options else nothing
-    return found.astype({"effect": float, "option_cost": float})
+        return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+    except ValueError:
+        raise ValueError(f"the message {text!r} has a brace without its other half") from None

@@ -38,7 +38,7 @@ def make_strategy() -> Callable[..., Strategy]:
             "valid_days": 14,
             "modules": [{"kind": "coupon", "amount": 10.0, "take_up": 0.5}],
             "effect": {"value": 0.1, "basis": "assumption", "source": "a test"},
-            "message": {"en": "{amount} off for {valid_days} days", "zh": "{valid_days} 天内优惠 {amount} 元"},
+            "message": {"en": "{amount} off for {valid_days} days", "zh": "{valid_days} 天内优惠 {amount}"},
         }
         return Strategy.model_validate(entry | changes)
 
@@ -58,7 +58,16 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "value_tier": "gold",
             "clv": 1000.0,
             "model_version": "7",
+            "tier": "high",
+            "alert_level": "high",
+            "lifecycle_stage": "active",
+            "kind": "person",
+            "reasons": "inactivity",
+            "triggers": "",
+            "ticket_topic": None,
+            "tags": "",
             "allowed_channels": "in_app,phone,email",
+            "service_channels": "in_app,phone,email",
         }
         frame = frame.assign(**(defaults | columns))
         return frame.assign(money_at_risk=frame["probability"] * frame["clv"])

@@ -70,8 +70,9 @@ def test_everyone_who_cannot_be_treated_hears_the_first_reason_that_holds(
         5,
         level=["none", "high", "high", "high", "high"],
         allowed_channels=["", "", "in_app", "in_app", "in_app"],
+        service_channels="",
         clv=[1000.0, 1000.0, 1000.0, np.nan, 1000.0],
-        main_reason=["price"] * 4 + ["service"],
+        reasons=["price"] * 4 + ["service"],
     )
     decided = plan(people, [make_strategy(reasons=["price"])], policy, spent=0, recent_contacts={"c001", "c002"})
     assert [reason for _, reason in _arms(decided).values()] == [
@@ -238,14 +239,15 @@ def test_the_vectorised_plan_is_the_greedy_one_taken_option_by_option(**drawn: o
             channel=drawn["channels"][number],
             valid_days=1,
             modules=(Module(kind="gift", amount=cost),),
-            effect=Effect(value=drawn["effects"][number] / 100, basis="assumption", source="t"),
-            message=Text(en="m", zh="m"),
+            effect=Effect(value=drawn["effects"][number] / 100, low=-1, high=1, basis="assumption", source="t"),
+            message=Text(en="m", zh="信"),
         )
         for number, cost in enumerate(drawn["costs"])
     ]
     people = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(len(drawn["clv"]))]}).assign(
         as_of=date(2017, 12, 1), probability=0.5, score=50.0, level="high", main_reason="price", value_tier="gold",
-        clv=[float(value) for value in drawn["clv"]], model_version="1", allowed_channels="phone,email,agent",
+        clv=[float(value) for value in drawn["clv"]], model_version="1", tier="high",
+        allowed_channels="phone,email,agent", service_channels="", triggers="",
     )  # fmt: skip
     people["money_at_risk"] = people["probability"] * people["clv"]
     decided = plan(people, strategies, policy, spent=0)

@@ -139,7 +139,7 @@ def test_a_message_says_what_to_do_and_nothing_personal(
         "valid_days": 14,
         "modules": [{"kind": "coupon", "amount": 10.0, "take_up": 0.5}],
         "text_en": "10 off for 14 days",
-        "text_zh": "14 天内优惠 10 元",
+        "text_zh": "14 天内优惠 10",
     }
 
 

@@ -1,0 +1,98 @@
+"""Matching: every strategy that is meant for a customer and may reach them, as an option."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from retention.deciding.strategies import UNSCORED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from company.policy import Policy
+    from retention.deciding.strategies import Strategy
+
+RISK_OCCASION = "risk"
+
+
+def match(candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: "Policy") -> "pd.DataFrame":
+    """Return every option: one row per candidate and strategy meant for it.
+
+    Args:
+        candidates: rows of decisions.candidates.
+        strategies: the library.
+        policy: gives the costs of contacts, the tier policy, and what holds marketing back.
+
+    Returns:
+        Columns customer_id, strategy_id, channel, effect, effect_low, effect_high, option_cost and occasion: the
+        trigger or the stage that the strategy answers, else `risk`.
+    """
+    import pandas as pd
+
+    people = candidates.assign(risk=_risk(candidates, policy))
+    options = [_options(people.loc[answers(people, strategy, policy)], strategy, policy) for strategy in strategies]
+    nothing = people.iloc[:0][["customer_id"]].assign(
+        strategy_id="", channel="", effect=0.0, effect_low=0.0, effect_high=0.0, option_cost=0.0, occasion=""
+    )
+    found = pd.concat(options, ignore_index=True) if options else nothing
+    return found.astype(dict.fromkeys(("effect", "effect_low", "effect_high", "option_cost"), float))
+
+
+def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "pd.Series[bool]":
+    """Tell which candidates, `risk` among their columns, a strategy is meant for and may reach."""
+    open_channels = people["allowed_channels" if strategy.purpose == "marketing" else "service_channels"]
+    fits = holds_any(open_channels, [strategy.channel])
+    for wanted, column in _single(strategy):
+        fits &= people[column].isin(wanted)
+    for wanted, column in _several(strategy):
+        fits &= holds_any(people[column], wanted)
+    if strategy.purpose == "marketing":
+        fits &= ~holds_any(people["triggers"], {*policy.contact_rules.no_marketing_during} - {*strategy.triggers})
+    return fits
+
+
+def holds_any(lists: "pd.Series[str]", words: Collection[str]) -> "pd.Series[bool]":
+    """Tell which texts, lists of words with commas between, hold at least one of `words`."""
+    wanted = set(words)
+    return lists.map({text: not wanted.isdisjoint(text.split(",")) for text in lists.unique()}).astype(bool)
+
+
+def _risk(candidates: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
+    return candidates["tier" if policy.tier_policy == "tiers" else "alert_level"].fillna(UNSCORED)
+
+
+def _single(strategy: "Strategy") -> Iterator[tuple[Collection[str], str]]:
+    """Yield what the strategy asks of columns that hold one word."""
+    columns = {
+        "risk": strategy.tiers,
+        "lifecycle_stage": strategy.stages,
+        "value_tier": strategy.value_tiers,
+        "kind": strategy.kinds,
+        "ticket_topic": strategy.topics,
+    }
+    return ((wanted, column) for column, wanted in columns.items() if wanted)
+
+
+def _several(strategy: "Strategy") -> Iterator[tuple[Collection[str], str]]:
+    """Yield what the strategy asks of columns that hold several words with commas between."""
+    columns = {"reasons": strategy.reasons, "triggers": strategy.triggers, "tags": strategy.tags}
+    return ((wanted, column) for column, wanted in columns.items() if wanted)
+
+
+def _options(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "pd.DataFrame":
+    return people[["customer_id"]].assign(
+        strategy_id=strategy.id,
+        channel=strategy.channel,
+        effect=strategy.effect.value,
+        effect_low=strategy.effect.low,
+        effect_high=strategy.effect.high,
+        option_cost=strategy.cost(policy),
+        occasion=_occasions(people, strategy),
+    )
+
+
+def _occasions(people: "pd.DataFrame", strategy: "Strategy") -> "pd.Series[str] | str":
+    if not strategy.triggers:
+        return people["lifecycle_stage"] if strategy.stages else RISK_OCCASION
+    triggers = people["triggers"]
+    first = {text: next((w for w in text.split(",") if w in strategy.triggers), "") for text in triggers.unique()}
+    return triggers.map(first)
