@@ -80,7 +80,7 @@ class Policy(Section):
         missing = sorted({*self.contact_costs, *rules.quiet_hours.channels} - {*rules.channels})
         if missing:
             raise ValueError(
-                f"contact_rules.channels does not say which consent the channel {missing[0]!r} needs; "
+                f"contact_rules.channels does not name the consent that the channel {missing[0]!r} needs; "
                 f"add `{missing[0]}: {missing[0]}` there, or the channel that your consents name"
             )
         return self

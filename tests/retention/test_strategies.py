@@ -212,7 +212,7 @@ def test_a_wrong_library_is_refused_with_file_key_and_fix(
     assert [part for part in parts if part not in message] == [], message
 
 
-def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path, policy: Policy) -> None:
+def test_every_fault_of_a_file_is_reported_at_once(tmp_path: Path, policy: Policy) -> None:
     text = _changed("[price]", "[prize]").replace("valid_days: 3", "valid_days: 0")
     with pytest.raises(StrategyError) as raised:
         load_strategies(_file(tmp_path, text), policy=policy)
