@@ -57,12 +57,16 @@ class TableCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckReport:
-    """Every feed that could be read, one paragraph for every one that could not, and what would close the gate."""
+    """Every feed that could be read, one paragraph for every one that could not, and what would close the gate.
+
+    `warnings` name mapped columns that come out empty although the source fills them.
+    """
 
     company: str
     tables: tuple[TableCheck, ...]
     faults: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -102,7 +106,13 @@ def check_company(
         tables = [] if faults and not tables else _with_known(connection, company, tables)
     day = as_of or now.astimezone(ZoneInfo(company.timezone)).date()
     closed = tuple(paragraph for check in tables for paragraph in _closing(company, check, gates, as_of=day))
-    return CheckReport(company=company.name, tables=tuple(tables), faults=tuple(faults), closed=closed)
+    return CheckReport(
+        company=company.name,
+        tables=tuple(tables),
+        faults=tuple(faults),
+        closed=closed,
+        warnings=tuple(paragraph for check in tables for paragraph in _emptied(company, check)),
+    )
 
 
 def _check(landing: Landing, table: str, feed: Feed) -> TableCheck:
@@ -140,6 +150,17 @@ def _with_known(
         else check
         for check in checks
     ]
+
+
+def _emptied(company: Company, check: TableCheck) -> Iterator[str]:
+    """Yield a paragraph for each mapped column of which no value could be taken."""
+    feed = next(feed for feed in company.tables[check.table] if feed.source == check.source)
+    for name, share in check.profile.null_shares.items():
+        lost = sum(check.repairs.get(f"{name}: {rule}", 0) for rule in ("unreadable_value", "impossible_value"))
+        if share == 1 and lost:
+            problem = f"none of its {lost:,} values can be taken, so that `{name}` would be empty."
+            fix = "Declare how the feed writes them (`date_format`, `day_first`, `decimal`), or correct the SQL."
+            yield str(company.error(f"{company.key_of(check.table, feed)}.{feed.key_of(name)}", problem, fix))
 
 
 def _closing(company: Company, check: TableCheck, gates: Gates, *, as_of: date) -> Iterator[str]:

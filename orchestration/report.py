@@ -102,15 +102,22 @@ def show_check(report: CheckReport, console: Console) -> None:
         console.print(_describe_rest(table), highlight=False, markup=False, soft_wrap=True)
     for table in report.tables:
         for row in table.sample[:1]:
-            console.print(_upright(f"{table.table}, a row", {name: value for name, value in row.items() if value}))
+            console.print(
+                _upright(
+                    f"{table.table}, a row", {name: str(value) for name, value in row.items() if value is not None}
+                )
+            )
+    for warning in report.warnings:
+        console.print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)
     for fault in (*report.faults, *report.closed):
         console.print(fault, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _describe_rest(table: TableCheck) -> str:
-    """Return what the table of all feeds has no room for: how much was read, and what is left empty."""
+    """Return what the table of all feeds has no room for: what was repaired, and what is left empty."""
+    repaired = "".join(f"\n  {name}: {count:,} repaired or emptied" for name, count in table.repairs.items())
     read = f" (the first {table.rows_in:,} rows were read)" if table.is_partial else ""
-    return f"{table.table} from {table.source}{read}, not mapped: {', '.join(table.unmapped) or 'none'}"
+    return f"{table.table} from {table.source}{read}, not mapped: {', '.join(table.unmapped) or 'none'}{repaired}"
 
 
 def _reasons(table: TableCheck) -> str:

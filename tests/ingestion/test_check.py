@@ -91,6 +91,17 @@ def test_rows_of_a_feed_that_is_not_read_whole_are_compared_with_the_customers(
     assert not check_company(shop.company(), secrets={}, now=NOW).tables[1].is_partial
 
 
+def test_a_mapped_column_of_which_no_value_can_be_taken_is_a_warning(shop: "Shop") -> None:
+    shop.write("people.csv", "customer_id,city,since\nc1,Bern,24.06.2023\nc2,Basel,01.12.2023\n")
+    shop.customers["columns"]["signed_up_at"] = "since"
+    report = check_company(shop.company(), secrets={}, now=NOW)
+    (warning,) = report.warnings
+    assert "tables.customers.columns.signed_up_at: none of its 2 values can be taken" in warning
+    assert (report.faults, report.closed) == ((), ())
+    shop.customers["date_format"] = "%d.%m.%Y"
+    assert check_company(shop.company(), secrets={}, now=NOW).warnings == ()
+
+
 def test_days_without_rows_are_no_matter_of_customers(shop: "Shop") -> None:
     shop.write("people.csv", "customer_id,city,since\nc1,Bern,2023-01-01\nc2,Basel,2024-01-01\n")
     shop.customers["columns"]["signed_up_at"] = "since"
