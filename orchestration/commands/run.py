@@ -37,8 +37,7 @@ def run(
     with plain_faults():
         from ingestion.readers import load_company
 
-        if not (home / "warehouse.duckdb").exists():
-            refuse_bad_sources(load_company(company))
+        refuse_bad_input(load_company(company), is_new=not (home / "warehouse.duckdb").exists())
         deployment = enter_deployment(company, home)
         refuse_foreign_day(deployment.company, as_of.date())
         from orchestration.home import hold
@@ -71,12 +70,17 @@ def refuse_foreign_day(company: "Company", as_of: date) -> None:
     )
 
 
-def refuse_bad_sources(company: "Company") -> None:
-    """Read every source before a new instance is built, so that all a person must fix is reported at once."""
+def refuse_bad_input(company: "Company", *, is_new: bool) -> None:
+    """Leave with a paragraph for each setting that cannot be used and, before an instance is built, for each source.
+
+    Sources are read in full for that once, so that all a person must fix is reported at once.
+    """
     from ingestion.check import check_company
     from orchestration.commands.check import find_wrong_settings
 
-    faults = [*check_company(company, secrets=os.environ, now=datetime.now(UTC)).faults, *find_wrong_settings(company)]
+    faults = [*find_wrong_settings(company)]
+    if is_new:
+        faults += check_company(company, secrets=os.environ, now=datetime.now(UTC)).faults
     for fault in faults:
         print_fault(fault)
     if faults:
