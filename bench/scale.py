@@ -4,27 +4,31 @@
 [--features 200] [--rows MOST]` measures another size and writes nothing. The training table is made snapshot by
 snapshot from a seed. The sample, which decides the time, is that of the policy (`training.maximum_rows`): where there
 are more rows, customers are drawn by chance, each with all its snapshots, until as many rows are left. The candidates
-are the policy's, their choice, calibration and refit counted. All customers of the last snapshot are scored with
-reasons.
+are the policy's, their choice, calibration and refit counted. All customers of the last snapshot are scored, those at
+risk with reasons.
 """
 
 import argparse
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from bench.figures import Figure, at_most, record, without_bar
+from company.facts import Facts, read_facts
 from company.policy import load_policy
+from company.taxonomy import REASONS
 from ml.dataset import Columns, Feature, Floats
 from ml.evaluate import evaluate
-from ml.explaining.contributions import explain
+from ml.explaining.reasons import explain_model
 from ml.learners.base import Compute
 from ml.score import score
 from ml.training.config import TrainConfig
+from ml.training.pipeline import Model
 from ml.training.train import fit
 
 POLICY = load_policy().training
@@ -34,6 +38,8 @@ MISSING = 0.02  # share of values
 SLICE = 100_000  # customers made, or scored, at once
 MOST_TRAINING, MOST_SCORING, MOST_MEMORY = 30 * 60, 5 * 60, 16.0
 FULL = 1_000_000
+FACTS = 70  # about as many as there are
+AS_OF = date(2026, 1, 1)
 
 
 def names(features: int) -> list[str]:
@@ -65,6 +71,15 @@ def make_training_set(customers: int, snapshots: int, features: int, *, most: in
             when = pa.array(np.full(len(kept), np.datetime64(date(2025, month % 12 + 1, 1), "D")), pa.date32())
             parts.append(pa.table({"as_of": when, **columns, "churned": label[kept]}))
     return pa.concat_tables(parts)
+
+
+def make_facts(codes: Mapping[str, str]) -> Facts:
+    """Return `FACTS` facts on as many features, each of which holds for half of the customers."""
+    facts = {
+        f"high_{name}": {"reason": reason, "when": f"{name} >= 0", "en": f"{name} is {{{name}:.1}}", "zh": "高"}
+        for name, reason in list(codes.items())[:FACTS]
+    }
+    return read_facts({"facts": facts, "no_single_cause": {"en": "none", "zh": "无"}}, path=Path(__file__))
 
 
 def measure(customers: int, snapshots: int, features: int, *, most: int, threads: int) -> Iterator[Figure]:
@@ -105,20 +120,22 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _score(model: "object", customers: int, snapshots: int, features: int) -> tuple[Floats, Floats, int]:
+def _score(model: Model, customers: int, snapshots: int, features: int) -> tuple[Floats, Floats, int]:
     """Score slice by slice; making the slice is part of the time, reading one from a warehouse would be, too."""
-    words = [Feature(name, "any", "", f"reason {place % 7}", name + " is {value:.1f}", name) for place, name in
-             enumerate(names(features))]  # fmt: skip
+    codes = {name: REASONS[place % len(REASONS)] for place, name in enumerate(names(features))}
+    declared = [Feature(name, "value", "", reason, name, name) for name, reason in codes.items()]
+    facts = make_facts(codes)
     labels, probabilities, shown = [], [], 0
     for first in range(0, customers, SLICE):
         values, label = draw(snapshots, first, min(SLICE, customers - first), features)
         columns = {name: values[:, place] for place, name in enumerate(names(features))}
         table = pa.table({"customer_id": [str(first + row) for row in range(len(label))], **columns})
-        given = {"as_of": date(2026, 1, 1)}
-        scores = score(model, table, horizon_days=30, model_version="1", **given)  # type: ignore[arg-type]
-        shown += explain(model, table, words, **given).num_rows  # type: ignore[arg-type]
+        scores = score(model, table, as_of=AS_OF, horizon_days=30, model_version="1")
+        probability = scores.column("probability").to_numpy()
+        at_risk = probability >= probability.mean()
+        shown += explain_model(model, table, declared, facts, as_of=AS_OF, at_risk=at_risk, exact=False).num_rows
         labels.append(label)
-        probabilities.append(scores.column("probability").to_numpy())
+        probabilities.append(probability)
     return np.concatenate(labels), np.concatenate(probabilities), shown
 
 

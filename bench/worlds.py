@@ -3,7 +3,8 @@
 `make bench TOPIC=worlds` writes bench/results/worlds.json; `python -m bench.worlds [--industry NAME] [--seeds 0 1 2]
 [--customers N] [--keep FOLDER] [--segments]` a part of it. Each world is simulated, landed from a real database and a
 real HTTP API, and turned into features by dbt, once: FOLDER keeps the feature tables, so that a second run only trains.
-What the platform never reads, the true probability behind each label and the true cause, is the yardstick.
+What the platform never reads, the true probability behind each label, is the yardstick; `bench.reasons` compares the
+reasons with the true cause.
 """
 
 import argparse
@@ -27,12 +28,10 @@ import pyarrow.parquet as pq
 from sklearn.metrics import roc_auc_score
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from company import taxonomy
 from ml.dataset import Columns, Feature, Floats, Rows, list_informative
 from ml.encode import Encoder
 from ml.evaluate import evaluate, intervals
 from ml.explaining.causes import list_causes
-from ml.explaining.contributions import explain
 from ml.learners.base import Candidate, Compute
 from ml.learners.trees import BAGS, Trees
 from ml.training.config import TrainConfig
@@ -40,17 +39,14 @@ from ml.training.group_models import fit_groups
 from ml.training.train import Fitted, fit
 from simulator.calendar import shift
 from simulator.parameters import INDUSTRIES
-from simulator.parameters.schema import CAUSES as TRUE_CAUSES
 
 ROOT = Path(__file__).parent.parent
 SECRETS = {"HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789"}
 FIRST = date(2025, 1, 1)
 TESTED = 4  # last matured snapshots, which no model learns from
-LEAST_OF_ORACLE, MOST_ERROR, LEAST_AGREEMENT = 0.95, 0.02, 0.70
+LEAST_OF_ORACLE, MOST_ERROR = 0.95, 0.02
 DRAWS = 300
-CAUSES = tuple(each for each in TRUE_CAUSES if each in taxonomy.CAUSES)  # that a company can see and answer
 CHANCE = 0.5  # ROC-AUC of a coin
-TOP = 0.10  # share of customers whose reasons are compared with the true cause
 SHALLOW = {
     "learning_rate": 0.05, "max_depth": 3, "subsample": 0.7, "colsample_bytree": 0.3, "min_child_weight": 5.0,
     "reg_lambda": 10.0,
@@ -178,19 +174,10 @@ def _export(warehouse: Path, hazard: Path, rows: Path) -> None:
 
 def measure(world: World, *, command: str) -> Iterator[Figure]:
     """Train on the earlier snapshots, test on the last ones, and compare with the truth."""
-    when = np.array(world.table.column("as_of").to_pylist(), dtype="datetime64[D]")
-    snapshots = np.unique(when)
-    first_tested = snapshots[-TESTED]
-    learned = np.flatnonzero(when + np.timedelta64(world.maturity_days, "D") <= first_tested)
-    tested = np.flatnonzero(when >= first_tested)
+    learned, tested = split(world)
     features = world.features
     started = time.perf_counter()
-    earlier = world.table.take(pa.array(learned))
-    fitted = fit(
-        earlier,
-        Columns("churned", "as_of", features=features, causes=list_causes(world.words)),
-        TrainConfig(horizon_days=world.maturity_days, seed=world.seed),
-    )
+    fitted = learn(world, learned)
     seconds = time.perf_counter() - started
     later = world.table.take(pa.array(tested))
     label = later.column("churned").to_numpy(zero_copy_only=False).astype(float)
@@ -217,7 +204,23 @@ def measure(world: World, *, command: str) -> Iterator[Figure]:
     ceiling = (roc_auc_score(label, taught) - CHANCE) / (best.auc - CHANCE)
     named = f"{name}: share of the oracle's AUC that trees reach when taught the true probability of every row"
     yield Figure(named, unit="share", **without_bar(ceiling), **common)
-    yield from _reasons(world, fitted, tested, common)
+
+
+def split(world: World) -> tuple[Rows, Rows]:
+    """Return the rows to learn from, whose labels are known when the first tested snapshot comes, and those tested."""
+    when = np.array(world.table.column("as_of").to_pylist(), dtype="datetime64[D]")
+    first_tested = np.unique(when)[-TESTED]
+    learned = np.flatnonzero(when + np.timedelta64(world.maturity_days, "D") <= first_tested)
+    return learned, np.flatnonzero(when >= first_tested)
+
+
+def learn(world: World, rows: Rows) -> Fitted:
+    """Train on some rows of a world as the product does."""
+    return fit(
+        world.table.take(pa.array(rows)),
+        Columns("churned", "as_of", features=world.features, causes=list_causes(world.words)),
+        TrainConfig(horizon_days=world.maturity_days, seed=world.seed),
+    )
 
 
 def _teach(world: World, learned: Rows, tested: Rows) -> Floats:
@@ -240,46 +243,6 @@ def _share_of_oracle(label: Floats, probability: Floats, oracle: Floats, *, seed
     draw = np.random.default_rng(seed)
     drawn = [share(draw.integers(0, len(label), len(label))) for _ in range(DRAWS)]
     return share(np.arange(len(label))), float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
-
-
-def _reasons(world: World, fitted: Fitted, tested: Rows, common: dict[str, Any]) -> Iterator[Figure]:
-    """Compare the reasons of customers at the top of the score with the true cause.
-
-    Only causes that a company can see and answer count (service, price, product, a rival), and on the model's side
-    only reasons of that kind: "has not bought for long" is how leaving looks, not why.
-    """
-    later = world.table.take(pa.array(tested))
-    cause = np.array(world.truth.column("cause").to_pylist(), dtype=object)[tested]
-    alive = np.array(world.truth.column("is_alive").to_pylist())[tested]
-    probability = fitted.model.predict(later)
-    high = probability >= np.quantile(probability, 1 - TOP)
-    rows = np.flatnonzero(high & alive & np.isin(cause.astype(str), CAUSES))
-    shown = later.take(pa.array(rows))
-    numbered = pa.array([str(row) for row in range(len(rows))])
-    shown = shown.set_column(shown.column_names.index("customer_id"), "customer_id", numbered)
-    visible: dict[int, list[str]] = {row: [] for row in range(len(rows))}
-    for each in explain(fitted.model, shown, world.words, as_of=FIRST, top=20).to_pylist():
-        if each["reason"] in CAUSES:
-            visible[int(each["customer_id"])].append(each["reason"])
-    hit = np.array([visible[place][:1] == [cause[row]] for place, row in enumerate(rows)])
-    told = {word.reason for word in world.words if word.name in fitted.model.features}
-    seen = np.array([cause[row] in told for row in rows], dtype=bool)
-    kinds = {kind: int((cause[rows] == kind).sum()) for kind in CAUSES}
-    here = {**common, "size": f"{common['size']}; {len(rows)} in the top {TOP:.0%} with a visible cause {kinds}"}
-    name = f"{world.industry}: first visible reason is the true cause"
-    yield _agreement(name, hit, "all", here)
-    yield _agreement(f"{name}, where any feature is evidence of that cause", hit[seen], "seen", here)
-    majority = max(kinds.values()) / len(rows) if len(rows) else float("nan")
-    yield Figure(f"{world.industry}: largest cause's share", unit="share", **without_bar(majority), **here)
-
-
-def _agreement(name: str, hit: npt.NDArray[np.bool_], which: str, here: dict[str, Any]) -> Figure:
-    """Return the share that agrees with its 95 % interval; only that of all causes has a bar."""
-    n = len(hit)
-    share = float(hit.mean()) if n else float("nan")
-    reach = 1.96 * (share * (1 - share) / n) ** 0.5 if n else float("nan")
-    judged = at_least(share, LEAST_AGREEMENT) if which == "all" else without_bar(share)
-    return Figure(name, unit="share", low=share - reach, high=share + reach, **judged, **here)
 
 
 def measure_segments(world: World, *, command: str) -> Iterator[Figure]:

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.dataset import Columns, DatasetError, Feature, Floats, column
+from ml.dataset import Columns, DatasetError, Floats, column
 from ml.encode import is_text, numbers
-from ml.explaining.contributions import explain
+from ml.explaining.contributions import weigh_model
 from ml.training.config import TrainConfig
 from ml.training.leakage import require_no_leaks
 from ml.training.monthly import Training, train
+from ml.training.pipeline import Model
 
 Kind = Literal["id", "label", "number", "text", "constant", "row number", "identifier", "date", "protected"]
 KINDS_READ: frozenset[Kind] = frozenset({"number", "text"})
@@ -33,6 +33,17 @@ SCORES = pa.schema(
         ("is_out_of_fold", pa.bool_()),
     ]
 )
+REASONS = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("rank", pa.int32()),
+        ("feature", pa.string()),
+        ("value", pa.string()),
+        ("contribution", pa.float64()),
+    ]
+)
+REASONS_EACH = 3
+EXACT = 20_000  # customers up to whom Shapley values are worked out
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,8 @@ class FlatScores:
     """What one flat table gave.
 
     `scores` has a row per customer, see `SCORES`: customers whose outcome is known have the probability of a model that
-    had not learned from them (`is_out_of_fold`), the others that of the final one. `reasons` are those of
-    `ml.explaining.contributions`, of customers whose probability is above the share of all who left.
+    had not learned from them (`is_out_of_fold`), the others that of the final one. `reasons` are the attributes that
+    raise the risk most, see `REASONS`, of customers whose probability is above the share of all who left.
     """
 
     training: Training
@@ -105,7 +116,7 @@ def read_flat_table(
     return flat
 
 
-def score_flat_table(flat: FlatTable, config: TrainConfig, *, as_of: date) -> FlatScores:
+def score_flat_table(flat: FlatTable, config: TrainConfig) -> FlatScores:
     """Train on the customers whose outcome is known and score all, with reasons.
 
     Folds are drawn by chance, stratified by the outcome, since there is no time. Raises a `LeakError` where a column
@@ -119,12 +130,11 @@ def score_flat_table(flat: FlatTable, config: TrainConfig, *, as_of: date) -> Fl
     validation = training.fitted.validation
     known = validation.column("row").to_numpy()
     probability[known], is_out_of_fold[known] = validation.column("probability").to_numpy(), True
-    words = [_describe(flat.rows, name) for name in flat.features]
     at_risk = flat.rows.filter(pa.array(probability > training.fitted.base_rate))
     return FlatScores(
         training=training,
         scores=_list_scores(flat.rows, probability, is_out_of_fold),
-        reasons=explain(model, at_risk, words, as_of=as_of),
+        reasons=_list_reasons(model, at_risk),
     )
 
 
@@ -136,11 +146,28 @@ def _list_scores(rows: pa.Table, probability: Floats, is_out_of_fold: np.ndarray
     ).sort_by([("probability", "descending"), ("customer_id", "ascending")])
 
 
-def _describe(rows: pa.Table, name: str) -> Feature:
-    """Return a column as a feature whose reason is the column itself, with its name as the words."""
-    words = name.replace("_", " ").replace("{", "{{").replace("}", "}}")
-    value = "{value}" if is_text(rows.column(name).type) else "{value:g}"
-    return Feature(name, "", "", name, f"{words}: {value}", f"{words}: {value}")
+def _list_reasons(model: Model, rows: pa.Table) -> pa.Table:
+    """Return up to `REASONS_EACH` attributes per customer that raise the risk, with the customer's own values."""
+    evidence = weigh_model(model, rows, exact=rows.num_rows <= EXACT)
+    order = np.argsort(-evidence.contributions, axis=1, kind="stable")[:, :REASONS_EACH]
+    raised = np.take_along_axis(evidence.contributions, order, axis=1)
+    at, rank = np.nonzero(raised > 0)
+    feature = order[at, rank]
+    values = [_show(rows.column(evidence.features[place])[row].as_py()) for row, place in zip(at, feature, strict=True)]
+    return pa.table(
+        [
+            rows.column("customer_id").combine_chunks().take(pa.array(at)),
+            pa.array(rank + 1, pa.int32()),
+            pa.array([evidence.features[place] for place in feature], pa.string()),
+            pa.array(values, pa.string()),
+            pa.array(raised[at, rank]),
+        ],
+        schema=REASONS,
+    )
+
+
+def _show(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _protect(column_kind: ColumnKind) -> ColumnKind:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from company.churn import ChurnDefinition
 from company.cleaning import Bound
-from company.taxonomy import REASONS, Reason
+from company.facts import WORDS, Wording
 
 FOLDER = Path(__file__).parent
 
@@ -25,13 +25,6 @@ class IndustryError(Exception):
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Wording(_Part):
-    """Words in English and in Chinese."""
-
-    en: str
-    zh: str
 
 
 class ChurnLine(_Part):
@@ -48,7 +41,7 @@ class ChurnLine(_Part):
 
 
 class Industry(_Part):
-    """One preset; `path` is its file, `policy` its changes to the default policy, `reasons` its words for each reason.
+    """One preset; `path` is its file, `policy` its changes to the default policy, `words` what it calls an order.
 
     `churn` are its churn definitions, the preferred one first; rows outside of its `bounds` are quarantined.
     """
@@ -58,15 +51,15 @@ class Industry(_Part):
     churn_line: ChurnLine
     churn: Annotated[tuple[ChurnDefinition, ...], Field(min_length=1)]
     bounds: tuple[Bound, ...]
-    reasons: dict[Reason, Wording]
+    words: dict[str, Wording]
     policy: dict[str, Any]
     strategies: tuple[dict[str, Any], ...]
 
     @model_validator(mode="after")
-    def _words_every_reason(self) -> Self:
-        missing = [reason for reason in REASONS if reason not in self.reasons]
+    def _has_every_word(self) -> Self:
+        missing = [word for word in WORDS if word not in self.words]
         if missing:
-            raise ValueError(f"`reasons` has no words for {', '.join(missing)}")
+            raise ValueError(f"`words` lacks {', '.join(missing)}")
         return self
 
     def usual_churn(self, tables: Collection[str]) -> ChurnDefinition | None:

@@ -46,7 +46,7 @@ def build(
     `lowest_tier`; `alerts` does the same for alert levels, below which there is none (null or `none`). The mean
     probability may differ from `base_rate`, where one is known, by `base_rate_band`. At most
     `maximum_share_at_one_value` of a batch of `minimum_rows` or more may share one score. A customer has at most
-    `reasons_each` reasons, and at least one above `lowest_tier`: customers at low risk may have none.
+    `reasons_each` reasons, and at least one above `lowest_tier` or where the policy acts: others may have none.
     """
     where = f"as_of = date '{as_of}' and batch = {batch}"
     context = Context(

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 TABLE = REASONS
+NOT_ACTED_ON = "none"  # the level of whom the policy leaves alone
 
 
 def expect(context: "Context") -> "Iterator[Expectation]":
-    """Expect up to the allowed number of reasons, ranked and in words, for everybody at risk."""
+    """Expect up to the allowed number of reasons for everybody at risk: ranked, in words, and all raising the risk."""
     where, each, lowest_tier = context.where, context.reasons_each, context.lowest_tier
     yield expect_unique(("customer_id", "rank"))
-    for column in ("reason", "feature", "text_en", "text_zh"):
+    for column in ("reason", "fact", "text_en", "text_zh"):
         yield expect_true(
             "reason_has_words",
             f"length({column}) > 0",
@@ -28,7 +29,16 @@ def expect(context: "Context") -> "Iterator[Expectation]":
             key=("customer_id", "rank"),
             says=f"{column} is not empty",
         )
-    at_risk = f"select customer_id from {SCORES} where {where} and tier <> '{lowest_tier}'"
+    yield expect_true(
+        "reason_raises_the_risk",
+        "contribution is null or contribution > 0",
+        column="contribution",
+        key=("customer_id", "rank"),
+        says="a reason that is told raises the risk",
+    )
+    at_risk = (
+        f"select customer_id from {SCORES} where {where} and (tier <> '{lowest_tier}' or level <> '{NOT_ACTED_ON}')"
+    )
     ranked = f"count(*) <= {each} and min(rank) = 1 and max(rank) = count(*)"
     yield expect_none(
         "reasons_are_complete",

@@ -22,7 +22,7 @@ def score_by_rules(table: Tabular, signals: Sequence[RiskSignal]) -> pa.Table:
     """
     data = as_table(table)
     weights = np.array([signal.weight for signal in signals])
-    shows = np.column_stack([_shows(data, signal) for signal in signals])
+    shows = find_signals(data, signals)
     known = ~np.isnan(shows)
     known_weight = known @ weights
     shown_weight = np.nan_to_num(shows) @ weights
@@ -42,10 +42,13 @@ def score_by_rules(table: Tabular, signals: Sequence[RiskSignal]) -> pa.Table:
 def raise_by_rules(table: Tabular, signals: Sequence[RiskSignal]) -> Floats:
     """Return the weight of the signals that show for each customer (n); what is not known does not show."""
     data = as_table(table)
-    raised = np.zeros(data.num_rows)
-    for signal in signals:
-        raised += signal.weight * np.nan_to_num(_shows(data, signal))
+    raised: Floats = np.nan_to_num(find_signals(data, signals)) @ np.array([signal.weight for signal in signals])
     return raised
+
+
+def find_signals(data: pa.Table, signals: Sequence[RiskSignal]) -> Floats:
+    """Return 1 where a signal (columns) shows for a customer (rows), 0 where it does not, NaN where it is not known."""
+    return np.column_stack([_shows(data, signal) for signal in signals])
 
 
 def _shows(data: pa.Table, signal: RiskSignal) -> Floats:

@@ -1,84 +1,165 @@
-"""Reasons without a model: the rules that show, and how long such silences last."""
+"""Why a customer's risk is raised: facts that hold, ranked by what speaks for them, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
+from company.facts import Fact, Facts
 from company.policy.training import RiskSignal
-from ml.cold_start.rules import score_by_rules
-from ml.dataset import Feature, Tabular, as_table, column
-from ml.encode import numbers
-from ml.explaining.contributions import SCHEMA
+from company.taxonomy import CAUSES
+from ml.dataset import Feature, Floats, Rows, column
+from ml.explaining.contributions import Evidence, weigh_model, weigh_rules
+from ml.explaining.facts import find_holding, read_figures, write_sentences
+from ml.training.pipeline import Model
 
-INACTIVITY, TENURE = "inactivity", "known_tenure_days"
+SCHEMA = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("as_of", pa.date32()),
+        ("rank", pa.int32()),
+        ("reason", pa.string()),
+        ("fact", pa.string()),
+        ("is_stated", pa.bool_()),
+        ("is_preventable", pa.bool_()),
+        ("contribution", pa.float64()),
+        ("share", pa.float64()),
+        ("text_en", pa.string()),
+        ("text_zh", pa.string()),
+    ]
+)
+NO_REASON, NO_FACT = "other", "no_single_cause"
+TOP = 3  # reasons told of a customer
+CHUNK = 50_000  # customers explained at once
+EXACT = 20_000  # customers up to whom Shapley values are worked out: minutes, beyond hours
+
+
+def explain_model(
+    model: Model,
+    table: pa.Table,
+    features: Sequence[Feature],
+    facts: Facts,
+    *,
+    as_of: date,
+    at_risk: npt.NDArray[np.bool_],
+    exact: bool | None = None,
+) -> pa.Table:
+    """Return up to `TOP` facts of different reasons per customer `at_risk` (rows of `table`); see `SCHEMA`.
+
+    The evidence of a feature is its contribution to the log-odds and, where it is one of a cause, what it shows alone
+    (`ml.explaining.causes`). A reason is told where the evidence of all its features raises the risk and so does that
+    of a fact of it which holds; the fact with the most evidence tells it. `contribution` is the reason's evidence,
+    always above zero, and `share` its share of what raises the customer's risk. A customer at risk without any such
+    fact gets one row that says so, without either. Nobody else has a row.
+
+    Contributions are `exact` Shapley values for up to `EXACT` customers, and beyond follow each customer's path
+    through the trees, unless `exact` says otherwise.
+    """
+    risky = table.filter(pa.array(at_risk))
+    shapley = risky.num_rows <= EXACT if exact is None else exact
+    chunks = [risky.slice(start, CHUNK) for start in range(0, risky.num_rows, CHUNK)]
+    weighed = ((chunk, weigh_model(model, chunk, exact=shapley)) for chunk in chunks)
+    return _explain(weighed, features, facts, as_of=as_of)
 
 
 def explain_rules(
-    table: Tabular,
     signals: Sequence[RiskSignal],
+    table: pa.Table,
     features: Sequence[Feature],
+    facts: Facts,
     *,
-    chances: Mapping[str, float],
     as_of: date,
-    horizon_days: int,
-    at_risk: Mapping[str, float],
-    silent_days: str = "recency_days",
-    top: int = 3,
+    at_risk: npt.NDArray[np.bool_],
+    silence: Floats,
+    log_odds_per_weight: float,
 ) -> pa.Table:
-    """Return up to `top` reasons per customer as `ml.explaining.contributions` does, the heaviest rule first.
+    """Return the same as `explain_model` for scores without a model; see `weigh_rules` for the evidence."""
+    evidence = weigh_rules(signals, table, silence, log_odds_per_weight=log_odds_per_weight)
+    weighed = [(table.filter(pa.array(at_risk)), evidence.filter(at_risk))]
+    return _explain(weighed, features, facts, as_of=as_of)
 
-    The `features` give the reason codes. Where a customer's chance that the silence lasts `horizon_days` more is among
-    the `chances`, it comes after the rules. Whoever is `at_risk`, by probability, and has neither gets the usual rate.
-    `contribution` is the signal's weight, or that chance or rate.
+
+def _explain(
+    weighed: Iterable[tuple[pa.Table, Evidence]], features: Sequence[Feature], facts: Facts, *, as_of: date
+) -> pa.Table:
+    parts = [SCHEMA.empty_table().to_pandas()]
+    for data, evidence in weighed:
+        known = [fact for fact in facts.facts if fact.columns <= set(data.column_names)]
+        frame = read_figures(data, known)
+        told = choose_facts(evidence, features, known, frame)
+        ids = np.array(column(data, "customer_id").cast(pa.string()).to_pylist(), dtype=object)
+        parts += [_tell(told, known, frame, ids), _tell_nothing(told, facts, ids)]
+    filled = [part for part in parts if len(part)] or parts[:1]
+    rows = pd.concat(filled, ignore_index=True).assign(as_of=as_of).sort_values(["customer_id", "rank"])
+    return pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
+
+
+@dataclass(frozen=True)
+class Told:
+    """For each customer (rows) and rank (columns, `TOP` at most): the place of the fact told, -1 where there is none.
+
+    `strength` is the evidence of its reason, `share` its share of what raises the risk.
     """
-    data = as_table(table)
-    codes = {feature.name: feature.reason for feature in features}
-    shows = [score_by_rules(data, [signal]).column("score").to_pylist() for signal in signals]
-    values = {name: _values(data, name) for name in {silent_days, *(signal.feature for signal in signals)}}
-    order = sorted(range(len(signals)), key=lambda number: -signals[number].weight)
-    rows: list[dict[str, Any]] = []
-    for row, customer in enumerate(column(data, "customer_id").cast(pa.string()).to_pylist()):
-        found = [
-            _reason(
-                codes.get(signals[at].feature, "other"),
-                signals[at].feature,
-                value=values[signals[at].feature][row],
-                weight=signals[at].weight,
-                texts=(signals[at].en, signals[at].zh),
-            )
-            for at in order
-            if shows[at][row]
-        ]
-        if customer in chances:
-            found.append(_silence(silent_days, values[silent_days][row], chances[customer], horizon_days))
-        if not found and customer in at_risk:
-            found.append(_usual(at_risk[customer], horizon_days))
-        rows += [{"customer_id": customer, "as_of": as_of, "rank": rank, **each} for rank, each in
-                 enumerate(found[:top], start=1)]  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+    fact: npt.NDArray[np.intp]
+    strength: Floats
+    share: Floats
 
 
-def _values(data: pa.Table, name: str) -> list[float | None]:
-    if name not in data.column_names:
-        return [None] * data.num_rows
-    return [None if np.isnan(value) else float(value) for value in numbers(name, data.column(name))]
+def choose_facts(evidence: Evidence, features: Sequence[Feature], facts: Sequence[Fact], frame: pd.DataFrame) -> Told:
+    """Choose the facts told of each customer (rows of `evidence` and `frame`)."""
+    reasons = tuple(dict.fromkeys(fact.reason for fact in facts))
+    names = {reason: frozenset(each.name for each in features if each.reason == reason) for reason in reasons}
+    total = np.column_stack([evidence.sum(names[reason]) for reason in reasons])
+    holds = np.column_stack([find_holding(fact, frame) for fact in facts])
+    own = np.where(holds, np.column_stack([evidence.sum(fact.speaking) for fact in facts]), -np.inf)
+    best = np.column_stack([_best(own, facts, reason) for reason in reasons])
+    told = (total > 0) & (np.take_along_axis(own, best, axis=1) > 0)
+    strength = np.where(told, total, 0.0)
+    order = np.argsort(-strength, axis=1, kind="stable")[:, :TOP]
+    ranked = np.take_along_axis(strength, order, axis=1)
+    raising = np.maximum(total, 0).sum(axis=1, keepdims=True)
+    share = np.divide(ranked, raising, out=np.zeros_like(ranked), where=raising > 0)
+    return Told(np.where(ranked > 0, np.take_along_axis(best, order, axis=1), -1), ranked, share)
 
 
-def _silence(feature: str, days: float | None, chance: float, horizon_days: int) -> dict[str, Any]:
-    en = f"no purchase for {days:.0f} days; {chance:.0%} of such silences last {horizon_days} more"
-    zh = f"已 {days:.0f} 天未购买, 其中 {chance:.0%} 还会持续 {horizon_days} 天"
-    return _reason(INACTIVITY, feature, value=days, weight=chance, texts=(en, zh))
+def _best(own: Floats, facts: Sequence[Fact], reason: str) -> Rows:
+    """Return the place of the reason's fact with the most evidence of its own (rows)."""
+    places = np.array([place for place, fact in enumerate(facts) if fact.reason == reason])
+    found: Rows = places[own[:, places].argmax(axis=1)]
+    return found
 
 
-def _usual(rate: float, horizon_days: int) -> dict[str, Any]:
-    en = f"nothing is known that sets this customer apart; {rate:.0%} of all leave within {horizon_days} days"
-    zh = f"尚无可区分该客户的信息; {horizon_days} 天内约 {rate:.0%} 的客户流失"
-    return _reason("other", TENURE, value=None, weight=rate, texts=(en, zh))
+def _tell(told: Told, facts: Sequence[Fact], frame: pd.DataFrame, ids: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Return a row per customer and fact told."""
+    parts = []
+    for place in np.unique(told.fact[told.fact >= 0]):
+        rows, ranks = np.nonzero(told.fact == place)
+        fact = facts[place]
+        en, zh = write_sentences(fact, frame, rows)
+        columns = {
+            "customer_id": ids[rows],
+            "rank": ranks + 1,
+            "reason": fact.reason,
+            "fact": fact.name,
+            "is_stated": fact.is_stated,
+            "is_preventable": fact.reason in CAUSES,
+            "contribution": told.strength[rows, ranks],
+            "share": told.share[rows, ranks],
+            "text_en": en,
+            "text_zh": zh,
+        }
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _reason(code: str, feature: str, *, value: float | None, weight: float, texts: tuple[str, str]) -> dict[str, Any]:
-    found = {"reason": code, "feature": feature, "value": value, "contribution": weight}
-    return {**found, "text_en": texts[0], "text_zh": texts[1]}
+def _tell_nothing(told: Told, facts: Facts, ids: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Return a row for each customer of whom no fact is told."""
+    says = facts.no_single_cause
+    row = {"rank": 1, "reason": NO_REASON, "fact": NO_FACT, "is_stated": False, "is_preventable": False}
+    row |= {"contribution": np.nan, "share": np.nan, "text_en": says.en, "text_zh": says.zh}
+    return pd.DataFrame({"customer_id": ids[(told.fact < 0).all(axis=1)], **row})

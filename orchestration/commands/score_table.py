@@ -56,7 +56,7 @@ def score_table(
         console.print(tabulate(file.name, columns))
         values = value_customers(flat, policy, paid=paid, per=per) if paid else None
         today = datetime.now(UTC).date()
-        found = score_flat_table(flat, TrainConfig(seed=policy.training.seed), as_of=today)
+        found = score_flat_table(flat, TrainConfig(seed=policy.training.seed))
         settings = enter_home(home)
         registry = registry_of(open_registry(settings), file)
         folder = settings.home / "tables" / file.stem

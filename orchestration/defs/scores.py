@@ -5,11 +5,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from company.facts import Facts, load_facts
 from company.policy import Policy
-from ml.explaining.contributions import explain
+from ml.explaining.reasons import explain_model, explain_rules
 from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
@@ -20,7 +23,7 @@ from orchestration.metadata import describe_table, link_version
 from orchestration.partitions import read_as_of
 from orchestration.training_set import GROUP_WORDS
 from orchestration.warehouse import Warehouse
-from retention.deciding.tiers import assign
+from retention.deciding.tiers import NONE, assign
 from retention.store.store import Store
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
             SCORES,
             "One row per customer, as_of and batch: probability, 0-100 score, tiers, model version. Append-only.",
         ),
-        _spec(REASONS, "One row per customer, as_of, batch and rank: the three strongest reasons in words."),
+        _spec(REASONS, "One row per customer at risk, as_of, batch and rank: up to three reasons in words."),
         _spec(AHEAD, "One row per customer, as_of, batch and lead time: the probability of leaving that far ahead."),
     ],
     name="churn_scores",
@@ -124,23 +127,38 @@ def score_by_model(
 ) -> dict[str, pa.Table]:
     """Score by the champion, explain why, and score with its models for further lead times."""
     horizon = deployment.company.churn.horizon_days
-    scores = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
+    found = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
+    scores = _assign(found, deployment.policy)
     ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
+    declared, at_risk = [*deployment.learned_features, GROUP_WORDS], find_at_risk(scores)
+    reasons = explain_model(champion.model, features, declared, read_facts(deployment), as_of=as_of, at_risk=at_risk)
     return {
-        SCORES: _assign(scores, deployment.policy),
-        REASONS: explain(champion.model, features, [*deployment.learned_features, GROUP_WORDS], as_of=as_of, top=3),
+        SCORES: scores,
+        REASONS: reasons,
         AHEAD: ahead.append_column("model_version", pa.repeat(champion.version, ahead.num_rows)),
     }
+
+
+def read_facts(deployment: Deployment) -> Facts:
+    """Return the facts in the words of the company's industry."""
+    return load_facts().fill(deployment.industry.words)
+
+
+def find_at_risk(scores: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return for each score whether it needs a reason: at or above the mean of the day, or above the lowest level."""
+    probability = scores["probability"].to_numpy()
+    levels = (scores["tier"].to_numpy() != LOWEST_TIER) | (scores["level"].to_numpy() != NONE)
+    found: npt.NDArray[np.bool_] = levels | (probability >= probability.mean())
+    return found
 
 
 def score_by_rules(
     deployment: Deployment, features: pa.Table, as_of: date, *, known: "Outcomes"
 ) -> dict[str, pa.Table]:
     """Score without a model: by how long inactivities last, by the rules that show, and at the level that is known."""
-    from ml.cold_start.scores import Rhythm, score_cold_start
-    from ml.explaining.reasons import explain_rules
+    from ml.cold_start.scores import score_cold_start
 
-    churn, given, rhythm = deployment.company.churn, deployment.policy.cold_start, Rhythm()
+    churn, given = deployment.company.churn, deployment.policy.cold_start
     small = score_cold_start(
         features,
         given.signals,
@@ -149,20 +167,17 @@ def score_by_rules(
         outcomes=known,
         follows_purchases=churn.definition in FOLLOWS_PURCHASES,
         log_odds_per_weight=given.log_odds_per_weight,
-        rhythm=rhythm,
     )
     scores = _assign(_as_scores(small.table, as_of, horizon_days=churn.horizon_days), deployment.policy)
-    rows = zip(*(scores[name].to_pylist() for name in ("customer_id", "probability", "tier")), strict=True)
-    chances = zip(*(small.table[name].to_pylist() for name in ("customer_id", "survival_probability")), strict=True)
     reasons = explain_rules(
-        features,
         given.signals,
+        features,
         deployment.features,
-        chances={name: chance for name, chance in chances if chance is not None},
+        read_facts(deployment),
         as_of=as_of,
-        horizon_days=churn.horizon_days,
-        at_risk={name: chance for name, chance, tier in rows if tier != LOWEST_TIER},
-        silent_days=rhythm.recency,
+        at_risk=find_at_risk(scores),
+        silence=small.table["survival_probability"].to_numpy(),
+        log_odds_per_weight=given.log_odds_per_weight,
     )
     kept = small.table.append_column("as_of", pa.repeat(pa.scalar(as_of, pa.date32()), small.table.num_rows))
     return {SCORES: scores, REASONS: reasons, RULED: kept, AHEAD: NONE_AHEAD}

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from company.contract import TABLES
+from company.facts import WORDS
 from company.industries import FOLDER, Industry, IndustryError, load_industry, names, read_industry
 from company.policy import load_policy
-from company.taxonomy import REASONS
 
 EVERY = pytest.mark.parametrize("name", names())
 
@@ -44,10 +44,10 @@ def test_every_industry_can_define_churn_for_the_smallest_companies(name: str, t
 
 
 @EVERY
-def test_reasons_have_words_in_both_languages(name: str) -> None:
-    reasons = load_industry(name).reasons
-    assert set(reasons) == set(REASONS)
-    assert all(re.search("[\u4e00-\u9fff]", wording.zh) and wording.en for wording in reasons.values())
+def test_orders_have_words_in_both_languages(name: str) -> None:
+    words = load_industry(name).words
+    assert set(words) == set(WORDS)
+    assert all(re.search("[\u4e00-\u9fff]", wording.zh) and wording.en for wording in words.values())
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_an_unknown_industry_is_refused_with_the_known_ones() -> None:
         ("rate: 0.24", "rate: 24", "has a fault at 'churn_line.rate': Input should be less than or equal to 1"),
         ("definition: inactivity", "definition: absence", "has a fault at 'churn.0.definition'"),
         (", fall_share: 0.8", "", "`fall_share` belongs to the definition `spend_fall`, and that needs one"),
-        ("  rival:", "  rivals:", "has a fault at 'reasons.rivals.[key]'"),
-        ("  rival: {en: buys elsewhere, zh: 转向竞争对手}\n", "", "`reasons` has no words for rival"),
+        ("  orders: {en: orders, zh: 下单}\n", "", "`words` lacks orders"),
+        ("  orders: {en: orders, zh: 下单}", "  orders: {en: orders}", "has a fault at 'words.orders.zh'"),
         ("rival: {en: buys", "rival: {en: [", "cannot be read"),
     ],
 )

@@ -52,13 +52,13 @@ select
     customer_id, as_of, batch, 30 as horizon_days, (recency_days + 0.5) / 40 as probability, 100 * probability as score,
     case when score >= 80 then 'high' when score >= 50 then 'medium' else 'low' end as tier,
     case when score >= 90 then 'high' when score >= 80 then 'medium' when score >= 60 then 'low' else 'none' end
-        as alert_level, '7' as model_version
+        as alert_level, if(tier = 'high', tier, 'none') as level, '7' as model_version
 from features.customer_features, (values (1), (2)) as batches(batch) where as_of = date '2026-03-01' and is_eligible;
 
 create table scores.churn_reasons as
 select
-    customer_id, as_of, batch, rank, 'inactivity' as reason, 'recency_days' as feature,
-    'no purchase for a while' as text_en, '一段时间没有购买' as text_zh
+    customer_id, as_of, batch, rank, 'inactivity' as reason, 'silent_long' as fact, 0.5 as contribution,
+    'no order for 57 days' as text_en, '已57天未下单' as text_zh
 from scores.churn_scores, (values (1), (2), (3)) as ranks(rank);
 
 create table retention.plans as

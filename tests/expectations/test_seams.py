@@ -377,6 +377,17 @@ def test_a_customer_twice_in_a_slice_is_stopped(spoil: Spoil, failures: Failures
             "update scores.churn_reasons set text_zh = '' where customer_id = 'c3' and rank = 2",
             {("reason_has_words", "text_zh")},
         ),
+        (
+            "update scores.churn_reasons set contribution = -0.1 where customer_id = 'c3' and rank = 2 and batch = 2",
+            {("reason_raises_the_risk", "contribution")},
+        ),
+        (
+            (
+                "update scores.churn_scores set level = 'low' where customer_id = 'c3'; "
+                "delete from scores.churn_reasons where customer_id = 'c3'"
+            ),
+            {("reasons_are_complete", "rank")},
+        ),
     ],
 )
 def test_spoilt_scores_are_stopped(spoil: Spoil, failures: Failures, change: str, found: set[Failure]) -> None:

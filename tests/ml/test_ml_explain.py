@@ -1,11 +1,15 @@
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.dataset import Columns, DatasetError, Feature
-from ml.explaining.contributions import SCHEMA, explain
+from company.facts import Facts, read_facts
+from company.policy.training import RiskSignal
+from ml.dataset import Columns, Feature
+from ml.explaining.contributions import weigh_model, weigh_rules
+from ml.explaining.reasons import SCHEMA, explain_model, explain_rules
 from ml.score import SCHEMA as SCORES
 from ml.score import score
 from ml.training.config import TrainConfig
@@ -21,62 +25,109 @@ ODD = pa.table(
         "plan": ["pro", "pro", "pro", None],
     }
 )
+DAY = date(2025, 7, 1)
+EVERYBODY = np.ones(4, dtype=bool)
 
 
-def test_the_strongest_reason_is_given_in_both_languages_with_the_customers_own_figures(
-    small: Fitted, features: tuple[Feature, ...]
-) -> None:
-    found = explain(small.model, ODD, features, as_of=date(2025, 7, 1)).to_pylist()
-
-    assert found[0] == {
-        "customer_id": "silent",
-        "as_of": date(2025, 7, 1),
-        "rank": 1,
-        "reason": "inactivity",
-        "feature": "recency_days",
-        "value": 90.0,
-        "contribution": pytest.approx(found[0]["contribution"]),
-        "text_en": "no purchase for 90 days",
-        "text_zh": "90 天未购买",
+@pytest.fixture
+def facts() -> Facts:
+    content = {
+        "facts": {
+            "silent": {
+                "reason": "inactivity",
+                "when": "recency_days >= 30",
+                "en": "no order for {recency_days} days",
+                "zh": "已{recency_days}天未下单",
+            },
+            "few_orders": {
+                "reason": "spend_fall",
+                "when": "orders_90d <= 3",
+                "unless": "recency_days < 30",
+                "en": "only {orders_90d:1=one order|# orders} in three months",
+                "zh": "近三个月仅{orders_90d}单",
+            },
+            "complained": {
+                "reason": "service",
+                "when": "complaints >= 1",
+                "stated": True,
+                "en": "complained {complaints:1=once|# times}",
+                "zh": "投诉{complaints}次",
+            },
+            "buys": {
+                "reason": "service",
+                "when": "complaints >= 0",
+                "from": ["orders_90d"],
+                "en": "buys",
+                "zh": "购买",
+            },
+        },
+        "no_single_cause": {"en": "no single cause", "zh": "没有单一原因"},
     }
-    first = {row["customer_id"]: row["reason"] for row in found if row["rank"] == 1}
-    assert first["complains"] == "service"
+    return read_facts(content, path=Path("facts.yaml"))
 
 
-def test_only_what_raises_the_risk_is_a_reason_and_ranks_follow_the_contributions(
-    small: Fitted, table: pa.Table, features: tuple[Feature, ...]
+def test_a_fact_that_holds_and_raises_the_risk_is_told_in_both_languages_with_the_customers_own_figures(
+    small: Fitted, features: tuple[Feature, ...], facts: Facts
 ) -> None:
-    found = explain(small.model, table, features, as_of=date(2025, 7, 1), top=2)
+    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=EVERYBODY)
 
     assert found.schema == SCHEMA
-    frame = found.to_pandas()
+    rows = {row["customer_id"]: row for row in found.to_pylist() if row["rank"] == 1}
+    silent, complains = rows["silent"], rows["complains"]
+    assert (silent["reason"], silent["fact"], silent["as_of"]) == ("inactivity", "silent", DAY)
+    assert (silent["text_en"], silent["text_zh"]) == ("no order for 90 days", "已90天未下单")
+    assert (complains["text_en"], complains["text_zh"]) == ("complained 3 times", "投诉3次")
+    assert [(row["is_stated"], row["is_preventable"]) for row in (silent, complains)] == [(False, False), (True, True)]
+
+
+def test_who_is_not_at_risk_has_no_reason_and_who_is_without_a_fact_is_told_so(
+    small: Fitted, features: tuple[Feature, ...], facts: Facts
+) -> None:
+    at_risk = np.array([False, False, True, True])
+
+    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=at_risk).to_pylist()
+
+    said = [(row["customer_id"], row["reason"], row["text_en"], row["contribution"]) for row in found]
+    assert said[0] == ("fine", "other", "no single cause", None)
+    assert said[1][:3] == ("unknown", "inactivity", "no order for 80 days")
+    nobody = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=~EVERYBODY)
+    assert (nobody.num_rows, nobody.schema) == (0, SCHEMA)
+
+
+def test_only_what_raises_the_risk_is_told_the_strongest_first_and_shares_are_of_all_that_raises_it(
+    small: Fitted, features: tuple[Feature, ...], facts: Facts, table: pa.Table
+) -> None:
+    everybody = np.ones(table.num_rows, dtype=bool)
+    numbered = table.set_column(1, "customer_id", pa.array([f"{row:05}" for row in range(table.num_rows)]))
+
+    told = explain_model(small.model, numbered, features, facts, as_of=DAY, at_risk=everybody)
+
+    frame = told.to_pandas().dropna(subset=["contribution"])
     assert (frame["contribution"] > 0).all()
-    assert set(frame["rank"]) == {1, 2}
-    by_rank = frame.assign(row=(frame["rank"] == 1).cumsum()).pivot_table(
-        index="row", columns="rank", values="contribution"
-    )
-    assert (by_rank[2].dropna() <= by_rank.loc[by_rank[2].notna(), 1]).all()
+    assert frame["share"].between(0, 1 + 1e-9).all()
+    assert (frame.groupby("customer_id")["contribution"].diff().dropna() <= 0).all()
+    assert {1, 2} <= set(frame["rank"]) <= {1, 2, 3}
+    evidence = weigh_model(small.model, numbered, exact=True)
+    own = evidence.sum(frozenset({"recency_days"}))
+    silent = frame[frame["reason"] == "inactivity"]
+    np.testing.assert_allclose(silent["contribution"], own[silent["customer_id"].astype(int)])
 
 
-def test_a_reason_sums_the_contributions_of_its_features(small: Fitted, features: tuple[Feature, ...]) -> None:
-    merged = [type(each)(each.name, each.family, each.unit, "all", each.en, each.zh) for each in features]
+def test_of_the_facts_of_a_reason_the_one_with_the_most_evidence_tells_it(
+    small: Fitted, features: tuple[Feature, ...], facts: Facts
+) -> None:
+    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=EVERYBODY).to_pylist()
 
-    found = explain(small.model, ODD, merged, as_of=date(2025, 7, 1)).to_pylist()
-
-    values, _ = small.model.contributions(ODD)
-    assert found[0]["contribution"] == pytest.approx(values[0].sum())
+    assert {row["fact"] for row in found if row["reason"] == "service"} <= {"complained"}
 
 
-def test_what_is_missing_is_no_reason(small: Fitted, features: tuple[Feature, ...]) -> None:
-    only = ODD.slice(3, 1)
-    merged = [type(each)(each.name, "", "", each.name, each.en, each.zh) for each in features]
-    contributions, _ = small.model.contributions(only)
-    raising = {name for name, value in zip(small.model.features, contributions[0], strict=True) if value > 0}
-    assert raising & {"orders_90d", "plan"}
+def test_what_is_missing_supports_no_reason(small: Fitted) -> None:
+    evidence = weigh_model(small.model, ODD.slice(3, 1), exact=True)
+    contributions, _ = small.model.contributions(ODD.slice(3, 1))
 
-    found = explain(small.model, only, merged, as_of=date(2025, 7, 1), top=4).to_pylist()
-
-    assert {row["feature"] for row in found} == raising - {"orders_90d", "plan"}
+    gone = [small.model.features.index(name) for name in ("orders_90d", "plan")]
+    assert contributions[0, gone].all()
+    assert not (evidence.contributions + evidence.causes)[0, gone].any()
 
 
 def _fit_symptom_and_cause(features: tuple[Feature, ...], *, causes: tuple[str, ...]) -> Fitted:
@@ -91,19 +142,20 @@ def _fit_symptom_and_cause(features: tuple[Feature, ...], *, causes: tuple[str, 
     return fit(table, Columns("churned", features=named, causes=causes), config)
 
 
-def test_a_cause_comes_before_the_symptom_that_hides_it(features: tuple[Feature, ...]) -> None:
+def test_a_cause_comes_before_the_symptom_that_hides_it(features: tuple[Feature, ...], facts: Facts) -> None:
     with_causes = _fit_symptom_and_cause(features, causes=("complaints",)).model
     without = _fit_symptom_and_cause(features, causes=()).model
     asked = pa.table({"customer_id": ["a", "b"], "recency_days": [45.0, 90.0], "complaints": [1.0, 0.0]})
+    both = np.ones(2, dtype=bool)
 
-    reasons = explain(with_causes, asked, features, as_of=date(2025, 7, 1)).to_pylist()
-    before = explain(without, asked, features, as_of=date(2025, 7, 1)).to_pylist()
+    told, before = (
+        explain_model(model, asked, features, facts, as_of=DAY, at_risk=both).to_pylist()
+        for model in (with_causes, without)
+    )
 
-    assert [row["reason"] for row in reasons if row["rank"] == 1] == ["service", "inactivity"]
+    assert [row["reason"] for row in told if row["rank"] == 1] == ["service", "inactivity"]
     assert [row["reason"] for row in before if row["rank"] == 1] == ["inactivity", "inactivity"]
     np.testing.assert_array_equal(with_causes.predict(asked), without.predict(asked))
-    parts = {(row["customer_id"], row["reason"]): row["contribution"] for row in reasons}
-    assert parts["a", "inactivity"] == pytest.approx(with_causes.contributions(asked)[0][0, 0])
 
 
 def test_causes_are_written_and_read_back_with_the_model(features: tuple[Feature, ...]) -> None:
@@ -121,18 +173,25 @@ def test_causes_are_written_and_read_back_with_the_model(features: tuple[Feature
     np.testing.assert_array_equal(by_part.cause_contributions(asked)[:, :2], alone)
 
 
-def test_a_sentence_of_a_missing_figure_says_so(small: Fitted, features: tuple[Feature, ...]) -> None:
-    words = [type(each)(each.name, "", "", each.name, "{value} of {orders_90d}", each.zh) for each in features]
+def test_without_a_model_facts_are_told_by_the_rules_that_show_and_by_an_unusual_silence(
+    features: tuple[Feature, ...], facts: Facts
+) -> None:
+    signals = (RiskSignal(en="a complaint", zh="有投诉", feature="complaints", weight=3.0, at_least=1.0),)
+    table = ODD.drop_columns(["plan"])
+    silence = np.array([0.9, 0.1, 0.1, np.nan])
 
-    found = explain(small.model, ODD.slice(3, 1), words, as_of=date(2025, 7, 1), top=4).to_pylist()
+    found = explain_rules(
+        signals, table, features, facts, as_of=DAY, at_risk=EVERYBODY, silence=silence, log_odds_per_weight=0.1
+    )
 
-    assert found
-    assert {row["text_en"] for row in found} == {f"no record: {row['feature'].replace('_', ' ')}" for row in found}
-
-
-def test_a_feature_without_words_is_named(small: Fitted, features: tuple[Feature, ...]) -> None:
-    with pytest.raises(DatasetError, match="the model reads plan, for which no words"):
-        explain(small.model, ODD, features[:3], as_of=date(2025, 7, 1))
+    said = [(row["customer_id"], row["text_en"], row["contribution"]) for row in found.to_pylist()]
+    assert said == [
+        ("complains", "complained 3 times", pytest.approx(0.3)),
+        ("fine", "no single cause", None),
+        ("silent", "no order for 90 days", pytest.approx(np.log(9) * 4 / 3)),
+        ("unknown", "no single cause", None),
+    ]
+    assert not weigh_rules(signals, table, np.full(4, np.nan), log_odds_per_weight=0.1).contributions[:, -1].any()
 
 
 def test_a_score_is_a_hundred_times_the_probability_and_carries_its_version(small: Fitted) -> None:
@@ -159,14 +218,24 @@ def test_importance_names_every_feature_and_sums_to_one(
 
 
 def test_beyond_the_limit_reasons_follow_the_path_through_the_trees(
-    fitted: Fitted, features: tuple[Feature, ...], table: pa.Table, monkeypatch: pytest.MonkeyPatch
+    fitted: Fitted,
+    features: tuple[Feature, ...],
+    facts: Facts,
+    table: pa.Table,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some, day = table.slice(0, 60), date(2025, 7, 1)
-    shapley = explain(fitted.model, some, features, as_of=day)
-    monkeypatch.setattr("ml.explaining.contributions.EXACT", 59)
+    some, everybody = table.slice(0, 60), np.ones(60, dtype=bool)
 
-    found = explain(fitted.model, some, features, as_of=day)
+    def explain(*, exact: bool | None = None) -> pa.Table:
+        return explain_model(fitted.model, some, features, facts, as_of=DAY, at_risk=everybody, exact=exact)
 
-    assert found.equals(explain(fitted.model, some, features, as_of=day, exact=False))
-    assert shapley.equals(explain(fitted.model, some, features, as_of=day, exact=True))
+    shapley = explain()
+    monkeypatch.setattr("ml.explaining.reasons.EXACT", 59)
+
+    found = explain()
+
+    assert found.equals(explain(exact=False))
+    assert shapley.equals(explain(exact=True))
     assert not found.equals(shapley)
+    monkeypatch.setattr("ml.explaining.reasons.CHUNK", 7)
+    assert found.equals(explain())

@@ -1,8 +1,8 @@
 from collections.abc import Sequence
-from datetime import date
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from ml.dataset import DatasetError
@@ -67,7 +67,7 @@ def test_what_a_column_holds_is_guessed_from_its_values() -> None:
 def test_every_customer_is_scored_by_a_model_that_had_not_seen_the_outcome_and_gets_reasons() -> None:
     flat = read(draw())
 
-    found = score_flat_table(flat, CONFIG, as_of=date(2026, 1, 1))
+    found = score_flat_table(flat, CONFIG)
 
     rows = {row["customer_id"]: row for row in found.scores.to_pylist()}
     validation = found.training.fitted.validation.to_pylist()
@@ -80,8 +80,10 @@ def test_every_customer_is_scored_by_a_model_that_had_not_seen_the_outcome_and_g
     }
     assert found.scores.column("score").to_pylist() == sorted(found.scores.column("score").to_pylist(), reverse=True)
     first = found.scores.column("customer_id")[0].as_py()
+    (own,) = flat.rows.filter(pc.equal(flat.rows.column("customer_id"), first)).to_pylist()
     reasons = [row for row in found.reasons.to_pylist() if row["customer_id"] == first]
-    assert reasons[0]["text_en"] == f"silence: {reasons[0]['value']:g}"
+    assert (reasons[0]["rank"], reasons[0]["feature"], reasons[0]["value"]) == (1, "silence", f"{own['silence']:g}")
+    assert min(found.reasons.column("contribution").to_pylist()) > 0
     average = found.training.fitted.base_rate
     assert {row["customer_id"] for row in found.reasons.to_pylist()} <= {
         name for name, row in rows.items() if row["probability"] > average
@@ -94,7 +96,7 @@ def test_a_column_that_knows_the_outcome_is_refused_by_name_and_may_be_left_out(
     leaky = table.append_column("cancelled_by", pa.array(known))
 
     with pytest.raises(LeakError, match="gives the outcome away: column 'cancelled_by' alone ranks the outcome"):
-        score_flat_table(read(leaky), CONFIG, as_of=date(2026, 1, 1))
+        score_flat_table(read(leaky), CONFIG)
 
     assert "cancelled_by" not in read(leaky, without=["cancelled_by"]).features
 
