@@ -1,10 +1,10 @@
-"""Whether the reasons that are told are why customers leave: five simulated industries, several seeds.
+"""Whether the reasons that are given are why customers leave: five simulated industries, several seeds.
 
 `make bench TOPIC=reasons` writes bench/results/reasons.json; `python -m bench.reasons [--industry NAME]
-[--seeds 0 1 2] [--customers N] [--months N] [--keep FOLDER] [--read N]` measures a part of it, and reads the reasons of
-N customers aloud. The worlds are those of `bench.worlds`, of which FOLDER keeps the feature tables and the models. The
-reasons are told as the product tells them, to the tenth at highest risk; the true cause of each customer's pain, which
-the platform never reads, is the yardstick.
+[--seeds 0 1 2] [--customers N] [--months N] [--keep FOLDER] [--read N]` measures a part of it, and prints the
+reasons of N customers. The worlds are those of `bench.worlds`, of which FOLDER keeps the feature tables and the
+models. The reasons are those of the product, for the tenth at highest risk; the true cause of each customer's pain,
+which the platform never reads, is the yardstick.
 """
 
 import argparse
@@ -34,18 +34,18 @@ from simulator.parameters.schema import CAUSES as TRUE_CAUSES
 
 TENTH = 0.10  # of the customers, at highest risk
 LEAST_FIRST, LEAST_AMONG = 0.60, 0.80
-VISIBLE = tuple(each for each in TRUE_CAUSES if each in REASONS)  # causes that a fact can tell
+VISIBLE = tuple(each for each in TRUE_CAUSES if each in REASONS)  # causes that there are facts for
 BETWEEN_ZH = "；"  # noqa: RUF001  (between Chinese clauses)
 Names = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
-class Told:
-    """The customers at highest risk: their features, true causes, and the reasons told of each by rank."""
+class Explained:
+    """The customers at highest risk: their features, true causes, and the reasons given by rank."""
 
     data: pa.Table
     cause: Names
-    told: Names  # customers x ranks, empty where nothing is told
+    given: Names  # customers x ranks, empty where there is none
     rows: pd.DataFrame
 
     @property
@@ -62,8 +62,8 @@ def open_model(world: World, folder: Path) -> Model:
     return read_model(path.read_bytes())
 
 
-def tell(world: World, model: Model) -> Told:
-    """Tell the reasons of the tenth at highest risk in the tested snapshots, who are still there."""
+def explain(world: World, model: Model) -> Explained:
+    """Explain the risk of the tenth at highest risk in the tested snapshots, who are still there."""
     rows = split(world)[1]
     probability = model.predict(world.table.take(pa.array(rows)))
     alive = np.array(world.truth.column("is_alive").to_pylist())[rows]
@@ -74,48 +74,48 @@ def tell(world: World, model: Model) -> Told:
     facts = load_facts().fill(load_industry(world.industry).words)
     everybody = np.ones(len(top), dtype=bool)
     found = explain_model(model, data, world.words, facts, as_of=FIRST, at_risk=everybody).to_pandas()
-    told = np.full((len(top), TOP), "", dtype=object)
-    told[found["customer_id"].astype(int), found["rank"] - 1] = found["reason"]
+    given = np.full((len(top), TOP), "", dtype=object)
+    given[found["customer_id"].astype(int), found["rank"] - 1] = found["reason"]
     cause = np.array(world.truth.column("cause").to_pylist(), dtype=object)[top]
-    return Told(data, cause, told, found)
+    return Explained(data, cause, given, found)
 
 
 def measure(world: World, model: Model, *, command: str) -> Iterator[Figure]:
-    """Compare what is told with the true causes."""
-    found = tell(world, model)
+    """Compare the reasons with the true causes."""
+    found = explain(world, model)
     facts = [fact for fact in load_facts().facts if fact.columns <= set(found.data.column_names)]
-    visible, first = found.is_visible, found.told[:, 0] == found.cause
-    among = (found.told == found.cause[:, None]).any(axis=1)
-    can_be_told = visible & _holds_of_cause(found, facts)
+    visible, first = found.is_visible, found.given[:, 0] == found.cause
+    among = (found.given == found.cause[:, None]).any(axis=1)
+    can_be_given = visible & _holds_of_cause(found, facts)
     kinds = {kind: int((found.cause == kind).sum()) for kind in (*VISIBLE, "need", "other")}
     size = f"{len(visible)} customers at highest risk, true causes {kinds}"
     common = {"seed": world.seed, "size": size, "command": command}
     name = world.industry
-    yield _share(f"{name}: first reason told is the true cause", first[can_be_told], LEAST_FIRST, common)
-    yield _share(f"{name}: true cause is among the three told", among[can_be_told], LEAST_AMONG, common)
-    yield _share(f"{name}: first reason is the true cause, of all who have one", first[visible], None, common)
-    yield _share(f"{name}: true cause is among the three, of all who have one", among[visible], None, common)
-    faded = ~np.isin(found.told[~visible, 0].astype(str), CAUSES)
-    yield _share(f"{name}: no cause is told first of those who have none", faded, None, common)
+    yield _share(f"{name}: first reason is the true cause", first[can_be_given], LEAST_FIRST, common)
+    yield _share(f"{name}: true cause is among the three reasons", among[can_be_given], LEAST_AMONG, common)
+    yield _share(f"{name}: first reason is the true cause, facts for it or not", first[visible], None, common)
+    yield _share(f"{name}: true cause is among the three, facts for it or not", among[visible], None, common)
+    faded = ~np.isin(found.given[~visible, 0].astype(str), CAUSES)
+    yield _share(f"{name}: no cause comes first where there is none", faded, None, common)
     lowering = count_lowering(world, model, found)
-    yield Figure(f"{name}: told reasons that lower the risk", unit="reasons", **at_most(lowering, 0), **common)
-    untold = float((found.rows["reason"] == "other").sum()) / len(visible)
-    yield Figure(f"{name}: told that there is no single cause", unit="share", **without_bar(untold), **common)
+    yield Figure(f"{name}: reasons that lower the risk", unit="reasons", **at_most(lowering, 0), **common)
+    without = float((found.rows["reason"] == "other").sum()) / len(visible)
+    yield Figure(f"{name}: without one single cause", unit="share", **without_bar(without), **common)
 
 
-def count_lowering(world: World, model: Model, found: Told) -> int:
-    """Return how many told reasons have contributions to the score that sum to less than 0, causes' own left out."""
+def count_lowering(world: World, model: Model, found: Explained) -> int:
+    """Return how many reasons have contributions to the score that sum to less than 0, causes' own left out."""
     evidence = weigh_model(model, found.data, exact=True)
     reason_of = {word.name: word.reason for word in world.words}
-    told = found.rows[found.rows["reason"] != "other"]
+    given = found.rows[found.rows["reason"] != "other"]
     lowering = 0
-    for reason, rows in told.groupby("reason")["customer_id"]:
+    for reason, rows in given.groupby("reason")["customer_id"]:
         mine = [place for place, name in enumerate(evidence.features) if reason_of.get(name) == reason]
         lowering += int((evidence.contributions[np.ix_(rows.astype(int), mine)].sum(axis=1) < 0).sum())
     return lowering
 
 
-def _holds_of_cause(found: Told, facts: list[Fact]) -> npt.NDArray[np.bool_]:
+def _holds_of_cause(found: Explained, facts: list[Fact]) -> npt.NDArray[np.bool_]:
     """Return for each customer whether a fact of the true cause holds."""
     frame = read_figures(found.data, facts)
     holds = np.zeros(len(found.cause), dtype=bool)
@@ -134,9 +134,9 @@ def _share(name: str, hit: npt.NDArray[np.bool_], bar: float | None, common: dic
     return Figure(name, unit="share", low=share - reach, high=share + reach, **judged, **sized)
 
 
-def read_aloud(world: World, model: Model, *, customers: int) -> Iterator[str]:
+def read_out(world: World, model: Model, *, customers: int) -> Iterator[str]:
     """Yield the reasons of some customers in both languages, with the true cause in front."""
-    found = tell(world, model)
+    found = explain(world, model)
     for customer, rows in list(found.rows.groupby("customer_id"))[:: max(1, len(found.cause) // customers)]:
         yield f"[{found.cause[int(customer)]}] {'; '.join(rows['text_en'])} | {BETWEEN_ZH.join(rows['text_zh'])}"
 
@@ -149,18 +149,18 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=4000)
     parser.add_argument("--months", type=int, default=24)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-worlds")
-    parser.add_argument("--read", type=int, default=0, help="read so many customers of each world aloud")
-    given = parser.parse_args()
+    parser.add_argument("--read", type=int, default=0, help="print the reasons of so many customers of each world")
+    arguments = parser.parse_args()
     command = "make bench TOPIC=reasons"
-    if (given.customers, given.months) != (4000, 24):
-        command = f"python -m bench.reasons --customers {given.customers} --months {given.months}"
-    for seed in given.seeds:
-        for industry in given.industry:
-            size = {"customers": given.customers, "months": given.months}
-            world = open_world(industry, seed=seed, **size, keep=given.keep)
-            model = open_model(world, given.keep / f"{industry}-{seed}-{given.customers}x{given.months}")
+    if (arguments.customers, arguments.months) != (4000, 24):
+        command = f"python -m bench.reasons --customers {arguments.customers} --months {arguments.months}"
+    for seed in arguments.seeds:
+        for industry in arguments.industry:
+            size = {"customers": arguments.customers, "months": arguments.months}
+            world = open_world(industry, seed=seed, **size, keep=arguments.keep)
+            model = open_model(world, arguments.keep / f"{industry}-{seed}-{arguments.customers}x{arguments.months}")
             record("reasons", measure(world, model, command=command))
-            for line in read_aloud(world, model, customers=given.read) if given.read else ():
+            for line in read_out(world, model, customers=arguments.read) if arguments.read else ():
                 print(line, flush=True)
 
 

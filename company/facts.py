@@ -1,4 +1,4 @@
-"""The facts that explain a risk: what a person would say of a customer who is about to leave, and when it holds."""
+"""The facts that explain a risk: sentences about a customer who is about to leave, and when they hold."""
 
 import ast
 from collections.abc import Mapping
@@ -62,10 +62,10 @@ class Wording(_Part):
 class Fact(_Part):
     """One fact: the `reason` it stands for, the condition `when` it holds, and its sentence in two languages.
 
-    Under the condition `unless` it is left to another fact, which says the same better.
-    `evidence` (written `from`) are the feature columns whose weight in the score speaks for the fact; those of the
+    Under the condition `unless` it is left to another fact, which puts the same better.
+    `evidence` (written `from`) are the feature columns whose contributions support the fact; those of the
     condition where it is empty. `figures` are figures of the sentence that are no column. `is_stated` where the
-    customer said it and nobody has to infer it (written `stated`).
+    customer stated it and nobody has to infer it (written `stated`).
     """
 
     name: str
@@ -79,7 +79,7 @@ class Fact(_Part):
     zh: Sentence
 
     @model_validator(mode="after")
-    def _speaks_of_the_same_in_both_languages(self) -> Self:
+    def _has_the_same_figures_in_both_languages(self) -> Self:
         if set(_fields(self.zh)) - set(_fields(self.en)) - set(WORDS):
             raise ValueError("the Chinese sentence has a figure that the English one lacks")
         return self
@@ -97,8 +97,8 @@ class Fact(_Part):
         return {name: self.figures.get(name, name) for name in _fields(self.en) if name not in WORDS}
 
     @property
-    def speaking(self) -> frozenset[str]:
-        """The features whose evidence speaks for this fact."""
+    def supporting(self) -> frozenset[str]:
+        """The features whose contributions support this fact."""
         return frozenset(self.evidence) or read_names(self.when)
 
     @property
@@ -111,7 +111,7 @@ class Fact(_Part):
 class Facts(_Part):
     """All facts in their order, which decides between facts of equal evidence.
 
-    `no_single_cause` is what is said of a customer at risk for whom no fact holds.
+    `no_single_cause` is for a customer at risk for whom no fact holds.
     """
 
     facts: tuple[Fact, ...]

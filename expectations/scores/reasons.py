@@ -34,7 +34,7 @@ def expect(context: "Context") -> "Iterator[Expectation]":
         "contribution is null or contribution > 0",
         column="contribution",
         key=("customer_id", "rank"),
-        says="a reason that is told raises the risk",
+        says="every reason raises the risk",
     )
     at_risk = (
         f"select customer_id from {SCORES} where {where} and (tier <> '{lowest_tier}' or level <> '{NOT_ACTED_ON}')"

@@ -1,4 +1,4 @@
-"""What speaks for a customer's leaving, feature by feature: the model's contributions, or the rules that show."""
+"""What raises a customer's risk, feature by feature: the model's contributions, or the rules that show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SILENCE = "recency_days"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for leaving, in log-odds, of each customer (rows) and feature (columns, named by `features`).
+    """What raises the risk, in log-odds, of each customer (rows) and feature (columns, named by `features`).
 
     `contributions` are those to the score; `causes` is what the features of a cause show alone, without the symptoms
     that follow from them (`ml.explaining.causes`).
@@ -30,10 +30,17 @@ class Evidence:
     contributions: Floats
     causes: Floats
 
-    def sum(self, names: frozenset[str]) -> Floats:
-        """Return the sum over the features among `names` (rows)."""
+    def sum_contributions(self, names: frozenset[str]) -> Floats:
+        """Return the sum of the contributions of the features among `names` (rows)."""
+        return self._sum(self.contributions, names)
+
+    def sum_causes(self, names: frozenset[str]) -> Floats:
+        """Return the sum of what the features among `names` show alone (rows)."""
+        return self._sum(self.causes, names)
+
+    def _sum(self, values: Floats, names: frozenset[str]) -> Floats:
         places = [place for place, name in enumerate(self.features) if name in names]
-        found: Floats = (self.contributions[:, places] + self.causes[:, places]).sum(axis=1)
+        found: Floats = values[:, places].sum(axis=1)
         return found
 
     def filter(self, rows: npt.NDArray[np.bool_]) -> "Evidence":

@@ -1,4 +1,4 @@
-"""Where facts hold, and what they say of a customer."""
+"""Where facts hold, and their sentences with a customer's own figures."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,11 @@ SCHEMA = pa.schema(
     ]
 )
 NO_REASON, NO_FACT = "other", "no_single_cause"
-TOP = 3  # reasons told of a customer
+TOP = 3  # reasons of a customer
 CHUNK = 50_000  # customers explained at once
+EXPLAINED = 2.0  # times what causes show alone, of what their symptoms contribute
+MOST_EXPLAINED = 0.9  # of the symptoms' contributions
+TINY = 1e-12
 EXACT = 20_000  # customers up to whom Shapley values are worked out: minutes, beyond hours
 
 
@@ -50,11 +54,11 @@ def explain_model(
 ) -> pa.Table:
     """Return up to `TOP` facts of different reasons per customer `at_risk` (rows of `table`); see `SCHEMA`.
 
-    The evidence of a feature is its contribution to the log-odds and, where it is one of a cause, what it shows alone
-    (`ml.explaining.causes`). A reason is told where the evidence of all its features raises the risk and so does that
-    of a fact of it which holds; the fact with the most evidence tells it. `contribution` is the reason's evidence,
-    always above zero, and `share` its share of what raises the customer's risk. A customer at risk without any such
-    fact gets one row that says so, without either. Nobody else has a row.
+    A reason is given where its features' contributions to the log-odds together raise the risk and one of its facts
+    holds, by the fact whose own features have the most evidence. `contribution` is that sum, always above zero.
+    Reasons rank by `share`: their part of what raises the customer's risk, symptoms credited to the causes behind them
+    (`credit_causes`). A customer at risk without any such fact gets one row that says so, without either. Nobody else
+    has a row.
 
     Contributions are `exact` Shapley values for up to `EXACT` customers, and beyond follow each customer's path
     through the trees, unless `exact` says otherwise.
@@ -90,55 +94,78 @@ def _explain(
     for data, evidence in weighed:
         known = [fact for fact in facts.facts if fact.columns <= set(data.column_names)]
         frame = read_figures(data, known)
-        told = choose_facts(evidence, features, known, frame)
+        chosen = choose_facts(evidence, features, known, frame)
         ids = np.array(column(data, "customer_id").cast(pa.string()).to_pylist(), dtype=object)
-        parts += [_tell(told, known, frame, ids), _tell_nothing(told, facts, ids)]
+        parts += [_write_facts(chosen, known, frame, ids), _write_no_cause(chosen, facts, ids)]
     filled = [part for part in parts if len(part)] or parts[:1]
     rows = pd.concat(filled, ignore_index=True).assign(as_of=as_of).sort_values(["customer_id", "rank"])
     return pa.Table.from_pandas(rows, schema=SCHEMA, preserve_index=False)
 
 
 @dataclass(frozen=True)
-class Told:
-    """For each customer (rows) and rank (columns, `TOP` at most): the place of the fact told, -1 where there is none.
+class Chosen:
+    """For each customer (rows) and rank (columns, `TOP` at most): the place of the fact given, -1 where there is none.
 
-    `strength` is the evidence of its reason, `share` its share of what raises the risk.
+    `contribution` is that of its reason to the log-odds, `share` the part of the raised risk that it is credited with.
     """
 
     fact: npt.NDArray[np.intp]
-    strength: Floats
+    contribution: Floats
     share: Floats
 
 
-def choose_facts(evidence: Evidence, features: Sequence[Feature], facts: Sequence[Fact], frame: pd.DataFrame) -> Told:
-    """Choose the facts told of each customer (rows of `evidence` and `frame`)."""
+def choose_facts(evidence: Evidence, features: Sequence[Feature], facts: Sequence[Fact], frame: pd.DataFrame) -> Chosen:
+    """Choose the facts that explain each customer's risk (rows of `evidence` and `frame`)."""
     reasons = tuple(dict.fromkeys(fact.reason for fact in facts))
-    names = {reason: frozenset(each.name for each in features if each.reason == reason) for reason in reasons}
-    total = np.column_stack([evidence.sum(names[reason]) for reason in reasons])
+    names = [frozenset(each.name for each in features if each.reason == reason) for reason in reasons]
+    contribution = np.column_stack([evidence.sum_contributions(each) for each in names])
+    alone = np.column_stack([evidence.sum_causes(each) for each in names])
     holds = np.column_stack([find_holding(fact, frame) for fact in facts])
-    own = np.where(holds, np.column_stack([evidence.sum(fact.speaking) for fact in facts]), -np.inf)
-    best = np.column_stack([_best(own, facts, reason) for reason in reasons])
-    told = (total > 0) & (np.take_along_axis(own, best, axis=1) > 0)
-    strength = np.where(told, total, 0.0)
-    order = np.argsort(-strength, axis=1, kind="stable")[:, :TOP]
-    ranked = np.take_along_axis(strength, order, axis=1)
-    raising = np.maximum(total, 0).sum(axis=1, keepdims=True)
-    share = np.divide(ranked, raising, out=np.zeros_like(ranked), where=raising > 0)
-    return Told(np.where(ranked > 0, np.take_along_axis(best, order, axis=1), -1), ranked, share)
+    own = [evidence.sum_contributions(fact.supporting) + evidence.sum_causes(fact.supporting) for fact in facts]
+    supported = np.where(holds, np.column_stack(own), -np.inf)
+    best = np.column_stack([_best(supported, facts, reason) for reason in reasons])
+    given = np.isfinite(np.take_along_axis(supported, best, axis=1)) & (contribution > 0)
+    credit = credit_causes(contribution, np.where(given, alone, 0.0), np.isin(reasons, CAUSES))
+    order = np.argsort(np.where(given, -credit, np.inf), axis=1, kind="stable")[:, :TOP]
+
+    def rank(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.take_along_axis(values, order, axis=1)
+
+    share = credit / np.maximum(credit.sum(axis=1, keepdims=True), TINY)
+    return Chosen(np.where(rank(given), rank(best), -1), rank(contribution), rank(share))
 
 
-def _best(own: Floats, facts: Sequence[Fact], reason: str) -> Rows:
+def credit_causes(contribution: Floats, alone: Floats, is_cause: npt.NDArray[np.bool_]) -> Floats:
+    """Return what raises the risk by reason (customers x reasons), symptoms handed over to the causes behind them.
+
+    Who is served badly falls silent, and a model that reads both gives the risk to the silence. What the causes show
+    `alone` is what of it they explain: so much, times `EXPLAINED` since a penalty holds their slopes down, but no more
+    than `MOST_EXPLAINED`, goes from the reasons that are no cause to those that are, in proportion to what each shows.
+    The sum stays that of the contributions above 0.
+    """
+    raising, shown = np.maximum(contribution, 0.0), np.where(is_cause, np.maximum(alone, 0.0), 0.0)
+    symptoms = np.where(is_cause, 0.0, raising).sum(axis=1, keepdims=True)
+    causes = shown.sum(axis=1, keepdims=True)
+    moved = np.minimum(MOST_EXPLAINED * symptoms, EXPLAINED * causes)
+    gained, lost = moved / np.maximum(causes, TINY), moved / np.maximum(symptoms, TINY)
+    credited: Floats = np.where(is_cause, raising + gained * shown, raising * (1 - lost))
+    return credited
+
+
+def _best(supported: Floats, facts: Sequence[Fact], reason: str) -> Rows:
     """Return the place of the reason's fact with the most evidence of its own (rows)."""
     places = np.array([place for place, fact in enumerate(facts) if fact.reason == reason])
-    found: Rows = places[own[:, places].argmax(axis=1)]
+    found: Rows = places[supported[:, places].argmax(axis=1)]
     return found
 
 
-def _tell(told: Told, facts: Sequence[Fact], frame: pd.DataFrame, ids: npt.NDArray[np.object_]) -> pd.DataFrame:
-    """Return a row per customer and fact told."""
+def _write_facts(
+    chosen: Chosen, facts: Sequence[Fact], frame: pd.DataFrame, ids: npt.NDArray[np.object_]
+) -> pd.DataFrame:
+    """Return a row per customer and fact."""
     parts = []
-    for place in np.unique(told.fact[told.fact >= 0]):
-        rows, ranks = np.nonzero(told.fact == place)
+    for place in np.unique(chosen.fact[chosen.fact >= 0]):
+        rows, ranks = np.nonzero(chosen.fact == place)
         fact = facts[place]
         en, zh = write_sentences(fact, frame, rows)
         columns = {
@@ -148,8 +175,8 @@ def _tell(told: Told, facts: Sequence[Fact], frame: pd.DataFrame, ids: npt.NDArr
             "fact": fact.name,
             "is_stated": fact.is_stated,
             "is_preventable": fact.reason in CAUSES,
-            "contribution": told.strength[rows, ranks],
-            "share": told.share[rows, ranks],
+            "contribution": chosen.contribution[rows, ranks],
+            "share": chosen.share[rows, ranks],
             "text_en": en,
             "text_zh": zh,
         }
@@ -157,9 +184,9 @@ def _tell(told: Told, facts: Sequence[Fact], frame: pd.DataFrame, ids: npt.NDArr
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _tell_nothing(told: Told, facts: Facts, ids: npt.NDArray[np.object_]) -> pd.DataFrame:
-    """Return a row for each customer of whom no fact is told."""
-    says = facts.no_single_cause
+def _write_no_cause(chosen: Chosen, facts: Facts, ids: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Return a row for each customer without a fact."""
+    words = facts.no_single_cause
     row = {"rank": 1, "reason": NO_REASON, "fact": NO_FACT, "is_stated": False, "is_preventable": False}
-    row |= {"contribution": np.nan, "share": np.nan, "text_en": says.en, "text_zh": says.zh}
-    return pd.DataFrame({"customer_id": ids[(told.fact < 0).all(axis=1)], **row})
+    row |= {"contribution": np.nan, "share": np.nan, "text_en": words.en, "text_zh": words.zh}
+    return pd.DataFrame({"customer_id": ids[(chosen.fact < 0).all(axis=1)], **row})

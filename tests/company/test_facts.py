@@ -68,7 +68,7 @@ def _draw(name: str, draw: np.random.Generator) -> np.ndarray:
 
 @EVERY
 def test_a_fact_reads_features_that_exist(fact: Fact) -> None:
-    assert (fact.columns | fact.speaking) - FEATURES == set()
+    assert (fact.columns | fact.supporting) - FEATURES == set()
 
 
 def test_every_reason_but_other_has_a_fact() -> None:

@@ -9,7 +9,7 @@ from company.facts import Facts, read_facts
 from company.policy.training import RiskSignal
 from ml.dataset import Columns, Feature
 from ml.explaining.contributions import weigh_model, weigh_rules
-from ml.explaining.reasons import SCHEMA, explain_model, explain_rules
+from ml.explaining.reasons import SCHEMA, credit_causes, explain_model, explain_rules
 from ml.score import SCHEMA as SCORES
 from ml.score import score
 from ml.training.config import TrainConfig
@@ -105,10 +105,10 @@ def test_only_what_raises_the_risk_is_told_the_strongest_first_and_shares_are_of
     frame = told.to_pandas().dropna(subset=["contribution"])
     assert (frame["contribution"] > 0).all()
     assert frame["share"].between(0, 1 + 1e-9).all()
-    assert (frame.groupby("customer_id")["contribution"].diff().dropna() <= 0).all()
+    assert (frame.groupby("customer_id")["share"].diff().dropna() <= 0).all()
     assert {1, 2} <= set(frame["rank"]) <= {1, 2, 3}
     evidence = weigh_model(small.model, numbered, exact=True)
-    own = evidence.sum(frozenset({"recency_days"}))
+    own = evidence.sum_contributions(frozenset({"recency_days"}))
     silent = frame[frame["reason"] == "inactivity"]
     np.testing.assert_allclose(silent["contribution"], own[silent["customer_id"].astype(int)])
 
@@ -156,6 +156,18 @@ def test_a_cause_comes_before_the_symptom_that_hides_it(features: tuple[Feature,
     assert [row["reason"] for row in told if row["rank"] == 1] == ["service", "inactivity"]
     assert [row["reason"] for row in before if row["rank"] == 1] == ["inactivity", "inactivity"]
     np.testing.assert_array_equal(with_causes.predict(asked), without.predict(asked))
+
+
+def test_symptoms_are_credited_to_the_causes_behind_them_and_the_sum_stays() -> None:
+    contribution = np.array([[1.0, 0.5, 0.2, -0.3], [1.0, 0.5, 0.2, -0.3], [1.0, 0.5, 0.2, 0.1]])
+    alone = np.array([[0.0, 0.0, 0.1, 0.2], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 9.0, 0.0]])
+
+    credit = credit_causes(contribution, alone, np.array([False, False, True, True]))
+
+    np.testing.assert_allclose(credit.sum(axis=1), [1.7, 1.7, 1.8])
+    np.testing.assert_allclose(credit[0], [0.6, 0.3, 0.4, 0.4])
+    np.testing.assert_allclose(credit[1], [1.0, 0.5, 0.2, 0.0])
+    np.testing.assert_allclose(credit[2], [0.1, 0.05, 1.55, 0.1])
 
 
 def test_causes_are_written_and_read_back_with_the_model(features: tuple[Feature, ...]) -> None:
