@@ -88,7 +88,7 @@ def test_an_unknown_industry_is_refused_with_the_known_ones() -> None:
         (", fall_share: 0.8", "", "`fall_share` belongs to the definition `spend_fall`, and that needs one"),
         ("  orders: {en: orders, zh: 下单}\n", "", "`words` lacks orders"),
         ("  orders: {en: orders, zh: 下单}", "  orders: {en: orders}", "has a fault at 'words.orders.zh'"),
-        ("rival: {en: buys", "rival: {en: [", "cannot be read"),
+        ("orders: {en: orders", "orders: {en: [", "cannot be read"),
     ],
 )
 def test_a_wrong_preset_is_refused_with_file_key_and_fix(old: str, new: str, message: str, tmp_path: Path) -> None:
