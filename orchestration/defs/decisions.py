@@ -15,6 +15,7 @@ from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
 from retention.acting.dispatch import dispatch
 from retention.deciding.plan import HOLDOUT, TREATED, plan
+from retention.deciding.strategy_changes import adjust
 from retention.deciding.tiers import NONE
 from retention.store.frames import to_arrow
 from retention.store.store import Store
@@ -78,7 +79,7 @@ def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: d
     candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
     return plan(
         candidates.loc[candidates["level"] != NONE],
-        deployment.strategies,
+        adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of),
         deployment.policy,
         spent=store.ledger.spent(as_of, period=deployment.policy.budget.period),
         recent_contacts=store.ledger.recent_contacts(as_of, days=deployment.policy.cooldown_days),
@@ -128,7 +129,8 @@ def outbox(
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
     decided = warehouse.read("select * from retention.plans where as_of = $as_of order by rank", {"as_of": as_of})
-    committed = store.plans.commit(as_of, decided.to_pandas(), strategies=deployment.strategies, at=_now())
+    strategies = adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True)
+    committed = store.plans.commit(as_of, decided.to_pandas(), strategies=strategies, at=_now())
     report = dispatch(store.outbox, channels, at=_now(), delivery=deployment.policy.delivery)
     return dg.MaterializeResult(
         metadata={

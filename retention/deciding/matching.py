@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 RISK_OCCASION = "risk"
 
 
-def match(candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: "Policy") -> "pd.DataFrame":
+def match(
+    candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: "Policy", *, capped: Collection[str] = ()
+) -> "pd.DataFrame":
     """Return every option: one row per candidate and strategy meant for it.
 
     Args:
         candidates: rows of decisions.candidates.
         strategies: the library.
         policy: gives the costs of contacts, the tier policy, and what holds marketing back.
+        capped: customers who get no marketing message at the moment, see `contact_rules.find_capped`.
 
     Returns:
         Columns customer_id, strategy_id, channel, effect, effect_low, effect_high, option_cost and occasion: the
@@ -28,7 +31,7 @@ def match(candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: 
     """
     import pandas as pd
 
-    people = candidates.assign(risk=_risk(candidates, policy))
+    people = candidates.assign(risk=_risk(candidates, policy), is_capped=candidates["customer_id"].isin(set(capped)))
     options = [_options(people.loc[answers(people, strategy, policy)], strategy, policy) for strategy in strategies]
     nothing = people.iloc[:0][["customer_id"]].assign(
         strategy_id="", channel="", effect=0.0, effect_low=0.0, effect_high=0.0, option_cost=0.0, occasion=""
@@ -38,15 +41,17 @@ def match(candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: 
 
 
 def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "pd.Series[bool]":
-    """Tell which candidates, `risk` among their columns, a strategy is meant for and may reach."""
+    """Tell which candidates, with `risk` and `is_capped` among their columns, a strategy is for and may reach."""
     open_channels = people["allowed_channels" if strategy.purpose == "marketing" else "service_channels"]
     fits = holds_any(open_channels, [strategy.channel])
     for wanted, column in _single(strategy):
         fits &= people[column].isin(wanted)
     for wanted, column in _several(strategy):
         fits &= holds_any(people[column], wanted)
+    fits &= people["customer_id"].map(strategy.is_open_to)
     if strategy.purpose == "marketing":
-        fits &= ~holds_any(people["triggers"], {*policy.contact_rules.no_marketing_during} - {*strategy.triggers})
+        held_back = {*policy.contact_rules.no_marketing_during} - {*strategy.triggers}
+        fits &= ~(holds_any(people["triggers"], held_back) | people["is_capped"])
     return fits
 
 

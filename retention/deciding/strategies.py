@@ -1,10 +1,12 @@
 """The strategy library: what may be done for whom, at what cost and with which assumed effect."""
 
 import re
+from collections.abc import Collection
+from math import ceil, floor
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from company.policy.contact import Purpose
 from company.policy.units import Level, Money, Share
@@ -116,7 +118,7 @@ class Strategy(_Part):
 
     An empty list asks for nothing; of a list that is not empty one entry must apply. `tiers` holds levels of risk, and
     none for customers who are not scored. `reasons` are all reasons given for a customer, `topics` what the latest
-    complaint was about. `purpose` decides which consent is asked for. `currency` is that of the amounts.
+    complaint was about. `purpose` decides which consent is asked for. `bounds` are how far a person may change it.
     """
 
     id: Identifier
@@ -136,7 +138,9 @@ class Strategy(_Part):
     effect: Effect
     bounds: StrategyBounds = StrategyBounds()
     message: Text
-    currency: Annotated[str, Field(exclude=True)] = ""
+    _currency: str = PrivateAttr(default="")
+    _only: frozenset[str] | None = PrivateAttr(default=None)
+    _but: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _is_for_somebody_in_particular(self) -> Self:
@@ -154,6 +158,34 @@ class Strategy(_Part):
             raise ValueError("the message under `zh` has no Chinese in it")
         return self
 
+    @property
+    def days_allowed(self) -> tuple[int, int]:
+        """The fewest and the most days of validity that a person may set."""
+        bounds = self.bounds.valid_days
+        return max(ceil(self.valid_days * bounds.low), 1), floor(self.valid_days * bounds.high)
+
+    def priced_in(self, currency: str) -> Self:
+        """Return the strategy with amounts in a currency, which its messages name."""
+        copy = self.model_copy()
+        copy._currency = currency  # noqa: SLF001 - of a copy of our own
+        return copy
+
+    def adjusted(self, *, strength: float = 1.0, valid_days: int | None = None) -> Self:
+        """Return the strategy with all amounts times `strength`, and another number of days of validity."""
+        modules = tuple(each.model_copy(update={"amount": each.amount * strength}) for each in self.modules)
+        return self.model_copy(update={"modules": modules, "valid_days": valid_days or self.valid_days})
+
+    def limited(self, *, only: Collection[str] | None = None, but: Collection[str] = ()) -> Self:
+        """Return the strategy for some customers alone, or for all but some."""
+        copy = self.model_copy()
+        copy._only = None if only is None else frozenset(only)  # noqa: SLF001 - of a copy of our own
+        copy._but = frozenset(but)  # noqa: SLF001 - of a copy of our own
+        return copy
+
+    def is_open_to(self, customer_id: str) -> bool:
+        """Tell whether the strategy, as it is set here, is for a customer at all."""
+        return customer_id not in self._but and (self._only is None or customer_id in self._only)
+
     def cost(self, policy: "Policy") -> float:
         """Expected cost of one treatment: the contact and what its modules cost on average.
 
@@ -164,7 +196,7 @@ class Strategy(_Part):
     def texts(self) -> dict[str, str]:
         """Return the message in both languages, its figures filled in."""
         amount = f"{max(module.amount for module in self.modules):g}"
-        units = _UNITS.get(self.currency, (f"{self.currency} {{}}", f"{{}} {self.currency}"))
+        units = _UNITS.get(self._currency, (f"{self._currency} {{}}", f"{{}} {self._currency}"))
         en, zh = (unit.format(amount).strip() for unit in units)
         return {
             "text_en": self.message.en.format(amount=en, valid_days=self.valid_days),

@@ -38,7 +38,7 @@ def load_strategies(*paths: Path, policy: "Policy", currency: str = "") -> tuple
     library: dict[str, Strategy] = {}
     for path in paths:
         read = _read(path, policy)
-        library |= {strategy.id: strategy.model_copy(update={"currency": currency}) for strategy in read}
+        library |= {strategy.id: strategy.priced_in(currency) for strategy in read}
     return tuple(library.values())
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, select, update
 
 from retention.deciding.plan import TREATED
+from retention.deciding.strategy_changes import find_settings
 from retention.store.database import Database, exclusive_dispatch
 from retention.store.keys import idempotency_key
 from retention.store.ledger import FAILED, SENT, UNCERTAIN, record_delivery
@@ -73,8 +74,7 @@ def write_messages(
 ) -> "pd.DataFrame":
     """Return one pending message for everyone treated; no personal data, a channel asks for an address itself."""
     treated = plan.loc[plan["arm"] == TREATED, ["customer_id", "strategy_id", "channel", "rank"]]
-    contents = {strategy.id: _content(strategy) for strategy in strategies}
-    missing = sorted(set(treated["strategy_id"]) - set(contents))
+    missing = sorted(set(treated["strategy_id"]) - {strategy.id for strategy in strategies})
     if missing:
         raise ValueError(f"The plan uses the strategies {missing}, which the library passed with it does not have.")
     pairs = list(zip(treated["customer_id"], treated["strategy_id"], strict=True))
@@ -83,8 +83,8 @@ def write_messages(
         idempotency_key=[idempotency_key(as_of, *pair) for pair in pairs],
         as_of=as_of,
         body=[
-            json.dumps({"as_of": day, "customer_id": customer, **contents[strategy]}, ensure_ascii=False)
-            for customer, strategy in pairs
+            json.dumps({"as_of": day, "customer_id": customer, **_content(strategy)}, ensure_ascii=False)
+            for (customer, _), strategy in zip(pairs, find_settings(pairs, strategies), strict=True)
         ],
         state=PENDING,
         attempts=0,

@@ -8,10 +8,11 @@ from retention.store.database import Database, lock_for_migration
 from retention.store.ledger import Ledger
 from retention.store.outbox import Outbox
 from retention.store.plans import Plans
+from retention.store.strategy_changes import StrategyChanges
 
 
 class Store:
-    """Plans, outbox, ledger and alerts in one database; opened once, closed by whoever opened it.
+    """Plans, outbox, ledger, alerts and strategy changes in one database; opened once, closed by whoever opened it.
 
     `database` is what its parts share, and what other parts that keep tables in it are made with.
     """
@@ -23,6 +24,7 @@ class Store:
         self.outbox = Outbox(self.database)
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
+        self.strategy_changes = StrategyChanges(self.database)
 
     def __enter__(self) -> Self:
         """Return the store, to be closed at the end of the block."""

@@ -204,4 +204,26 @@ IDENTITY_DECISIONS = Table(
     comment="one row per time a person took customer ids apart, or let them be linked again; append-only",
 )
 
-APPEND_ONLY = (PLANS, PLAN_ROWS, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS)
+STRATEGY_CHANGES = Table(
+    "strategy_changes",
+    METADATA,
+    Column("change_id", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("strategy_id", String, nullable=False, index=True),
+    Column("strength", Double),
+    Column("valid_days", Integer),
+    Column("is_paused", Boolean),
+    Column("customer_id", String),
+    Column("campaign", String),
+    Column("holds_from", Date),
+    Column("holds_until", Date),
+    Column("decided_by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    UniqueConstraint("number", name="uq_strategy_changes_number"),
+    comment="one row per time a person changed a strategy; append-only",
+)
+
+APPEND_ONLY = (
+    PLANS, PLAN_ROWS, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS, STRATEGY_CHANGES,
+)  # fmt: skip

@@ -31,6 +31,7 @@ from retention.acting.channels.base import AskLaterError
 from retention.acting.dispatch import DispatchReport, dispatch
 from retention.deciding.plan import plan
 from retention.deciding.strategies import Strategy
+from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
 from retention.store import database
 from retention.store import plans as plans_module
@@ -189,6 +190,9 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     RetrainRequests(store).submit("drift", AS_OF, evidence={"psi": 0.4}, cooldown_days=25, at=AT)
     ModelEvents(store).move_champion("1", by="policy", comment="first", at=AT)
     IdentityDecisions(store).decide("C1", is_apart=True, by="ann", reason="two sisters", at=AT)
+    store.strategy_changes.record(
+        StrategyChange(strategy_id="voucher", strength=1.5, decided_by="ann", reason="a test", decided_at=AT)
+    )
     target = METADATA.tables[table]
     for statement in (update(target).values({next(iter(target.primary_key)).name: None}), delete(target)):
         with (

@@ -151,7 +151,7 @@ def test_cost_is_the_contact_and_what_the_modules_cost_on_average(make_strategy:
 def test_a_message_carries_the_figures_of_its_strategy(
     make_strategy: Make, currency: str, texts: tuple[str, str]
 ) -> None:
-    found = make_strategy(currency=currency).texts()
+    found = make_strategy().priced_in(currency).texts()
     assert (found["text_en"], found["text_zh"]) == texts
 
 
