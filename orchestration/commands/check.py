@@ -34,14 +34,21 @@ def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml"), as_
 
 
 def find_wrong_settings(company: "Company") -> Iterator[str]:
-    """Yield a paragraph for the company's strategies and one for its channels, where a run could not use them."""
-    from company.industries import load_industry
-    from retention.acting.channels import ChannelError, build_channels
-    from retention.deciding.strategies import StrategyError, load_strategies
+    """Yield paragraphs for the company's strategies and for its channels, where a run could not use them.
 
+    Raises PolicyError when the company's policy cannot be.
+    """
+    from company.file_faults import CompanyError
+    from company.industries import load_industry
+    from company.policy import load_policy
+    from retention.acting.channels import ChannelError, build_channels
+    from retention.deciding.strategy_files import load_strategies
+
+    industry = load_industry(company.industry)
+    policy = load_policy(industry.policy, company.policy)
     try:
-        load_strategies(load_industry(company.industry).path, *company.strategy_files)
-    except StrategyError as fault:
+        load_strategies(industry.path, *company.strategy_files, policy=policy, currency=company.currency)
+    except CompanyError as fault:
         yield str(fault)
     try:
         build_channels(company.channels, folder=Path("outbox"), secrets=os.environ)
