@@ -13,7 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from company.policy.acting import Delivery
 from company.policy.contact import ContactRules, Triggers
-from company.policy.deciding import Alerts, Budget, Holdout, Responses, Tiers
+from company.policy.deciding import Alerts, Budget, Effects, Exploration, Holdout, Responses, Team, Tiers
 from company.policy.gates import Gates
 from company.policy.measuring import Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
@@ -38,12 +38,15 @@ class Policy(Section):
     alerts: Alerts
     responses: Responses
     holdout: Holdout
+    exploration: Exploration
     budget: Budget
     cooldown_days: Days
     capacity: dict[str, Count]
+    teams: dict[str, Team]
     contact_costs: dict[str, Money]
     contact_rules: ContactRules
     triggers: Triggers
+    effects: Effects
     delivery: Delivery
     outcomes: Outcomes
     rfm: Rfm

@@ -59,10 +59,38 @@ class Holdout(Section):
     salt: Annotated[str, Field(min_length=1)]
 
 
+class Exploration(Section):
+    """The planned customers who get an option drawn at random, so that what is not chosen today is still measured."""
+
+    share: Annotated[float, Field(ge=0, le=0.5)]
+    salt: Annotated[str, Field(min_length=1)]
+
+
 class Budget(Section):
-    """One amount per calendar period for all strategies together."""
+    """One amount per calendar period for all strategies together, and further ones for single strategies.
+
+    An option must be expected to bring `minimum_expected_value`, and `minimum_return` per money spent.
+    """
 
     amount: Money
     period: Period
-    rank_by: Literal["expected_value", "return_on_cost"]
-    minimum_expected_value: float
+    minimum_expected_value: Money
+    minimum_return: Money
+    strategies: dict[str, Money]
+
+
+class Team(Section):
+    """The hours a team has for one plan, and the hours one contact takes, by channel."""
+
+    hours: Money
+    hours_per_contact: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
+
+class Effects(Section):
+    """How measured effects are joined with declared ones; see policy.yaml."""
+
+    group_by: tuple[Literal["value_tier", "tier", "level", "main_reason", "lifecycle_stage", "kind", "region"], ...]
+    prior_spread: Annotated[float, Field(gt=0, le=1)]
+    group_spread: Annotated[float, Field(gt=0, le=1)]
+    minimum_rows: Annotated[int, Field(ge=20)]
+    folds: Annotated[int, Field(ge=2)]

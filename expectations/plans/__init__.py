@@ -33,7 +33,7 @@ def build(
     cooldown_days: int,
     holdout_share: float,
     holdout_deviations: float = 4.0,
-    drawn_from: str = "arm in ('treated', 'holdout')",
+    drawn_from: str = "arm in ('treated', 'holdout', 'control')",
     holdout_since: date = date.min,
     has_ledger: bool = True,
 ) -> list[Suite]:

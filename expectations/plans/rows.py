@@ -18,7 +18,11 @@ def expect(context: "Context") -> "Iterator[Expectation]":  # noqa: ARG001 - a r
     yield expect_filled("customer_id", key=("as_of",))
     yield expect_unique(KEY)
     yield expect_true(
-        "arm_is_known", "arm in ('treated', 'holdout', 'none')", column="arm", key=KEY, says="arm is a known one"
+        "arm_is_known",
+        "arm in ('treated', 'holdout', 'control', 'none')",
+        column="arm",
+        key=KEY,
+        says="arm is a known one",
     )
     yield expect_true("cost_is_not_negative", "cost >= 0", column="cost", key=KEY, says="cost is not negative")
     for column in ("channel", "strategy_id"):

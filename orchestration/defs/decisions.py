@@ -1,10 +1,9 @@
 """From scores to recorded actions: alerts, one plan under one budget, the outbox, and the ledger read back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
-import pandas as pd
 
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
@@ -14,14 +13,17 @@ from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
 from retention.acting.dispatch import dispatch
-from retention.deciding.plan import HOLDOUT, TREATED, plan
+from retention.deciding.contact_rules import find_capped
+from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
 from retention.deciding.strategy_changes import adjust
-from retention.deciding.tiers import NONE
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
 OWNER = "team:retention"
 CANDIDATES = "select * from decisions.candidates where as_of = $as_of order by customer_id"
+
+PLAN = "select * from retention.plans where as_of = $as_of order by rank"
+PRICES = "select * from retention.plan_prices where as_of = $as_of order by resource"
 
 
 @dg.asset(
@@ -51,38 +53,61 @@ def alerts(
     )
 
 
-@dg.asset(
-    key=["retention", "plans"],
-    deps=[["retention", "alerts"]],
-    group_name="retention",
-    owners=[OWNER],
-    kinds={"duckdb", "table"},
+@dg.multi_asset(
+    name="plans",
+    specs=[
+        dg.AssetSpec(
+            key=["retention", name],
+            deps=[["retention", "alerts"]],
+            group_name="retention",
+            owners=[OWNER],
+            kinds={"duckdb", "table"},
+            description=description,
+        )
+        for name, description in (
+            ("plans", "One row per candidate and as_of: treated, held out, held back or left alone, with the reason."),
+            ("plan_prices", "One row per as_of and limit of the plan: what one more unit of it would bring, in words."),
+        )
+    ],
 )
 def plans(
     context: dg.AssetExecutionContext,
     deployment: dg.ResourceParam[Deployment],
     warehouse: dg.ResourceParam[Warehouse],
     store: dg.ResourceParam[Store],
-) -> dg.MaterializeResult[None]:
-    """One row per customer at risk and as_of: treated, held out or left alone, with the reason. Frozen once sent."""
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Decide for every candidate under one budget; frozen once sent."""
     as_of = read_as_of(context)
-    decided = store.plans.read(as_of) if store.plans.has(as_of) else _decide(warehouse, store, deployment, as_of)
-    warehouse.replace_day("retention.plans", to_arrow(decided), as_of=as_of)
-    arms = {str(arm): int(count) for arm, count in decided["arm"].value_counts().items()}
-    return dg.MaterializeResult(
+    decided = _read_plan(store, as_of) if store.plans.has(as_of) else _decide(warehouse, store, deployment, as_of)
+    warehouse.replace_day("retention.plans", to_arrow(decided.rows), as_of=as_of)
+    warehouse.replace_day("retention.plan_prices", to_arrow(decided.prices.assign(as_of=as_of)), as_of=as_of)
+    arms = {str(arm): int(count) for arm, count in decided.rows["arm"].value_counts().items()}
+    yield dg.MaterializeResult(
+        asset_key=["retention", "plans"],
         metadata=describe_table(warehouse, "retention.plans", as_of=as_of)
-        | round_figures({"cost": float(decided["cost"].sum()), **arms})
+        | round_figures({"cost": float(decided.rows["cost"].sum()), **arms}),
+    )
+    yield dg.MaterializeResult(
+        asset_key=["retention", "plan_prices"],
+        metadata=describe_table(warehouse, "retention.plan_prices", as_of=as_of),
     )
 
 
-def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date) -> pd.DataFrame:
+def _read_plan(store: Store, as_of: date) -> Plan:
+    return Plan(rows=store.plans.read(as_of), prices=store.plans.read_prices(as_of))
+
+
+def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date) -> Plan:
     candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
+    spent_on = store.ledger.spent_on(as_of, period=deployment.policy.budget.period)
     return plan(
-        candidates.loc[candidates["level"] != NONE],
+        candidates,
         adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of),
         deployment.policy,
-        spent=store.ledger.spent(as_of, period=deployment.policy.budget.period),
+        spent=sum(spent_on.values()),
+        spent_on=spent_on,
         recent_contacts=store.ledger.recent_contacts(as_of, days=deployment.policy.cooldown_days),
+        capped=find_capped(candidates, store.ledger.read_treated(), deployment.policy) if len(candidates) else (),
     )
 
 
@@ -113,7 +138,7 @@ def plans_gate(
 
 @dg.asset(
     key=["operational", "outbox"],
-    deps=[["retention", "plans"]],
+    deps=[["retention", "plans"], ["retention", "plan_prices"]],
     group_name="retention",
     owners=[OWNER],
     kinds={"sqlalchemy"},
@@ -128,14 +153,15 @@ def outbox(
     """One message per treated customer and plan, committed with the plan and sent once, whatever happens in between."""
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
-    decided = warehouse.read("select * from retention.plans where as_of = $as_of order by rank", {"as_of": as_of})
+    decided, prices = (warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (PLAN, PRICES))
     strategies = adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True)
-    committed = store.plans.commit(as_of, decided.to_pandas(), strategies=strategies, at=_now())
+    committed = store.plans.commit(as_of, decided, prices=prices, strategies=strategies, at=_now())
     report = dispatch(store.outbox, channels, at=_now(), delivery=deployment.policy.delivery)
     return dg.MaterializeResult(
         metadata={
             "treated": int(committed["arm"].eq(TREATED).sum()),
             "held_out": int(committed["arm"].eq(HOLDOUT).sum()),
+            "held_back": int(committed["arm"].eq(CONTROL).sum()),
             "sent": report.sent,
             "failed": report.failed,
             "uncertain": report.uncertain,

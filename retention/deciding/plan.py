@@ -1,12 +1,18 @@
-"""The plan: one budget, greedy by expected value, and doing nothing as a choice with a reason."""
+"""The plan: who gets what under one budget, who is held out or explores, and why everybody else is left alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retention.deciding.holdout import draw
-from retention.deciding.matching import match
+from retention.deciding.allocation import NOTHING, Allocation, Bools, Floats, Ints, Limit, allocate
+from retention.deciding.effects import name_groups
+from retention.deciding.exploration import Lottery, as_text, hold_lottery, write_propensities
+from retention.deciding.holdout import draw, fractions
+from retention.deciding.limits import find_refusals, list_limits
+from retention.deciding.options import Options, build_options, look_up
+from retention.deciding.prices import price_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,26 +20,40 @@ if TYPE_CHECKING:
     from company.policy import Policy
     from retention.deciding.strategies import Strategy
 
-TREATED, HOLDOUT, UNTOUCHED = "treated", "holdout", "none"
-DECISIONS = {TREATED: "treat", HOLDOUT: "hold_out", UNTOUCHED: "do_nothing"}
+TREATED, HOLDOUT, CONTROL, UNTOUCHED = "treated", "holdout", "control", "none"
+DECISIONS = {TREATED: "treat", HOLDOUT: "hold_out", CONTROL: "hold_back", UNTOUCHED: "do_nothing"}
 
 REASONS = {
     "best_use_of_budget": ("the most that the budget can buy for this customer", "在预算内对该客户最有价值的方案"),
+    "explored": ("drawn at random to measure a strategy that is not chosen today", "随机抽中，用于检验其他方案的效果"),  # noqa: RUF001
+    "explored_nothing": ("drawn at random to get nothing this time", "随机抽中，本次不干预以便对照"),  # noqa: RUF001
     "held_out": ("stays untreated, so that the effect can be measured", "对照组不干预以便衡量效果"),
-    "not_at_risk": ("the risk is below what the policy acts on", "风险低于策略的干预线"),
     "not_contactable": ("the customer has not agreed to be contacted", "客户未同意接收联系"),
     "cooling_down": ("chosen too recently to be contacted again", "近期已被选中且处于冷却期"),
+    "contact_cap": ("the customer had as many messages as the policy allows", "近期接收的信息已达上限"),
     "value_unknown": ("the customer's value is not known", "客户价值未知"),
     "no_strategy": ("no strategy in the library answers this case", "策略库中没有适合的方案"),
+    "contact_would_hurt": ("contact drives customers like this one away", "联系此类客户会加速其流失"),
     "not_worth_it": ("no strategy would bring more than it costs", "任何方案的收益都不高于成本"),
     "channel_full": ("the channel has no contact left in this plan", "渠道名额已满"),
+    "team_full": ("the team has no hours left in this plan", "团队工时已满"),
+    "strategy_budget_spent": ("the strategy's own budget is spent", "该方案的专项预算已用完"),
     "budget_spent": ("the budget went to customers with more at stake", "预算已分配给价值更高的客户"),
 }
 COLUMNS = (
     "customer_id", "as_of", "strategy_id", "arm", "channel", "cost", "expected_value", "rank", "decision",
     "decision_reason", "level", "score", "probability", "main_reason", "value_tier", "clv", "money_at_risk",
-    "propensity", "model_version",
+    "propensity", "model_version", "planned_strategy_id", "effect", "effect_group", "propensities", "best_rejected",
+    "rejected_because",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`rows` as `COLUMNS`, one per candidate; `prices` as `retention.deciding.prices.COLUMNS`, one per limit."""
+
+    rows: "pd.DataFrame"
+    prices: "pd.DataFrame"
 
 
 def plan(
@@ -42,46 +62,58 @@ def plan(
     policy: "Policy",
     *,
     spent: float,
+    spent_on: Mapping[str, float] | None = None,
     recent_contacts: Collection[str] = (),
-) -> "pd.DataFrame":
-    """Decide for every candidate: treat, hold out, or do nothing; each with its reason.
+    capped: Collection[str] = (),
+    effects: "pd.DataFrame | None" = None,
+) -> Plan:
+    """Decide for every candidate: treat, hold out, hold back, or do nothing; each with its reason.
 
     Args:
         candidates: rows of decisions.candidates, one per customer; clv and money_at_risk may be missing.
         strategies: the library.
-        policy: budget, holdout, capacity, costs.
+        policy: budget, capacity, teams, costs, holdout, exploration, effects.
         spent: money already committed in the budget's period, by plans before this one.
+        spent_on: the same by strategy.
         recent_contacts: customers within their cool-down.
+        capped: customers who had as many messages as the policy allows, see `contact_rules.find_capped`.
+        effects: what was measured before this day, see `apply_effects`.
 
     Returns:
-        `COLUMNS`, one row per candidate, the highest expected value first. Expected value is
-        money_at_risk x effect - cost. `cost` is what this plan commits: 0 for whoever is not treated.
+        The plan, the highest expected value first. Expected value is money_at_risk x effect - cost. `cost` is what this
+        plan commits: 0 for whoever is not treated. `propensity` is the probability of what was decided, `propensities`
+        those of all that could have been, by strategy, "" for nothing; both are conditional on being chosen.
 
     The untreated group is drawn before matching, then goes through the same matching and the same queue without using
-    the budget, so that both arms of a strategy were chosen by one rule. Taking options in falling order, each if
-    its customer is still free and its cost and channel still fit, is what the vectorised rounds below amount to.
+    the budget, so that both arms of a strategy were chosen by one rule. So do the customers who explore: what was drawn
+    for them has been reserved from the limits before.
     """
-    people = _prepare(candidates, policy, recent_contacts)
-    options = _options(people, strategies, policy)
-    left = max(policy.budget.amount - spent, 0.0)
-    chosen, refused = _choose(options, left=left, capacity=policy.capacity)
-    decided = _decide(people, options, chosen, refused)
-    return _rank(decided, options)
+    people = _prepare(candidates, policy, recent_contacts).assign(
+        is_capped=lambda each: each["customer_id"].isin(capped)
+    )
+    free = people.loc[people["bar"] == ""].reset_index(drop=True)
+    options = build_options(free, strategies, policy, capped=capped, effects=effects)
+    limits = list_limits(options.columns, options.costs, policy, spent=spent, spent_on=spent_on or {})
+    allocation, lottery = _choose(free, options, limits, policy)
+    decided = _decide(free, options, allocation, lottery, policy).assign(
+        **_rejected(options, allocation, limits, counted=~free["is_held_out"].to_numpy(dtype=bool))
+    )
+    rows = _rank(_explain(_join(people, decided, holdout_share=policy.holdout.share)))
+    used = _used(limits, options, decided)
+    return Plan(rows=rows, prices=price_table(limits, allocation.prices, used))
 
 
 def _prepare(candidates: "pd.DataFrame", policy: "Policy", recent: Collection[str]) -> "pd.DataFrame":
     _require_unique(candidates)
     people = candidates.sort_values("customer_id", ignore_index=True)
-    people["place"] = np.arange(len(people))  # settles ties as the customer's id would, and sorts faster
     ids = people["customer_id"].astype(str)
     for name in ("clv", "money_at_risk"):
         people[name] = people[name].astype(float)
     people["is_held_out"] = draw(ids, salt=policy.holdout.salt, share=policy.holdout.share)
-    people["propensity"] = np.where(people["is_held_out"], policy.holdout.share, 1 - policy.holdout.share)
+    people["effect_group"] = name_groups(people, policy)
     closed = people["allowed_channels"].eq("") & people["service_channels"].eq("")
-    bars = [people["level"].eq("none"), closed, ids.isin(set(recent)), people["clv"].isna()]
-    names = ["not_at_risk", "not_contactable", "cooling_down", "value_unknown"]
-    people["bar"] = np.select(bars, names, "")
+    bars = [closed, ids.isin(set(recent)), people["money_at_risk"].isna()]
+    people["bar"] = np.select(bars, ["not_contactable", "cooling_down", "value_unknown"], "")
     return people
 
 
@@ -94,132 +126,156 @@ def _require_unique(candidates: "pd.DataFrame") -> None:
         )
 
 
-def _options(people: "pd.DataFrame", strategies: Sequence["Strategy"], policy: "Policy") -> "pd.DataFrame":
-    free = people.loc[people["bar"] == ""]
-    options = match(free, strategies, policy).join(
-        free.set_index("customer_id")[["place", "money_at_risk", "is_held_out"]], on="customer_id"
-    )
-    options["expected_value"] = options["money_at_risk"] * options["effect"] - options["option_cost"]
-    options["is_worth_it"] = options["expected_value"] > policy.budget.minimum_expected_value
-    options["order"] = options["expected_value"]
-    if policy.budget.rank_by == "return_on_cost":
-        with np.errstate(divide="ignore"):
-            options["order"] = options["expected_value"] / options["option_cost"]
-    by = ["order", "option_cost", "place", "strategy_id"]
-    return options.sort_values(by, ascending=[False, True, True, True], ignore_index=True)
-
-
 def _choose(
-    options: "pd.DataFrame", *, left: float, capacity: dict[str, int]
-) -> tuple["pd.DataFrame", dict[str, set[int]]]:
-    """Take options in order while they fit; return the chosen ones and, by constraint, the customers it refused.
+    free: "pd.DataFrame", options: Options, limits: Sequence[Limit], policy: "Policy"
+) -> tuple[Allocation, Lottery]:
+    """Allocate, draw who of the chosen explores, reserve what was drawn for them, and allocate the rest again.
 
-    Each round takes everything up to the first option that does not fit. That one shows a cost or a channel which can
-    never fit again, so there are at most as many rounds as different costs and channels together.
+    Who takes part in the draw is decided without looking at it, so that its probabilities are what they are said to be.
     """
-    import pandas as pd
-
-    queue = options.loc[options["is_worth_it"]]
-    room = {channel: float(places) for channel, places in capacity.items()}
-    taken: list[pd.DataFrame] = []
-    refused: dict[str, set[int]] = {"channel_full": set(), "budget_spent": set()}
-    while not queue.empty:
-        first = queue.drop_duplicates("place")
-        over_budget, over_room = _misfits(first, left=left, room=room)
-        fits, stop = _prefix(first, over_budget | over_room)
-        taken.append(fits)
-        treated = fits.loc[~fits["is_held_out"]]
-        left -= float(treated["option_cost"].sum())
-        for channel, count in treated["channel"].value_counts().items():
-            room[str(channel)] = room.get(str(channel), np.inf) - count
-        if stop is None:
-            break
-        queue = _still_possible(queue.loc[stop:], fits, left=left, room=room, refused=refused)
-    return (pd.concat(taken) if taken else queue), refused
+    values = np.where(options.is_profitable, options.expected, -np.inf)
+    counted = ~free["is_held_out"].to_numpy(dtype=bool)
+    first = allocate(values, limits, counted=counted)
+    explored = policy.exploration
+    planned = first.chosen != NOTHING
+    keys = free["as_of"].astype(str) + ":" + free["customer_id"].astype(str)
+    places = fractions(keys.where(planned, ""), salt=explored.salt) if explored.share else np.ones(len(free))
+    lottery = hold_lottery(options.is_open, planned, places, limits, share=explored.share)
+    if not lottery.is_drawn.any():
+        return first, lottery
+    drawn = np.where(counted, lottery.drawn, NOTHING)
+    left = [replace(limit, amount=max(limit.amount - use, 0.0)) for limit, use in _uses(limits, drawn)]
+    return allocate(values, left, counted=counted & ~lottery.is_drawn), lottery
 
 
-def _misfits(
-    queue: "pd.DataFrame", *, left: float, room: dict[str, float]
-) -> tuple["np.ndarray[tuple[int], np.dtype[np.bool_]]", "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
-    """Tell which options would break the budget or their channel, given everything before them in the queue."""
-    treated = ~queue["is_held_out"].to_numpy(dtype=bool)
-    cost = queue["option_cost"].to_numpy(dtype=float)
-    own = np.where(treated, cost, 0.0)
-    before = np.cumsum(own) - own
-    places = queue["channel"].map(room).fillna(np.inf).to_numpy(dtype=float)
-    count = treated.astype(int)
-    used = queue.assign(count=count).groupby("channel")["count"].cumsum().to_numpy() - count
-    return before + cost > left + _CENT, used + 1 > places
-
-
-_CENT = 1e-9  # rounding of sums of money
-
-
-def _prefix(
-    queue: "pd.DataFrame", misfit: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
-) -> tuple["pd.DataFrame", int | None]:
-    if not misfit.any():
-        return queue, None
-    stop = int(misfit.argmax())
-    return queue.iloc[:stop], int(queue.index[stop])
-
-
-def _still_possible(
-    queue: "pd.DataFrame",
-    fits: "pd.DataFrame",
-    *,
-    left: float,
-    room: dict[str, float],
-    refused: dict[str, set[int]],
-) -> "pd.DataFrame":
-    queue = queue.loc[~queue["place"].isin(fits["place"])]
-    too_dear = queue["option_cost"] > left + _CENT
-    full = queue["channel"].map(room).fillna(np.inf) < 1
-    refused["channel_full"].update(queue.loc[full, "place"])
-    refused["budget_spent"].update(queue.loc[too_dear, "place"])
-    return queue.loc[~(too_dear | full)]
+def _uses(limits: Sequence[Limit], chosen: Ints) -> list[tuple[Limit, float]]:
+    rows = np.flatnonzero(chosen != NOTHING)
+    return [(limit, float(look_up(limit.uses, rows, chosen[rows]).sum())) for limit in limits]
 
 
 def _decide(
-    people: "pd.DataFrame", options: "pd.DataFrame", chosen: "pd.DataFrame", refused: dict[str, set[int]]
+    free: "pd.DataFrame", options: Options, allocation: Allocation, lottery: Lottery, policy: "Policy"
 ) -> "pd.DataFrame":
-    picked = chosen.set_index("place")[["strategy_id", "channel", "option_cost", "expected_value"]]
-    decided = people.join(picked, on="place")
-    is_picked = decided["strategy_id"].notna()
-    treated, held_out = is_picked & ~decided["is_held_out"], is_picked & decided["is_held_out"]
-    decided["arm"] = np.select([treated, held_out], [TREATED, HOLDOUT], UNTOUCHED).astype(object)
-    decided["decision"] = decided["arm"].map(DECISIONS)
-    decided["cost"] = decided["option_cost"].where(treated, 0.0)
-    places = decided["place"]
-    worth = options.loc[options["is_worth_it"], "place"]
+    """Return, for every customer who may be chosen, what the plan decided and with which probability."""
+    planned = allocation.chosen
+    is_planned, held = planned != NOTHING, free["is_held_out"].to_numpy(dtype=bool)
+    explores = is_planned & lottery.is_drawn & ~held
+    final = np.where(explores, lottery.drawn, planned)
+    arm = np.select([~is_planned, held, final == NOTHING], [UNTOUCHED, HOLDOUT, CONTROL], TREATED).astype(object)
+    shown = np.where(final == NOTHING, planned, final)
+    names, channels = options.words("strategy"), options.words("channel")
+    rows = np.arange(len(free))
+    share = policy.holdout.share
+    chances = write_propensities(lottery, list(names[:-1]), planned, holdout_share=share)
+    decisions = zip(chances, arm, names[final], strict=True)
+    return free[["customer_id"]].assign(
+        arm=arm,
+        strategy_id=names[shown],
+        planned_strategy_id=names[planned],
+        channel=channels[shown],
+        cost=np.where(arm == TREATED, look_up(options.costs, rows, final), 0.0),
+        expected_value=look_up(options.expected, rows, shown),
+        effect=look_up(options.effects, rows, shown),
+        propensity=[_propensity(*decision, holdout_share=share) for decision in decisions],
+        propensities=np.array([as_text(chance) for chance in chances], dtype=object),
+        is_explored=explores & (final != planned),
+        is_harmed=options.harmed,
+        best=options.best(),
+        has_profitable=np.asarray(options.is_profitable.any(axis=1)),
+        has_option=np.asarray(options.is_open.any(axis=1)),
+    )
+
+
+def _propensity(chances: Mapping[str, float], arm: str, given: str, *, holdout_share: float) -> float:
+    """Return the probability of what was decided, missing for who was not chosen."""
+    if arm == UNTOUCHED:
+        return np.nan
+    if arm == HOLDOUT:
+        return holdout_share
+    return chances[""] - holdout_share if arm == CONTROL else chances[given]
+
+
+def _rejected(
+    options: Options, allocation: Allocation, limits: Sequence[Limit], *, counted: Bools
+) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.object_]]"]:
+    """Return the best option that each row did not get, and why not."""
+    rows = np.arange(len(counted))
+    others = np.where(np.isnan(options.expected), -np.inf, options.expected)
+    chosen = allocation.chosen
+    is_chosen = chosen != NOTHING
+    got = np.full(len(rows), -np.inf)
+    got[is_chosen] = others[is_chosen, chosen[is_chosen]]
+    best = others.argmax(axis=1) if options.columns else np.zeros(len(rows), dtype=np.int64)
+    lost = (others.max(axis=1, initial=-np.inf) > got) if options.columns else np.zeros(len(rows), dtype=bool)
+    name, why = np.full(len(rows), None, dtype=object), np.full(len(rows), None, dtype=object)
+    name[lost] = options.words("strategy")[best[lost]]
+    room = np.array([limit.amount - use for limit, use in zip(limits, allocation.used, strict=True)])
+    why[lost] = find_refusals(limits, allocation.prices, room, rows[lost], best[lost])
+    why[lost & ~is_chosen & ~options.is_profitable.any(axis=1)] = "not_worth_it"
+    return {"best_rejected": name, "rejected_because": why}
+
+
+def _used(limits: Sequence[Limit], options: Options, decided: "pd.DataFrame") -> Floats:
+    """Return how much of each limit the treated use, those who explore included."""
+    places = {column: place for place, column in enumerate(options.columns)}
+    pairs = zip(decided["strategy_id"], decided["channel"], strict=True)
+    final = np.array([places.get((str(name), str(channel)), NOTHING) for name, channel in pairs], dtype=np.int64)
+    final = np.where(decided["arm"].eq(TREATED), final, NOTHING)
+    return np.array([use for _, use in _uses(limits, final)])
+
+
+def _join(people: "pd.DataFrame", decided: "pd.DataFrame", *, holdout_share: float) -> "pd.DataFrame":
+    """Lay what was decided beside everybody; whoever was not chosen has the probability of the group they are in."""
+    import pandas as pd
+
+    joined = people.merge(decided, on="customer_id", how="left")
+    is_barred = joined["bar"] != ""
+    joined["arm"] = joined["arm"].where(~is_barred, UNTOUCHED)
+    joined["cost"] = joined["cost"].fillna(0.0)
+    of_group = np.where(joined["is_held_out"], holdout_share, 1 - holdout_share)
+    joined["propensity"] = joined["propensity"].fillna(pd.Series(of_group, index=joined.index))
+    joined["expected_value"] = joined["expected_value"].fillna(joined["best"])
+    for name in ("is_explored", "is_harmed", "has_option", "has_profitable"):
+        joined[name] = joined[name].eq(other=True)
+    return joined
+
+
+def _explain(joined: "pd.DataFrame") -> "pd.DataFrame":
+    """Give every row its decision and the first reason that holds."""
+    arm = joined["arm"]
     questions = [
-        treated, held_out, decided["bar"] != "", ~places.isin(options["place"]), ~places.isin(worth),
-        places.isin(refused["budget_spent"]),
+        joined["bar"] != "", arm == HOLDOUT, arm == CONTROL, (arm == TREATED) & joined["is_explored"], arm == TREATED,
+        joined["is_harmed"], ~joined["has_option"] & joined["is_capped"], ~joined["has_option"],
+        ~joined["has_profitable"],
     ]  # fmt: skip
-    answers = ["best_use_of_budget", "held_out", decided["bar"], "no_strategy", "not_worth_it", "budget_spent"]
-    decided["decision_reason"] = np.select(
-        questions, [np.asarray(answer, dtype=object) for answer in answers], "channel_full"
-    ).astype(object)
-    return decided
+    answers = [
+        joined["bar"], "held_out", "explored_nothing", "explored", "best_use_of_budget", "contact_would_hurt",
+        "contact_cap", "no_strategy", "not_worth_it",
+    ]  # fmt: skip
+    reasons = np.select(questions, [np.asarray(answer, dtype=object) for answer in answers], joined["rejected_because"])
+    return joined.assign(decision=arm.map(DECISIONS), decision_reason=reasons.astype(object))
 
 
-def _rank(decided: "pd.DataFrame", options: "pd.DataFrame") -> "pd.DataFrame":
-    """Order by the best expected value; whoever was not chosen shows the value that was passed over."""
-    best = options.groupby("place")["expected_value"].max()
-    decided["expected_value"] = decided["expected_value"].fillna(decided["place"].map(best))
-    by = ["expected_value", "money_at_risk", "place"]
+def _rank(decided: "pd.DataFrame") -> "pd.DataFrame":
+    """Order by expected value; whoever was not chosen shows the value that was passed over."""
+    by = ["expected_value", "money_at_risk", "customer_id"]
     ranked = decided.sort_values(by, ascending=[False, False, True], ignore_index=True)
     ranked["rank"] = np.arange(1, len(ranked) + 1)
     return _tidy(ranked[list(COLUMNS)])
+
+
+WORDS = (
+    "strategy_id", "channel", "main_reason", "value_tier", "planned_strategy_id", "propensities", "best_rejected",
+    "rejected_because", "effect_group", "model_version",
+)  # fmt: skip
 
 
 def _tidy(plan: "pd.DataFrame") -> "pd.DataFrame":
     """Days as dates, versions as text and absent words as None, as the store gives them back."""
     import pandas as pd
 
-    words = ["strategy_id", "channel", "main_reason", "value_tier", "model_version"]
     plan = plan.assign(
         as_of=pd.to_datetime(plan["as_of"]).dt.date, model_version=plan["model_version"].astype("string")
     )
-    plan[words] = plan[words].astype(object).where(plan[words].notna(), None)
+    plan[list(WORDS)] = plan[list(WORDS)].astype(object).where(plan[list(WORDS)].notna(), None)
     return plan

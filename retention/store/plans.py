@@ -9,10 +9,11 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from retention.deciding.plan import COLUMNS, HOLDOUT, TREATED
+from retention.deciding.prices import COLUMNS as PRICE_COLUMNS
 from retention.store.database import Database, insert_frame
 from retention.store.ledger import assign_entries
 from retention.store.outbox import write_messages
-from retention.store.tables import LEDGER, OUTBOX, PLAN_ROWS, PLANS
+from retention.store.tables import LEDGER, OUTBOX, PLAN_PRICES, PLAN_ROWS, PLANS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +29,22 @@ class Plans:
         self._database = database
 
     def commit(
-        self, as_of: date, plan: "pd.DataFrame", *, strategies: Sequence["Strategy"], at: datetime
+        self,
+        as_of: date,
+        plan: "pd.DataFrame",
+        *,
+        strategies: Sequence["Strategy"],
+        at: datetime,
+        prices: "pd.DataFrame | None" = None,
     ) -> "pd.DataFrame":
         """Commit a plan for good and return it: one transaction with its ledger entries and its messages.
 
         Args:
             as_of: the plan's day; once it has a plan, that one is returned and `plan` is ignored.
-            plan: output of `retention.deciding.plan.plan`.
+            plan: the rows that `retention.deciding.plan.plan` returns.
             strategies: the library that the plan's strategies come from; gives the messages their content.
             at: the moment of the commitment.
+            prices: the prices that came with the plan.
         """
         _require_day(as_of, plan)
         messages = write_messages(as_of, plan, strategies=strategies, at=at)
@@ -47,6 +55,8 @@ class Plans:
                     return _read(connection, as_of)
                 connection.execute(insert(PLANS).values(_header(as_of, plan, at=at)))
                 insert_frame(connection, PLAN_ROWS, plan.assign(as_of=as_of)[list(COLUMNS)])
+                if prices is not None:
+                    insert_frame(connection, PLAN_PRICES, prices.assign(as_of=as_of)[["as_of", *PRICE_COLUMNS]])
                 insert_frame(connection, LEDGER, entries)
                 insert_frame(connection, OUTBOX, messages)
                 return _read(connection, as_of)
@@ -66,6 +76,12 @@ class Plans:
             if not _is_committed(connection, as_of):
                 raise KeyError(f"No plan was committed for {as_of}.")
             return _read(connection, as_of)
+
+    def read_prices(self, as_of: date) -> "pd.DataFrame":
+        """Return the prices of a day's committed plan, one row per limit."""
+        columns = [PLAN_PRICES.c[name] for name in PRICE_COLUMNS]
+        query = select(*columns).where(PLAN_PRICES.c.as_of == as_of)
+        return self._database.read_frame(query.order_by(PLAN_PRICES.c.resource))
 
 
 def _require_day(as_of: date, plan: "pd.DataFrame") -> None:

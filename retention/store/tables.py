@@ -67,16 +67,35 @@ PLAN_ROWS = Table(
     Column("rank", Integer, nullable=False),
     Column("decision", String, nullable=False),
     Column("decision_reason", String, nullable=False),
-    Column("level", String, nullable=False),
-    Column("score", Double, nullable=False),
-    Column("probability", Double, nullable=False),
+    Column("level", String),
+    Column("score", Double),
+    Column("probability", Double),
     Column("main_reason", String),
     Column("value_tier", String),
     Column("clv", Double),
     Column("money_at_risk", Double),
     Column("propensity", Double, nullable=False),
     Column("model_version", String),
+    Column("planned_strategy_id", String),
+    Column("effect", Double),
+    Column("effect_group", String),
+    Column("propensities", String),
+    Column("best_rejected", String),
+    Column("rejected_because", String),
     comment="one row per plan and candidate; never changed",
+)
+
+PLAN_PRICES = Table(
+    "plan_prices",
+    METADATA,
+    Column("as_of", Date, ForeignKey("plans.as_of"), primary_key=True),
+    Column("resource", String, primary_key=True),
+    Column("amount", Double, nullable=False),
+    Column("used", Double, nullable=False),
+    Column("price", Double, nullable=False),
+    Column("text_en", Text, nullable=False),
+    Column("text_zh", Text, nullable=False),
+    comment="one row per plan and limit: what one more unit of it would have brought; never changed",
 )
 
 OUTBOX = Table(
@@ -115,6 +134,9 @@ LEDGER = Table(
     Column("idempotency_key", String(64), index=True),
     Column("recorded_at", Moment, nullable=False),
     Column("propensity", Double),
+    Column("planned_strategy_id", String),
+    Column("effect_group", String),
+    Column("propensities", String),
     comment="one row per thing done or withheld; append-only",
 )
 
@@ -225,5 +247,6 @@ STRATEGY_CHANGES = Table(
 )
 
 APPEND_ONLY = (
-    PLANS, PLAN_ROWS, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS, STRATEGY_CHANGES,
+    PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
+    STRATEGY_CHANGES,
 )  # fmt: skip

@@ -24,7 +24,7 @@ AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
 
 @pytest.fixture
 def policy() -> Policy:
-    return load_policy({"holdout": {"share": 0.0}, "capacity": {"phone": 1000}})
+    return load_policy({"holdout": {"share": 0.0}, "exploration": {"share": 0.0}, "capacity": {"phone": 1000}})
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ Frame = Callable[..., pd.DataFrame]
 def test_a_plan_that_does_nothing_has_the_columns_of_one_that_acts(
     count: int, make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
-    acting = to_arrow(plan(make_candidates(2), [make_strategy()], policy, spent=0))
-    idle = plan(make_candidates(count, main_reason=None, clv=np.nan, model_version=None), [], policy, spent=0)
+    acting = to_arrow(plan(make_candidates(2), [make_strategy()], policy, spent=0).rows)
+    idle = plan(make_candidates(count, main_reason=None, clv=np.nan, model_version=None), [], policy, spent=0).rows
     assert to_arrow(idle).schema == acting.schema
     assert acting.schema.field("strategy_id").type == pa.string()
     assert acting.schema.field("as_of").type == pa.date32()
@@ -42,7 +42,7 @@ def test_moments_lose_their_zone_and_not_their_hour(
     sqlite_store: Store, make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
     empty = to_arrow(sqlite_store.ledger.read()).schema
-    decided = plan(make_candidates(1), [make_strategy()], policy, spent=0)
+    decided = plan(make_candidates(1), [make_strategy()], policy, spent=0).rows
     sqlite_store.plans.commit(date(2017, 12, 1), decided, strategies=[make_strategy()], at=AT)
     ledger = to_arrow(sqlite_store.ledger.read())
     assert ledger.schema == empty

@@ -33,7 +33,7 @@ ROOT = Path(retention.__file__).parents[1]
 def fill(make_candidates: Callable[..., pd.DataFrame], make_strategy: Callable[..., Strategy]) -> Callable[..., None]:
     def fill(store: Store, count: int = 6) -> None:
         policy, strategies = load_policy({"holdout": {"share": 0.0}}), [make_strategy()]
-        decided = plan(make_candidates(count), strategies, policy, spent=0)
+        decided = plan(make_candidates(count), strategies, policy, spent=0).rows
         store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
 
     return fill

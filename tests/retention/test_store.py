@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -29,7 +30,9 @@ from retention.acting.channels import (
 )
 from retention.acting.channels.base import AskLaterError
 from retention.acting.dispatch import DispatchReport, dispatch
+from retention.deciding.allocation import Limit
 from retention.deciding.plan import plan
+from retention.deciding.prices import price_table
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
@@ -43,6 +46,7 @@ from retention.store.tables import APPEND_ONLY, LEDGER, METADATA, OUTBOX
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
 POLICY = load_policy({"holdout": {"share": 0.3}})
+PRICES = price_table([Limit(name="budget", amount=50.0, uses=np.ones(1))], np.array([2.5]), np.array([49.0]))
 
 Make = Callable[..., Strategy]
 Frame = Callable[..., pd.DataFrame]
@@ -56,7 +60,7 @@ def strategies(make_strategy: Make) -> list[Strategy]:
 @pytest.fixture
 def decided(make_candidates: Frame, strategies: list[Strategy]) -> pd.DataFrame:
     people = make_candidates(20, clv=[float(10 * number) for number in range(20)])
-    return plan(people, strategies, POLICY, spent=0)
+    return plan(people, strategies, POLICY, spent=0).rows
 
 
 class Scripted:
@@ -87,6 +91,13 @@ def test_a_committed_plan_comes_back_as_it_was_made(
     pd.testing.assert_frame_equal(store.plans.read(AS_OF), decided)
 
 
+def test_the_prices_of_a_plan_are_kept_with_it(store: Store, decided: pd.DataFrame, strategies: list[Strategy]) -> None:
+    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT, prices=PRICES)
+    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT, prices=PRICES.assign(price=9.0))
+    pd.testing.assert_frame_equal(store.plans.read_prices(AS_OF), PRICES)
+    assert PRICES["text_en"].tolist() == ["Another 1,000 of budget would bring 2,500.00 beyond its cost."]
+
+
 def test_a_second_plan_for_the_same_day_changes_nothing(
     store: Store, decided: pd.DataFrame, strategies: list[Strategy]
 ) -> None:
@@ -113,7 +124,7 @@ def test_of_plans_committed_at_once_one_holds_and_all_get_it(
         )
     for frame in committed:
         pd.testing.assert_frame_equal(frame, store.plans.read(AS_OF))
-    assert len(store.ledger.read()) == decided["arm"].isin(["treated", "holdout"]).sum()
+    assert len(store.ledger.read()) == decided["arm"].ne("none").sum()
 
 
 def test_the_ledger_holds_the_treated_and_the_held_out_and_nobody_else(
@@ -161,7 +172,7 @@ def test_a_commit_that_fails_leaves_nothing_behind(
 
 
 def test_an_empty_plan_is_committed_too(store: Store, make_candidates: Frame, strategies: list[Strategy]) -> None:
-    nobody = plan(make_candidates(0), strategies, POLICY, spent=0)
+    nobody = plan(make_candidates(0), strategies, POLICY, spent=0).rows
     assert store.plans.commit(AS_OF, nobody, strategies=strategies, at=AT).empty
     assert store.plans.has(AS_OF)
 
@@ -185,7 +196,7 @@ def test_a_day_without_a_plan_is_named(store: Store) -> None:
 def test_the_database_itself_refuses_to_change_what_was_recorded(
     table: str, store: Store, decided: pd.DataFrame, strategies: list[Strategy]
 ) -> None:
-    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
+    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT, prices=PRICES)
     GateOverrides(store).grant("scores", AS_OF, by="ann", reason="known gap", at=AT)
     RetrainRequests(store).submit("drift", AS_OF, evidence={"psi": 0.4}, cooldown_days=25, at=AT)
     ModelEvents(store).move_champion("1", by="policy", comment="first", at=AT)
@@ -242,7 +253,7 @@ def test_spent_counts_the_period_without_the_day_itself_and_gives_failures_back(
 ) -> None:
     policy = load_policy({"holdout": {"share": 0.0}})
     for day in (date(2017, 11, 30), AS_OF, date(2017, 12, 2)):
-        decided = plan(make_candidates(2, as_of=day), strategies, policy, spent=0)
+        decided = plan(make_candidates(2, as_of=day), strategies, policy, spent=0).rows
         sqlite_store.plans.commit(day, decided, strategies=strategies, at=AT)
     assert sqlite_store.ledger.spent(date(2017, 12, 2), period="month") == 10.0
     assert sqlite_store.ledger.spent(date(2017, 12, 9), period="month") == 20.0
@@ -298,7 +309,7 @@ def test_nothing_is_sent_when_a_medium_has_no_channel(
 
 @pytest.fixture
 def one_message(sqlite_store: Store, make_candidates: Frame, strategies: list[Strategy]) -> Store:
-    decided = plan(make_candidates(1), strategies, load_policy({"holdout": {"share": 0.0}}), spent=0)
+    decided = plan(make_candidates(1), strategies, load_policy({"holdout": {"share": 0.0}}), spent=0).rows
     sqlite_store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
     return sqlite_store
 

@@ -1,0 +1,46 @@
+"""Measured effects over declared ones, and who is better left alone."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from company.policy import Policy
+
+DECLARED, MEASURED, ALL = "declared", "measured", "all"
+COLUMNS = ("strategy_id", "effect_group", "effect", "low", "high", "basis", "is_used")
+UNKNOWN = "unknown"
+
+
+def name_groups(people: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
+    """Return the group whose effects hold for each customer: the policy's columns, joined by commas."""
+    groups = people["customer_id"].map(lambda _: ALL).astype(object)
+    for place, column in enumerate(policy.effects.group_by):
+        words = people[column].fillna(UNKNOWN).astype(str)
+        groups = groups + ", " + words if place else words
+    return groups.astype(object)
+
+
+def apply_effects(options: "pd.DataFrame", effects: "pd.DataFrame | None") -> "pd.DataFrame":
+    """Return `options` with the effects of their group, and `would_hurt` where contact is known to do harm.
+
+    Args:
+        options: columns strategy_id, effect_group and the declared effect.
+        effects: `COLUMNS`, one row per strategy and group and rows of the strategy `all`, which stand for any contact;
+            None where nothing was measured yet. What is not `is_used` was not proven better than the declared effect
+            and replaces nothing; a group in which the interval lies below 0 is left alone all the same.
+    """
+    if effects is None or effects.empty or options.empty:
+        return options.assign(would_hurt=False)
+    measured = effects.loc[effects["basis"] == MEASURED]
+    by_group = measured.set_index(["strategy_id", "effect_group"])
+    keys = list(zip(options["strategy_id"], options["effect_group"], strict=True))
+    own = by_group[["effect", "low", "high", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
+    any_contact = options["effect_group"].map(
+        measured.loc[measured["strategy_id"] == ALL].set_index("effect_group")["high"]
+    )
+    is_used = own["is_used"].eq(other=True) & own["effect"].notna()
+    return options.assign(
+        effect=own["effect"].where(is_used, options["effect"]).astype(float),
+        would_hurt=own["high"].lt(0) | any_contact.lt(0),
+    )
