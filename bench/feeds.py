@@ -8,15 +8,15 @@ refusal is one paragraph; anything else that is raised is counted as a traceback
 of a run judge changed companies, see bench/check_and_run.py. Results go to bench/results/feeds.json.
 """
 
+import argparse
 import csv
 import gzip
 import io
 import json
 import random
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -421,7 +421,17 @@ def _is_plain_number(text: str) -> bool:
 
 # --- company files --------------------------------------------------------------------------------------------------
 
-STARTER = yaml.safe_dump(describe_company("orders.csv"), sort_keys=False)
+
+def describe_whole_company() -> dict[str, Any]:
+    """Return a company file that says more of its feeds."""
+    company = describe_company("orders.csv")
+    company["tables"]["customers"]["extra"] = {"first_shop": {"sql": "shop", "type": "text", "never_changes": True}}
+    company["tables"]["orders"] |= {"separator": ",", "null_words": ["none"], "fresh_within_days": 60}
+    company["policy"] = {"gates": {"maximum_quarantine_share": 0.1}}
+    return company
+
+
+STARTER = yaml.safe_dump(describe_whole_company(), sort_keys=False)
 SCALARS = ("", "~", "true", "0", "-1", "1e9", "[]", "{}", "&a x", "*a", "!!python/object:os.system x", "2024-13-01",
            "UTC+1", "L'Aquila", "'; drop table x; --", "select 1", "(select 1)", "read_csv('/etc/passwd')", "a: b",
            "'", '"', "\t", "汉字", "x" * 5000, "+01:00", "1; select 2", "null", ".inf", "0x1F", "12:30:45")  # fmt: skip
@@ -476,6 +486,8 @@ def judge_company(folder: Path, text: str) -> tuple[str, str]:
 
 # --- figures --------------------------------------------------------------------------------------------------------
 
+COMMAND = "make bench TOPIC=feeds"
+UNCLEAR = ("traceback", "refused in more than a paragraph")
 WRONG = ("value changed without a word", "row lost without a word", "rows do not add up")
 
 
@@ -500,7 +512,7 @@ def run_companies(count: int, seed: int) -> Tally:
     tally = Tally()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "people.csv").write_text("id\nc000\n")
+        (folder / "people.csv").write_text("id,shop\nc000,north\n")
         (folder / "orders.csv").write_bytes(join(write_lines(make_orders(random.Random(seed)), ",")))
         for index in range(count):
             outcome, example = judge_company(folder, damage_company(random.Random(f"company-{seed}-{index}")))
@@ -508,60 +520,77 @@ def run_companies(count: int, seed: int) -> Tally:
     return tally
 
 
-def figures(files: dict[str, Tally], companies: Tally, *, seed: int) -> list[Figure]:
-    """Return the totals beside their bars."""
+def figures_of_files(files: dict[str, Tally], *, seed: int) -> list[Figure]:
+    """Return what became of damaged files next to its bars."""
     totals = sum((each.outcomes for each in files.values()), Counter[str]())
-    count = totals.total()
-    common: dict[str, Any] = {"unit": "files", "seed": seed, "command": "make bench TOPIC=feeds"}
-    sized = {**common, "size": f"{count} damaged files of {ORDERS} orders, {len(files)} kinds"}
-    rows = [Figure(f"files: {each}", **at_most(totals[each], 0), **sized) for each in (*WRONG, "traceback")]
-    rows.append(
-        Figure(
-            "files: refused in more than a paragraph", **at_most(totals["refused in more than a paragraph"], 0), **sized
-        )
-    )
-    rows += [
-        Figure(f"files: {each}", **without_bar(totals[each]), **sized)
-        for each in ("landed", "refused", "untouched rows quarantined")
+    size = f"{totals.total()} damaged files of {ORDERS} orders, {len(files)} kinds"
+    sized: dict[str, Any] = {"unit": "files", "seed": seed, "command": COMMAND, "size": size}
+    rows = [Figure("files: tried", **at_least(totals.total(), FILES), **sized)]
+    rows += [Figure(f"files: {each}", **at_most(totals[each], 0), **sized) for each in (*WRONG, *UNCLEAR)]
+    seen = ("landed", "refused", "untouched rows quarantined")
+    return [*rows, *(Figure(f"files: {each}", **without_bar(totals[each]), **sized) for each in seen)]
+
+
+def figures_of_companies(companies: Tally, *, seed: int) -> list[Figure]:
+    """Return what became of damaged company files next to its bars."""
+    count = companies.outcomes.total()
+    sized: dict[str, Any] = {
+        "unit": "files",
+        "seed": seed,
+        "command": COMMAND,
+        "size": f"{count} damaged company files",
+    }
+    rows = [Figure("company files: tried", **at_least(count, COMPANIES), **sized)]
+    rows += [Figure(f"company files: {each}", **at_most(companies.outcomes[each], 0), **sized) for each in UNCLEAR]
+    seen = ("refused", "usable")
+    return [
+        *rows,
+        *(Figure(f"company files: {each}", **without_bar(companies.outcomes[each]), **sized) for each in seen),
     ]
-    sized = {**common, "size": f"{companies.outcomes.total()} damaged company files"}
-    for each in ("traceback", "refused in more than a paragraph"):
-        rows.append(Figure(f"company files: {each}", **at_most(companies.outcomes[each], 0), **sized))
-    rows += [
-        Figure(f"company files: {each}", **without_bar(companies.outcomes[each]), **sized)
-        for each in ("refused", "usable")
-    ]
-    rows.append(Figure("mutations tried", **at_least(count + companies.outcomes.total(), FILES + COMPANIES), **sized))
-    return rows
 
 
 def figures_of_verdicts(verdicts: Counter[tuple[int, int]], *, seed: int) -> list[Figure]:
     """Return how often `check` and the ingestion of a run disagreed, and what they agreed on."""
     names = {0: "sound", 1: "the gate closes", 2: "refused"}
     size = f"{verdicts.total()} companies, changed in one or two ways"
-    common: dict[str, Any] = {"unit": "companies", "size": size, "seed": seed, "command": "make bench TOPIC=feeds"}
+    sized: dict[str, Any] = {"unit": "companies", "size": size, "seed": seed, "command": COMMAND}
     differing = sum(count for (check, run), count in verdicts.items() if check != run)
-    agreed = [
-        Figure(f"check and run agree: {name}", **without_bar(verdicts[code, code]), **common)
-        for code, name in names.items()
-    ]
-    return [Figure("check and run disagree", **at_most(differing, 0), **common), *agreed]
+    rows = [Figure("check and run: tried", **at_least(verdicts.total(), VERDICTS), **sized)]
+    rows.append(Figure("check and run: disagree", **at_most(differing, 0), **sized))
+    seen = ((f"check and run: agree, {name}", verdicts[code, code]) for code, name in names.items())
+    return [*rows, *(Figure(name, **without_bar(count), **sized) for name, count in seen)]
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run all mutations, or as many files, company files and verdicts as are asked for, and print what is wrong."""
-    counts = [int(each) for each in arguments] or [FILES, COMPANIES, VERDICTS]
-    files_count, companies_count, verdicts_count = counts
-    verdicts, differing = compare_verdicts(verdicts_count, SEED)
-    print("verdicts of check and run", dict(verdicts), *differing, sep="\n    ")
-    files, companies = run_files(files_count, SEED), run_companies(companies_count, SEED)
-    for kind, tally in sorted([*files.items(), ("company file", companies)]):
+def show(tallies: Iterable[tuple[str, Tally]]) -> None:
+    """Print what came of each kind, and the first example of what is wrong."""
+    for kind, tally in sorted(tallies):
         print(f"{kind:24} {dict(tally.outcomes)}")
         for outcome, example in tally.examples.items():
             print(f"    {outcome}: {example}")
-    if not arguments:
-        record("feeds", [*figures(files, companies, seed=SEED), *figures_of_verdicts(verdicts, seed=SEED)])
+
+
+def main() -> None:
+    """Measure all three parts, or one, and replace the results of what was measured in full."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["files", "companies", "verdicts"])
+    parser.add_argument("--count", type=int, help="try so many; nothing is recorded then")
+    asked = parser.parse_args()
+    found: list[Figure] = []
+    if asked.only in {None, "files"}:
+        files = run_files(asked.count or FILES, SEED)
+        show(files.items())
+        found += figures_of_files(files, seed=SEED)
+    if asked.only in {None, "companies"}:
+        companies = run_companies(asked.count or COMPANIES, SEED)
+        show([("company file", companies)])
+        found += figures_of_companies(companies, seed=SEED)
+    if asked.only in {None, "verdicts"}:
+        verdicts, differing = compare_verdicts(asked.count or VERDICTS, SEED)
+        print("check and run", dict(verdicts), *differing, sep="\n    ")
+        found += figures_of_verdicts(verdicts, seed=SEED)
+    if asked.count is None:
+        record("feeds", found)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
