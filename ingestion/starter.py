@@ -45,10 +45,15 @@ tables:                     # canonical column: any SQL expression over your col
       # city: city
       # signed_up_at: created_at
       # email: email        # personal columns become keyed tokens; set HOLDFAST_TOKEN_KEY first
+    # extra:                # columns of your own, which no table has
+    #   first_shop: {sql: shop, type: text, never_changes: true}   # what never changes is a feature
 
   orders:
     source: shop
     from: orders
+    # encoding: cp1252         # of an export that is no plain UTF-8 with commas and ISO dates: docs/feeds.md
+    # date_format: "%d.%m.%Y"
+    # decimal: ","
     # fresh_within_days: 3     # when the newest order is older, the sources gate closes
     columns:
       order_id: order_id

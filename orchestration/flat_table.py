@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TRIGGER = "score-table"
 SCORED_FILES = ("scores.csv", "reasons.csv", "plan.csv", "card.html")
+DECIMALS = {"expected_profit": 2, "probability": 4, "value": 2, "break_even_value": 2}  # of the plan as a file
 PERIODS = {"month": 12, "year": 1}  # how often a year what a customer pays is paid
 ROWS_LOOKED_AT = 700  # of contributions that are averaged for the importance: it then errs by some 2 % of one
 
@@ -157,7 +158,7 @@ def _plan(flat: "FlatTable", found: "FlatScores", policy: Policy, values: pa.Chu
     if values is not None:
         by_customer = dict(zip(flat.rows.column("customer_id").to_pylist(), values.to_pylist(), strict=True))
         customers["value"] = customers["customer_id"].map(by_customer)
-    return plan_contacts(customers, policy)
+    return plan_contacts(customers, policy).round(DECIMALS)
 
 
 def _add_tiers(scores: pa.Table, policy: Policy) -> pa.Table:
