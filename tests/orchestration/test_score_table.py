@@ -71,6 +71,14 @@ def test_a_column_of_no_numbers_is_not_what_customers_pay(tmp_path: Path) -> Non
     assert (code, "column 'plan' holds string" in output, (tmp_path / "home").exists()) == (2, True, False), output
 
 
+def test_a_policy_of_ones_own_is_refused_by_its_key_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text("budget: {amuont: 2000}\n")
+
+    code, output = call(write(tmp_path / "churn.csv"), tmp_path / "home", "--policy", str(tmp_path / "policy.yaml"))
+
+    assert (code, "'budget.amuont'" in output, (tmp_path / "home").exists()) == (2, True, False), output
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     code, output = call(tmp_path / "nothing.csv", tmp_path / "home")
 
