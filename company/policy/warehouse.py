@@ -42,12 +42,17 @@ class Clv(Section):
 
 
 class Lifecycle(Section):
-    """Day limits of new, active, dormant and churned, and over how many past horizons returns are counted."""
+    """Day limits of new, active, dormant and churned.
+
+    Returns of each stage are counted over `return_windows` past horizons; no contact is believed to raise their share
+    by more than `return_uplift` of it.
+    """
 
     new_days: Days
     active_days: Days
     dormant_days: Days
     return_windows: Annotated[int, Field(ge=1)]
+    return_uplift: Share
 
 
 class ValueTiers(Section):

@@ -27,7 +27,8 @@ def match(
 
     Returns:
         Columns customer_id, strategy_id, channel, effect, effect_low, effect_high, option_cost and occasion: the
-        trigger or the stage that the strategy answers, else `risk`.
+        trigger or the stage that the strategy answers, else `risk`. Of who is not scored the effects are points of
+        return, and no more than the policy's part of how many return anyway.
     """
     import pandas as pd
 
@@ -84,12 +85,14 @@ def _several(strategy: "Strategy") -> Iterator[tuple[Collection[str], str]]:
 
 
 def _options(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "pd.DataFrame":
+    # where nobody ever comes back, no message brings them: who is scored has no such bound
+    most = (policy.lifecycle.return_uplift * people["return_rate"].astype(float)).fillna(1.0)
     return people[["customer_id"]].assign(
         strategy_id=strategy.id,
         channel=strategy.channel,
-        effect=strategy.effect.value,
-        effect_low=strategy.effect.low,
-        effect_high=strategy.effect.high,
+        effect=most.clip(upper=strategy.effect.value),
+        effect_low=most.clip(upper=strategy.effect.low),
+        effect_high=most.clip(upper=strategy.effect.high),
         option_cost=strategy.cost(policy),
         occasion=_occasions(people, strategy),
     )

@@ -62,6 +62,7 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "alert_level": "high",
             "lifecycle_stage": "active",
             "kind": "person",
+            "return_rate": None,
             "reasons": "inactivity",
             "triggers": "",
             "ticket_topic": None,

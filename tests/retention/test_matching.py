@@ -11,6 +11,7 @@ from retention.deciding.strategies import Strategy
 
 Make = Callable[..., Strategy]
 Frame = Callable[..., pd.DataFrame]
+EFFECT = {"value": 0.02, "low": -0.01, "high": 0.04, "basis": "assumption", "source": "t"}
 
 
 def _reached(people: pd.DataFrame, *strategies: Strategy, policy: Policy) -> dict[str, list[str]]:
@@ -152,3 +153,14 @@ def test_who_has_had_as_many_messages_as_allowed_hears_of_service_alone(
         "c000": ["coupon", "service"],
         "c001": ["service"],
     }
+
+
+def test_no_message_is_believed_to_bring_back_more_than_a_part_of_who_come_back_anyway(
+    make_strategy: Make, make_candidates: Frame, policy: Policy
+) -> None:
+    people = make_candidates(4, tier=[None, None, None, "high"], return_rate=[0.0, 0.05, 0.5, None])
+    strategy = make_strategy(tiers=[], stages=["active"], effect=EFFECT)
+    found = match(people, [strategy], policy)
+    assert found["effect"].tolist() == pytest.approx([0.0, 0.0055, 0.02, 0.02])
+    assert found["effect_high"].tolist() == pytest.approx([0.0, 0.0055, 0.04, 0.04])
+    assert found["effect_low"].tolist() == [-0.01] * 4

@@ -255,7 +255,7 @@ def test_whatever_the_limits_are_a_plan_keeps_them(**drawn: Any) -> None:  # noq
     people = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(len(drawn["clv"]))]}).assign(
         as_of=date(2017, 12, 1), probability=0.5, score=50.0, level="high", main_reason="price", value_tier="gold",
         clv=[float(value) for value in drawn["clv"]], model_version="1", tier="high",
-        allowed_channels="phone,email,agent", service_channels="", triggers="",
+        allowed_channels="phone,email,agent", service_channels="", triggers="", return_rate=None,
     )  # fmt: skip
     people["money_at_risk"] = people["probability"] * people["clv"]
     decided = plan(people, strategies, policy, spent=0)

@@ -51,6 +51,7 @@ def _person_for(strategy: Strategy) -> dict[str, object]:
     first = {name: next(iter(getattr(strategy, name)), None) for name in lists}
     return {
         "customer_id": strategy.id,
+        "return_rate": None,
         "tier": first["tiers"] if first["tiers"] != "none" else None,
         "alert_level": None,
         "lifecycle_stage": first["stages"] or "active",

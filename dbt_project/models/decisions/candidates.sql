@@ -79,6 +79,7 @@ joined as (
         scores.model_version,
         -- who is not scored is gone or has not begun: what can be lost is that they come
         coalesce(scores.probability, 1 - return_rates.return_rate) as loss_probability,
+        case when scores.probability is null then return_rates.return_rate end as return_rate,
         customers.lifecycle_stage,
         customers.value_tier,
         customers.kind,
