@@ -90,7 +90,6 @@ class Effects(Section):
     """How measured effects are joined with declared ones; see policy.yaml."""
 
     group_by: tuple[Literal["value_tier", "tier", "level", "main_reason", "lifecycle_stage", "kind", "region"], ...]
-    prior_spread: Annotated[float, Field(gt=0, le=1)]
     group_spread: Annotated[float, Field(gt=0, le=1)]
     minimum_rows: Annotated[int, Field(ge=20)]
     folds: Annotated[int, Field(ge=2)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
+import pandas as pd
 
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
@@ -22,6 +23,8 @@ from retention.store.store import Store
 OWNER = "team:retention"
 CANDIDATES = "select * from decisions.candidates where as_of = $as_of order by customer_id"
 
+EFFECTS = """
+    select * from retention.effects where as_of = (select max(as_of) from retention.effects where as_of < $as_of)"""
 PLAN = "select * from retention.plans where as_of = $as_of order by rank"
 PRICES = "select * from retention.plan_prices where as_of = $as_of order by resource"
 
@@ -107,8 +110,17 @@ def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: d
         spent=sum(spent_on.values()),
         spent_on=spent_on,
         recent_contacts=store.ledger.recent_contacts(as_of, days=deployment.policy.cooldown_days),
+        effects=_read_effects(warehouse, as_of),
         capped=find_capped(candidates, store.ledger.read_treated(), deployment.policy) if len(candidates) else (),
     )
+
+
+def _read_effects(warehouse: Warehouse, as_of: date) -> pd.DataFrame | None:
+    """Return what was measured before this day: effects are measured at the end of a night, after its plan."""
+    if not warehouse.has_table("retention.effects"):
+        return None
+    effects: pd.DataFrame = warehouse.read(EFFECTS, {"as_of": as_of}).to_pandas()
+    return effects
 
 
 @dg.asset_check(asset=["retention", "plans"], blocking=True)

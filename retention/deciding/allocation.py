@@ -19,14 +19,15 @@ Bools = npt.NDArray[np.bool_]
 
 NOTHING = -1
 SAMPLED = 50_000  # rows that prices are found on; the bound and the repair read all of them
-SMOOTHING = (0.1, 0.01, 0.001)  # of the median best value: each starts from the prices of the one before
-MOST_STEPS = 60  # of L-BFGS-B at one smoothing
+SMOOTHING = (0.3, 0.03, 0.003)  # of the median best value: each starts from the prices of the one before
+TOLERANCE = 1e-8  # of the dual, relative
+MOST_STEPS = 100  # of L-BFGS-B at one smoothing
 BLOCK = 100_000  # rows reduced at a time
 MOST_ROUNDS = 200  # of the repair: what is still open after them is worth next to nothing
 LOWERED = (1.0, 0.97, 0.9, 0.75, 0.5, 0.0)  # prices tried by the repair: where many tie, none may want an option at 1
 CLOSE = 0.999  # of the bound, at which no other is tried
 ROUNDING = 1e-9  # of sums, as a share of a limit
-TINY = 1e-300
+TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def allocate(values: Floats, limits: Sequence[Limit], *, counted: Bools | None =
         nothing, zeros = np.full(len(values), NOTHING, dtype=np.int64), np.zeros(len(limits))
         return Allocation(chosen=nothing, prices=zeros, used=zeros, value=0.0, bound=0.0)
     values = _affordable(values, limits)
-    prices = _find_prices(values[counted], limits, seed=seed)
+    prices = _find_prices(values, limits, counted, seed=seed)
     bound = _bound(values, limits, prices, counted)
     chosen, value = _choose(values, limits, prices, counted, enough=CLOSE * bound)
     used = np.array([_usage(limit, chosen, counted & (chosen != NOTHING)) for limit in limits])
@@ -130,19 +131,19 @@ def _bound(values: Floats, limits: Sequence[Limit], prices: Floats, counted: Boo
 # ------------------------------------------------------------------------------------------------------------- prices
 
 
-def _find_prices(values: Floats, limits: Sequence[Limit], *, seed: int) -> Floats:
-    """Return the price of each limit: the minimum of the smoothed dual over a sample of the rows."""
-    best = values.max(axis=1, initial=-np.inf)
-    rows = np.flatnonzero(best > 0)
+def _find_prices(values: Floats, limits: Sequence[Limit], counted: Bools, *, seed: int) -> Floats:
+    """Return the price of each limit: the minimum of the smoothed dual over a sample of the counted rows."""
+    best = values.max(axis=1)
+    rows = np.flatnonzero(counted & (best > 0))
     if not _is_scarce(values, limits, rows):
         return np.zeros(len(limits))
     drawn = rows if len(rows) <= SAMPLED else np.sort(np.random.default_rng(seed).choice(rows, SAMPLED, replace=False))
-    dual = _SmoothDual(values[drawn].astype(np.float64), limits, drawn, share=len(drawn) / len(rows))
     unit = float(np.median(best[drawn]))
-    shares: Floats = np.zeros(len(limits))
+    dual = _SmoothDual(values[drawn].astype(np.float64) / unit, limits, drawn, share=len(drawn) / len(rows))
+    levels: Floats = np.zeros(len(limits))
     for smoothing in SMOOTHING:
-        shares = dual.minimise(shares, temperature=smoothing * unit)
-    return dual.prices(shares)
+        levels = dual.minimise(levels, temperature=smoothing)
+    return unit * dual.prices(levels)
 
 
 def _is_scarce(values: Floats, limits: Sequence[Limit], rows: Ints) -> bool:
@@ -152,27 +153,27 @@ def _is_scarce(values: Floats, limits: Sequence[Limit], rows: Ints) -> bool:
 
 
 class _SmoothDual:
-    """The dual over sampled rows with a softmax in place of each customer's best option.
+    """The dual over sampled rows with a softmax in place of each customer's best option; values are in any unit.
 
-    Its variables are the limits' shares of the total value, price x amount / total: all lie between 0 and 1 whatever
-    the currency, and a share's gradient is 1 less the share of its limit that is used.
+    Its variables are prices times the root of amount x mean use: the dual is about as curved in each of them, whether a
+    limit is met by three customers or by all.
     """
 
     def __init__(self, values: Floats, limits: Sequence[Limit], rows: Ints, *, share: float) -> None:
         self._values = values
-        self._total = float(values.max(axis=1).sum()) / share
-        self._amounts = np.array([limit.amount for limit in limits])
+        self._amounts = share * np.array([limit.amount for limit in limits])
         self._uses = [limit.uses if limit.uses.ndim == 1 else limit.uses[rows] for limit in limits]
         self._vectors = np.array([uses for uses in self._uses if uses.ndim == 1]).reshape(-1, values.shape[1])
-        self._share = share
+        self._is_vector = np.array([uses.ndim == 1 for uses in self._uses])
+        typical = np.array([uses[uses > 0].mean() if (uses > 0).any() else 1.0 for uses in self._uses])
+        self._scale = np.sqrt(np.maximum(self._amounts, TINY) * typical / len(values))
 
-    def prices(self, shares: Floats) -> Floats:
-        """Return the prices that `shares` of the total stand for; what there is none of, nobody can buy."""
-        price: Floats = shares * self._total / np.maximum(self._amounts, TINY)
-        return np.where(self._amounts > 0, price, 0.0)
+    def prices(self, levels: Floats) -> Floats:
+        """Return the prices that the variables stand for; what there is none of, nobody can buy."""
+        return np.where(self._amounts > 0, levels / self._scale, 0.0)
 
     def minimise(self, start: Floats, *, temperature: float) -> Floats:
-        """Return the shares that minimise the smoothed dual, from `start`."""
+        """Return the variables that minimise the smoothed dual, from `start`."""
         from scipy.optimize import minimize
 
         found = minimize(
@@ -181,22 +182,21 @@ class _SmoothDual:
             args=(temperature,),
             jac=True,
             method="L-BFGS-B",
-            bounds=[(0, 1)] * len(start),
-            options={"maxiter": MOST_STEPS},
+            bounds=[(0, None)] * len(start),
+            options={"maxiter": MOST_STEPS, "ftol": TOLERANCE},
         )
         return np.asarray(found.x)
 
-    def _evaluate(self, shares: Floats, temperature: float) -> tuple[float, Floats]:
-        prices = self.prices(shares)
+    def _evaluate(self, levels: Floats, temperature: float) -> tuple[float, Floats]:
+        prices = self.prices(levels)
         left = (self._values - self._cost(prices)) / temperature
         top = np.maximum(left.max(axis=1, keepdims=True), 0.0)
         np.exp(np.subtract(left, top, out=left), out=left)
         weight = left.sum(axis=1, keepdims=True) + np.exp(-top)  # nothing is an option of value 0
-        value = temperature * float((top + np.log(weight)).sum())
-        taken = np.divide(left, weight, out=left)
-        used = self._used(taken)
-        wanted = np.divide(used, self._amounts * self._share, out=np.ones(len(used)), where=self._amounts > 0)
-        return value / (self._total * self._share) + float(shares.sum()), 1.0 - wanted
+        value = temperature * float((top + np.log(weight)).sum()) + float(self._amounts @ prices)
+        unused = self._amounts - self._used(np.divide(left, weight, out=left))
+        count = len(self._values)
+        return value / count, np.where(self._amounts > 0, unused / self._scale, 0.0) / count
 
     def _cost(self, prices: Floats) -> Floats:
         cost: Floats = np.asarray(prices[self._is_vector] @ self._vectors)
@@ -208,10 +208,6 @@ class _SmoothDual:
     def _used(self, taken: Floats) -> Floats:
         columns = taken.sum(axis=0)
         return np.array([uses @ columns if uses.ndim == 1 else np.vdot(uses, taken) for uses in self._uses])
-
-    @property
-    def _is_vector(self) -> Bools:
-        return np.array([uses.ndim == 1 for uses in self._uses])
 
 
 # ------------------------------------------------------------------------------------------------------------- repair

@@ -26,9 +26,9 @@ def apply_effects(options: "pd.DataFrame", effects: "pd.DataFrame | None") -> "p
 
     Args:
         options: columns strategy_id, effect_group and the declared effect.
-        effects: `COLUMNS`, one row per strategy and group and rows of the strategy `all`, which stand for any contact;
-            None where nothing was measured yet. What is not `is_used` was not proven better than the declared effect
-            and replaces nothing; a group in which the interval lies below 0 is left alone all the same.
+        effects: `COLUMNS`, one row per strategy and group; None where nothing was measured yet. What is not `is_used`
+            was not proven better than the declared effect and replaces nothing; a group in which the interval lies
+            below 0 is left alone all the same.
     """
     if effects is None or effects.empty or options.empty:
         return options.assign(would_hurt=False)
@@ -36,11 +36,8 @@ def apply_effects(options: "pd.DataFrame", effects: "pd.DataFrame | None") -> "p
     by_group = measured.set_index(["strategy_id", "effect_group"])
     keys = list(zip(options["strategy_id"], options["effect_group"], strict=True))
     own = by_group[["effect", "low", "high", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
-    any_contact = options["effect_group"].map(
-        measured.loc[measured["strategy_id"] == ALL].set_index("effect_group")["high"]
-    )
     is_used = own["is_used"].eq(other=True) & own["effect"].notna()
     return options.assign(
         effect=own["effect"].where(is_used, options["effect"]).astype(float),
-        would_hurt=own["high"].lt(0) | any_contact.lt(0),
+        would_hurt=own["high"].lt(0),
     )

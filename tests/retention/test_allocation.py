@@ -95,6 +95,14 @@ def test_rows_that_do_not_count_are_chosen_like_the_others_and_use_nothing() -> 
     assert (found.chosen[:first] == NOTHING).all()
 
 
+def test_costs_of_each_customer_are_read_in_the_rows_they_belong_to() -> None:
+    counted = np.arange(60) >= 30
+    costs = np.where(counted, 1.0, 50.0)[:, None]
+    found = allocate(np.full((60, 1), 7.0), [Limit(name="budget", amount=20.0, uses=costs)], counted=counted)
+    assert (found.chosen[counted] == 0).sum() == 20
+    assert found.value >= 0.99 * found.bound
+
+
 def test_nobody_and_nothing_to_choose_are_answered_too() -> None:
     limits = [Limit(name="places", amount=3.0, uses=np.ones(2))]
     assert allocate(np.empty((0, 2)), limits).chosen.tolist() == []

@@ -300,19 +300,19 @@ def test_customers_whom_contact_would_hurt_are_left_alone_even_where_it_looks_wo
     people = make_candidates(3, value_tier=["gold", "normal", "platinum"])
     measured = pd.DataFrame(
         {
-            "strategy_id": ["voucher", "all", "voucher"],
+            "strategy_id": ["voucher"] * 3,
             "effect_group": ["gold, high", "normal, high", "platinum, high"],
             "effect": [-0.1, -0.1, 0.3],
             "low": [-0.2, -0.2, 0.2],
-            "high": [-0.01, -0.01, 0.4],
+            "high": [-0.01, 0.01, 0.4],
             "basis": "measured",
-            "is_used": [False, False, True],
+            "is_used": [False, True, True],
         }
     )
     decided = _plan(people, [make_strategy()], policy, effects=measured).set_index("customer_id")
     assert decided["decision_reason"].to_dict() == {
         "c000": "contact_would_hurt",
-        "c001": "contact_would_hurt",
+        "c001": "not_worth_it",
         "c002": "best_use_of_budget",
     }
     assert decided.loc["c002", "effect"] == 0.3

@@ -21,6 +21,10 @@ decisions as (
         model_version,
         idempotency_key,
         recorded_at,
+        propensity,
+        planned_strategy_id,
+        effect_group,
+        propensities,
         {{ add_days('as_of', churn('lead_days') + churn('horizon_days')) }} as outcome_until
     from ledger
     where event = 'assigned'
@@ -35,6 +39,17 @@ deliveries as (
     from ledger
     where event = 'sent'
     group by idempotency_key
+
+),
+
+plans as (
+
+    select
+        as_of,
+        customer_id,
+        probability,
+        money_at_risk
+    from {{ source('retention', 'plans') }}
 
 ),
 
@@ -74,6 +89,12 @@ followed as (
         decisions.model_version,
         decisions.idempotency_key,
         decisions.recorded_at,
+        decisions.propensity,
+        decisions.planned_strategy_id,
+        decisions.effect_group,
+        decisions.propensities,
+        plans.probability,
+        plans.money_at_risk,
         deliveries.sent_at is not null as is_sent,
         deliveries.sent_at,
         decisions.outcome_until,
@@ -88,6 +109,10 @@ followed as (
             decisions.as_of = labels.as_of
             and decisions.customer_id = labels.customer_id
     left join spending on decisions.entry_id = spending.entry_id
+    left join plans
+        on
+            decisions.as_of = plans.as_of
+            and decisions.customer_id = plans.customer_id
 
 )
 

@@ -1,0 +1,85 @@
+"""Decisions whose probabilities are known, as arrays: who got what, who could have got what, and who stayed."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+NOTHING = ""
+TREATED = "treated"
+SEED = 20170101
+MEASURES = ("probability", "money_at_risk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Randomised:
+    """Rows of randomised decisions.
+
+    `actions` begins with NOTHING; `given` is the place of what a row got, `chances` rows x actions, 0 where an action
+    was impossible; `stayed` is 1 or 0; `features` what was known at the decision; `groups` names the group of each row,
+    `customers` numbers the customers; `money` is what was at stake if nothing is done, `value` what a customer who
+    stays brings, both in currency.
+    """
+
+    actions: tuple[str, ...]
+    given: Ints
+    chances: Floats
+    stayed: Floats
+    features: Floats
+    groups: npt.NDArray[np.object_]
+    customers: Ints
+    money: Floats
+    value: Floats
+
+    def take(self, rows: npt.NDArray[np.bool_] | Ints) -> "Randomised":
+        """Return some of the rows."""
+        arrays = ("given", "chances", "stayed", "features", "groups", "customers", "money", "value")
+        return Randomised(actions=self.actions, **{name: getattr(self, name)[rows] for name in arrays})
+
+
+def read_randomised(decisions: "pd.DataFrame") -> Randomised:
+    """Return the matured decisions with known probabilities.
+
+    Args:
+        decisions: customer_id, arm, strategy_id, propensities (JSON of strategy: probability, "" for nothing),
+            effect_group, probability, money_at_risk, churned (missing where not matured).
+    """
+    import pandas as pd
+
+    rows = decisions.loc[decisions["propensities"].notna() & decisions["churned"].notna()].reset_index(drop=True)
+    given = rows["strategy_id"].where(rows["arm"].eq(TREATED), NOTHING).fillna(NOTHING).astype(str)
+    chances = pd.DataFrame([json.loads(text) for text in rows["propensities"]], index=rows.index).fillna(0.0)
+    actions = (NOTHING, *sorted(name for name in chances.columns if name != NOTHING))
+    chances = chances.reindex(columns=list(actions), fill_value=0.0).astype(float)
+    place = {action: number for number, action in enumerate(actions)}
+    probability, money = (np.asarray(rows[name].astype(float).fillna(0.0), dtype=np.float64) for name in MEASURES)
+    groups = rows["effect_group"].astype(object).to_numpy()
+    return Randomised(
+        actions=actions,
+        given=np.array([place[action] for action in given], dtype=np.int64),
+        chances=chances.to_numpy(dtype=float),
+        stayed=np.asarray(1.0 - rows["churned"].astype(float), dtype=np.float64),
+        features=_features(probability, money, groups),
+        groups=groups,
+        customers=pd.factorize(rows["customer_id"])[0].astype(np.int64),
+        money=money,
+        value=np.divide(money, probability, out=np.zeros(len(rows)), where=probability > 0),
+    )
+
+
+def _features(probability: Floats, money: Floats, groups: npt.NDArray[np.object_]) -> Floats:
+    """Return log-odds of leaving, the log of the money at stake and the groups as indicators, all of one scale."""
+    clipped = np.clip(probability, 1e-4, 1 - 1e-4)
+    numbers = np.column_stack([np.log(clipped / (1 - clipped)), np.log1p(np.maximum(money, 0.0))])
+    spread = numbers.std(axis=0) if len(numbers) else np.ones(2)
+    numbers = (numbers - numbers.mean(axis=0)) / np.where(spread > 0, spread, 1.0) if len(numbers) else numbers
+    indicators = np.column_stack([groups == name for name in sorted(set(groups))] or [np.empty((len(groups), 0))])
+    return np.column_stack([numbers, indicators.astype(float)])

@@ -1,0 +1,138 @@
+"""Effects on decisions whose truth is known."""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.effects.doubly_robust import correct, score
+from ml.effects.estimate import EffectConfig, estimate
+from ml.effects.policy_value import doubly_robust, snips
+from ml.effects.randomised import Randomised, read_randomised
+from ml.effects.shrinkage import Cells, shrink
+
+CONFIG = EffectConfig(group_spread=0.03, minimum_rows=200, folds=3, confidence=0.95)
+DECLARED = pd.DataFrame(
+    {
+        "strategy_id": ["call", "coupon"], "effect": [0.1, 0.1], "low": [0.0, 0.0], "high": [0.2, 0.2],
+        "cost": [4.0, 1.0],
+        "source": ["a trial", "a guess"],
+    }
+)  # fmt: skip
+CHANCES = {"": 0.3, "call": 0.5, "coupon": 0.2}
+
+
+def _decide(count: int, truth: Mapping[tuple[str, str], float], *, seed: int = 0) -> pd.DataFrame:
+    """Return matured decisions of customers in two groups: `truth` is the effect of a strategy in a group."""
+    random = np.random.default_rng(seed)
+    group = random.choice(["gold", "normal"], count)
+    given = random.choice(list(CHANCES), count, p=list(CHANCES.values()))
+    probability = random.beta(3, 4, count)
+    effect = np.array([truth.get((action, name), 0.0) for action, name in zip(given, group, strict=True)])
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{number}" for number in range(count)],
+            "arm": np.where(given == "", "holdout", "treated"),
+            "strategy_id": np.where(given == "", "call", given),
+            "propensities": json.dumps(CHANCES),
+            "effect_group": group,
+            "probability": probability,
+            "money_at_risk": probability * 100,
+            "churned": random.random(count) < probability * (1 - effect),
+        }
+    )
+
+
+TRUTH = {("call", "gold"): 0.3, ("call", "normal"): 0.05, ("coupon", "gold"): 0.0, ("coupon", "normal"): -0.4}
+
+
+@pytest.fixture(scope="module")
+def rows() -> Randomised:
+    return read_randomised(_decide(20_000, TRUTH))
+
+
+def test_intervals_hold_the_true_effects_and_harm_is_found(rows: Randomised) -> None:
+    found = estimate(rows, DECLARED, CONFIG).table.set_index(["strategy_id", "effect_group"])
+    assert set(found["basis"]) == {"measured"}
+    for cell, effect in TRUTH.items():
+        assert found.loc[cell, "low"] < effect < found.loc[cell, "high"]
+    assert found.loc[("coupon", "normal"), "high"] < 0
+    assert found.loc[("call", "gold"), "low"] > 0.1
+
+
+def test_measured_effects_replace_declared_ones_where_they_choose_better_beyond_chance(rows: Randomised) -> None:
+    effects = estimate(rows, DECLARED, CONFIG)
+    assert effects.gain is not None
+    assert effects.gain.low > 0
+    assert effects.table["is_used"].all()
+
+
+def test_what_was_declared_rightly_is_not_replaced() -> None:
+    truth = dict.fromkeys(TRUTH, 0.1)
+    effects = estimate(read_randomised(_decide(6_000, truth)), DECLARED, CONFIG)
+    assert not effects.table["is_used"].any()
+
+
+def test_few_decisions_leave_the_declared_effect_as_it_is() -> None:
+    table = estimate(read_randomised(_decide(400, TRUTH)), DECLARED, CONFIG).table
+    coupon = table.loc[table["strategy_id"] == "coupon"]
+    assert set(coupon["basis"]) == {"declared"}
+    assert coupon["effect"].tolist() == [0.1, 0.1]
+    assert coupon["source"].tolist() == ["a guess"] * 2
+
+
+def test_without_any_decision_the_declared_effects_stand_for_everybody() -> None:
+    effects = estimate(read_randomised(_decide(5, TRUTH).iloc[:0]), DECLARED, CONFIG)
+    assert effects.gain is None
+    assert effects.table[["strategy_id", "effect_group", "effect", "basis"]].to_numpy().tolist() == [
+        ["call", "all", 0.1, "declared"],
+        ["coupon", "all", 0.1, "declared"],
+    ]
+
+
+def test_decisions_that_have_not_matured_or_have_no_probabilities_are_left_out() -> None:
+    decisions = _decide(10, TRUTH).astype({"churned": object})
+    decisions.loc[0, "churned"] = None
+    decisions.loc[1, "propensities"] = None
+    assert len(read_randomised(decisions).stayed) == 8
+
+
+def test_known_probabilities_put_right_a_model_that_is_wrong(rows: Randomised) -> None:
+    scores = correct(rows, np.full_like(rows.chances, 0.9))
+    gained = (scores[:, 1] - scores[:, 0])[rows.groups == "gold"].mean()
+    expected = 0.3 * (rows.money / 100)[rows.groups == "gold"].mean()
+    assert abs(gained - expected) < 0.03
+
+
+def test_policies_are_worth_what_they_would_bring(rows: Randomised) -> None:
+    policy = np.where(rows.groups == "gold", 1, 0)
+    leaving = rows.money / 100
+    truth = float((1 - leaving * np.where(policy == 1, 1 - 0.3, 1.0)).mean())
+    for found in (
+        snips(rows, rows.stayed, policy, confidence=0.95),
+        doubly_robust(score(rows, folds=3), rows.customers, policy, confidence=0.95),
+    ):
+        assert found.low < truth < found.high
+        assert found.high - found.low < 0.05
+
+
+def test_an_effect_without_data_follows_its_strategy_and_its_group() -> None:
+    cells = Cells(
+        strategies=["a", "a", "b", "b"],
+        groups=["x", "y", "x", "y"],
+        declared=np.full(4, 0.1),
+        spread=np.full(4, 0.05),
+    )
+    measured, error = np.array([-0.4, 0.1, 0.1, np.nan]), np.diag([1e-4, 1e-4, 1e-4, 1.0])
+    average, deviation = shrink(cells, measured, error, least_spread=0.05)
+    assert average[0] == pytest.approx(-0.4, abs=0.02)
+    assert average[3] > 0.1
+    assert deviation[3] > deviation[:3].max()
+
+
+def test_a_noisy_effect_stays_near_what_was_declared() -> None:
+    cells = Cells(strategies=["a"], groups=["x"], declared=np.array([0.1]), spread=np.array([0.05]))
+    average, _ = shrink(cells, np.array([0.9]), np.array([[1.0]]), least_spread=0.03)
+    assert 0.1 < average[0] < 0.12
