@@ -93,8 +93,8 @@ class Warehouse:
                 _create_like(connection, table, rows)
                 _insert(connection, table, rows)
 
-    def publish(self, target: Path, tables: Mapping[str, str]) -> None:
-        """Write the answer to each query as a table of a new file, and put that file in the place of `target`.
+    def publish(self, target: Path, tables: Mapping[str, str | pa.Table]) -> None:
+        """Write rows, or the answer to a query, as each table of a new file, and put it in the place of `target`.
 
         Whoever still reads the file before keeps it until they close it; nobody ever sees half of one.
         """
@@ -104,7 +104,10 @@ class Warehouse:
         address = str(fresh).replace("'", "''")
         with self.connect() as connection:
             connection.execute(f"attach '{address}' as snapshot")
-            for table, query in tables.items():
+            for table, content in tables.items():
+                if isinstance(content, pa.Table):
+                    connection.register("incoming", content)
+                query = content if isinstance(content, str) else "select * from incoming"
                 connection.execute(f"create table snapshot.{table} as {query}")
             connection.execute("detach snapshot")
         os.replace(fresh, target)  # noqa: PTH105 - atomic, also over a file that is being read

@@ -1,87 +1,38 @@
 """Dagster's web server, closed to the pages of other sites: `python -m orchestration.webserver`.
 
 It takes the options of `dagster-webserver`. Dagster answers whoever asks: any page that the operator's browser opens
-could launch or delete runs through it, by a link (`GET /graphql?query=mutation ...`), a form, a web socket, or a host
-name that is made to point at loopback (DNS rebinding). `SameSite` refuses all four before Dagster sees them.
+could launch or delete runs through it. `SameSite` refuses those, and a link (`GET /graphql?query=mutation ...`) too.
 """
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from serving.same_site import SAFE_METHODS, SameSite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.middleware import Middleware
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-POLICY_VIOLATION = 1008  # the code with which a web socket is closed, RFC 6455 section 7.4.1
+    from starlette.types import Scope
 
 
-class SameSite:
-    """An ASGI middleware that lets through what a page of this server, or a program, asks of it by one of its `hosts`.
-
-    A refusal is the answer 403 with one sentence; a refused web socket is closed before it is accepted.
-    """
-
-    def __init__(self, app: "ASGIApp", hosts: "Iterable[str]" = LOOPBACK_NAMES) -> None:
-        """Stand before `app`; `hosts` are the names, without ports, under which it may be asked."""
-        self.app = app
-        self.hosts = frozenset(hosts)
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Refuse, or pass on."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self.app(scope, receive, send)
-            return
-        refusal = self.refuse(scope)
-        if refusal is None:
-            await self.app(scope, receive, _unframed(send) if scope["type"] == "http" else send)
-        elif scope["type"] == "http":
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": refusal})
+class SameSiteGraphql(SameSite):
+    """`SameSite` before a GraphQL server, which a link could otherwise ask to change something."""
 
     def refuse(self, scope: "Scope") -> str | None:
         """Return why a request is refused, None when it is not."""
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if urlsplit(f"//{host}").hostname not in self.hosts:
-            return "This server answers to its own name only; open it as http://127.0.0.1 with its port."
         is_read = scope["type"] == "http" and scope["method"] in SAFE_METHODS
         if is_read and scope["path"].rstrip("/") == "/graphql" and scope["query_string"]:
             return "GraphQL is asked by POST here: a link must not be able to change anything."
-        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        is_foreign = site not in {"same-origin", "none"} if origin is None else urlsplit(origin).netloc != host
-        if is_foreign and not is_read:
-            return "A page of another site must not change anything here."
-        return None
-
-
-def _unframed(send: "Send") -> "Send":
-    """Return `send` with the header that keeps other sites from showing a page inside of theirs."""
-
-    async def send_unframed(message: "Message") -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["X-Frame-Options"] = "SAMEORIGIN"
-        await send(message)
-
-    return send_unframed
+        return super().refuse(scope)
 
 
 def main() -> None:
-    """Run `dagster-webserver` behind `SameSite`."""
+    """Run `dagster-webserver` behind `SameSiteGraphql`."""
     from dagster_webserver.cli import main as run_webserver
     from dagster_webserver.webserver import DagsterWebserver
     from starlette.middleware import Middleware
 
     class GuardedWebserver(DagsterWebserver):  # type: ignore[type-arg]
         def build_middleware(self) -> "list[Middleware]":
-            return [Middleware(SameSite), *super().build_middleware()]
+            return [Middleware(SameSiteGraphql), *super().build_middleware()]
 
     # the command makes a DagsterWebserver by this name and offers no other way in
     import dagster_webserver.app

@@ -95,13 +95,17 @@ def test_no_stage_looks_at_the_clock(stage: str) -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    found = {use.split(":")[0] for package in (*STAGES, "orchestration") for use in find_uses(package, ENVIRONMENTS)}
+    found = {
+        use.split(":")[0]
+        for package in (*STAGES, "serving", "orchestration")
+        for use in find_uses(package, ENVIRONMENTS)
+    }
     assert found <= ENVIRONMENT_READERS
 
 
 def test_importing_a_module_reads_no_file_and_no_environment_and_starts_no_process(tmp_path: Path) -> None:
     packages = [path.parent.name for path in sorted(ROOT.glob("*/__init__.py")) if path.parent.name not in NOT_SHIPPED]
-    assert {*STAGES, "orchestration"} <= set(packages)
+    assert {*STAGES, "serving", "orchestration"} <= set(packages)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", IMPORT_ALL, str(ROOT), *packages],
         cwd=tmp_path,
@@ -114,7 +118,7 @@ def test_importing_a_module_reads_no_file_and_no_environment_and_starts_no_proce
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
-@pytest.mark.parametrize("package", [*STAGES, "orchestration"])
+@pytest.mark.parametrize("package", [*STAGES, "serving", "orchestration"])
 def test_no_sql_text_outside_of_dbt_has_a_join(package: str) -> None:
     assert sorted(set(find_joins(package)) - JOINS_BEFORE_DBT) == []
 

@@ -11,7 +11,8 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
-    "company", "ingestion", "expectations", "ml", "retention", "orchestration", "simulator", "bench", "dbt_project",
+    "company", "ingestion", "expectations", "ml", "retention", "serving", "orchestration", "simulator", "bench",
+    "dbt_project",
 )  # fmt: skip
 # Typer and Dagster show the docstrings of these
 SHOWN_DOCSTRINGS = ("orchestration/cli.py", "orchestration/commands/", "orchestration/defs/")

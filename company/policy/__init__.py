@@ -17,6 +17,7 @@ from company.policy.deciding import Alerts, Budget, Effects, Exploration, Holdou
 from company.policy.gates import Gates
 from company.policy.measuring import Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
+from company.policy.serving import Desk
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
 from company.policy.units import Count, Days, Money, Section
 from company.policy.warehouse import Clv, Coverage, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
@@ -68,6 +69,7 @@ class Policy(Section):
     performance: Performance
     run_history_days: Days
     gates: Gates
+    desk: Desk
 
     @model_validator(mode="after")
     def _profit_has_a_cost(self) -> Self:

@@ -1,7 +1,7 @@
 """From scores to recorded actions: alerts, one plan under one budget, the outbox, and the ledger read back."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -46,7 +46,8 @@ def alerts(
     as_of = read_as_of(context)
     require_passed(warehouse, store, "scores", as_of=as_of)
     raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), deployment.policy)
-    new = store.alerts.record(raised, at=_now())
+    quiet = timedelta(days=deployment.policy.desk.quiet_days)
+    new = store.alerts.record(raised, at=_now(), quiet=quiet)
     warehouse.replace_day("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())

@@ -1,6 +1,8 @@
-"""What people read: one table of customers with their scores and plans, in a file that nobody locks."""
+"""What people read: customers with their scores, reasons, alerts and plans, in a file that nobody locks."""
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -11,10 +13,42 @@ from orchestration.metadata import describe_schema, describe_table
 from orchestration.partitions import read_as_of
 from orchestration.published import Published
 from orchestration.warehouse import Warehouse
+from retention.deciding.plan import REASONS
 from retention.store.store import Store
 
 OWNER = "team:data"
-CUSTOMERS = "select * from decisions.published_customers order by customer_id"
+# `position` is unique, so that pages can begin behind a row without naming its customer
+CUSTOMERS = """
+    select row_number() over (order by money_at_risk desc nulls last, customer_id) as position, *
+    from decisions.published_customers
+    order by position
+"""
+# a customer's newest alert of each day, the most urgent and then the most money first
+ALERTS = """
+    select row_number() over (order by priority, money_at_risk desc nulls last, as_of desc, customer_id) as position, *
+    from retention.alerts
+    where as_of > date '{since}' and as_of <= date '{as_of}'
+    order by position
+"""
+SCORES = """
+    select as_of, customer_id, score, probability, tier, model_version
+    from decisions.latest_scores
+    where as_of > date '{since}' and as_of <= date '{as_of}'
+    order by customer_id, as_of
+"""
+REASONS_OF_DAY = """
+    select as_of, customer_id, rank, reason, text_en, text_zh
+    from scores.churn_reasons
+    where as_of = date '{as_of}'
+    qualify batch = max(batch) over ()
+    order by customer_id, rank
+"""
+PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
+PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
+QUERIES = {
+    "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
+    "plan_prices": PLAN_PRICES,
+}  # fmt: skip
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
@@ -33,7 +67,8 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
     specs=[
         _spec(
             "customers",
-            "One row per customer: the 360 view with score, reason and decision, to read at any time.",
+            "One row per customer: the 360 view with score, reason and decision, to read at any time; in the same "
+            "file the alerts, scores, reasons and plans, and what they rest on.",
         ),
         _spec("segments", "One row per declared segment and as_of: customers and money at risk in it."),
     ],
@@ -48,7 +83,7 @@ def publish(
     """Swap in what passed the gates, and count the declared segments in it."""
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
-    warehouse.publish(published.path, {"customers": CUSTOMERS})
+    warehouse.publish(published.path, _list_tables(deployment, as_of=as_of))
     for former in published.path.parent.glob("*.duckdb"):  # what an earlier release published under another name
         if former != published.path:
             former.unlink()
@@ -73,3 +108,42 @@ def publish(
         metadata=(describe_table(warehouse, "published.segments", as_of=as_of) if rows else {"dagster/row_count": 0})
         | {row["segment"]: row["customers"] for row in rows},
     )
+
+
+def _list_tables(deployment: Deployment, *, as_of: date) -> dict[str, str | pa.Table]:
+    """Return what is published: of the past, `desk.history_days`."""
+    since = as_of - timedelta(days=deployment.policy.desk.history_days)
+    days = {"since": since, "as_of": as_of}
+    return {name: query.format(**days) for name, query in QUERIES.items()} | {
+        "about": pa.Table.from_pylist([_describe(deployment, as_of=as_of)]),
+        "strategies": pa.Table.from_pylist(
+            [
+                {"strategy_id": each.id, "text_en": each.name.en, "text_zh": each.name.zh}
+                for each in deployment.strategies
+            ],
+            schema=pa.schema([(name, pa.string()) for name in ("strategy_id", "text_en", "text_zh")]),
+        ),
+        "decision_reasons": pa.Table.from_pylist(
+            [{"decision_reason": code, "text_en": en, "text_zh": zh} for code, (en, zh) in REASONS.items()]
+        ),
+    }
+
+
+def _describe(deployment: Deployment, *, as_of: date) -> dict[str, Any]:
+    """Return what every figure of the snapshot rests on: whose it is, what churn means, and when it was made."""
+    company, churn = deployment.company, deployment.company.churn
+    return {
+        "company": company.name,
+        "currency": company.currency,
+        "timezone": company.timezone,
+        "as_of": as_of,
+        "published_at": datetime.now(UTC).replace(tzinfo=None),
+        "churn_definition": churn.definition,
+        "active_within_days": churn.active_within_days,
+        "horizon_days": churn.horizon_days,
+        "lead_days": churn.lead_days,
+        "fall_share": churn.fall_share,
+        "budget_amount": deployment.policy.budget.amount,
+        "budget_period": deployment.policy.budget.period,
+        "holdout_share": deployment.policy.holdout.share,
+    }

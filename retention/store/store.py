@@ -34,7 +34,7 @@ class Store:
         """Close the store."""
         self.close()
 
-    def migrate(self, *, to: str = "head") -> None:
+    def migrate(self, *, to: str = "heads") -> None:
         """Bring the tables forward to a version, the newest by default, in one transaction."""
         from alembic import command
         from alembic.config import Config

@@ -161,14 +161,29 @@ ALERTS = Table(
     Column("why_zh", Text),
     Column("raised_at", Moment, nullable=False),
     Column("due_at", Moment, nullable=False),
-    Column("state", String, nullable=False),
+    Column("state", String, nullable=False, index=True),
     Column("acknowledged_by", String),
     Column("acknowledged_at", Moment),
     Column("closed_by", String),
     Column("closed_at", Moment),
     Column("feedback", String),
     Column("note", Text),
+    Column("snoozed_until", Moment),
     comment="one row per alert: open, acknowledged or closed",
+)
+
+ALERT_EVENTS = Table(
+    "alert_events",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("alert_id", String(32), ForeignKey("alerts.alert_id"), nullable=False, index=True),
+    Column("event", String, nullable=False),
+    Column("done_by", String, nullable=False),
+    Column("done_at", Moment, nullable=False),
+    Column("feedback", String),
+    Column("note", Text),
+    Column("snoozed_until", Moment),
+    comment="one row per thing done with an alert: acknowledged, snoozed, closed or superseded; append-only",
 )
 
 GATE_OVERRIDES = Table(
@@ -246,7 +261,49 @@ STRATEGY_CHANGES = Table(
     comment="one row per time a person changed a strategy; append-only",
 )
 
+USERS = Table(
+    "users",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("owner", String),
+    Column("region", String),
+    Column("password", String),
+    Column("link_digest", String(64)),
+    Column("link_expires_at", Moment),
+    Column("count_failures", Integer, nullable=False),
+    Column("locked_until", Moment),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    comment="one row per account of the desk; passwords and sign-in links are kept as digests",
+)
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("name", String, ForeignKey("users.name"), nullable=False, index=True),
+    Column("started_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    comment="one row per sign-in; a session ends by itself, by its user, or when the account changes",
+)
+
+AUDIT_LOG = Table(
+    "audit_log",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("done_at", Moment, nullable=False),
+    Column("done_by", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("customer_id", String, index=True),
+    Column("subject", String),
+    Column("detail", Text, nullable=False),
+    comment="one row per thing that a person did, was refused, or looked at one by one; append-only",
+)
+
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
-    STRATEGY_CHANGES,
+    STRATEGY_CHANGES, ALERT_EVENTS, AUDIT_LOG,
 )  # fmt: skip

@@ -42,6 +42,7 @@ from retention.store.database import StoreBusyError
 from retention.store.ledger import period_of
 from retention.store.store import Store
 from retention.store.tables import APPEND_ONLY, LEDGER, METADATA, OUTBOX
+from serving.audit import AuditLog, Entry
 
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
@@ -204,8 +205,11 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     store.strategy_changes.record(
         StrategyChange(strategy_id="voucher", strength=1.5, decided_by="ann", reason="a test", decided_at=AT)
     )
+    AuditLog(store.database).add(Entry(done_at=AT, done_by="ann", action="export"))
+    store.alerts.record(_alerts(), at=AT)
+    store.alerts.acknowledge(store.alerts.read()["alert_id"].iloc[0], by="ann", at=AT)
     target = METADATA.tables[table]
-    for statement in (update(target).values({next(iter(target.primary_key)).name: None}), delete(target)):
+    for statement in (update(target).values({list(target.columns)[-1].name: None}), delete(target)):
         with (
             pytest.raises(DatabaseError, match=f"the table {table} is append-only"),
             store.database.engine.begin() as connection,
@@ -413,10 +417,10 @@ def test_only_one_process_sends_at_a_time(
     assert report == DispatchReport(sent=int((decided["arm"] == "treated").sum()))
 
 
-def _alerts() -> pd.DataFrame:
-    scores = pd.DataFrame({"customer_id": ["a", "b"], "score": [95.0, 55.0], "clv": [10.0, None]})
+def _alerts(*scored: float, as_of: date = AS_OF) -> pd.DataFrame:
+    scores = pd.DataFrame({"customer_id": ["a", "b"], "score": scored or [95.0, 55.0], "clv": [10.0, None]})
     scores = scores.assign(
-        probability=scores["score"] / 100, as_of=AS_OF, main_reason="service", why_en="w", why_zh="因"
+        probability=scores["score"] / 100, as_of=as_of, main_reason="service", why_en="w", why_zh="因"
     )
     scores["money_at_risk"] = scores["probability"] * scores["clv"]
     policy = load_policy()
@@ -436,10 +440,10 @@ def test_an_alert_is_acknowledged_then_closed_with_feedback(store: Store) -> Non
     store.alerts.record(_alerts(), at=AT)
     alert_id = store.alerts.read()["alert_id"].iloc[0]
     store.alerts.acknowledge(alert_id, by="ann", at=AT + timedelta(minutes=5))
-    store.alerts.close(alert_id, by="bob", at=AT + timedelta(hours=2), feedback="right", note="called")
+    store.alerts.close(alert_id, by="bob", at=AT + timedelta(hours=2), feedback="useful", note="called")
     row = store.alerts.read().set_index("alert_id").loc[alert_id]
     columns = ["state", "acknowledged_by", "closed_by", "feedback", "note"]
-    assert row[columns].tolist() == ["closed", "ann", "bob", "right", "called"]
+    assert row[columns].tolist() == ["closed", "ann", "bob", "useful", "called"]
 
 
 def test_an_alert_is_acknowledged_by_one_person_only(store: Store) -> None:
@@ -456,6 +460,52 @@ def test_alerts_past_their_time_without_an_answer_are_overdue(store: Store) -> N
     assert store.alerts.read_overdue(at=AT + timedelta(hours=2))["customer_id"].tolist() == ["a"]
     store.alerts.acknowledge(store.alerts.read()["alert_id"].iloc[0], by="ann", at=AT)
     assert store.alerts.read_overdue(at=AT + timedelta(hours=30))["customer_id"].tolist() == ["b"]
+
+
+def test_a_customer_has_one_unfinished_alert_and_the_more_urgent_one_takes_its_place(store: Store) -> None:
+    store.alerts.record(_alerts(), at=AT)
+    tomorrow, at = AS_OF + timedelta(days=1), AT + timedelta(days=1)
+    counts = [store.alerts.record(_alerts(as_of=tomorrow), at=at)]
+    counts.append(store.alerts.record(_alerts(95.0, 90.0, as_of=AS_OF + timedelta(days=2)), at=at))
+    found = store.alerts.read().sort_values(["customer_id", "as_of"])
+    assert counts == [0, 1]
+    assert found[["customer_id", "state", "level"]].to_numpy().tolist() == [
+        ["a", "open", "high"],
+        ["b", "closed", "medium"],
+        ["b", "open", "high"],
+    ]
+    events = store.alerts.read_events(found["alert_id"])
+    assert [(each["event"], each["done_by"]) for each in events] == [("superseded", "holdfast")]
+
+
+@pytest.mark.parametrize(("days", "count"), [(2, 1), (8, 2)])
+def test_a_closed_alert_of_a_customer_stays_quiet_for_a_while(store: Store, days: int, count: int) -> None:
+    store.alerts.record(_alerts(), at=AT)
+    for alert_id in store.alerts.read()["alert_id"].iloc[:1]:
+        store.alerts.close(alert_id, by="ann", at=AT, feedback="already_known")
+    later = {"at": AT + timedelta(days=days), "quiet": timedelta(days=7)}
+    store.alerts.record(_alerts(as_of=AS_OF + timedelta(days=days)), **later)
+    assert store.alerts.read()["customer_id"].tolist().count("a") == count
+
+
+def test_a_snoozed_alert_is_not_open_until_its_moment(store: Store) -> None:
+    store.alerts.record(_alerts(), at=AT)
+    alert_id = store.alerts.read().set_index("customer_id")["alert_id"]["a"]
+    until = AT + timedelta(days=1)
+    store.alerts.snooze(alert_id, by="ann", at=AT, until=until, note="on holiday")
+    found = {at: [alert_id in store.alerts.find(state, at=at) for state in ("open", "overdue", "snoozed")]
+             for at in (AT + timedelta(hours=3), until)}  # fmt: skip
+    assert found == {AT + timedelta(hours=3): [False, False, True], until: [True, True, False]}
+    event = store.alerts.read_events([alert_id])[0]
+    assert (event["event"], event["done_by"], event["snoozed_until"]) == ("snoozed", "ann", until)
+    with pytest.raises(ValueError, match="has passed"):
+        store.alerts.snooze(alert_id, by="ann", at=until, until=until)
+
+
+def test_feedback_is_one_of_three_words(store: Store) -> None:
+    store.alerts.record(_alerts(), at=AT)
+    with pytest.raises(ValueError, match="one of useful, wrong, already_known"):
+        store.alerts.close(store.alerts.read()["alert_id"].iloc[0], by="ann", at=AT, feedback="fine")
 
 
 def test_a_store_of_the_first_version_moves_forward_with_its_rows(tmp_path: Path) -> None:

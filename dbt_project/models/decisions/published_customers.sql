@@ -18,8 +18,41 @@ plans as (
         as_of,
         customer_id,
         arm,
-        strategy_id
+        strategy_id,
+        channel,
+        decision_reason
     from {{ source('retention', 'plans') }}
+
+),
+
+alerts as (
+
+    select
+        as_of,
+        customer_id,
+        alert_id,
+        owner,
+        why_en,
+        why_zh
+    from {{ source('retention', 'alerts') }}
+
+),
+
+scores as (
+
+    select * from {{ ref('latest_scores') }}
+
+),
+
+previous_scores as (
+
+    select
+        as_of,
+        customer_id,
+        score,
+        tier
+    from scores
+    where as_of = (select max(as_of) from scores where as_of < (select max(as_of) from customers))
 
 ),
 
@@ -47,7 +80,18 @@ published as (
         candidates.model_version,
         plans.arm,
         plans.strategy_id,
-        candidates.money_at_risk
+        plans.channel,
+        plans.decision_reason,
+        candidates.money_at_risk,
+        candidates.allowed_channels,
+        candidates.contacts_30d,
+        alerts.alert_id,
+        alerts.why_en,
+        alerts.why_zh,
+        coalesce(customers.owner, alerts.owner) as responsible,
+        previous_scores.as_of as previous_as_of,
+        previous_scores.score as previous_score,
+        previous_scores.tier as previous_tier
     from customers
     left join candidates
         on
@@ -57,6 +101,11 @@ published as (
         on
             customers.as_of = plans.as_of
             and customers.customer_id = plans.customer_id
+    left join alerts
+        on
+            customers.as_of = alerts.as_of
+            and customers.customer_id = alerts.customer_id
+    left join previous_scores on customers.customer_id = previous_scores.customer_id
     {%- if var('extra_columns') %}
     left join extras on customers.customer_id = extras.customer_id
     {%- endif %}

@@ -1,0 +1,281 @@
+"""Rights: `access.yaml`, compiled to one WHERE clause and one column list.
+
+A `Question` says what a page wants to know; `Grant.compile` turns it into the SQL that a person of that role may ask,
+and there is no other way to the snapshot. What a question names but a role does not see clear is refused where it would
+order or filter, and left out or masked where it would be shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FILE = Path(__file__).with_name("access.yaml")
+CUSTOMERS = "customers"
+Visibility = Literal["clear", "masked", "hidden"]
+Action = Literal["today", "alerts", "answer", "customer", "customers", "plan", "export", "audit", "users"]
+Comparison = Literal["=", "<", ">", ">=", "in", "is null", "is not null"]
+MASK_OF_TEXT = "•••"
+_NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT")
+
+
+class AccessDeniedError(Exception):
+    """A role may not do this, or not with this field; the message names the role and what it may not."""
+
+
+class Role(BaseModel):
+    """One role: its names, the rule for its rows, the classes of fields it sees, and what it may do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: str
+    zh: str
+    rows: str
+    clear: tuple[str, ...]
+    masked: tuple[str, ...] = ()
+    actions: tuple[Action, ...]
+
+
+class Relations(BaseModel):
+    """The relations of the snapshot that have rows of single customers, and those that have none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    customer: tuple[str, ...]
+    company: tuple[str, ...]
+
+
+class Access(BaseModel):
+    """The whole file; see `access.yaml` for the meaning of every key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    relations: Relations
+    rows: dict[str, str]
+    fields: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
+    roles: dict[str, Role]
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        listed = [name for names in self.fields.values() for name in names]
+        twice = sorted({name for name in listed if listed.count(name) > 1})
+        if twice:
+            raise ValueError(f"the fields {twice} belong to two classes")
+        for name, role in self.roles.items():
+            unknown = sorted({*role.clear, *role.masked} - set(self.fields))
+            if unknown or role.rows not in self.rows or set(role.clear) & set(role.masked):
+                raise ValueError(f"the role {name!r} names rows or classes of fields that are unknown or contradict")
+        return self
+
+    def visibility(self, role: str, column: str) -> Visibility:
+        """Return how a role sees a column; one that no class lists is hidden."""
+        classes = {name for name, columns in self.fields.items() if column in columns}
+        if classes & set(self.roles[role].clear):
+            return "clear"
+        return "masked" if classes & set(self.roles[role].masked) else "hidden"
+
+    def grant(self, role: str, *, owner: str | None = None, region: str | None = None) -> "Grant":
+        """Return what a person of `role` may see; `owner` and `region` are those of their account."""
+        return Grant(access=self, role=role, parameters={"owner": owner, "region": region})
+
+
+@cache
+def read_access(path: Path = FILE) -> Access:
+    """Return the rights that a file declares."""
+    return Access.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A comparison of a column with a value; `in` compares with a list."""
+
+    column: str
+    comparison: Comparison
+    value: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One column to sort by; nulls come last either way."""
+
+    column: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A figure over rows: `count`, or `sum`, `min` or `max` of a column."""
+
+    function: Literal["count", "sum", "min", "max"]
+    name: str
+    column: str | None = None
+    where: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a page wants of one relation.
+
+    `columns` are shown (all that the role sees where none is named); with `measures` they are what is grouped by.
+    `after` is the key of the last row of the page before: the values of the `order` columns, in their order, of which
+    the last is unique.
+    """
+
+    relation: str
+    columns: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
+    order: tuple[Order, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    after: tuple[Any, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What one person may see and do."""
+
+    access: Access
+    role: str
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
+
+    def may(self, action: Action) -> bool:
+        """Return whether the role has the action."""
+        return action in self.access.roles[self.role].actions
+
+    def require(self, action: Action) -> None:
+        """Raise AccessDeniedError unless the role has the action."""
+        if not self.may(action):
+            raise AccessDeniedError(f"The role {self.role} may not do this: {action}.")
+
+    def sees(self, column: str) -> Visibility:
+        """Return how the role sees a column."""
+        return self.access.visibility(self.role, column)
+
+    def compile(self, question: Question, types: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+        """Return the SQL and its parameters for a question, confined to the role's rows and fields.
+
+        Args:
+            question: what is asked.
+            types: the columns of the relation in the snapshot and their types; a column that it does not have is left
+                out where it would be shown, refused elsewhere.
+
+        Raises AccessDeniedError for a relation that is not declared, and for a filter, an order, a measure or a group
+        over what the role does not see clear.
+        """
+        return _Compiler(grant=self, relation=question.relation, types=types).compile(question)
+
+    def confine(self, relation: str) -> tuple[str, dict[str, Any]]:
+        """Return the condition, with its parameters, that keeps the rows of `relation` which the role may see."""
+        if relation in self.access.relations.company:
+            return "true", {}
+        if relation not in self.access.relations.customer:
+            raise AccessDeniedError(f"The relation {relation} is not one that anybody may read.")
+        rule = self.access.rows[self.access.roles[self.role].rows]
+        named = {name: value for name, value in self.parameters.items() if f"${name}" in rule}
+        if relation == CUSTOMERS or rule == "true":
+            return rule, named
+        return f"customer_id in (select customer_id from {SCHEMA}.{CUSTOMERS} where {rule})", named
+
+
+SCHEMA = "snapshot"
+
+
+@dataclass(kw_only=True)
+class _Compiler:
+    grant: Grant
+    relation: str
+    types: Mapping[str, str]
+    bound: dict[str, Any] = field(default_factory=dict)
+
+    def compile(self, question: Question) -> tuple[str, dict[str, Any]]:
+        confined, parameters = self.grant.confine(self.relation)
+        self.bound |= parameters
+        shown = self._measured(question) if question.measures else self._shown(question.columns)
+        conditions = [f"({confined})", *map(self._condition, question.where)]
+        if question.after:
+            conditions.append(self._after(question.order, question.after))
+        parts = [f"select {', '.join(shown)} from {SCHEMA}.{self.relation} where {' and '.join(conditions)}"]
+        if question.measures and question.columns:
+            parts.append(f"group by {', '.join(map(self._clear, question.columns))}")
+        if question.order:
+            parts.append(f"order by {', '.join(map(self._order, question.order))}")
+        if question.limit is not None:
+            parts.append(f"limit {int(question.limit)}")
+        return " ".join(parts), self.bound
+
+    def _shown(self, columns: tuple[str, ...]) -> list[str]:
+        wanted = [name for name in columns or self.types if name in self.types]
+        shown = [self._show(name) for name in wanted if self.grant.sees(name) != "hidden"]
+        return shown or ["null as nothing"]
+
+    def _show(self, name: str) -> str:
+        return name if self.grant.sees(name) == "clear" else f"{mask(name, self.types[name])} as {name}"
+
+    def _measured(self, question: Question) -> list[str]:
+        return [*map(self._clear, question.columns), *map(self._measure, question.measures)]
+
+    def _measure(self, measure: Measure) -> str:
+        inner = "count(*)" if measure.column is None else f"{measure.function}({self._clear(measure.column)})"
+        only = f" filter (where {' and '.join(map(self._condition, measure.where))})" if measure.where else ""
+        return f"{inner}{only} as {_identifier(measure.name)}"
+
+    def _clear(self, name: str) -> str:
+        if self.grant.sees(name) != "clear" or name not in self.types:
+            raise AccessDeniedError(f"The role {self.grant.role} may not filter, sort or count by the field {name}.")
+        return name
+
+    def _condition(self, condition: Condition) -> str:
+        column = self._clear(condition.column)
+        if condition.comparison in {"is null", "is not null"}:
+            return f"{column} {condition.comparison}"
+        name = self._bind(list(condition.value) if condition.comparison == "in" else condition.value)
+        return (
+            f"{column} in (select unnest({name}))"
+            if condition.comparison == "in"
+            else (f"{column} {condition.comparison} {name}")
+        )
+
+    def _bind(self, value: Any) -> str:  # noqa: ANN401 - a value of any column
+        name = f"value_{len(self.bound)}"
+        self.bound[name] = value
+        return f"${name}"
+
+    def _order(self, order: Order) -> str:
+        return f"{self._clear(order.column)} {'desc' if order.descending else 'asc'} nulls last"
+
+    def _after(self, orders: tuple[Order, ...], values: tuple[Any, ...]) -> str:
+        """Return the rows behind a key: a later first column, or the same and a later second one, and so on."""
+        if len(orders) != len(values):
+            raise AccessDeniedError("A page begins behind the key of a row, a value for each column of its order.")
+        behind = []
+        for place, (order, value) in enumerate(zip(orders, values, strict=True)):
+            same = [self._same(each.column, given) for each, given in zip(orders[:place], values[:place], strict=True)]
+            behind.append(f"({' and '.join([*same, self._later(order, value)])})")
+        return f"({' or '.join(behind)})"
+
+    def _same(self, name: str, value: Any) -> str:  # noqa: ANN401 - a value of any column
+        return f"{self._clear(name)} is not distinct from {self._bind(value)}"
+
+    def _later(self, order: Order, value: Any) -> str:  # noqa: ANN401 - a value of any column
+        column = self._clear(order.column)
+        if value is None:
+            return "false"
+        return f"({column} {'<' if order.descending else '>'} {self._bind(value)} or {column} is null)"
+
+
+def mask(name: str, kind: str) -> str:
+    """Return the SQL of a masked column: whether there is a value, and of a number its order of magnitude."""
+    if kind.startswith(_NUMBERS):
+        power = f"pow(10, floor(log10(abs(nullif({name}, 0)))))"
+        return f"case when {name} = 0 then 0 else cast(sign({name}) * {power} as double) end"
+    return f"case when {name} is not null then '{MASK_OF_TEXT}' end"
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise AccessDeniedError(f"{name!r} is no name of a figure.")
+    return name

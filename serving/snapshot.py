@@ -1,0 +1,99 @@
+"""The published snapshot: the one place where the desk reads customers, always through a person's grant."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.access import SCHEMA, Grant, Question
+
+if TYPE_CHECKING:
+    import duckdb
+
+_MEMORY = "1GB"
+
+
+class NothingPublishedError(Exception):
+    """There is no snapshot yet; the message is one paragraph that names the file and the fix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """One version of the file: which one, its connection, and the columns of its relations with their types."""
+
+    version: tuple[int, int, int]
+    connection: "duckdb.DuckDBPyConnection"
+    types: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(kw_only=True)
+class Snapshot:
+    """The file at `path`, for any number of threads.
+
+    A file that was swapped in is opened at the next question; a question that is under way keeps the version it began
+    with, which goes when its last reader does.
+    """
+
+    path: Path
+    _opened: _Opened | None = field(default=None, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def ask(self, grant: Grant, question: Question) -> list[dict[str, Any]]:
+        """Return the rows that answer a question, as far as the grant goes. Raises NothingPublishedError."""
+        opened = self._current()
+        types = opened.types.get(question.relation, {})
+        query, parameters = grant.compile(question, types)
+        if not types:
+            return []
+        with opened.connection.cursor() as cursor:
+            answer = cursor.execute(query, parameters)
+            names = [column[0] for column in answer.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    def has(self, relation: str, column: str | None = None) -> bool:
+        """Return whether the snapshot holds a relation, or a column of it."""
+        types = self._current().types.get(relation, {})
+        return bool(types) if column is None else column in types
+
+    def columns(self, relation: str) -> list[str]:
+        """Return the names of a relation's columns."""
+        return list(self._current().types.get(relation, {}))
+
+    def _current(self) -> _Opened:
+        opened = self._opened
+        version = self._version()
+        if opened is None or opened.version != version:
+            with self._lock:
+                opened = self._opened
+                if opened is None or opened.version != version:
+                    self._opened = opened = _open(self.path, version)
+        return opened
+
+    def _version(self) -> tuple[int, int, int]:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            raise NothingPublishedError(
+                f"{self.path}: nothing is published yet. Run the pipeline first: `holdfast run`."
+            ) from None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _open(path: Path, version: tuple[int, int, int]) -> _Opened:
+    """Attach the file to a database in memory: one opened by its path would be shared with the version before it."""
+    import duckdb
+
+    connection = duckdb.connect(
+        ":memory:", config={"late_materialization_max_rows": 1000, "memory_limit": _MEMORY, "threads": 2}
+    )
+    address = str(path).replace("'", "''")
+    connection.execute(f"attach '{address}' as {SCHEMA} (read_only)")
+    connection.execute("set timezone = 'UTC'")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+    types: dict[str, dict[str, str]] = {}
+    columns = "select table_name, column_name, data_type from duckdb_columns() where database_name = $name"
+    for table, column, kind in connection.execute(f"{columns} order by column_index", {"name": SCHEMA}).fetchall():
+        types.setdefault(table, {})[column] = kind
+    return _Opened(version=version, connection=connection, types=types)

@@ -1,0 +1,117 @@
+"""A small published snapshot: forty customers of two regions, three owners, with scores, reasons, alerts and a plan."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from retention.acting.alerts import alert_id
+
+AS_OF = date(2024, 10, 1)
+COUNT = 40
+OWNERS = ("ann", "bob", None)
+
+
+def make_customers(count: int = COUNT) -> pd.DataFrame:
+    numbers = range(1, count + 1)
+    score = [float(100 - 2 * number) for number in numbers]
+    frame = pd.DataFrame(
+        {
+            "position": numbers,
+            "as_of": AS_OF,
+            "customer_id": [f"secret-{number:03d}" for number in numbers],
+            "region": ["north" if number % 2 else "south" for number in numbers],
+            "city": [f"Town {number}" for number in numbers],
+            "age_band": "30-39",
+            "owner": [OWNERS[number % 3] for number in numbers],
+            "responsible": [OWNERS[number % 3] or "customer service" for number in numbers],
+            "lifecycle_stage": ["active" if number % 4 else "dormant" for number in numbers],
+            "value_tier": ["gold" if number % 5 == 0 else "normal" for number in numbers],
+            "score": score,
+            "probability": [each / 100 for each in score],
+            "tier": ["high" if each >= 80 else "medium" if each >= 50 else "low" for each in score],
+            "alert_level": "none",
+            "previous_as_of": AS_OF - timedelta(days=1),
+            "previous_score": [50.0] * count,
+            "previous_tier": ["medium"] * count,
+            "main_reason": "inactivity",
+            "main_reason_en": "no order for 34 days",
+            "main_reason_zh": "已34天未下单",
+            "model_version": "3",
+            "strategy_id": "voucher",
+            "arm": ["treated" if number % 10 else "holdout" for number in numbers],
+            "clv": [4321.0 - number for number in numbers],
+            "value_from_now": [1234.5 - number for number in numbers],
+            "money_at_risk": [987.25 - number for number in numbers],
+            "nobody_listed_this": "not for anybody",
+        }
+    )
+    frame.loc[frame["position"] > count - 3, ["money_at_risk", "value_from_now"]] = None
+    return frame
+
+
+def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
+    customers = make_customers(count)
+    at_risk = customers.loc[customers["tier"] != "low"].reset_index(drop=True)
+    ids = customers["customer_id"]
+    scores = [
+        pd.DataFrame({"as_of": AS_OF - timedelta(days=day), "customer_id": ids, "score": customers["score"] - day})
+        for day in (2, 1, 0)
+    ]
+    alerts = at_risk[["as_of", "customer_id", "tier", "alert_level", "score", "probability", "clv", "money_at_risk"]]
+    return {
+        "customers": customers,
+        "alerts": alerts.assign(
+            alert_id=[alert_id(AS_OF, customer) for customer in alerts["customer_id"]],
+            position=range(1, len(alerts) + 1),
+            rank=range(1, len(alerts) + 1),
+            level=at_risk["tier"],
+            priority=[1 if tier == "high" else 2 for tier in at_risk["tier"]],
+            owner=at_risk["responsible"],
+            respond_within_hours=24.0,
+            main_reason="inactivity",
+            why_en="no order for 34 days",
+            why_zh="已34天未下单",
+        ),
+        "scores": pd.concat(scores).assign(tier="high", probability=0.5, model_version="3"),
+        "reasons": pd.DataFrame(
+            {
+                "as_of": AS_OF, "customer_id": ids, "rank": 1, "reason": "inactivity",
+                "text_en": "no order for 34 days", "text_zh": "已34天未下单",
+            }
+        ),
+        "plans": at_risk[["as_of", "customer_id", "strategy_id", "arm", "score", "money_at_risk", "clv"]].assign(
+            channel="email", cost=1.5, expected_value=20.0, rank=range(1, len(at_risk) + 1), level=at_risk["tier"],
+            decision=["treat" if arm == "treated" else "hold_out" for arm in at_risk["arm"]],
+            decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],
+            propensity=0.9,
+        ),
+        "strategies": pd.DataFrame({"strategy_id": ["voucher"], "text_en": ["A voucher"], "text_zh": ["优惠券"]}),
+        "decision_reasons": pd.DataFrame(
+            {
+                "decision_reason": ["best_use_of_budget", "held_out"],
+                "text_en": ["the most that the budget can buy", "stays untreated, so that the effect can be measured"],
+                "text_zh": ["预算内最有价值", "对照组不干预以便衡量效果"],
+            }
+        ),
+        "about": pd.DataFrame(
+            {
+                "company": ["Corner Shop"], "currency": ["EUR"], "timezone": ["Europe/Berlin"], "as_of": [AS_OF],
+                "published_at": [datetime(2024, 10, 1, 4, 30)], "churn_definition": ["inactivity"],  # noqa: DTZ001
+                "active_within_days": [60], "horizon_days": [30], "lead_days": [0], "fall_share": [None],
+                "budget_amount": [5000.0], "budget_period": ["month"], "holdout_share": [0.1],
+            }
+        ).astype({"fall_share": float}),
+    }  # fmt: skip
+
+
+def write_snapshot(path: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write a file next to the one that stands and swap it in, as publishing does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with duckdb.connect(str(fresh)) as connection:
+        for name, rows in tables.items():
+            connection.register("incoming", rows)
+            connection.execute(f"create table {name} as select * from incoming")
+    fresh.replace(path)
