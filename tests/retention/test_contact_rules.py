@@ -1,13 +1,17 @@
-"""Caps over all messages, and the hours in which nothing is sent."""
+"""Consent in the plan, caps over all messages, and the hours in which nothing is sent."""
 
 from collections.abc import Callable
 from datetime import date, time
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from company.industries import load_industry, names
 from company.policy import PolicyError, load_policy
 from retention.deciding.contact_rules import find_capped
+from retention.deciding.plan import plan
+from retention.deciding.strategy_files import load_strategies
 
 Frame = Callable[..., pd.DataFrame]
 NOTHING = pd.DataFrame({"customer_id": [], "as_of": []})
@@ -71,3 +75,32 @@ def test_wrong_contact_rules_are_refused_with_the_fix(change: dict[str, object],
     with pytest.raises(PolicyError) as raised:
         load_policy(change)
     assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize("name", names())
+def test_no_plan_chooses_a_channel_that_is_closed_to_its_purpose(name: str, make_candidates: Frame) -> None:
+    preset = load_industry(name)
+    policy = load_policy(preset.policy, {"holdout": {"share": 0.2}, "exploration": {"share": 0.3}})
+    strategies = load_strategies(preset.path, policy=policy)
+    draw, channels, size = np.random.default_rng(5), [*policy.contact_costs], 600
+
+    def some(words: list[str], share: float) -> list[str]:
+        return [",".join(word for word in words if draw.random() < share) for _ in range(size)]
+
+    people = make_candidates(
+        size,
+        tier=draw.choice(["high", "medium", "low"], size),
+        lifecycle_stage=draw.choice(["new", "active"], size),
+        reasons=some(["inactivity", "price", "service", "contract"], 0.5),
+        triggers=some(["cart_left", "payment_failed", "complaint_open"], 0.3),
+        ticket_topic=draw.choice(["price", "slow", "outage"], size),
+        allowed_channels=some(channels, 0.4),
+        service_channels=some(channels, 0.4),
+    )
+    chosen = plan(people, strategies, policy, spent=0).rows.query("arm != 'none'").merge(people, on="customer_id")
+    purposes = chosen["strategy_id"].map({strategy.id: strategy.purpose for strategy in strategies})
+    permitted = chosen["allowed_channels"].where(purposes == "marketing", chosen["service_channels"])
+    assert set(purposes) == {"marketing", "service"}
+    assert {"treated", "holdout", "control"} == set(chosen["arm"])
+    pairs = zip(chosen["channel"], permitted, strict=True)
+    assert [channel for channel, words in pairs if channel not in words.split(",")] == []

@@ -44,10 +44,11 @@ def test_a_campaign_goes_over_what_holds_for_good_on_its_days_alone(make_strateg
     assert amounts == [5.0, 20.0, 20.0, 5.0]
 
 
-def test_a_change_for_one_customer_leaves_everybody_else_alone(make_strategy: Make) -> None:
-    changes = [_change(strength=2.0, customer_id="c001", number=1), _change(valid_days=20, number=2, **SPRING)]
+def test_a_change_for_one_customer_goes_over_a_campaign_and_leaves_everybody_else_alone(make_strategy: Make) -> None:
+    campaign = _change(strength=0.5, valid_days=20, number=2, **SPRING)
+    changes = [_change(strength=2.0, customer_id="c001", number=1), campaign]
     strategies = adjust([make_strategy()], changes, as_of=DAY)
-    assert _offers(strategies, "c000") == [(10.0, 20)]
+    assert _offers(strategies, "c000") == [(5.0, 20)]
     assert _offers(strategies, "c001") == [(20.0, 20)]
 
 
