@@ -12,7 +12,19 @@ from company.policy import Policy
 # the sections, or keys of sections, that models compute with
 SECTIONS: dict[str, Any] = {
     **dict.fromkeys(
-        ("rfm", "clv", "lifecycle", "value_tiers", "tags", "value_trend", "product_rules", "coverage", "triggers"), True
+        (
+            "rfm",
+            "clv",
+            "lifecycle",
+            "value_tiers",
+            "tags",
+            "value_trend",
+            "product_rules",
+            "coverage",
+            "triggers",
+            "stated_reasons",
+        ),
+        True,
     ),
     "contact_rules": {"consent", "channels"},
     "training": {"groups"},

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from company.policy.units import Count, Days, Section
+from company.taxonomy import Reason
 
 Consent = Literal["opt_in", "opt_out"]
 Purpose = Literal["marketing", "service"]
@@ -60,6 +61,13 @@ class ContactRules(Section):
     no_marketing_during: tuple[str, ...]
     quiet_hours: QuietHours
     caps: ContactCaps
+
+
+class StatedReasons(Section):
+    """How long what a customer stated counts, in days, and the words by which it is recognised, by reason."""
+
+    within_days: Days
+    words: dict[Reason, tuple[Annotated[str, Field(min_length=1)], ...]]
 
 
 class Triggers(Section):

@@ -37,7 +37,7 @@ SCORES = """
     order by customer_id, as_of
 """
 REASONS_OF_DAY = """
-    select as_of, customer_id, rank, reason, text_en, text_zh
+    select as_of, customer_id, rank, reason, is_stated, is_preventable, share, text_en, text_zh
     from scores.churn_reasons
     where as_of = date '{as_of}'
     qualify batch = max(batch) over ()

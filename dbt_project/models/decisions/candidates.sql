@@ -40,6 +40,7 @@ reasons as (
         max(text_en) filter (where rank = 1) as main_reason_en,
         max(text_zh) filter (where rank = 1) as main_reason_zh,
         {{ joined_in_order('reason', 'rank', between=',') }} as reasons,
+        bool_or(is_preventable) as is_preventable,
         {{ joined_in_order('text_en', 'rank') }} as why_en,
         {{ joined_in_order('text_zh', 'rank', between='；') }} as why_zh
     from {{ source('scores', 'churn_reasons') }}
@@ -90,6 +91,7 @@ joined as (
         reasons.main_reason_en,
         reasons.main_reason_zh,
         coalesce(reasons.reasons, '') as reasons,
+        reasons.is_preventable,
         reasons.why_en,
         reasons.why_zh,
         triggers.triggers,

@@ -12,6 +12,12 @@ candidates as (
 
 ),
 
+stated as (
+
+    select * from {{ ref('stated_reasons') }}
+
+),
+
 plans as (
 
     select
@@ -31,9 +37,7 @@ alerts as (
         as_of,
         customer_id,
         alert_id,
-        owner,
-        why_en,
-        why_zh
+        owner
     from {{ source('retention', 'alerts') }}
 
 ),
@@ -77,6 +81,17 @@ published as (
         candidates.main_reason,
         candidates.main_reason_en,
         candidates.main_reason_zh,
+        candidates.reasons,
+        candidates.why_en,
+        candidates.why_zh,
+        stated.stated_reason,
+        stated.stated_in,
+        stated.stated_date,
+        coalesce(
+            candidates.is_preventable or stated.stated_reason <> 'other',
+            candidates.is_preventable,
+            stated.stated_reason <> 'other'
+        ) as is_preventable,
         candidates.model_version,
         plans.arm,
         plans.strategy_id,
@@ -86,8 +101,6 @@ published as (
         candidates.allowed_channels,
         candidates.contacts_30d,
         alerts.alert_id,
-        alerts.why_en,
-        alerts.why_zh,
         coalesce(customers.owner, alerts.owner) as responsible,
         previous_scores.as_of as previous_as_of,
         previous_scores.score as previous_score,
@@ -97,6 +110,7 @@ published as (
         on
             customers.as_of = candidates.as_of
             and customers.customer_id = candidates.customer_id
+    left join stated on customers.customer_id = stated.customer_id
     left join plans
         on
             customers.as_of = plans.as_of
