@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -110,22 +110,11 @@ class Dbt:
 
     @contextmanager
     def warm(self) -> Iterator["WarmDbt"]:
-        """Yield the same project with calls that a process serves which has loaded it; it ends with the block."""
-        # -P: dbt imports every module of a path whose name begins with dbt_, and the working directory is the user's
-        worker = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *self._options()]
-        with subprocess.Popen(  # noqa: S603 - our own module
-            worker, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            try:
-                yield WarmDbt(
-                    home=self.home,
-                    variables=self.variables,
-                    environment=self.environment,
-                    cold=self,
-                    worker=process,
-                )
-            finally:
-                process.terminate()
+        """Yield the same project with calls that one process serves: from the first on, to the end of the block."""
+        with ExitStack() as stack:
+            yield WarmDbt(
+                home=self.home, variables=self.variables, environment=self.environment, cold=self, stack=stack
+            )
 
     def _environment(self) -> dict[str, str]:
         return {**self.environment, "HOLDFAST_HOME": str(self.home)}
@@ -145,7 +134,20 @@ class WarmDbt(Dbt):
     """The project with a `worker` that serves its calls, each in a fork of its own; `cold` has read the manifest."""
 
     cold: Dbt
-    worker: subprocess.Popen[str] = field(repr=False, compare=False)
+    stack: ExitStack = field(repr=False, compare=False)
+
+    @cached_property
+    def worker(self) -> subprocess.Popen[str]:
+        """The process that has loaded the project; `stack` ends it."""
+        # -P: dbt imports every module of a path whose name begins with dbt_, and the working directory is the user's
+        command = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *self._options()]
+        process = self.stack.enter_context(
+            subprocess.Popen(  # noqa: S603 - our own module
+                command, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        )
+        self.stack.callback(process.terminate)
+        return process
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.dbt import DbtError, WarmDbt
+from orchestration.dbt import Dbt, DbtError, WarmDbt
 from orchestration.deployment import load_deployment
 from orchestration.settings import read_settings
 
@@ -20,6 +20,12 @@ def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmDbt]:
     named = {"HOLDFAST_HOME": str(home), "HOLDFAST_COMPANY": str(company)}
     with load_deployment(read_settings({**os.environ, **named})).dbt.warm() as warm:
         yield warm
+
+
+def test_a_run_that_asks_nothing_of_dbt_starts_no_process(tmp_path: Path) -> None:
+    with Dbt(home=tmp_path, variables={}, environment={}).warm() as idle:
+        pass
+    assert "worker" not in vars(idle)
 
 
 def compile_day(dbt: WarmDbt, day: str) -> str:
