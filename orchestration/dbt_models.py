@@ -62,7 +62,7 @@ def build_models(
         later=[name for name, node in selected.items() if _is_view_made_early(nodes, node)],
     )
     stood = finished.find()
-    results = stood or dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in selected.values()], run=run)
+    results = stood or _build(dbt, warehouse, selected.values(), run=run)
     broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
     if not stood and not broken:
         finished.remember(results)
@@ -79,6 +79,13 @@ def build_models(
             yield dg.MaterializeResult(asset_key=_key(node), metadata={**rows.get(_name(node), {}), **told})
     if broken:
         raise dg.Failure("; ".join(broken))
+
+
+def _build(
+    dbt: Dbt, warehouse: Warehouse, nodes: Collection[Mapping[str, Any]], *, run: Mapping[str, str]
+) -> list[NodeResult]:
+    warehouse.release()  # dbt opens the file in a process of its own
+    return dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in nodes], run=run)
 
 
 def _is_view_made_early(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> bool:

@@ -53,7 +53,8 @@ def run_pipeline(deployment: Deployment, as_of: date, *, console: Console, is_ve
         else:
             run(nightly.name, day, night)
     console.print(f"Details are in {home / 'logs' / 'run.log'} and on Dagster's pages: `holdfast ui`.", soft_wrap=True)
-    return collect(warehouse, as_of=as_of)
+    with warehouse.connect():  # so that each question opens the file at little cost
+        return collect(warehouse, as_of=as_of)
 
 
 def is_training_due(warehouse: Warehouse, as_of: date) -> bool:

@@ -11,7 +11,7 @@ from orchestration.dbt import Dbt
 from orchestration.deployment import Deployment
 from orchestration.published import published_in
 from orchestration.settings import Settings
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import LingeringWarehouse, Warehouse
 from retention.acting.channels import Channel, build_channels
 from retention.store.store import Store
 
@@ -19,6 +19,13 @@ from retention.store.store import Store
 def build_resources(deployment: Deployment) -> dict[str, Any]:
     """Return the resources by the names under which bodies ask for them."""
     settings = deployment.settings
+
+    def warehouse(_context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        opened = LingeringWarehouse(path=str(settings.warehouse_file))
+        try:
+            yield opened
+        finally:
+            opened.release()
 
     def dbt(_context: dg.InitResourceContext) -> Iterator[Dbt]:
         with deployment.dbt.warm() as opened:
@@ -37,7 +44,7 @@ def build_resources(deployment: Deployment) -> dict[str, Any]:
     return {
         "deployment": deployment,
         "dbt": dg.ResourceDefinition(dbt),
-        "warehouse": open_warehouse(settings),
+        "warehouse": dg.ResourceDefinition(warehouse),
         "published": published_in(settings.home),
         "store": dg.ResourceDefinition(store),
         "registry": dg.ResourceDefinition(registry),

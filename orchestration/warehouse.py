@@ -1,10 +1,11 @@
 """The warehouse: one DuckDB file with one writer, opened only for the length of a `with`, and its published copy."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pyarrow as pa
 from ingestion.transaction import transaction
 
 PATIENCE_SECONDS = 60
+LINGER_SECONDS = 1.0  # shorter than anybody's patience
 
 
 class WarehouseBusyError(Exception):
@@ -31,6 +33,12 @@ class Warehouse:
 
     path: str
 
+    def release(self) -> None:
+        """Let other processes, and other ways of opening the file, in at once."""
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.close()
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection that closes when the block ends."""
@@ -40,7 +48,7 @@ class Warehouse:
             connection.execute("set timezone = 'UTC'")
             yield connection
         finally:
-            connection.close()
+            self._close(connection)
 
     def read(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Return the answer to `query` as an Arrow table."""
@@ -111,6 +119,56 @@ class Warehouse:
                 connection.execute(f"create table snapshot.{table} as {query}")
             connection.execute("detach snapshot")
         os.replace(fresh, target)  # noqa: PTH105 - atomic, also over a file that is being read
+
+
+class _LastConnection:
+    """The connection that was used last, which is closed when no other takes its place for a while, or when asked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._timer = threading.Timer(0, self.close)
+
+    def replace(self, connection: duckdb.DuckDBPyConnection) -> None:
+        with self._lock:
+            self._drop()
+            self._connection = connection
+            self._timer = threading.Timer(LINGER_SECONDS, self._expire, [connection])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _expire(self, connection: duckdb.DuckDBPyConnection) -> None:
+        with self._lock:
+            if self._connection is connection:
+                self._drop()
+
+    def _drop(self) -> None:
+        self._timer.cancel()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LingeringWarehouse(Warehouse):
+    """The warehouse for many short uses in a row: the file stays open for a second after each.
+
+    Opening the file reads its catalogue, which takes longer than most questions; while one connection to it is open,
+    another costs next to nothing.
+    """
+
+    _last: _LastConnection = field(default_factory=_LastConnection, repr=False, compare=False)
+
+    def release(self) -> None:
+        """Let other processes, and other ways of opening the file, in at once."""
+        self._last.close()
+
+    def _close(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._last.replace(connection)
 
 
 def _enter(path: str) -> duckdb.DuckDBPyConnection:

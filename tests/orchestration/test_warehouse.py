@@ -1,13 +1,46 @@
-"""The warehouse: slices that are replaced whole, and tables that outlive a release."""
+"""The warehouse: slices that are replaced whole, tables that outlive a release, and a file that is let go."""
 
+import time
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
+import pytest
 
-from orchestration.warehouse import Warehouse
+from orchestration import warehouse as module
+from orchestration.warehouse import LingeringWarehouse, Warehouse
 
 DAY = date(2026, 1, 1)
+
+
+def is_open(warehouse: Warehouse) -> bool:
+    """Tell whether the file is open: one process cannot also open it for reading only."""
+    try:
+        duckdb.connect(warehouse.path, read_only=True).close()
+    except duckdb.ConnectionException:
+        return True
+    return False
+
+
+def test_a_lingering_warehouse_stays_open_between_uses_until_it_is_released(tmp_path: Path) -> None:
+    warehouse = LingeringWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse.append({"scores.days": pa.table({"as_of": [DAY]})})
+    assert warehouse.latest_day("scores.days") == DAY
+    assert is_open(warehouse)
+    warehouse.release()
+    assert not is_open(warehouse)
+    assert list(tmp_path.iterdir()) == [Path(warehouse.path)]
+
+
+def test_a_lingering_warehouse_lets_go_of_its_file_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINGER_SECONDS", 0.2)
+    warehouse = LingeringWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse.append({"scores.days": pa.table({"as_of": [DAY]})})
+    deadline = time.monotonic() + 10
+    while is_open(warehouse) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_open(warehouse)
 
 
 def test_a_column_that_an_earlier_release_did_not_tell_stays_unknown_there(tmp_path: Path) -> None:
