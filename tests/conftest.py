@@ -12,14 +12,15 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # Tests of one scope run in one process, one after the other: they share what only that process has, or work on the one
-# instance that ran. A module outside of these is a scope of its own. The longest are the first, so that all processes
-# end together.
+# instance that ran. A module outside of these is a scope of its own, and where a test shares nothing it is one (None).
+# The longest are the first, so that all processes end together.
 SCOPES = {
     "tests/test_closed_loop.py": "prepared run",
     "tests/test_asset_pages.py": "prepared run",
     "tests/test_kill.py": "prepared run",
     "tests/dbt_project/": "dbt_project",
     "tests/ml/": "ml",
+    "tests/test_small_companies.py": None,
     "tests/test_absent_tables.py": "another company",
     "tests/test_backfill.py": "backfill",
 }
@@ -29,12 +30,14 @@ class Scopes(LoadScopeScheduling):
     """Hands out scopes, each to one of the processes that run side by side."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return scope_of(nodeid.partition("::")[0])
+        module = nodeid.partition("::")[0]
+        listed = find_listed(module)
+        return module if listed is None else SCOPES[listed] or nodeid
 
 
-def scope_of(module: str) -> str:
-    """Return which tests the tests of a module stay together with."""
-    return next((scope for path, scope in SCOPES.items() if module.startswith(path)), module)
+def find_listed(module: str) -> str | None:
+    """Return the entry of SCOPES that a module belongs to."""
+    return next((path for path in SCOPES if module.startswith(path)), None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -45,8 +48,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scopes:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest."""
-    places = {scope: place for place, scope in enumerate(SCOPES.values())}
-    items.sort(key=lambda item: places.get(scope_of(item.nodeid.partition("::")[0]), len(SCOPES)))
+    places: dict[str | None, int] = {path: place for place, path in enumerate(SCOPES)}
+    items.sort(key=lambda item: places.get(find_listed(item.nodeid), len(SCOPES)))
 
 
 @pytest.fixture

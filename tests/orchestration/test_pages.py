@@ -62,7 +62,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture
 def _busy_machine() -> Iterator[None]:
     load = [subprocess.Popen(BUSY) for _ in range(os.cpu_count() or 1)]
     yield
@@ -99,6 +99,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Started]]:
         each.supervisor.wait()
 
 
+@pytest.mark.usefixtures("_busy_machine")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_asked_to_end_it_leaves_no_process_behind(start: Callable[..., Started], number: signal.Signals) -> None:
     started = start()
