@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt ui dev bench clean lock
+.PHONY: help demo test check lint types imports sql fmt ui dev bench clean lock
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -34,10 +34,17 @@ test: $(VENV)/ready ## run the tests; some of them: make test ARGS="-k holdout"
 	@$(BIN)/pytest -q --numprocesses 2 $(ARGS)
 
 check: $(VENV)/ready ## lint, types, import rules, SQL
+	@$(MAKE) --no-print-directory --jobs 2 types sql lint imports
+
+lint types imports sql: $(VENV)/ready
+lint:
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+types:
 	@$(BIN)/mypy
+imports:
 	@$(BIN)/lint-imports
+sql:
 	@$(BIN)/python -m dbt_project.lint
 
 fmt: $(VENV)/ready ## format the code and fix what ruff can fix

@@ -1,12 +1,11 @@
 """SQLFluff on the models, which it renders with dbt as a company without a feed would: `python -m dbt_project.lint`.
 
-Its dbt templater takes vars from a configuration file alone, so that one is written for the run.
+Its dbt templater takes vars from a configuration file alone, so one is written into the virtual environment.
 """
 
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import tomlkit
@@ -20,14 +19,15 @@ PROCESSES = 2  # dbt renders in one process while another lints
 
 def main() -> int:
     """Lint all models and return SQLFluff's exit code."""
-    with tempfile.TemporaryDirectory(prefix="sqlfluff-") as folder:
-        given = Path(folder) / "pyproject.toml"
-        context = {"templater": {"dbt": {"context": declare_ground(load_policy())}}}
-        given.write_text(tomlkit.dumps({"tool": {"sqlfluff": context}}), encoding="utf-8")
-        command = [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", "-q"]
-        command += ["--config", str(given), "--processes", str(PROCESSES), str(HERE / "models")]
-        environment = os.environ | {"HOLDFAST_HOME": folder}
-        return subprocess.run(command, cwd=HERE.parent, env=environment, check=False).returncode  # noqa: S603 - ours
+    home = Path(sys.prefix) / "sqlfluff"  # the same each time: dbt then parses what has changed
+    home.mkdir(exist_ok=True)
+    given = home / "pyproject.toml"
+    context = {"templater": {"dbt": {"context": declare_ground(load_policy())}}}
+    given.write_text(tomlkit.dumps({"tool": {"sqlfluff": context}}), encoding="utf-8")
+    command = [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", "-q"]
+    command += ["--config", str(given), "--processes", str(PROCESSES), str(HERE / "models")]
+    environment = os.environ | {"HOLDFAST_HOME": str(home)}
+    return subprocess.run(command, cwd=HERE.parent, env=environment, check=False).returncode  # noqa: S603 - ours
 
 
 if __name__ == "__main__":
