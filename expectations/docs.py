@@ -19,6 +19,8 @@ FOREIGN = re.compile(
     r"""<script\b.*?</script>|<(?:link|img)\b[^>]*\b(?:href|src)="https?://[^>]*>|\burl\(['"]?https?://[^)]*\)""",
     re.DOTALL,
 )
+SECTIONS = ("expectations", "validations", "profiling")
+VIEWS = {"module_name": "expectations.views"}
 STYLE = """<style>
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 76rem; padding: 0 1rem; }
 table { border-collapse: collapse; margin: .6rem 0; } td, th { border: 1px solid #ddd; padding: .35rem .7rem; }
@@ -36,7 +38,8 @@ def new_context(folder: Path) -> EphemeralDataContext:
         "class_name": "SiteBuilder",
         "show_how_to_buttons": False,
         "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder", "view": {**VIEWS, "class_name": "IndexPage"}},
+        "site_section_builders": {name: {"view": {**VIEWS, "class_name": "Page"}} for name in SECTIONS},
     }
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(),
