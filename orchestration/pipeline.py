@@ -10,6 +10,7 @@ from rich.console import Console
 from orchestration.automation import AS_OF, COMPANY, REFRESH, TRIGGER, nightly, retrain
 from orchestration.definitions import build_definitions
 from orchestration.deployment import Deployment
+from orchestration.history import keep_open
 from orchestration.home import forget_old_runs
 from orchestration.report import collect
 from orchestration.resources import open_warehouse
@@ -28,7 +29,7 @@ def run_pipeline(deployment: Deployment, as_of: date, *, console: Console, is_ve
     day, month = as_of.isoformat(), as_of.replace(day=1).isoformat()
     home, warehouse = deployment.settings.home, open_warehouse(deployment.settings)
     console.print(f"[bold]{deployment.company.name}[/bold], as of {day}", highlight=False)
-    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+    with keep_open(home / "dagster"), dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         fail_orphaned_runs(instance)
         forget_old_runs(instance, days=deployment.policy.run_history_days, now=datetime.now(UTC))
 
