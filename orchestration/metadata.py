@@ -30,7 +30,8 @@ PERSONAL = frozenset(
 def describe_table(warehouse: Warehouse, table: str, *, as_of: date | None = None) -> dict[str, Any]:
     """Return rows, columns and, of a public table, the first rows of `schema.table` as metadata.
 
-    With `as_of` the rows of that day are counted next to all, and the first rows are of that day.
+    With `as_of` the rows of that day are counted next to all, and the first rows are of that day; of a single row the
+    figures are metadata already.
     """
     with warehouse.connect() as connection:
         columns = connection.execute(f"describe {table}").fetchall()
@@ -77,7 +78,7 @@ def _describe_rows(connection: "duckdb.DuckDBPyConnection", table: str, *, as_of
     if as_of is not None:
         of_day = of_day.filter(f"as_of = date '{as_of}'")
         counts["dagster/partition_row_count"] = len(of_day)
-    if table.split(".", maxsplit=1)[0] not in PUBLIC:
+    if table.split(".", maxsplit=1)[0] not in PUBLIC or counts.get("dagster/partition_row_count") == 1:
         return counts
     shown = [name for name in of_day.columns if name not in PERSONAL][:FIRST_COLUMNS]
     quoted = ", ".join(f'"{name}"' for name in shown)
