@@ -224,35 +224,44 @@ class ProfitTerms:
     group has shown it.
     """
 
-    saved_value: float
     contact_cost: float
     effect: float
 
 
 @dataclass(frozen=True)
 class Profit:
-    """The profit of acting on the score per 1,000 customers, next to acting on all of them; doing nothing is 0."""
+    """The profit of acting on the score per 1,000 customers, next to acting on all of them; doing nothing is 0.
+
+    `mean_value` is that of the contacted, 0 where nobody is.
+    """
 
     contacted: float
+    mean_value: float
     per_thousand: float
     per_thousand_all: float
     expected_per_thousand: float
 
 
-def profit(label: Floats, probability: Floats, *, terms: ProfitTerms, capacity: float = 1.0) -> Profit:
-    """Contact those whose expected saving exceeds the cost, the highest first, at most the share `capacity`.
+def profit(label: Floats, probability: Floats, value: Floats, *, terms: ProfitTerms, capacity: float = 1.0) -> Profit:
+    """Contact those whose expected saving exceeds the cost, the most profitable first, at most the share `capacity`.
 
-    `per_thousand` counts the churners that were really among them, `expected_per_thousand` what the probabilities
-    promised: far apart, they are not calibrated. After Verbraken, Verbeke and Baesens, "A novel profit maximizing
-    metric for measuring classification performance of customer churn prediction models", IEEE TKDE 2013.
+    `value` (n, currency) is what each customer who stays brings from then on; one that is negative or NaN saves
+    nothing. `per_thousand` counts the churners that were really among the contacted, `expected_per_thousand` what the
+    probabilities promised: far apart, they are not calibrated where the value lies. After Verbraken, Verbeke and
+    Baesens, "A novel profit maximizing metric for measuring classification performance of customer churn prediction
+    models", IEEE TKDE 2013, and, for each customer's own value, Oskarsdottir, Baesens and Vanthienen, "Profit-based
+    model selection for customer retention using individual customer lifetime values", Big Data 2018.
     """
-    gain = terms.effect * terms.saved_value
-    order = np.argsort(-probability, kind="stable")[: max(1, int(capacity * len(label)))]
-    chosen = order[probability[order] * gain > terms.contact_cost]
+    gain = terms.effect * np.maximum(np.nan_to_num(value), 0)
+    expected = probability * gain - terms.contact_cost
+    order = np.argsort(-expected, kind="stable")[: max(1, int(capacity * len(label)))]
+    chosen = order[expected[order] > 0]
+    earned = label * gain - terms.contact_cost
     scale = 1000 / len(label)
     return Profit(
         contacted=len(chosen) / len(label),
-        per_thousand=float(scale * (label[chosen] * gain - terms.contact_cost).sum()),
-        per_thousand_all=float(scale * (label * gain - terms.contact_cost).sum()),
-        expected_per_thousand=float(scale * (probability[chosen] * gain - terms.contact_cost).sum()),
+        mean_value=float(np.nan_to_num(value)[chosen].mean()) if len(chosen) else 0.0,
+        per_thousand=float(scale * earned[chosen].sum()),
+        per_thousand_all=float(scale * earned.sum()),
+        expected_per_thousand=float(scale * expected[chosen].sum()),
     )

@@ -18,6 +18,7 @@ GROUP = "customer_group"  # the policy's group of a customer, which may have a m
 GROUP_WORDS = Feature(
     GROUP, "lifecycle", "", "other", "belongs to a group of its own: {value}", "属于单独建模的客群: {value}"
 )
+VALUE = "value_from_now"  # of the customer on the day of the snapshot; no feature
 PARTS = 1_000_000  # into which a hash divides the customers
 LEARNED = "label_until <= $until and (as_of = date_trunc('month', as_of) or as_of = $newest)"
 KNOWN = f"select count(*) from features.labelled_snapshots where {LEARNED}"

@@ -32,13 +32,17 @@ class Rfm(Section):
 
 
 class Clv(Section):
-    """The terms of yearly spend x mean lifetime x gross margin - acquisition cost."""
+    """The terms of lifetime value and of the value from now (docs/value.md)."""
 
     gross_margin: Share
     lifetime_years: Annotated[float, Field(gt=0)]
+    returned_lifetime_years: Annotated[float, Field(gt=0)]
     default_acquisition_cost: Money
-    spend_days: Annotated[int, Field(gt=0)]
-    minimum_days_observed: Annotated[int, Field(gt=0)]
+    cost_per_ticket: Money
+    revenue_share: Share
+    orders_are_bills: bool
+    prior_days: Annotated[int, Field(gt=0)]
+    prior_leavers: Annotated[int, Field(gt=0)]
 
 
 class Lifecycle(Section):
@@ -56,7 +60,7 @@ class Lifecycle(Section):
 
 
 class ValueTiers(Section):
-    """Shares of customers by CLV from the top; the two together stay below 1."""
+    """Shares of customers by value from now from the top; the two together stay below 1."""
 
     platinum: Share
     gold: Share

@@ -1,4 +1,4 @@
-{# The four marks that divide a measure into fifths, as the columns that `fifth` compares with. #}
+{# The four cut points that divide a measure into quintiles, as the columns that `quintile` compares with. #}
 {% macro quintile_cut_points(name, measure) -%}
     {%- for share in [20, 40, 60, 80] -%}
     percentile_disc({{ share / 100 }}) within group (order by {{ measure }}) as {{ name }}_{{ share }}{{ ',\n        ' if not loop.last }}
@@ -6,12 +6,18 @@
 {%- endmacro %}
 
 
-{# The fifth that a measure lies in, 1 to 5: one for each mark that it is above. #}
+{#
+    The quintile that a measure lies in, 1 to 5: one for each cut point that it is above. Who shares a value with several
+    cut points stands in the middle of those, so that a value that all have is 3.
+#}
 {% macro quintile(name, measure) -%}
-    1
-        {%- for share in [20, 40, 60, 80] %}
-        + case when {{ measure }} > {{ name }}_{{ share }} then 1 else 0 end
-        {%- endfor %}
+    floor(
+            1
+            {%- for share in [20, 40, 60, 80] %}
+            + case when {{ measure }} > {{ name }}_{{ share }} then 0.5 else 0 end
+            + case when {{ measure }} >= {{ name }}_{{ share }} then 0.5 else 0 end
+            {%- endfor %}
+        )
 {%- endmacro %}
 
 
@@ -41,60 +47,23 @@
 
 {#
     New, active, dormant or churned on a day, that of the run unless another is given. A running contract counts as
-    activity of the day; who never bought is measured from the day the company came to know them.
+    activity of the day; who never bought is measured from the day the company came to know them. Where contracts decide
+    who is a customer, who has none any more is dormant or churned by the days since it ended, whatever bills came after.
 #}
 {% macro lifecycle_stage(day=none) -%}
+    {%- set last_contract_days = days_between('last_contract_date', day or as_of()) -%}
+    {%- set first_date = 'least(first_contract_date, first_order_date)' if contracts_decide() else 'first_order_date' -%}
     case
-            when coalesce({{ days_between('first_order_date', day or as_of()) }}, tenure_days, 0)
+            {%- if contracts_decide() %}
+            when count_subscriptions = 0 and {{ last_contract_days }} <= {{ policy('lifecycle', 'dormant_days') }} then 'dormant'
+            when count_subscriptions = 0 and last_contract_date is not null then 'churned'
+            {%- endif %}
+            when coalesce({{ days_between(first_date, day or as_of()) }}, tenure_days, 0)
                 <= {{ policy('lifecycle', 'new_days') }} then 'new'
             when count_subscriptions > 0 then 'active'
             when coalesce(recency_days, tenure_days) <= {{ policy('lifecycle', 'active_days') }} then 'active'
             when coalesce(recency_days, tenure_days) <= {{ policy('lifecycle', 'dormant_days') }} then 'dormant'
             else 'churned'
-        end
-{%- endmacro %}
-
-
-{# The least lifetime value of each tier: the policy gives shares of customers, from the top. #}
-{% macro tier_cut_points() -%}
-    {%- set reached = namespace(share=0) -%}
-    {%- for tier, share in var('policy').value_tiers.items() -%}
-    {%- set reached.share = reached.share + share -%}
-    percentile_disc({{ reached.share | round(6) }}) within group (order by clv desc) as least_{{ tier }}{{ ', ' if not loop.last }}
-    {%- endfor -%}
-{%- endmacro %}
-
-
-{# Value tier by lifetime value, the best first. #}
-{% macro value_tier() -%}
-    case
-            {%- for tier in var('policy').value_tiers %}
-            when clv > 0 and clv >= least_{{ tier }} then '{{ tier }}'
-            {%- endfor %}
-            else 'normal'
-        end
-{%- endmacro %}
-
-
-{# Where the value goes: the spend of a quarter against the quarter before, by the policy's share of change. #}
-{% macro value_trend() -%}
-    {%- set share = policy('value_trend', 'change') -%}
-    case
-            when amount_spent_quarter > 0 and amount_spent_quarter_before = 0 then 'rising'
-            when amount_spent_quarter > (1 + {{ share }}) * amount_spent_quarter_before then 'rising'
-            when amount_spent_quarter < (1 - {{ share }}) * amount_spent_quarter_before then 'falling'
-            else 'steady'
-        end
-{%- endmacro %}
-
-
-{# What makes the value: contracts, or whichever of orders and basket stands higher above the typical buyer's. #}
-{% macro value_driver() -%}
-    case
-            when coalesce(yearly_contracts, 0) > coalesce(yearly_purchases, 0) then 'contracts'
-            when orders_to_typical is null then 'none'
-            when orders_to_typical >= basket_to_typical then 'orders'
-            else 'basket'
         end
 {%- endmacro %}
 

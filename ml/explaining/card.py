@@ -118,8 +118,8 @@ def _describe_profit(insight: Insight) -> str:
         f"Contacting {profit.contacted:.1%} of the customers would have earned {profit.per_thousand:,.2f} per 1,000 "
         f"customers, in the company's currency; the probabilities promised {profit.expected_per_thousand:,.2f}, and "
         f"contacting everybody would have earned {profit.per_thousand_all:,.2f}. Assumed: a contact costs "
-        f"{terms.contact_cost:,.2f} and keeps {terms.effect:.0%} of those who would leave, each with a value of "
-        f"{terms.saved_value:,.2f}."
+        f"{terms.contact_cost:,.2f} and keeps {terms.effect:.0%} of those who would leave, each at the customer's own "
+        f"value from then on, {profit.mean_value:,.2f} on average of the contacted."
     )
 
 

@@ -22,12 +22,13 @@ from orchestration.metadata import describe_table, link_version, round_figures
 from orchestration.partitions import read_as_of
 from orchestration.plots import plot_calibration
 from orchestration.review import Outcome, judge
-from orchestration.training_set import GROUP, TrainingSet, read_training_set
+from orchestration.training_set import GROUP, VALUE, TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
 if TYPE_CHECKING:
     from ml.cold_start.scores import Shortfall
+    from ml.evaluate import Profit, ProfitTerms
     from ml.explaining.card import Insight
     from ml.training.fairness import GroupFigures
     from ml.training.monthly import Training
@@ -101,7 +102,7 @@ def training(
         yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
     found = learn(deployment, learned)
-    fitted, insight = found.fitted, look_into(warehouse, policy, found, learned)
+    fitted, insight = found.fitted, look_into(policy, found, learned)
     rival = find_rival(registry, learned.fingerprint)
     groups = judge_groups(policy, fitted, learned)
     decision = decide(policy, fitted, learned, rival, groups)
@@ -167,26 +168,42 @@ def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
     return train(learned.rows, columns, config)
 
 
-def look_into(warehouse: Warehouse, policy: Policy, found: "Training", learned: TrainingSet) -> "Insight":
+def look_into(policy: Policy, found: "Training", learned: TrainingSet) -> "Insight":
     """Return how sure the figures are, the expected profit of acting on the score, and what the model looks at."""
-    from ml.evaluate import ProfitTerms, intervals, profit
+    from ml.evaluate import intervals
     from ml.explaining.card import Insight
     from ml.explaining.importance import measure_importance
 
     rows = found.fitted.validation
     label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
-    assumed = policy.expected_profit
-    saved = warehouse.read_value("select avg(clv) from customer_360.customers where clv > 0")
-    terms = None if saved is None else ProfitTerms(saved, policy.contact_costs[assumed.channel], assumed.effect)
-    capacity = policy.training.capacity_share
+    held = intervals(
+        label,
+        probability,
+        capacity=policy.training.capacity_share,
+        draws=policy.expected_profit.draws,
+        seed=policy.training.seed,
+    )
+    terms, profit = measure_profit(policy, found.fitted, learned)
     return Insight(
-        held=intervals(label, probability, capacity=capacity, draws=assumed.draws, seed=policy.training.seed),
+        held=held,
         terms=terms,
-        profit=None if terms is None else profit(label, probability, terms=terms, capacity=capacity),
+        profit=profit,
         importance=measure_importance(
             found.fitted.model, learned.rows, "as_of", months=MONTHS_LOOKED_AT, rows=ROWS_LOOKED_AT
         ),
     )
+
+
+def measure_profit(policy: Policy, fitted: "Fitted", learned: TrainingSet) -> tuple["ProfitTerms", "Profit"]:
+    """Return the profit of acting on the validated probabilities, each customer at the value of that day."""
+    from ml.evaluate import ProfitTerms, profit
+
+    assumed = policy.expected_profit
+    terms = ProfitTerms(contact_cost=policy.contact_costs[assumed.channel], effect=assumed.effect)
+    rows = fitted.validation
+    label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
+    value = learned.rows.column(VALUE).take(rows.column("row")).to_numpy()
+    return terms, profit(label, probability, value, terms=terms, capacity=policy.training.capacity_share)
 
 
 def describe_treated(found: "TreatedFit") -> str:

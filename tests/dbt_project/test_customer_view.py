@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from company.policy import load_policy
+from company.policy import Policy, load_policy
 
 if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
@@ -20,11 +21,12 @@ def view(warehouse: "Warehouse") -> pd.DataFrame:
 
 
 def quintile(values: pd.Series, *, ascending: bool = True) -> pd.Series:
-    """Score 1 to 5: one more for each of the four marks that divide the values into fifths and lie below."""
+    """Score 1 to 5: one more for each cut point below the value, half of one for each that equals it."""
     measure = values if ascending else -values
-    marks = np.quantile(measure, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf")
-    above = (measure.to_numpy()[:, None] > marks).sum(axis=1)
-    return pd.Series(1 + above, index=values.index, dtype="int64")
+    cut_points = np.quantile(measure, [0.2, 0.4, 0.6, 0.8], method="inverted_cdf")
+    column = measure.to_numpy()[:, None]
+    above = ((column > cut_points) / 2 + (column >= cut_points) / 2).sum(axis=1)
+    return pd.Series(np.floor(1 + above).astype("int64"), index=values.index)
 
 
 def test_each_score_is_the_quintile_among_those_who_bought(lived: "Warehouse") -> None:
@@ -55,19 +57,83 @@ def test_grades_follow_the_weights_and_cutpoints_of_the_policy(lived: "Warehouse
     assert customers["rfm_grade"].tolist() == expected.tolist()
 
 
-def test_lifetime_value_is_spend_times_lifetime_times_margin_less_acquisition(lived: "Warehouse") -> None:
-    clv, customers = load_policy().clv, view(lived)
-    observed = customers["tenure_days"].clip(lower=clv.minimum_days_observed, upper=clv.spend_days)
-    yearly = customers["amount_spent_year"] * 365 / observed
+def expect_yearly_orders(customers: pd.DataFrame, policy: Policy) -> pd.Series:
+    """The orders of a year at the own pace, drawn to the typical one by what of the year was not seen."""
+    observed = customers["tenure_days"].fillna(0).clip(upper=365)
+    own = customers["amount_spent_year"]
+    settled = customers["lifecycle_stage"].isin(["new", "active"]) & (observed > policy.lifecycle.new_days)
+    typical = (own * 365 / observed)[settled & (own > 0)].median()
+    prior = policy.clv.prior_days * (1 - observed / 365)
+    return (365 * own + prior * typical) / (observed + prior)
+
+
+def test_lifetime_value_is_spend_times_lifetime_times_margin_less_acquisition_once(lived: "Warehouse") -> None:
+    policy, customers = load_policy(), view(lived)
+    clv, is_customer = policy.clv, customers["lifecycle_stage"].isin(["new", "active"])
+    observed = customers["tenure_days"].fillna(0).clip(lower=clv.prior_days, upper=365)
+    gone = 365 * customers["amount_spent_year"] / observed
+    orders = expect_yearly_orders(customers, policy).where(is_customer, gone)
+    yearly = orders.where(customers["first_order_date"].notna(), 0) + 12 * customers["amount_monthly"]
     expected = yearly * clv.lifetime_years * clv.gross_margin - customers["acquisition_cost"]
     pd.testing.assert_series_equal(customers["clv"], expected, check_names=False)
+
+
+def test_the_value_from_now_is_the_margin_of_the_years_to_come_less_the_cost_of_tickets(lived: "Warehouse") -> None:
+    policy, customers = load_policy(), view(lived)
+    is_customer = customers["lifecycle_stage"].isin(["new", "active"])
+    buyers = customers[is_customer & customers["first_order_date"].notna()]
+    years = lived.query(
+        "select years_expected from customer_360.lifetimes where as_of = date '2017-12-01' order by is_returned"
+    )["years_expected"]
+    yearly = expect_yearly_orders(customers, policy)[buyers.index] + 12 * buyers["amount_monthly"]
+    tickets = policy.clv.cost_per_ticket * buyers["count_tickets_half_year"] * 365 / 180
+    expected = (yearly * policy.clv.gross_margin - tickets) * years[0]
+    pd.testing.assert_series_equal(buyers["value_from_now"], expected, check_names=False)
+    assert buyers["count_tickets_half_year"].sum() > 0
+    away = customers[~is_customer & customers["first_order_date"].notna()]
+    assert set(away["years_expected"]) == {years[1]}
     is_served_first = customers["value_from_now"] > customers["acquisition_cost"]
     assert (customers["clv_verdict"] == "serve_first").tolist() == is_served_first.tolist()
     assert set(customers["clv_verdict"]) == {"serve_first", "cut_service_cost"}
 
 
+def test_a_lifetime_is_the_years_lived_for_each_customer_lost_and_ends_before_its_month(lived: "Warehouse") -> None:
+    policy = load_policy()
+    days = lived.query(
+        "select distinct customer_id, order_date from intermediate.int_customer_order_days order by 1, 2"
+    )
+    found = lived.query("select * from customer_360.lifetimes").set_index(["as_of", "is_returned"])
+    for month in ("2017-08-01", "2017-12-01"):
+        years, lost = live_through(days[days["order_date"] < month], pd.Timestamp(month), policy)
+        for is_returned, lifetime in ((False, policy.clv.lifetime_years), (True, policy.clv.returned_lifetime_years)):
+            prior = policy.clv.prior_leavers
+            measured = (years[is_returned] + prior * lifetime) / (lost[is_returned] + prior)
+            row = found.loc[pd.Timestamp(month), is_returned]
+            assert row["count_lost"] == lost[is_returned]
+            assert row[["customer_years", "measured_years"]].tolist() == pytest.approx([years[is_returned], measured])
+
+
+def live_through(days: pd.DataFrame, month: pd.Timestamp, policy: Policy) -> tuple[dict[bool, float], dict[bool, int]]:
+    """The years that customers were active, and how many were lost, within the year that is known by the month."""
+    active, away = policy.lifecycle.active_days, policy.lifecycle.dormant_days - policy.lifecycle.active_days
+    until = month - pd.Timedelta(days=away)
+    since = until - pd.Timedelta(days=365)
+    years, lost = {False: 0.0, True: 0.0}, {False: 0, True: 0}
+    for _, bought in days.groupby("customer_id")["order_date"]:
+        is_returned = False
+        for day, following in zip(bought, [*bought[1:], None], strict=True):
+            end = day + pd.Timedelta(days=active)
+            goes_on = following is not None and following <= end
+            spell_end = min(following if goes_on else end, until)
+            years[is_returned] += max((spell_end - max(day, since)).days, 0) / 365
+            if not goes_on and since <= end < until:
+                lost[is_returned] += ((following if following is not None else month) - end).days >= away
+            is_returned |= not goes_on
+    return years, lost
+
+
 def test_tiers_hold_the_shares_of_the_policy_from_the_top(lived: "Warehouse") -> None:
-    customers = view(lived).sort_values("clv", ascending=False)
+    customers = view(lived).sort_values("value_from_now", ascending=False)
     shares = customers["value_tier"].value_counts(normalize=True)
     assert abs(shares["platinum"] - 0.10) < 0.02
     assert abs(shares["gold"] - 0.30) < 0.02

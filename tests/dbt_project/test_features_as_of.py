@@ -77,6 +77,14 @@ def test_population_view_and_rules_are_the_same_in_every_industry_when_all_later
 
 
 @pytest.mark.parametrize("industry", INDUSTRIES)
+def test_visits_of_a_month_down_by_half_are_seen_in_every_industry(five_lived: "Warehouse", industry: str) -> None:
+    rows = slice_of(five_lived, SIMULATED_AS_OF)
+    ours = rows[rows["customer_id"].str.startswith(industry)]
+    assert ours["count_visits_30d"].nunique() > 3
+    assert set(ours["is_visits_down_50"].dropna()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("industry", INDUSTRIES)
 def test_example_companies_tell_the_signs_of_product_price_and_rivals(five_lived: "Warehouse", industry: str) -> None:
     signs = ["count_product_tickets_180d", "count_price_tickets_180d", "count_comparisons_90d", "count_leave_pages_90d"]
     rows = slice_of(five_lived, SIMULATED_AS_OF)

@@ -1,5 +1,6 @@
 from html.parser import HTMLParser
 
+import numpy as np
 import pyarrow as pa
 
 from ml.evaluate import ProfitTerms, intervals, profit
@@ -37,13 +38,13 @@ def page(training: Training, table: pa.Table) -> Words:
         capacity=0.1,
         minimum_rows=30,
     )
-    terms = ProfitTerms(saved_value=200.0, contact_cost=4.0, effect=0.1)
+    terms = ProfitTerms(contact_cost=4.0, effect=0.1)
     importance = measure_importance(fitted.model, table, "as_of", months=3, rows=100)
     insight = Insight(
         held=intervals(label, probability, draws=50),
         importance=importance,
         terms=terms,
-        profit=profit(label, probability, terms=terms, capacity=0.1),
+        profit=profit(label, probability, np.linspace(100, 500, len(label)), terms=terms, capacity=0.1),
     )
     card = write_card(
         training,
@@ -85,6 +86,7 @@ def test_the_card_shows_intervals_expected_profit_and_what_came_of_lead_times_an
 
     assert "lift at capacity" in text
     assert "of the customers would have earned" in text
+    assert "on average of the contacted" in text
     assert "Lowest rank correlation between two of the months" in text
     assert all(clause in text for clause in (*training.describe_lead_times(), *training.describe_groups()))
 

@@ -69,13 +69,14 @@ def test_the_reliability_curve_gives_each_bin_its_rate_with_wilsons_interval() -
 
 
 def test_profit_counts_the_contacts_that_pay_by_what_really_happened() -> None:
-    terms = ProfitTerms(saved_value=100.0, contact_cost=10.0, effect=0.25)
+    terms = ProfitTerms(contact_cost=10.0, effect=0.25)
 
-    found = profit(LABEL, PROBABILITY, terms=terms)
+    found = profit(LABEL, PROBABILITY, np.full(6, 100.0), terms=terms)
 
     # contacted: expected saving 25 p above 10, so p > 0.4: the last two, both churners
     assert found == Profit(
         contacted=pytest.approx(2 / 6),
+        mean_value=100.0,
         per_thousand=pytest.approx(1000 / 6 * (2 * 25 - 2 * 10)),
         per_thousand_all=pytest.approx(1000 / 6 * (3 * 25 - 6 * 10)),
         expected_per_thousand=pytest.approx(1000 / 6 * (1.5 * 25 - 2 * 10)),
@@ -83,6 +84,30 @@ def test_profit_counts_the_contacts_that_pay_by_what_really_happened() -> None:
 
 
 def test_capacity_bounds_the_contacts_and_the_likeliest_come_first() -> None:
-    terms = ProfitTerms(saved_value=100.0, contact_cost=1.0, effect=0.5)
+    terms = ProfitTerms(contact_cost=1.0, effect=0.5)
 
-    assert profit(LABEL, PROBABILITY, terms=terms, capacity=0.2).contacted == pytest.approx(1 / 6)
+    found = profit(LABEL, PROBABILITY, np.full(6, 100.0), terms=terms, capacity=0.2)
+
+    assert (found.contacted, found.expected_per_thousand) == pytest.approx((1 / 6, 1000 / 6 * (0.9 * 50 - 1)))
+
+
+def test_profit_counts_each_customer_at_their_own_value() -> None:
+    draw = np.random.default_rng(7)
+    probability, value = draw.random(200), draw.lognormal(5, 1.5, 200) - 50
+    value[:20] = np.nan
+    label = (draw.random(200) < probability).astype(float)
+    terms = ProfitTerms(contact_cost=4.0, effect=0.1)
+
+    found = profit(label, probability, value, terms=terms, capacity=0.25)
+
+    customers = [(p, 0.0 if np.isnan(v) else max(v, 0.0), y) for p, v, y in zip(probability, value, label, strict=True)]
+    best = sorted(customers, key=lambda one: one[0] * one[1], reverse=True)[:50]
+    paying = [(p, v, y) for p, v, y in best if p * 0.1 * v > 4]
+    assert 0 < len(paying) < 50
+    assert found == Profit(
+        contacted=pytest.approx(len(paying) / 200),
+        mean_value=pytest.approx(sum(v for _, v, _ in paying) / len(paying)),
+        per_thousand=pytest.approx(5 * sum(y * 0.1 * v - 4 for _, v, y in paying)),
+        per_thousand_all=pytest.approx(5 * sum(y * 0.1 * v - 4 for _, v, y in customers)),
+        expected_per_thousand=pytest.approx(5 * sum(p * 0.1 * v - 4 for p, v, _ in paying)),
+    )

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_customer_event_days') }}
 with
 
 customers as (
@@ -40,10 +41,7 @@ purchases as (
             sum(count_orders) filter (
                 where order_date >= {{ days_before(as_of(), policy('rfm', 'frequency_days')) }}
             ), 0
-        ) as count_orders_scored,
-        coalesce(
-            sum(amount_spent) filter (where order_date >= {{ days_before(as_of(), policy('clv', 'spend_days')) }}), 0
-        ) as amount_spent_valued
+        ) as count_orders_scored
     from {{ ref('int_customer_order_days') }}
     where
         order_date < {{ as_of() }}
@@ -56,43 +54,106 @@ contracts as (
 
     select
         customer_id,
-        count(*) as count_subscriptions,
-        sum(amount_monthly) as amount_monthly
+        count_if(ended_date is null or ended_date >= {{ as_of() }}) as count_subscriptions,
+        sum(amount_monthly) filter (where ended_date is null or ended_date >= {{ as_of() }}) as amount_monthly,
+        max_by(amount_monthly, coalesce(ended_date, {{ as_of() }})) as last_amount_monthly,
+        min(started_date) as first_contract_date,
+        max(ended_date) as last_contract_date
     from {{ ref('int_subscriptions_dated') }}
-    where
-        started_date < {{ as_of() }}
-        and (ended_date is null or ended_date >= {{ as_of() }})
+    where started_date < {{ as_of() }}
     group by customer_id
 
 ),
 
--- the marks that divide the buyers into fifths, and what the middle buyer of the year does
-marks as (
+tickets as (
 
     select
-        {{ quintile_cut_points('recency', '-recency_days') }},
-        {{ quintile_cut_points('frequency', 'count_orders_scored') }},
-        {{ quintile_cut_points('monetary', 'amount_spent_total') }},
+        customer_id,
+        count(*) as count_tickets_half_year
+    from {{ ref('int_tickets_timed') }}
+    where
+        opened_date < {{ as_of() }}
+        and opened_date >= {{ days_before(as_of(), 180) }}
+    group by customer_id
+
+),
+
+-- what recency, frequency and money mean here: orders, or, where contracts decide who is a customer, use and fee
+rated as (
+
+    {%- if contracts_decide() %}
+        select
+            contracts.customer_id,
+            {{ days_between('greatest(used.last_date, purchases.last_order_date)', as_of()) }} as rfm_recency_days,
+            {{ 'coalesce(used.count_days, 0)' if is_connected('events')
+                else days_between('contracts.first_contract_date', as_of()) }} as rfm_count,
+            coalesce(contracts.amount_monthly, 0) as rfm_amount
+        from contracts
+        left join purchases on contracts.customer_id = purchases.customer_id
+        left join (
+            select
+                customer_id,
+                max(event_date) as last_date,
+                count_if(event_date >= {{ days_before(as_of(), policy('rfm', 'frequency_days')) }}) as count_days
+            from {{ ref('int_customer_event_days') }}
+            where event_date < {{ as_of() }}
+            group by customer_id
+        ) as used on contracts.customer_id = used.customer_id
+        where contracts.customer_id in (select customers.customer_id from customers)
+    {%- else %}
+        select
+            customer_id,
+            recency_days as rfm_recency_days,
+            count_orders_scored as rfm_count,
+            amount_spent_total as rfm_amount
+        from purchases
+    {%- endif %}
+
+),
+
+-- the cut points that divide those customers into quintiles
+cut_points as (
+
+    select
+        {{ quintile_cut_points('recency', '-rfm_recency_days') }},
+        {{ quintile_cut_points('frequency', 'rfm_count') }},
+        {{ quintile_cut_points('monetary', 'rfm_amount') }}
+    from rated
+
+),
+
+scored as (
+
+    select
+        rated.customer_id,
+        {{ quintile('recency', '-rated.rfm_recency_days') }} as rfm_recency,
+        {{ quintile('frequency', 'rated.rfm_count') }} as rfm_frequency,
+        {{ quintile('monetary', 'rated.rfm_amount') }} as rfm_monetary
+    from rated
+    cross join cut_points
+
+),
+
+-- what the buyer in the middle does in a year
+typical as (
+
+    select
         median(count_orders_year) filter (where count_orders_year > 0) as typical_orders,
         median(amount_spent_year / count_orders_year) filter (where count_orders_year > 0) as typical_basket
     from purchases
 
 ),
 
--- ties share a score
-scored as (
+compared as (
 
     select
         purchases.*,
-        {{ quintile('recency', '-purchases.recency_days') }} as rfm_recency,
-        {{ quintile('frequency', 'purchases.count_orders_scored') }} as rfm_frequency,
-        {{ quintile('monetary', 'purchases.amount_spent_total') }} as rfm_monetary,
         percent_rank() over (order by purchases.amount_spent_total / purchases.count_orders_total) as basket_rank,
-        purchases.count_orders_year / nullif(marks.typical_orders, 0) as orders_to_typical,
+        purchases.count_orders_year / nullif(typical.typical_orders, 0) as orders_to_typical,
         purchases.amount_spent_year / nullif(purchases.count_orders_year, 0)
-        / nullif(marks.typical_basket, 0) as basket_to_typical
+        / nullif(typical.typical_basket, 0) as basket_to_typical
     from purchases
-    cross join marks
+    cross join typical
 
 ),
 
@@ -126,41 +187,98 @@ measured as (
         coalesce(purchases.amount_spent_year, 0) as amount_spent_year,
         coalesce(purchases.amount_spent_total, 0) as amount_spent_total,
         coalesce(purchases.amount_discount_year, 0) as amount_discount_year,
-        coalesce(purchases.amount_spent_valued, 0) as amount_spent_valued,
-        coalesce(contracts.count_subscriptions, 0) as count_subscriptions,
+        cast(coalesce(contracts.count_subscriptions, 0) as bigint) as count_subscriptions,
         coalesce(contracts.amount_monthly, 0) as amount_monthly,
-        cast(coalesce(purchases.rfm_recency, 1) as bigint) as rfm_recency,
-        cast(coalesce(purchases.rfm_frequency, 1) as bigint) as rfm_frequency,
-        cast(coalesce(purchases.rfm_monetary, 1) as bigint) as rfm_monetary,
+        contracts.last_amount_monthly,
+        contracts.first_contract_date,
+        contracts.last_contract_date,
+        coalesce(tickets.count_tickets_half_year, 0) as count_tickets_half_year,
+        {{ days_observed(days_between('customers.known_date', as_of()), as_of()) }} as observed_days,
+        cast(coalesce(scored.rfm_recency, 1) as bigint) as rfm_recency,
+        cast(coalesce(scored.rfm_frequency, 1) as bigint) as rfm_frequency,
+        cast(coalesce(scored.rfm_monetary, 1) as bigint) as rfm_monetary,
         coalesce(purchases.basket_rank, 0) as basket_rank,
         coalesce(customers.acquisition_cost, {{ policy('clv', 'default_acquisition_cost') }}) as acquisition_cost
     from customers
-    left join scored as purchases on customers.customer_id = purchases.customer_id
+    left join compared as purchases on customers.customer_id = purchases.customer_id
+    left join scored on customers.customer_id = scored.customer_id
+    left join tickets on customers.customer_id = tickets.customer_id
     left join contracts on customers.customer_id = contracts.customer_id
 
 ),
 
--- the spend of a shorter history is scaled up to a year, but never from less than the policy's least
-valued as (
+staged as (
 
     select
         *,
-        cast(amount_spent_valued as double) * 365
-        / least(
-            {{ policy('clv', 'spend_days') }},
-            greatest(coalesce(tenure_days, 0), {{ policy('clv', 'minimum_days_observed') }})
-        ) as yearly_purchases,
-        12 * cast(amount_monthly as double) as yearly_contracts
+        {{ lifecycle_stage() }} as lifecycle_stage,
+        {{ 'first_contract_date is null' if policy('clv', 'orders_are_bills') else 'true' }} as is_order_revenue
     from measured
 
 ),
 
-forecast as (
+-- the pace of the customer in the middle, of those with a history
+pace as (
+
+    select median(365 * cast(amount_spent_year as double) / observed_days) as typical_yearly_orders
+    from staged
+    where
+        lifecycle_stage in ('new', 'active')
+        and is_order_revenue
+        and amount_spent_year > 0
+        and observed_days > {{ policy('lifecycle', 'new_days') }}
+
+),
+
+lasting as (
+
+    select
+        max(years_expected) filter (where not is_returned) as staying_years,
+        max(years_expected) filter (where is_returned) as returned_years
+    from {{ ref('lifetimes') }}
+    where as_of = cast(date_trunc('month', {{ as_of() }}) as date)
+
+),
+
+-- of who stays the present year, of who comes back the year before they left
+paced as (
+
+    select
+        staged.*,
+        lifecycle_stage in ('new', 'active') as is_customer,
+        case
+            when not is_order_revenue then 0
+            when lifecycle_stage not in ('new', 'active')
+                then {{ policy('clv', 'revenue_share') }} * 365 * cast(amount_spent_year as double)
+                    / greatest(observed_days, {{ policy('clv', 'prior_days') }})
+            when first_order_date is null then 0
+            else {{ yearly_orders('amount_spent_year', 'observed_days', 'pace.typical_yearly_orders') }}
+        end as yearly_purchases,
+        case
+            when not is_order_revenue or first_order_date is null then 0
+            else {{ policy('clv', 'revenue_share') }} * 365 * cast(amount_spent_total as double)
+                / greatest({{ days_between('first_order_date', 'last_order_date') }} + {{ policy('lifecycle', 'active_days') }}, 1)
+        end as yearly_purchases_formerly,
+        12 * cast(amount_monthly as double) as yearly_contracts,
+        case when lifecycle_stage in ('new', 'active') then lasting.staying_years else lasting.returned_years end
+            as years_expected
+    from staged
+    cross join pace
+    cross join lasting
+
+),
+
+yearly as (
 
     select
         *,
-        {{ 'yearly_purchases' if is_connected('orders') else 'yearly_contracts' }} as clv_yearly_spend
-    from valued
+        yearly_purchases + yearly_contracts as clv_yearly_spend,
+        case
+            when first_order_date is null and first_contract_date is null then null
+            when is_customer then yearly_purchases + yearly_contracts
+            else yearly_purchases_formerly + 12 * coalesce(cast(last_amount_monthly as double), 0)
+        end as yearly_revenue_expected
+    from paced
 
 ),
 
@@ -168,15 +286,15 @@ priced as (
 
     select
         *,
+        ({{ yearly_margin('yearly_revenue_expected', 'count_tickets_half_year') }}) * years_expected as value_from_now,
         clv_yearly_spend * {{ policy('clv', 'lifetime_years') }} * {{ policy('clv', 'gross_margin') }}
-            as value_from_now,
-        value_from_now - cast(acquisition_cost as double) as clv,
+            - cast(acquisition_cost as double) as clv,
         {{ rfm_score() }} as rfm_score
-    from forecast
+    from yearly
 
 ),
 
--- from which lifetime value on a tier begins
+-- from which value on a tier begins
 tiers as (
 
     select
@@ -234,11 +352,14 @@ graded as (
         rfm_score,
         {{ rfm_grade() }} as rfm_grade,
         clv_yearly_spend,
+        cast(count_tickets_half_year as bigint) as count_tickets_half_year,
+        cast(yearly_revenue_expected as double) as yearly_revenue_expected,
+        cast(years_expected as double) as years_expected,
+        cast(value_from_now as double) as value_from_now,
         cast(acquisition_cost as double) as acquisition_cost,
         clv,
-        value_from_now,
         case when value_from_now > acquisition_cost then 'serve_first' else 'cut_service_cost' end as clv_verdict,
-        {{ lifecycle_stage() }} as lifecycle_stage,
+        lifecycle_stage,
         {{ value_tier() }} as value_tier,
         {{ value_trend() }} as value_trend,
         cast(orders_to_typical as double) as orders_to_typical,

@@ -72,13 +72,13 @@ contracts as (
     select
         outside.as_of,
         outside.customer_id,
-        count(*) as count_subscriptions
+        count_if(subscriptions.ended_date is null or subscriptions.ended_date >= outside.as_of) as count_subscriptions,
+        min(subscriptions.started_date) as first_contract_date,
+        max(subscriptions.ended_date) as last_contract_date
     from outside
     inner join {{ ref('int_subscriptions_dated') }} as subscriptions
         on outside.customer_id = subscriptions.customer_id
-    where
-        subscriptions.started_date < outside.as_of
-        and (subscriptions.ended_date is null or subscriptions.ended_date >= outside.as_of)
+    where subscriptions.started_date < outside.as_of
     group by outside.as_of, outside.customer_id
 
 ),
@@ -91,7 +91,9 @@ measured as (
         outside.tenure_days,
         purchases.first_order_date,
         {{ days_between('purchases.last_order_date', 'outside.as_of') }} as recency_days,
-        coalesce(contracts.count_subscriptions, 0) as count_subscriptions
+        coalesce(contracts.count_subscriptions, 0) as count_subscriptions,
+        contracts.first_contract_date,
+        contracts.last_contract_date
     from outside
     left join purchases
         on

@@ -12,6 +12,7 @@ events as (
         customer_id,
         occurred_date as event_date,
         lower(type) as event_type,
+        coalesce(lower(type) in ('unfollow', 'leave_group', 'uninstall'), false) as is_leave_signal,
         lower(page) as page,
         session_id,
         product_id,
@@ -33,7 +34,14 @@ days as (
         customer_id,
         event_date,
         count(*) as count_events,
-        cast(count_if(event_type = 'visit') as bigint) as count_visits,
+        -- the visits that the log names or its sessions, whichever are more, and one where it knows neither
+        cast(
+            greatest(
+                count_if(event_type = 'visit'),
+                count(distinct case when not is_leave_signal then session_id end),
+                max(case when is_leave_signal then 0 else 1 end)
+            ) as bigint
+        ) as count_visits,
         cast(count_if(event_type = 'view') as bigint) as count_views,
         cast(count_if(event_type = 'search') as bigint) as count_searches,
         cast(count_if(event_type = 'add_to_cart') as bigint) as count_carts,
@@ -41,7 +49,7 @@ days as (
         cast(count_if(event_type = 'pay') as bigint) as count_payments,
         cast(count_if(event_type = 'login') as bigint) as count_logins,
         cast(count_if(event_type = 'feature') as bigint) as count_feature_uses,
-        cast(count_if(event_type in ('unfollow', 'leave_group', 'uninstall')) as bigint) as count_leave_signals,
+        cast(count_if(is_leave_signal) as bigint) as count_leave_signals,
         cast(count_if(page = 'leave') as bigint) as count_leave_pages,
         cast(count_if(page = 'compare') as bigint) as count_comparisons,
         count(distinct session_id) as count_sessions,
