@@ -29,14 +29,23 @@
 
 
 {#
+    A year's orders of a modest customer: a quarter of those with a history order less. Newcomers are likelier to become
+    one of them than to become the customer in the middle, who is one of those who stayed.
+#}
+{% macro modest_pace(amount_spent) -%}
+    percentile_cont(0.25) within group (order by 365 * cast({{ amount_spent }} as double) / observed_days)
+{%- endmacro %}
+
+
+{#
     The company's revenue of a year at a customer's own pace of orders. What is not seen of the year draws it to the
-    typical customer's: up to the policy's prior days of those count as if observed (credibility, after Buehlmann, ASTIN
+    modest customer's: up to the policy's prior days of those count as if observed (credibility, after Buehlmann, ASTIN
     Bulletin 1967).
 #}
-{% macro yearly_orders(amount_spent, observed_days, typical) -%}
+{% macro yearly_orders(amount_spent, observed_days, modest) -%}
     {%- set prior_days = policy('clv', 'prior_days') ~ ' * (1 - ' ~ observed_days ~ ' / 365.0)' -%}
     {{ policy('clv', 'revenue_share') }} * (
-            365 * cast({{ amount_spent }} as double) + {{ prior_days }} * coalesce({{ typical }}, 0)
+            365 * cast({{ amount_spent }} as double) + {{ prior_days }} * coalesce({{ modest }}, 0)
         ) / ({{ observed_days }} + {{ prior_days }})
 {%- endmacro %}
 

@@ -91,19 +91,20 @@ def test_capacity_bounds_the_contacts_and_the_likeliest_come_first() -> None:
     assert (found.contacted, found.expected_per_thousand) == pytest.approx((1 / 6, 1000 / 6 * (0.9 * 50 - 1)))
 
 
-def test_profit_counts_each_customer_at_their_own_value() -> None:
+@pytest.mark.parametrize(("capacity", "room", "is_full"), [(0.1, 20, True), (0.75, 150, False)])
+def test_profit_counts_each_customer_at_their_own_value(capacity: float, room: int, *, is_full: bool) -> None:
     draw = np.random.default_rng(7)
     probability, value = draw.random(200), draw.lognormal(5, 1.5, 200) - 50
     value[:20] = np.nan
     label = (draw.random(200) < probability).astype(float)
     terms = ProfitTerms(contact_cost=4.0, effect=0.1)
 
-    found = profit(label, probability, value, terms=terms, capacity=0.25)
+    found = profit(label, probability, value, terms=terms, capacity=capacity)
 
     customers = [(p, 0.0 if np.isnan(v) else max(v, 0.0), y) for p, v, y in zip(probability, value, label, strict=True)]
-    best = sorted(customers, key=lambda one: one[0] * one[1], reverse=True)[:50]
+    best = sorted(customers, key=lambda one: one[0] * one[1], reverse=True)[:room]
     paying = [(p, v, y) for p, v, y in best if p * 0.1 * v > 4]
-    assert 0 < len(paying) < 50
+    assert (len(paying) == room) is is_full
     assert found == Profit(
         contacted=pytest.approx(len(paying) / 200),
         mean_value=pytest.approx(sum(v for _, v, _ in paying) / len(paying)),

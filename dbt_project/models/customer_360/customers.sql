@@ -217,10 +217,10 @@ staged as (
 
 ),
 
--- the pace of the customer in the middle, of those with a history
+-- the pace that a newcomer is drawn to, of those with a history
 pace as (
 
-    select median(365 * cast(amount_spent_year as double) / observed_days) as typical_yearly_orders
+    select {{ modest_pace('amount_spent_year') }} as modest_yearly_orders
     from staged
     where
         lifecycle_stage in ('new', 'active')
@@ -252,7 +252,7 @@ paced as (
                 then {{ policy('clv', 'revenue_share') }} * 365 * cast(amount_spent_year as double)
                     / greatest(observed_days, {{ policy('clv', 'prior_days') }})
             when first_order_date is null then 0
-            else {{ yearly_orders('amount_spent_year', 'observed_days', 'pace.typical_yearly_orders') }}
+            else {{ yearly_orders('amount_spent_year', 'observed_days', 'pace.modest_yearly_orders') }}
         end as yearly_purchases,
         case
             when not is_order_revenue or first_order_date is null then 0

@@ -64,7 +64,7 @@ pace as (
 
     select
         as_of,
-        median(365 * amount_spent / observed_days) as typical_yearly_orders
+        {{ modest_pace('amount_spent') }} as modest_yearly_orders
     from observed
     where
         has_orders
@@ -80,7 +80,7 @@ valued as (
         observed.customer_id,
         case
             when observed.has_orders
-                then {{ yearly_orders('observed.amount_spent', 'observed.observed_days', 'pace.typical_yearly_orders') }}
+                then {{ yearly_orders('observed.amount_spent', 'observed.observed_days', 'pace.modest_yearly_orders') }}
             else 0
         end + 12 * observed.amount_monthly as yearly_revenue,
         observed.count_tickets,
