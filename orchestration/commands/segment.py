@@ -8,7 +8,16 @@ import typer
 from ingestion.readers import load_company
 from orchestration.entry import CompanyFile, Home, open_console, plain_faults
 
-SHOWN = ("customer_id", "tier", "score", "main_reason", "value_tier", "lifecycle_stage", "value_from_now", "money_at_risk")
+SHOWN = (
+    "customer_id",
+    "tier",
+    "score",
+    "main_reason",
+    "value_tier",
+    "lifecycle_stage",
+    "value_from_now",
+    "money_at_risk",
+)
 
 
 def segment(

@@ -50,17 +50,30 @@ purchases as (
 
 ),
 
+started_contracts as (
+
+    select
+        customer_id,
+        started_date,
+        ended_date,
+        amount_monthly,
+        ended_date is null or ended_date >= {{ as_of() }} as is_running,
+        ended_date = max(ended_date) over (partition by customer_id) as is_last_ended
+    from {{ ref('int_subscriptions_dated') }}
+    where started_date < {{ as_of() }}
+
+),
+
 contracts as (
 
     select
         customer_id,
-        count_if(ended_date is null or ended_date >= {{ as_of() }}) as count_subscriptions,
-        sum(amount_monthly) filter (where ended_date is null or ended_date >= {{ as_of() }}) as amount_monthly,
-        max_by(amount_monthly, coalesce(ended_date, {{ as_of() }})) as last_amount_monthly,
+        count_if(is_running) as count_subscriptions,
+        sum(amount_monthly) filter (where is_running) as amount_monthly,
+        sum(amount_monthly) filter (where is_last_ended) as last_amount_monthly,
         min(started_date) as first_contract_date,
         max(ended_date) as last_contract_date
-    from {{ ref('int_subscriptions_dated') }}
-    where started_date < {{ as_of() }}
+    from started_contracts
     group by customer_id
 
 ),
