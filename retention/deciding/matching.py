@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from retention.deciding.strategies import UNSCORED
 
 if TYPE_CHECKING:
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from retention.deciding.strategies import Strategy
 
 RISK_OCCASION = "risk"
+WORDS = (
+    "risk", "lifecycle_stage", "value_tier", "kind", "ticket_topic", "reasons", "triggers", "tags", "allowed_channels",
+    "service_channels",
+)  # fmt: skip
 
 
 def match(
@@ -32,7 +38,9 @@ def match(
     """
     import pandas as pd
 
-    people = candidates.assign(risk=_risk(candidates, policy), is_capped=candidates["customer_id"].isin(set(capped)))
+    is_capped = candidates["customer_id"].isin(set(capped))
+    people = candidates.assign(risk=_risk(candidates, policy), is_capped=is_capped)
+    people = people.astype(dict.fromkeys(WORDS, "category"))  # each text is looked at once and not once per customer
     options = [_options(people.loc[answers(people, strategy, policy)], strategy, policy) for strategy in strategies]
     nothing = people.iloc[:0][["customer_id"]].assign(
         strategy_id="", channel="", effect=0.0, effect_low=0.0, effect_high=0.0, option_cost=0.0, occasion=""
@@ -49,7 +57,7 @@ def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "
         fits &= people[column].isin(wanted)
     for wanted, column in _several(strategy):
         fits &= holds_any(people[column], wanted)
-    fits &= people["customer_id"].map(strategy.is_open_to)
+    fits &= strategy.are_open_to(people["customer_id"])
     if strategy.purpose == "marketing":
         held_back = {*policy.contact_rules.no_marketing_during} - {*strategy.triggers}
         fits &= ~(holds_any(people["triggers"], held_back) | people["is_capped"])
@@ -57,9 +65,12 @@ def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "
 
 
 def holds_any(lists: "pd.Series[str]", words: Collection[str]) -> "pd.Series[bool]":
-    """Tell which texts, lists of words with commas between, hold at least one of `words`."""
-    wanted = set(words)
-    return lists.map({text: not wanted.isdisjoint(text.split(",")) for text in lists.unique()}).astype(bool)
+    """Tell which texts, lists of words with commas between, hold at least one of `words`; a missing text holds none."""
+    import pandas as pd
+
+    texts, wanted = lists.astype("category").cat, set(words)
+    holds = [not wanted.isdisjoint(text.split(",")) for text in texts.categories]
+    return pd.Series(np.array([*holds, False])[texts.codes], index=lists.index)
 
 
 def _risk(candidates: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
@@ -100,7 +111,7 @@ def _options(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> 
 
 def _occasions(people: "pd.DataFrame", strategy: "Strategy") -> "pd.Series[str] | str":
     if not strategy.triggers:
-        return people["lifecycle_stage"] if strategy.stages else RISK_OCCASION
-    triggers = people["triggers"]
+        return people["lifecycle_stage"].astype(str) if strategy.stages else RISK_OCCASION
+    triggers = people["triggers"].astype(str)
     first = {text: next((w for w in text.split(",") if w in strategy.triggers), "") for text in triggers.unique()}
     return triggers.map(first)

@@ -13,6 +13,8 @@ from company.policy.units import Level, Money, Share
 from company.taxonomy import Reason
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from company.policy import Policy
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -186,6 +188,11 @@ class Strategy(_Part):
         """Tell whether the strategy, as it is set here, is for a customer at all."""
         return customer_id not in self._but and (self._only is None or customer_id in self._only)
 
+    def are_open_to(self, customer_ids: "pd.Series[str]") -> "pd.Series[bool]":
+        """Tell the same of many customers."""
+        is_open = ~customer_ids.isin(self._but)
+        return is_open if self._only is None else is_open & customer_ids.isin(self._only)
+
     def cost(self, policy: "Policy") -> float:
         """Expected cost of one treatment: the contact and what its modules cost on average.
 
@@ -195,7 +202,7 @@ class Strategy(_Part):
 
     def texts(self) -> dict[str, str]:
         """Return the message in both languages, its figures filled in."""
-        amount = f"{max(module.amount for module in self.modules):g}"
+        amount = f"{max(module.amount for module in self.modules):.2f}".removesuffix(".00")
         units = _UNITS.get(self._currency, (f"{self._currency} {{}}", f"{{}} {self._currency}"))
         en, zh = (unit.format(amount).strip() for unit in units)
         return {
