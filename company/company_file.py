@@ -34,6 +34,7 @@ TOKEN_KEY = "HOLDFAST_TOKEN_KEY"  # noqa: S105 - the name of a secret, not the s
 VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY")
 _NAME = r"^[a-z][a-z0-9_]*$"
 _EXTRA = "extra_"
+_ROWS_TO_TRY = 10_000
 _EXTRA_TYPES = {"text": ColumnType.TEXT, "number": ColumnType.NUMBER, "yes-no": ColumnType.FLAG}
 
 
@@ -87,6 +88,11 @@ class Source(_Part):
         """Return the files that the source reads, if it reads any; relative addresses start at `folder`."""
         del folder
         return ()
+
+    def rows_to_try(self, table: str) -> int:
+        """Return how many rows of `table` a check reads, of a source that is no file."""
+        del table
+        return _ROWS_TO_TRY
 
     def find_fault(self, feed: "Feed") -> Fault | None:
         """Return what contradicts the source in `feed`, which reads it; the fault's key is one of the feed's keys."""

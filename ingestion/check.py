@@ -23,16 +23,15 @@ from ingestion.landing import Landing
 from ingestion.profiling import Profile
 from ingestion.readers.extract import quoted
 
-_MOST_ROWS = 10_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class TableCheck:
     """What one feed would bring: counts of rows read, of bad rows by reason, the columns left empty, and a sample.
 
-    Personal values appear in `sample` as tokens only. Of a database or an API about 10,000 rows are read, of files that
-    are taken one by one the first few; `is_partial` tells where there are more. `known` says how many of the rows read
-    name a customer of the customer list; it is None where rows name none, or the list was not read whole.
+    Personal values appear in `sample` as tokens only. Of a database or an API about 10,000 rows are read, but a
+    database's customers whole, and of files that are taken one by one the first few; `is_partial` tells where there are
+    more. `known` says how many of the rows read name a customer of the customer list; it is None where rows name none,
+    or the list was not read whole.
     """
 
     table: str
@@ -116,7 +115,8 @@ def check_company(
 
 
 def _check(landing: Landing, table: str, feed: Feed) -> TableCheck:
-    report, trial = landing.try_out(table, feed, most=_MOST_ROWS, keep=_kept(feed.source, table))
+    most = landing.company.sources[feed.source].rows_to_try(table)
+    report, trial = landing.try_out(table, feed, most=most, keep=_kept(feed.source, table))
     return TableCheck(
         table=table,
         source=feed.source,

