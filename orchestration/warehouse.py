@@ -50,6 +50,16 @@ class Warehouse:
         finally:
             self._close(connection)
 
+    @contextmanager
+    def connect_alone(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield the only connection of this process: what it sets for the whole database ends with it."""
+        self.release()
+        try:
+            with self.connect() as connection:
+                yield connection
+        finally:
+            self.release()
+
     def read(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         """Return the answer to `query` as an Arrow table."""
         with self.connect() as connection:

@@ -54,7 +54,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.MaterializeResult[None]]:
         company = deployment.company
-        with warehouse.connect() as connection:
+        with warehouse.connect_alone() as connection:  # landing confines what SQL reaches, for the whole database
             report = land(
                 connection,
                 company,

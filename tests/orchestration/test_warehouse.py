@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from ingestion.confinement import confine
 from orchestration import warehouse as module
 from orchestration.warehouse import LingeringWarehouse, Warehouse
 
@@ -50,3 +51,15 @@ def test_a_column_that_an_earlier_release_did_not_tell_stays_unknown_there(tmp_p
     warehouse.replace_day("monitoring.drift", later, as_of=date(2026, 1, 2))
     told = warehouse.read("select state, months from monitoring.drift order by as_of").to_pylist()
     assert told == [{"state": "stable", "months": None}, {"state": "drifted", "months": 3}]
+
+
+def test_what_one_use_sets_for_the_whole_database_does_not_reach_the_next(tmp_path: Path) -> None:
+    warehouse = LingeringWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse.read_value("select 1")
+    for name in ("first.csv", "second.csv"):
+        file = tmp_path / name
+        file.write_text("a\n1\n", encoding="utf-8")
+        with warehouse.connect_alone() as connection:
+            confine(connection, files=[file], scratch=tmp_path / "scratch")
+            assert connection.execute(f"select a from '{file}'").fetchall() == [(1,)]
+    assert warehouse.read_value(f"select a from '{tmp_path / 'first.csv'}'") == 1
