@@ -1,5 +1,6 @@
 """What is expected of one day's plan and of the ledger. A new rule is one new file in this folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -23,6 +24,7 @@ class Context:
     drawn_from: str
     holdout_since: date
     has_ledger: bool
+    capacity: tuple[tuple[str, int], ...]
 
 
 def build(
@@ -36,6 +38,7 @@ def build(
     drawn_from: str = "arm in ('treated', 'holdout', 'control')",
     holdout_since: date = date.min,
     has_ledger: bool = True,
+    capacity: Mapping[str, int] | None = None,
 ) -> list[Suite]:
     """Return the suite of the plan at `as_of` and, where it has one already (`has_ledger`), the suite of the ledger.
 
@@ -43,7 +46,7 @@ def build(
     treated may have been chosen in the `cooldown_days` before. Among the rows for which the SQL condition
     `drawn_from` holds, the held-out may differ from `holdout_share` by `holdout_deviations` binomial standard
     deviations and one customer. Who was held out on or after `holdout_since`, the day the draw's salt last changed, is
-    not treated.
+    not treated. `capacity` is the most contacts by channel.
     """
     context = Context(
         as_of=as_of,
@@ -55,6 +58,7 @@ def build(
         drawn_from=drawn_from,
         holdout_since=holdout_since,
         has_ledger=has_ledger,
+        capacity=tuple((capacity or {}).items()),
     )
     rules = list(find_rules(__name__, context))
     plan, ledger = ([rule for of, rule in rules if (of or PLANS) == table] for table in (PLANS, LEDGER))

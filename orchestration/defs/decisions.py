@@ -142,6 +142,7 @@ def plans_gate(
         cooldown_days=deployment.policy.cooldown_days,
         holdout_share=deployment.policy.holdout.share,
         has_ledger=warehouse.has_table("retention.ledger"),
+        capacity=deployment.policy.capacity,
     )
     judgement = judge(warehouse, store, "plans", suites, as_of=as_of, docs=deployment.settings.gates_folder)
     return judgement.result_for(

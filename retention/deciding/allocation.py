@@ -98,7 +98,10 @@ def _affordable(values: Floats, limits: Sequence[Limit]) -> Floats:
     kept[~(kept > 0)] = -np.inf
     for limit in limits:
         too_much = limit.uses > limit.amount * (1 + ROUNDING)
-        kept[np.broadcast_to(too_much, kept.shape)] = -np.inf
+        if too_much.ndim == 1:
+            kept[:, too_much] = -np.inf
+        else:
+            kept[too_much] = -np.inf
     return kept
 
 
@@ -112,10 +115,12 @@ def _uses_of(limit: Limit, rows: Ints, columns: Ints) -> Floats:
 
 def _reduced(values: Floats, limits: Sequence[Limit], prices: Floats, rows: slice | Ints) -> Floats:
     """Return the values of `rows` less what the limits they use cost."""
-    left = values[rows].astype(np.float64)
-    for limit, price in zip(limits, prices, strict=True):
-        if price > 0:
-            left -= price * (limit.uses if limit.uses.ndim == 1 else limit.uses[rows])
+    priced = [(limit.uses, price) for limit, price in zip(limits, prices, strict=True) if price > 0]
+    by_column = sum((price * uses for uses, price in priced if uses.ndim == 1), start=np.zeros(values.shape[1]))
+    left: Floats = values[rows] - by_column
+    for uses, price in priced:
+        if uses.ndim > 1:
+            left -= price * uses[rows]
     return left
 
 

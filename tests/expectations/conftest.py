@@ -66,7 +66,7 @@ select
     'c' || i as customer_id, date '2026-03-01' as as_of,
     case when i < 3 then 'holdout' when i < 30 then 'treated' else 'none' end as arm,
     case when i < 30 then 'coupon' end as strategy_id, case when i < 30 then 'email' end as channel,
-    case when i between 3 and 29 then 2.0 else 0.0 end as cost
+    case when i between 3 and 29 then 2.0 else 0.0 end as cost, 0.8::double as propensity
 from range(40) as numbers(i);
 
 create table retention.ledger as

@@ -77,6 +77,7 @@ def expect_scores(**changes: object) -> list[Suite]:
 
 def expect_plans(**changes: object) -> list[Suite]:
     usual = {"as_of": AS_OF, "budget": 100.0, "spent_before": 40.0, "cooldown_days": 30, "holdout_share": 0.1}
+    usual["capacity"] = {"phone": 1}
     return plans.build(**usual | changes)
 
 
@@ -417,6 +418,11 @@ def test_only_the_batch_in_question_is_judged(spoil: Spoil, failures: Failures) 
         (
             "update retention.plans set strategy_id = '' where customer_id = 'c9'",
             {("treatment_is_complete", "strategy_id")},
+        ),
+        ("update retention.plans set propensity = 0 where customer_id = 'c9'", {("propensity_is_known", "propensity")}),
+        (
+            "update retention.plans set channel = 'phone' where customer_id in ('c8', 'c9')",
+            {("capacity_is_kept", "channel")},
         ),
         ("update retention.plans set arm = 'treated' where customer_id = 'c1'", {("holdout_is_never_treated", "arm")}),
         (
