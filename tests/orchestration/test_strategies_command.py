@@ -31,7 +31,7 @@ def test_a_change_shows_in_the_list_in_the_message_and_in_the_history(folder: Pa
     assert _set(folder, "--strength", "1.5") == (0, "retail_voucher: strength 1.5. The next plan goes by it.\n")
     _set(folder, "--pause", "--customer", "c1")
     shown = _call(folder, "show", "retail_voucher")[1]
-    assert "Here is €7.50 off your next basket" in shown
+    assert "€7.50 off your next basket" in shown
     assert "for customer c1, paused, strength 1.5" in shown
     assert "strength 0.5 to 2, valid for 7 to 28 days; or paused." in shown
     (row,) = [line for line in _call(folder, "list")[1].splitlines() if "retail_voucher" in line and "c1" not in line]
