@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ml.dataset import Columns, DatasetError, Floats, column
 from ml.encode import is_text, numbers
-from ml.explaining.contributions import weigh_model
+from ml.explaining.contributions import EXACT, weigh_model
 from ml.training.config import TrainConfig
 from ml.training.leakage import require_no_leaks
 from ml.training.monthly import Training, train
@@ -43,7 +43,6 @@ REASONS = pa.schema(
     ]
 )
 REASONS_EACH = 3
-EXACT = 20_000  # customers up to whom Shapley values are worked out
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ml.dataset import Floats, column
 from ml.training.pipeline import Model
 
 SILENCE = "recency_days"
+EXACT = 20_000  # customers up to whom Shapley values are worked out: minutes, beyond hours
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Why a customer's risk is raised: facts that hold, ranked by what speaks for them, in words."""
+"""Why a customer's risk is raised: facts that hold, ranked by what supports them, in words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from company.facts import Fact, Facts
 from company.policy.training import RiskSignal
 from company.taxonomy import CAUSES
 from ml.dataset import Feature, Floats, Rows, column
-from ml.explaining.contributions import Evidence, weigh_model, weigh_rules
+from ml.explaining.contributions import EXACT, Evidence, weigh_model, weigh_rules
 from ml.explaining.facts import find_holding, read_figures, write_sentences
 from ml.training.pipeline import Model
 
@@ -39,7 +39,6 @@ CHUNK = 50_000  # customers explained at once
 EXPLAINED = 2.0  # times what causes show alone, of what their symptoms contribute
 MOST_EXPLAINED = 0.9  # of the symptoms' contributions
 TINY = 1e-12
-EXACT = 20_000  # customers up to whom Shapley values are worked out: minutes, beyond hours
 
 
 def explain_model(
@@ -57,7 +56,7 @@ def explain_model(
     A reason is given where its features' contributions to the log-odds together raise the risk and one of its facts
     holds, by the fact whose own features have the most evidence. `contribution` is that sum, always above zero.
     Reasons rank by `share`: their part of what raises the customer's risk, symptoms credited to the causes behind them
-    (`credit_causes`). A customer at risk without any such fact gets one row that says so, without either. Nobody else
+    (`credit_causes`). A customer at risk without any such fact gets one row to that effect, without either. Nobody else
     has a row.
 
     Contributions are `exact` Shapley values for up to `EXACT` customers, and beyond follow each customer's path
