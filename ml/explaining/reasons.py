@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
 )
 NO_REASON, NO_FACT = "other", "no_single_cause"
 TOP = 3  # reasons of a customer
+LEAST_SHARE = 0.05  # of what raises the risk; a smaller reason is not why
 CHUNK = 50_000  # customers explained at once
 EXPLAINED = 2.0  # times what causes show alone, of what their symptoms contribute
 MOST_EXPLAINED = 0.9  # of the symptoms' contributions
@@ -56,8 +57,8 @@ def explain_model(
     A reason is given where its features' contributions to the log-odds together raise the risk and one of its facts
     holds, by the fact whose own features have the most evidence. `contribution` is that sum, always above zero.
     Reasons rank by `share`: their part of what raises the customer's risk, symptoms credited to the causes behind them
-    (`credit_causes`). A customer at risk without any such fact gets one row to that effect, without either. Nobody else
-    has a row.
+    (`credit_causes`); none is smaller than `LEAST_SHARE`. A customer at risk without any such fact gets one row to that
+    effect, without either. Nobody else has a row.
 
     Contributions are `exact` Shapley values for up to `EXACT` customers, and beyond follow each customer's path
     through the trees, unless `exact` says otherwise.
@@ -125,12 +126,13 @@ def choose_facts(evidence: Evidence, features: Sequence[Feature], facts: Sequenc
     best = np.column_stack([_best(supported, facts, reason) for reason in reasons])
     given = np.isfinite(np.take_along_axis(supported, best, axis=1)) & (contribution > 0)
     credit = credit_causes(contribution, np.where(given, alone, 0.0), np.isin(reasons, CAUSES))
+    share = credit / np.maximum(credit.sum(axis=1, keepdims=True), TINY)
+    given &= share >= LEAST_SHARE
     order = np.argsort(np.where(given, -credit, np.inf), axis=1, kind="stable")[:, :TOP]
 
     def rank(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.take_along_axis(values, order, axis=1)
 
-    share = credit / np.maximum(credit.sum(axis=1, keepdims=True), TINY)
     return Chosen(np.where(rank(given), rank(best), -1), rank(contribution), rank(share))
 
 

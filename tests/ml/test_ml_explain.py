@@ -9,7 +9,7 @@ from company.facts import Facts, read_facts
 from company.policy.training import RiskSignal
 from ml.dataset import Columns, Feature
 from ml.explaining.contributions import weigh_model, weigh_rules
-from ml.explaining.reasons import SCHEMA, credit_causes, explain_model, explain_rules
+from ml.explaining.reasons import LEAST_SHARE, SCHEMA, credit_causes, explain_model, explain_rules
 from ml.score import SCHEMA as SCORES
 from ml.score import score
 from ml.training.config import TrainConfig
@@ -104,7 +104,7 @@ def test_only_what_raises_the_risk_is_told_the_strongest_first_and_shares_are_of
 
     frame = told.to_pandas().dropna(subset=["contribution"])
     assert (frame["contribution"] > 0).all()
-    assert frame["share"].between(0, 1 + 1e-9).all()
+    assert frame["share"].between(LEAST_SHARE, 1 + 1e-9).all()
     assert (frame.groupby("customer_id")["share"].diff().dropna() <= 0).all()
     assert {1, 2} <= set(frame["rank"]) <= {1, 2, 3}
     evidence = weigh_model(small.model, numbered, exact=True)
