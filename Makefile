@@ -29,6 +29,7 @@ help: ## show this help
 
 demo: $(VENV)/ready $(WORLD) ## run the pipeline on a real shop, or on a simulated company: make demo INDUSTRY=telecom
 	@$(SERVED) $(BIN)/holdfast run --company $(COMPANY) --as-of $(AS_OF) --report $(REPORT)
+	@echo "Open the desk: make ui$(if $(INDUSTRY), INDUSTRY=$(INDUSTRY)) prints its address and a link to sign in with once."
 
 test: $(VENV)/ready ## run the tests; some of them: make test ARGS="-k holdout"
 	@$(BIN)/pytest -q --numprocesses 2 $(ARGS)
@@ -51,7 +52,7 @@ fmt: $(VENV)/ready ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-ui: $(VENV)/ready $(WORLD) ## open the Dagster UI, the MLflow UI and dbt's docs on the demo's instance
+ui: $(VENV)/ready $(WORLD) ## open the desk, the Dagster UI, the MLflow UI and dbt's docs on the demo's instance
 	@$(SERVED) $(BIN)/holdfast ui --company $(COMPANY)
 
 dev: $(VENV)/ready $(WORLD) ## develop: dagster dev on the demo's instance; reload changed code in its UI

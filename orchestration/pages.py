@@ -1,28 +1,40 @@
-"""Dagster's, MLflow's and dbt's web pages on loopback, and the daemon that runs schedules and sensors."""
+"""The desk, Dagster's, MLflow's and dbt's web pages on loopback, and the daemon that runs schedules and sensors."""
 
 import socket
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from orchestration.deployment import Deployment
 from orchestration.processes import LOOPBACK, Program, supervise
+from orchestration.published import published_in
 from orchestration.settings import Settings
+from retention.store.store import Store
+from serving.sign_in.users import Users
 
 WORKSPACE = Path(__file__).parent.parent / "workspace.yaml"
 
 
 def serve(deployment: Deployment, *, console: Console) -> bool:
     """Serve the pages until Ctrl-C, a request to terminate, or the end of one of them; return whether it was asked."""
-    console.print("Starting Dagster with its schedules and sensors, MLflow and dbt's docs.")
+    console.print("Starting the desk, Dagster with its schedules and sensors, MLflow and dbt's docs.")
     deployment.dbt.write_docs()
-    return supervise(list_programs(deployment.settings), console=console)
+    return supervise(list_programs(deployment.settings, link=make_first_link(deployment)), console=console)
 
 
-def list_programs(settings: Settings) -> list[Program]:
+def make_first_link(deployment: Deployment) -> str | None:
+    """Return the path on the desk by which its first administrator chooses a password; None once there is one."""
+    with Store(deployment.settings.operational_url) as store:
+        store.migrate()
+        secret = Users(store.database, deployment.policy.desk.sign_in).make_first_link(at=datetime.now(UTC))
+    return None if secret is None else f"/link/{secret}"
+
+
+def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
     """Return the programs. Of the instance's files only the folder of dbt's docs is served."""
-    ports = {"dagster": find_port(3000), "mlflow": find_port(5000), "docs": find_port(8080)}
+    ports = {"desk": find_port(8000), "dagster": find_port(3000), "mlflow": find_port(5000), "docs": find_port(8080)}
     scripts, logs, workspace = Path(sys.executable).parent, settings.home / "logs", ["--workspace", str(WORKSPACE)]
     logs.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -42,7 +54,18 @@ def list_programs(settings: Settings) -> list[Program]:
     registry = ["--backend-store-uri", settings.tracking_uri, "--artifacts-destination", artifacts, "--workers", "1"]
     dagster = [python, "-m", "orchestration.webserver", *workspace, *address("dagster")]
     docs = [python, "-m", "http.server", str(ports["docs"]), "--bind", LOOPBACK, "--directory"]
+    desk = [python, "-m", "serving", "--port", str(ports["desk"]), "--snapshot", str(published_in(settings.home).path)]
+    desk += ["--company", str(settings.company_file)]
     return [
+        Program(
+            name="Desk",
+            command=desk,
+            log=logs / "desk.log",
+            port=ports["desk"],
+            page=link or "",
+            note=" (choose the administrator's password; the link works once)" if link else "",
+            environment={**environment, "HOLDFAST_OPERATIONAL_URL": settings.operational_url},
+        ),
         program("Dagster", "dagster", *dagster, port=ports["dagster"]),
         program("Dagster's daemon", "daemon", str(scripts / "dagster-daemon"), "run", *workspace),
         program(

@@ -38,18 +38,23 @@ for number in (signal.SIGTERM, signal.SIGKILL):
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program to run: what a person calls it, its command, where its output goes, the port it answers on, if any."""
+    """A program to run: what a person calls it, its command, where its output goes, the port it answers on, if any.
+
+    `page` is the path that a person opens first, `note` what they should know of it.
+    """
 
     name: str
     command: Sequence[str]
     log: Path
     port: int | None = None
+    page: str = ""
+    note: str = ""
     environment: Mapping[str, str]
 
     @property
     def address(self) -> str:
         """The address of its page."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{LOOPBACK}:{self.port}{self.page}"
 
     def answers(self) -> bool:
         """Tell whether something accepts connections on its port."""
@@ -145,7 +150,7 @@ def _watch(processes: Processes, pages: Sequence[Program], is_asked: threading.E
         if not waiting:
             continue
         for page in [each for each in waiting if each.answers()]:
-            console.print(f"{page.name}: {page.address}", soft_wrap=True)
+            console.print(f"{page.name}: {page.address}{page.note}", soft_wrap=True)
             waiting.remove(page)
         if not waiting:
             console.print("Everything is up. Ctrl-C stops everything.")

@@ -89,6 +89,10 @@ def read_access(path: Path = FILE) -> Access:
     return Access.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
+class MissingFieldError(Exception):
+    """A question orders, filters or counts by a field that the snapshot, of an earlier release, does not have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """A comparison of a column with a value; `in` compares with a list."""
@@ -164,7 +168,7 @@ class Grant:
                 out where it would be shown, refused elsewhere.
 
         Raises AccessDeniedError for a relation that is not declared, and for a filter, an order, a measure or a group
-        over what the role does not see clear.
+        over what the role does not see clear; MissingFieldError where the snapshot does not have it.
         """
         return _Compiler(grant=self, relation=question.relation, types=types).compile(question)
 
@@ -224,8 +228,10 @@ class _Compiler:
         return f"{inner}{only} as {_identifier(measure.name)}"
 
     def _clear(self, name: str) -> str:
-        if self.grant.sees(name) != "clear" or name not in self.types:
+        if self.grant.sees(name) != "clear":
             raise AccessDeniedError(f"The role {self.grant.role} may not filter, sort or count by the field {name}.")
+        if name not in self.types:
+            raise MissingFieldError(f"The published {self.relation} have no field {name}; run the pipeline again.")
         return name
 
     def _condition(self, condition: Condition) -> str:

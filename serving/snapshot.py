@@ -43,9 +43,10 @@ class Snapshot:
         """Return the rows that answer a question, as far as the grant goes. Raises NothingPublishedError."""
         opened = self._current()
         types = opened.types.get(question.relation, {})
-        query, parameters = grant.compile(question, types)
-        if not types:
+        if not types:  # a relation that this publication does not have, asked by somebody who might read it
+            grant.confine(question.relation)
             return []
+        query, parameters = grant.compile(question, types)
         with opened.connection.cursor() as cursor:
             answer = cursor.execute(query, parameters)
             names = [column[0] for column in answer.description or ()]

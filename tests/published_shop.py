@@ -45,8 +45,17 @@ def make_customers(count: int = COUNT) -> pd.DataFrame:
             "value_from_now": [1234.5 - number for number in numbers],
             "money_at_risk": [987.25 - number for number in numbers],
             "nobody_listed_this": "not for anybody",
+            "why_en": "no order for 34 days; spend down",
+            "why_zh": "已34天未下单, 消费下降",
+            "channel": "email",
+            "decision_reason": ["best_use_of_budget" if number % 10 else "held_out" for number in numbers],
+            "allowed_channels": "email,sms",
         }
     )
+    frame["alert_id"] = [
+        alert_id(AS_OF, customer) if tier != "low" else None
+        for customer, tier in zip(frame["customer_id"], frame["tier"], strict=True)
+    ]
     frame.loc[frame["position"] > count - 3, ["money_at_risk", "value_from_now"]] = None
     return frame
 
@@ -93,6 +102,12 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "decision_reason": ["best_use_of_budget", "held_out"],
                 "text_en": ["the most that the budget can buy", "stays untreated, so that the effect can be measured"],
                 "text_zh": ["预算内最有价值", "对照组不干预以便衡量效果"],
+            }
+        ),
+        "plan_prices": pd.DataFrame(
+            {
+                "as_of": [AS_OF], "resource": ["budget"], "amount": [5000.0], "used": [4990.0], "price": [0.4],
+                "text_en": ["Another 1,000 would bring 400."], "text_zh": ["预算每增加 1,000, 可多带来 400。"],
             }
         ),
         "about": pd.DataFrame(

@@ -21,6 +21,7 @@ ENVIRONMENT_READERS = {
     "orchestration/commands/run.py",
     "orchestration/definitions.py",
     "orchestration/dbt_worker.py",
+    "serving/__main__.py",
 }
 CLOCKS = {
     "datetime.now",

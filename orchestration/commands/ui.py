@@ -8,7 +8,7 @@ from orchestration.entry import CompanyFile, Home, enter_deployment, open_consol
 
 
 def ui(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
-    """Open Dagster's and MLflow's pages and dbt's docs on loopback, with schedules and sensors running."""
+    """Open the desk, Dagster's and MLflow's pages and dbt's docs on loopback, with schedules and sensors running."""
     with plain_faults():
         deployment = enter_deployment(company, home)
     from orchestration.pages import serve

@@ -1,0 +1,148 @@
+"""The words of the desk in English and Chinese, and figures as people of either language read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from serving.access import MASK_OF_TEXT
+
+FILE = Path(__file__).with_name("texts.yaml")
+LANGUAGES = ("en", "zh")
+ABSENT = "-"
+_MONEY_WITH_CENTS_BELOW = 100
+_HOURS_SHOWN = 48
+
+
+@cache
+def read_texts() -> Mapping[str, Mapping[str, str]]:
+    """Return every text by its key, in each language."""
+    return _flatten(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+
+
+def _flatten(node: Mapping[str, Any], above: str = "") -> dict[str, Mapping[str, str]]:
+    texts: dict[str, Mapping[str, str]] = {}
+    for name, below in node.items():
+        key = f"{above}.{name}" if above else str(name)
+        texts |= {key: below} if set(below) == set(LANGUAGES) else _flatten(below, key)
+    return texts
+
+
+def choose_language(*wishes: str | None) -> str:
+    """Return the first of the wishes that is a language of ours; a header may hold several."""
+    for wish in wishes:
+        for part in (wish or "").split(","):
+            if part.strip()[:2].lower() in LANGUAGES:
+                return part.strip()[:2].lower()
+    return LANGUAGES[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """Texts and figures in one language, money in one currency, moments in one time zone."""
+
+    language: str
+    currency: str = ""
+    timezone: str = "UTC"
+
+    def text(self, key: str, **values: object) -> str:
+        """Return a text with its values filled in; raises KeyError for a key that no text has."""
+        return read_texts()[key][self.language].format(**values)
+
+    def word(self, topic: str, value: object) -> str:
+        """Return the word for a value of a topic such as `tier`; the value itself where there is none."""
+        if value is None:
+            return ABSENT
+        texts = read_texts().get(f"{topic}.{value}")
+        return texts[self.language] if texts else str(value)
+
+    def money(self, value: float | None) -> str:
+        """Return an amount with its currency; cents only of small ones."""
+        if value is None:
+            return ABSENT
+        cents = 2 if abs(value) < _MONEY_WITH_CENTS_BELOW and value % 1 else 0
+        return f"{value:,.{cents}f} {self.currency}"
+
+    def number(self, value: float | None, digits: int = 0) -> str:
+        """Return a number with separators of thousands."""
+        return ABSENT if value is None else f"{value:,.{digits}f}"
+
+    def share(self, value: float | None) -> str:
+        """Return a share as a percentage."""
+        return ABSENT if value is None else f"{value:.0%}"
+
+    def day(self, value: date | None) -> str:
+        """Return a day."""
+        return ABSENT if value is None else value.isoformat()[:10]
+
+    def moment(self, value: datetime | None) -> str:
+        """Return a moment on the company's clock; one without a zone is in UTC."""
+        if value is None:
+            return ABSENT
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(ZoneInfo(self.timezone)).strftime("%Y-%m-%d %H:%M")
+
+    def distance(self, value: datetime, *, now: datetime) -> str:
+        """Return how far a moment lies ahead or behind, in hours or days."""
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        hours = (aware - now).total_seconds() / 3600
+        direction = "time.ahead" if hours >= 0 else "time.behind"
+        unit, count = ("hours", abs(hours)) if abs(hours) < _HOURS_SHOWN else ("days", abs(hours) / 24)
+        if unit == "hours" and count < 1:
+            unit, count = "minutes", count * 60
+        return self.text(direction, distance=self.text(f"time.{unit}", count=f"{count:,.0f}"))
+
+    def show(self, name: str, value: Any) -> str:  # noqa: ANN401 - a cell of any column
+        """Return a cell as its field is shown."""
+        if value is None:
+            return ABSENT
+        if value == MASK_OF_TEXT:
+            return MASK_OF_TEXT
+        kind = KINDS.get(name)
+        if kind in _TOPICS:
+            return self.word(kind, value)
+        return self._show_other(kind, value)
+
+    def _show_other(self, kind: str | None, value: Any) -> str:  # noqa: ANN401 - a cell of any column
+        if isinstance(value, bool):
+            return self.text("yes" if value else "no")
+        if isinstance(value, datetime):
+            return self.moment(value)
+        if isinstance(value, date):
+            return self.day(value)
+        return self._figure(kind, value) if isinstance(value, int | float) else str(value)
+
+    def _figure(self, kind: str | None, value: float) -> str:
+        if kind == "money":
+            return self.money(value)
+        if kind == "share":
+            return self.share(value)
+        return self.number(value, 0 if float(value).is_integer() else 1)
+
+
+KINDS = {
+    **dict.fromkeys(("clv", "value_from_now", "money_at_risk", "cost", "expected_value", "acquisition_cost"), "money"),
+    **dict.fromkeys(("amount_spent_quarter", "amount_spent_quarter_before", "amount_spent_year"), "money"),
+    **dict.fromkeys(("amount_spent_total", "amount_discount_year", "amount_monthly", "clv_yearly_spend"), "money"),
+    **dict.fromkeys(("probability", "share_discount_year", "basket_rank", "propensity", "loss_probability"), "share"),
+    "tier": "tier",
+    "previous_tier": "tier",
+    "lifecycle_stage": "stage",
+    "value_tier": "value_tier",
+    "arm": "arm",
+    "level": "tier",
+    "alert_level": "tier",
+    "value_trend": "trend",
+    "clv_verdict": "verdict",
+    "channel": "channel",
+    "value_driver": "driver",
+    "kind": "kind",
+    "main_reason": "reason",
+    "reason": "reason",
+}
+_TOPICS = {"tier", "stage", "value_tier", "arm", "trend", "verdict", "channel", "driver", "kind", "reason"}

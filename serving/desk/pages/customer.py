@@ -1,0 +1,80 @@
+"""A customer: who, how the score moved, why, what they are worth, what is done or not and why, and what people did."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from retention.store.alerts import FEEDBACK
+from serving.access import Condition, Order, Question
+from serving.desk.pages.alerts import SNOOZE_DAYS
+from serving.desk.pages.today import read_names
+from serving.desk.visit import NotFoundError, Visit, enter
+
+router = APIRouter()
+WIDTH, HEIGHT, EDGE = 600, 120, 6
+ENTRIES = 20
+WHO = ("kind", "level", "city", "region", "age_band", "income_band", "household", "acquisition_channel", "responsible")
+VALUE = ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly")
+HABITS = (
+    "lifecycle_stage", "recency_days", "tenure_days", "count_orders_quarter", "count_orders_year",
+    "amount_spent_quarter", "amount_spent_quarter_before", "value_trend", "count_subscriptions", "rfm_grade",
+    "contacts_30d", "tags",
+)  # fmt: skip
+
+
+@router.get("/customers/{customer_id:path}")
+def show(visit: Annotated[Visit, Depends(enter)], customer_id: str) -> Response:
+    """Show the page; that it was opened stands in the audit log."""
+    visit.require("customer")
+    is_it = Condition(column="customer_id", comparison="=", value=customer_id)
+    found = visit.ask(Question(relation="customers", where=(is_it,), limit=1))
+    if not found:
+        raise NotFoundError
+    visit.record("view", customer_id=customer_id)
+    by_day = (Order(column="as_of"),)
+    scores = visit.ask(Question(relation="scores", columns=("as_of", "score"), where=(is_it,), order=by_day))
+    alerts = visit.ask(Question(relation="alerts", where=(is_it,), order=(Order(column="as_of", descending=True),)))
+    states = visit.desk.store.alerts.states([row["alert_id"] for row in alerts])
+    alerts = [row for row in alerts if row["alert_id"] in states]
+    plans = visit.ask(Question(relation="plans", where=(is_it,), limit=1))
+    return visit.render(
+        "customer.html",
+        row=found[0],
+        parts_of={
+            part: [name for name in names if found[0].get(name) not in {None, ""} and not _is_unused(found[0], name)]
+            for part, names in {"who": WHO, "value": VALUE, "habits": HABITS}.items()
+        },
+        scores=scores,
+        chart=draw_scores([row["score"] for row in scores]),
+        reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
+        plan=plans[0] if plans else None,
+        strategies=read_names(visit, "strategies", "strategy_id"),
+        decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
+        alerts=alerts,
+        states=states,
+        events=visit.desk.store.alerts.read_events(list(states)),
+        audit=_read_audit(visit, customer_id),
+        snooze_days=SNOOZE_DAYS,
+        feedback=FEEDBACK,
+    )
+
+
+def _is_unused(row: dict[str, Any], name: str) -> bool:
+    """Return whether a field of contracts is 0 for a customer who has none."""
+    return name in {"amount_monthly", "count_subscriptions"} and not row.get("count_subscriptions")
+
+
+def draw_scores(scores: list[float | None]) -> str:
+    """Return the points of a line over scores of 0 to 100, from left to right, as SVG wants them."""
+    known = [(place, score) for place, score in enumerate(scores) if score is not None]
+    step = (WIDTH - 2 * EDGE) / max(len(scores) - 1, 1)
+    height = HEIGHT - 2 * EDGE
+    return " ".join(f"{EDGE + place * step:.1f},{EDGE + height * (1 - score / 100):.1f}" for place, score in known)
+
+
+def _read_audit(visit: Visit, customer_id: str) -> list[Any] | None:
+    if not visit.may("audit"):
+        return None
+    entries = visit.desk.audit.read(customer_id=customer_id, limit=ENTRIES)
+    return [entry for entry in entries if entry["action"] != "view"]

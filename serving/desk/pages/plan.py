@@ -1,0 +1,57 @@
+"""Plan and budget: what is spent on which strategy, what it should bring, and why others are not contacted."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from serving.access import Condition, Measure, Order, Question
+from serving.desk.pages.today import COUNT, read_names
+from serving.desk.visit import Visit, enter
+
+router = APIRouter()
+COST = Measure(function="sum", name="cost", column="cost")
+EXPECTED = Measure(function="sum", name="expected", column="expected_value")
+MONEY = Measure(function="sum", name="money", column="money_at_risk")
+
+
+@router.get("/plan")
+def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+    """Show the page."""
+    visit.require("plan")
+    by_arm = Question(relation="plans", columns=("arm",), measures=(COUNT, COST, EXPECTED))
+    return visit.render(
+        "plan.html",
+        arms={row["arm"]: row for row in visit.ask(by_arm)},
+        all=visit.count("plans")["count"],
+        strategies=_list_strategies(visit),
+        reasons=_list_reasons(visit),
+        prices=visit.ask(Question(relation="plan_prices", order=(Order(column="price", descending=True),))),
+        names=read_names(visit, "strategies", "strategy_id"),
+        decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
+    )
+
+
+def _list_strategies(visit: Visit) -> list[dict[str, Any]]:
+    """Return the strategies that are used: contacted, held out, cost and expected value, the dearest first."""
+    is_used = Condition(column="arm", comparison="in", value=["treated", "holdout"])
+    by_strategy = Question(
+        relation="plans", columns=("strategy_id", "arm"), where=(is_used,), measures=(COUNT, COST, EXPECTED)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for row in visit.ask(by_strategy):
+        one = found.setdefault(row["strategy_id"], {"treated": 0, "holdout": 0, "cost": 0.0, "expected": 0.0})
+        one[row["arm"]] = row["count"]
+        if row["arm"] == "treated":
+            one |= {"cost": row["cost"], "expected": row["expected"]}
+    return sorted(
+        ({"strategy_id": name, **row} for name, row in found.items()), key=lambda row: (-row["cost"], -row["treated"])
+    )
+
+
+def _list_reasons(visit: Visit) -> list[dict[str, Any]]:
+    not_contacted = Condition(column="arm", comparison="in", value=["none", "holdout", "control"])
+    by_reason = Question(
+        relation="plans", columns=("decision_reason",), where=(not_contacted,), measures=(COUNT, MONEY)
+    )
+    return sorted(visit.ask(by_reason), key=lambda row: -row["count"])

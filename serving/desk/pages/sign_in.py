@@ -1,0 +1,115 @@
+"""Signing in and out, and the link by which somebody chooses their first password."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from serving.desk.language import Words
+from serving.desk.visit import (
+    SESSION_COOKIE,
+    VISIT_COOKIE,
+    Desk,
+    Visit,
+    enter,
+    go_to,
+    language_of,
+    read_form,
+    render,
+    set_cookie,
+)
+from serving.sign_in.passwords import hash_secret, make_secret
+from serving.sign_in.users import SignInError
+
+router = APIRouter()
+REFUSED = 401
+
+
+@router.get("/")
+def start() -> RedirectResponse:
+    """Send to the first page."""
+    return go_to("/today")
+
+
+@router.get("/sign-in")
+def show(request: Request) -> Response:
+    """Show the form."""
+    reason = "ended" if "ended" in request.query_params else None
+    return _form(request, "sign_in.html", reason=reason)
+
+
+@router.post("/sign-in")
+def sign_in(request: Request, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+    """Begin a session, or show the form again with the reason."""
+    desk: Desk = request.app.state.desk
+    try:
+        secret = desk.users.sign_in(form.get("name", ""), form.get("password", ""), at=desk.now())
+    except SignInError as error:
+        return _form(request, "sign_in.html", reason=error.reason, status=REFUSED)
+    return _begin(secret)
+
+
+@router.get("/link/{secret}")
+def show_link(request: Request, secret: str) -> Response:
+    """Show the form by which the owner of a link chooses a password; looking does not use it up."""
+    desk: Desk = request.app.state.desk
+    name = desk.users.owns_link(secret, at=desk.now())
+    if name is None:
+        return _form(request, "sign_in.html", reason="link", status=REFUSED)
+    return _form(request, "choose.html", name=name)
+
+
+@router.post("/link/{secret}")
+def choose(request: Request, secret: str, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+    """Set the password and begin a session."""
+    desk: Desk = request.app.state.desk
+    try:
+        session = desk.users.choose_password(secret, form.get("password", ""), at=desk.now())
+    except SignInError as error:
+        name = desk.users.owns_link(secret, at=desk.now())
+        return _form(request, "choose.html" if name else "sign_in.html", reason=error.reason, name=name, status=REFUSED)
+    return _begin(session)
+
+
+@router.post("/sign-out")
+def sign_out(
+    visit: Annotated[Visit, Depends(enter)], _form: Annotated[dict[str, str], Depends(read_form)]
+) -> RedirectResponse:
+    """End the session."""
+    visit.desk.users.sign_out(visit.secret, at=visit.now)
+    answer = go_to("/sign-in")
+    answer.delete_cookie(SESSION_COOKIE, path="/")
+    return answer
+
+
+def _begin(secret: str) -> RedirectResponse:
+    answer = go_to("/today")
+    set_cookie(answer, SESSION_COOKIE, secret)
+    answer.delete_cookie(VISIT_COOKIE, path="/")
+    return answer
+
+
+def _form(
+    request: Request, template: str, *, reason: str | None = None, name: str | None = None, status: int = 200
+) -> Response:
+    """Return a form of somebody without a session, whose token belongs to a cookie of its own."""
+    desk: Desk = request.app.state.desk
+    limits = desk.policy.desk.sign_in
+    words = Words(language=language_of(request))
+    values = {"minutes": limits.locked_minutes, "length": limits.minimum_password_length}
+    message = None if reason is None else words.text(f"refused.{reason}", **values)
+    secret = request.cookies.get(VISIT_COOKIE) or make_secret()
+    answer = render(
+        desk,
+        request,
+        template,
+        words=words,
+        status=status,
+        csrf=hash_secret(secret, "form"),
+        message=message,
+        name=name,
+        length=limits.minimum_password_length,
+    )
+    set_cookie(answer, VISIT_COOKIE, secret)
+    answer.delete_cookie(SESSION_COOKIE, path="/")
+    return answer

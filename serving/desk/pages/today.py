@@ -1,0 +1,87 @@
+"""Today: who has the most to lose, what changed since the day before, and which alerts wait."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from retention.store.alerts import ACKNOWLEDGED, OPEN
+from serving.access import Condition, Measure, Order, Question
+from serving.desk.visit import Visit, enter
+
+router = APIRouter()
+MOST = 5
+TIERS = ("high", "medium", "low")
+AT_RISK = Condition(column="alert_id", comparison="is not null")
+MONEY = Measure(function="sum", name="money", column="money_at_risk")
+COUNT = Measure(function="count", name="count")
+SHOWN = (
+    "position", "customer_id", "tier", "score", "money_at_risk", "main_reason_en", "main_reason_zh", "why_en", "why_zh",
+    "arm", "strategy_id", "channel", "decision_reason", "responsible", "value_tier", "lifecycle_stage",
+    "recency_days",
+)  # fmt: skip
+
+
+@router.get("/today")
+def today(visit: Annotated[Visit, Depends(enter)]) -> Response:
+    """Show the page."""
+    visit.require("today")
+    most = Question(relation="customers", columns=SHOWN, order=(Order(column="position"),), limit=MOST)
+    return visit.render(
+        "today.html",
+        totals=_total(visit),
+        most=visit.ask(most),
+        changes=_find_changes(visit),
+        levels=_count_alerts(visit),
+        strategies=read_names(visit, "strategies", "strategy_id"),
+        reasons=read_names(visit, "decision_reasons", "decision_reason"),
+    )
+
+
+def read_names(visit: Visit, relation: str, key: str) -> dict[str, str]:
+    """Return the words for the values of a key, in the person's language."""
+    name = f"text_{visit.words.language}"
+    return {row[key]: row[name] for row in visit.ask(Question(relation=relation, columns=(key, name)))}
+
+
+def _total(visit: Visit) -> dict[str, Any]:
+    arms = Question(relation="customers", columns=("arm",), measures=(COUNT,))
+    by_arm = {row["arm"]: row["count"] for row in visit.ask(arms)}
+    everybody = visit.count("customers", money=MONEY)
+    return {
+        "customers": everybody["count"],
+        "at_risk": visit.count("customers", AT_RISK)["count"],
+        "money": everybody["money"],
+        "treated": by_arm.get("treated", 0),
+        "held_out": by_arm.get("holdout", 0),
+    }
+
+
+def _find_changes(visit: Visit) -> dict[str, Any]:
+    """Return how many customers moved from tier to tier, those who moved up first; the day before is None at first."""
+    days = Measure(function="max", name="before", column="previous_as_of")
+    before = visit.count("customers", before=days)["before"]
+    moves = Question(relation="customers", columns=("previous_tier", "tier"), measures=(COUNT, *_money(visit)))
+    rows = [row for row in visit.ask(moves) if row["tier"] and row["previous_tier"] not in {None, row["tier"]}]
+    rank = {tier: place for place, tier in enumerate(TIERS)}
+    rows.sort(key=lambda row: (rank.get(row["tier"], 9) - rank.get(row["previous_tier"], 9), rank.get(row["tier"], 9)))
+    return {"before": before, "rows": [{"money": None, **row} for row in rows]}
+
+
+def _money(visit: Visit) -> tuple[Measure, ...]:
+    return (MONEY,) if visit.sees("money_at_risk") == "clear" else ()
+
+
+def _count_alerts(visit: Visit) -> list[dict[str, Any]]:
+    """Return by level how many alerts are open, overdue and taken on."""
+    alerts = visit.desk.store.alerts
+    counts: dict[str, dict[str, Any]] = {}
+    for state in (OPEN, "overdue", ACKNOWLEDGED):
+        ids = Condition(column="alert_id", comparison="in", value=alerts.find(state, at=visit.now))
+        by_level = Question(relation="alerts", columns=("level",), where=(ids,), measures=(COUNT, *_money(visit)))
+        for row in visit.ask(by_level):
+            level = counts.setdefault(row["level"], {OPEN: 0, "overdue": 0, ACKNOWLEDGED: 0, "money": None})
+            level[state] = row["count"]
+            if state == OPEN:
+                level["money"] = row.get("money")
+    return [{"tier": tier, **counts[tier]} for tier in TIERS if tier in counts]

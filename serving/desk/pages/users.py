@@ -1,0 +1,68 @@
+"""Accounts: who may sign in with which role, for administrators."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.sign_in.users import User
+
+router = APIRouter()
+INVALID = 400
+Form = Annotated[dict[str, str], Depends(read_form)]
+Person = Annotated[Visit, Depends(enter)]
+
+
+@router.get("/users")
+def list_users(visit: Person) -> Response:
+    """Show all accounts."""
+    return _show(visit)
+
+
+@router.post("/users")
+def add(visit: Person, form: Form) -> Response:
+    """Add an account and show its link, once."""
+    visit.require("users")
+    user = _read_user(visit, form, name=form.get("name", ""))
+    try:
+        secret = visit.desk.users.add(user, by=visit.user.name, at=visit.now)
+    except ValueError:
+        return _show(visit, message=visit.words.text("users.known"), status=INVALID)
+    return _show(visit, new=(user.name, _address(visit, secret)))
+
+
+@router.post("/users/{name}")
+def change(visit: Person, name: str, form: Form) -> Response:
+    """Change what an account may see, or make a new link for it."""
+    visit.require("users")
+    if name not in {row["name"] for row in visit.desk.users.read()}:
+        raise NotFoundError
+    if "renew" in form:
+        secret = visit.desk.users.renew_link(name, by=visit.user.name, at=visit.now)
+        return _show(visit, new=(name, _address(visit, secret)))
+    if name == visit.user.name:  # or nobody might be left who can undo it
+        return _show(visit, message=visit.words.text("users.self"), status=INVALID)
+    user = _read_user(visit, form, name=name)
+    visit.desk.users.change(user, is_disabled="disabled" in form, by=visit.user.name, at=visit.now)
+    return go_to("/users")
+
+
+def _read_user(visit: Visit, form: dict[str, str], *, name: str) -> User:
+    if form.get("role") not in visit.desk.access.roles:
+        raise InvalidRequestError("There is no such role.")
+    return User(name=name, role=form["role"], owner=form.get("owner") or None, region=form.get("region") or None)
+
+
+def _address(visit: Visit, secret: str) -> str:
+    return f"{str(visit.request.base_url).rstrip('/')}/link/{secret}"
+
+
+def _show(
+    visit: Visit, *, new: tuple[str, str] | None = None, message: str | None = None, status: int = 200
+) -> Response:
+    visit.require("users")
+    roles = {name: getattr(role, visit.words.language) for name, role in visit.desk.access.roles.items()}
+    return visit.render(
+        "users.html", rows=visit.desk.users.read(), roles=roles, new=new, message=message, status=status
+    )

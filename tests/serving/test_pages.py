@@ -1,0 +1,311 @@
+"""The desk as a browser meets it: signed in by a link, confined to its role, in two languages, and closed to others."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from published_shop import AS_OF, make_tables, write_snapshot
+from starlette.testclient import TestClient
+
+from company.policy import load_policy
+from retention.store.store import Store
+from serving.access import MASK_OF_TEXT, read_access
+from serving.audit import AuditLog
+from serving.desk.app import create_app, read_templates
+from serving.desk.language import read_texts
+from serving.desk.visit import Desk
+from serving.sign_in import passwords
+from serving.sign_in.users import User
+from serving.snapshot import Snapshot
+
+ACCESS = read_access()
+NOW = datetime(2024, 10, 1, 6, 0, tzinfo=UTC)
+PASSWORD = "correct horse battery"
+PAGES = ("/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/audit", "/users")
+ACTION_OF = {"/customers.csv": "export", "/customers/secret-001": "customer"}
+HOST = "http://127.0.0.1"
+SignIn = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    tables = make_tables()
+    write_snapshot(folder / "holdfast.duckdb", tables)
+    store = Store(f"sqlite:///{folder / 'operational.db'}")
+    store.migrate()
+    store.alerts.record(tables["alerts"].drop(columns="position"), at=NOW - timedelta(hours=2))
+    cost, passwords.COST = passwords.COST, 16
+    yield Desk(
+        snapshot=Snapshot(path=folder / "holdfast.duckdb"),
+        store=store,
+        access=ACCESS,
+        policy=load_policy(),
+        templates=read_templates(),
+        now=lambda: NOW,
+    )
+    passwords.COST = cost
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def sign_in(desk: Desk) -> SignIn:
+    known: set[str] = set()
+
+    def sign_in(role: str, owner: str | None = None) -> TestClient:
+        name = f"{role} {owner}"
+        client = TestClient(create_app(desk), base_url=HOST)
+        if name in known:
+            link = desk.users.renew_link(name, by="test", at=NOW)
+        else:
+            link = desk.users.add(User(name=name, role=role, owner=owner), by="test", at=NOW)
+        known.add(name)
+        answer = submit(client, client.get(f"/link/{link}").text, f"/link/{link}", password=PASSWORD)
+        assert answer.url.path == "/today"
+        return client
+
+    return sign_in
+
+
+def submit(client: TestClient, page: str, path: str, **fields: str):  # noqa: ANN201 - httpx's own answer
+    token = re.search(r'name="csrf" value="(\w+)"', page)
+    assert token is not None
+    return client.post(path, data={"csrf": token[1], **fields})
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("role", ACCESS.roles)
+def test_a_role_opens_its_pages_and_no_other_and_sees_only_its_fields(role: str, path: str, sign_in: SignIn) -> None:
+    client, grant = sign_in(role, "ann"), ACCESS.grant(role)
+    may_open = grant.may(ACTION_OF.get(path, path.strip("/")))
+    answer = client.get(path, follow_redirects=False)
+    is_mine = ACCESS.roles[role].rows == "all" or path != "/customers/secret-001"
+    assert answer.status_code == (200 if may_open and is_mine else 404 if may_open else 403)
+    text = answer.text
+    assert "not for anybody" not in text
+    if grant.sees("customer_id") != "clear" or not may_open:
+        assert "secret-" not in text.replace(path, "")
+    if grant.sees("city") != "clear":
+        assert "Town " not in text
+    if grant.sees("clv") != "clear":
+        assert re.findall(r"4,3\d\d|1,2[23]\d EUR|9[5-8]\d[.,]", text) == []
+
+
+def test_an_agent_sees_their_own_customers_alone_on_every_page(sign_in: SignIn) -> None:
+    client = sign_in("agent", "ann")
+    own = set(make_tables()["customers"].query("responsible == 'ann'")["customer_id"])
+    others = set(make_tables()["customers"]["customer_id"]) - own
+    for path in ("/today", "/alerts", "/customers", "/customers?sort=score&tier=high", "/customers?after=[1]"):
+        shown = set(re.findall(r"secret-\d+", client.get(path).text))
+        assert shown - own == set(), path
+    assert [client.get(f"/customers/{each}").status_code for each in sorted(others)[:3]] == [404] * 3
+    assert client.get(f"/customers/{min(own)}").status_code == 200
+
+
+def test_an_export_has_the_rows_of_the_filter_and_the_columns_of_the_role(sign_in: SignIn, desk: Desk) -> None:
+    lines = sign_in("analyst").get("/customers.csv?tier=high").text.splitlines()
+    frame = make_tables()["customers"].query("tier == 'high'")
+    assert len(lines) == len(frame) + 1
+    assert {line.split(",")[0] for line in lines[1:]} == {MASK_OF_TEXT}
+    entry = next(each for each in AuditLog(desk.store.database).read(limit=5) if each["action"] == "export")
+    assert (entry["done_by"], entry["detail"]) == ("analyst None", f"{len(frame)} customers: tier=high")
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@x"])
+def test_no_cell_of_an_export_becomes_a_formula(value: str) -> None:
+    from serving.desk.pages.customers import _as_text
+
+    assert (_as_text(value), _as_text(-1.5)) == (f"'{value}", -1.5)
+
+
+def test_a_list_page_by_page_shows_everybody_once(sign_in: SignIn) -> None:
+    import serving.desk.pages.customers as page
+
+    client, size, page.PAGE = sign_in("retention_manager"), page.PAGE, 7
+    try:
+        for sort in ("money", "score", "value"):
+            found: list[str] = []
+            path: str | None = f"/customers?sort={sort}"
+            while path:
+                text = client.get(path).text
+                found += re.findall(r'<a href="/customers/(secret-\d+)"', text)
+                following = re.search(r'rel="next" href="([^"]+)"', text)
+                path = following[1].replace("&amp;", "&") if following else None
+            assert sorted(found) == sorted(make_tables()["customers"]["customer_id"])
+    finally:
+        page.PAGE = size
+
+
+def test_an_answer_to_an_alert_is_written_audited_and_shown(sign_in: SignIn, desk: Desk) -> None:
+    client = sign_in("agent", "bob")
+    page = client.get("/alerts").text
+    alert = re.search(r"/alerts/(\w+)/acknowledge", page)
+    assert alert is not None
+    assert submit(client, page, f"/alerts/{alert[1]}/acknowledge").status_code == 200
+    assert submit(client, page, f"/alerts/{alert[1]}/acknowledge").status_code == 409
+    closed = {"feedback": "already_known", "note": "is on holiday"}
+    answer = submit(client, page, f"/alerts/{alert[1]}/close", back="//evil.example", **closed)
+    assert answer.url.path == "/today"  # never to another site
+    assert "Already known" in client.get("/alerts?state=closed").text
+    entries = [each for each in AuditLog(desk.store.database).read(limit=9) if each["subject"] == alert[1]]
+    assert [(each["action"], each["done_by"], each["detail"]) for each in entries] == [
+        ("close", "agent bob", "acknowledged -> closed, already_known"),
+        ("acknowledge", "agent bob", "open -> acknowledged"),
+    ]
+
+
+def test_somebody_else_s_alert_cannot_be_answered(sign_in: SignIn) -> None:
+    page = sign_in("admin").get("/alerts?owner=bob").text
+    alert = re.search(r"/alerts/(\w+)/close", page)
+    assert alert is not None
+    ann = sign_in("agent", "ann")
+    assert submit(ann, ann.get("/alerts").text, f"/alerts/{alert[1]}/close", feedback="useful").status_code == 404
+    auditor = sign_in("auditor")
+    answer = submit(auditor, auditor.get("/alerts").text, f"/alerts/{alert[1]}/close", feedback="useful")
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/customers?sort=clv", "/customers?after=[1,2,3]", "/customers?after=x", "/alerts?state=x", "/audit?before=x"],
+)
+def test_an_address_that_means_nothing_is_refused_in_words(path: str, sign_in: SignIn) -> None:
+    answer = sign_in("admin").get(path)
+    assert (answer.status_code, "cannot be used" in answer.text) == (400, True)
+
+
+def test_a_masked_field_cannot_be_filtered_or_sorted_by(sign_in: SignIn) -> None:
+    agent, auditor = sign_in("agent", "ann"), sign_in("auditor")
+    assert agent.get("/customers?sort=value").status_code == 403
+    assert auditor.get("/customers?region=north").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "status"),
+    [
+        ({"Host": "evil.example"}, "GET", 403),
+        ({"Origin": "http://evil.example"}, "POST", 403),
+        ({"Sec-Fetch-Site": "cross-site"}, "POST", 403),
+        ({}, "POST", 303),
+    ],
+)
+def test_other_sites_and_forms_without_a_token_change_nothing(
+    headers: dict[str, str], method: str, status: int, sign_in: SignIn
+) -> None:
+    client = sign_in("admin")
+    answer = client.request(method, "/users", headers=headers, data={"name": "eve"}, follow_redirects=False)
+    assert answer.status_code == status
+    assert "eve" not in client.get("/users").text
+
+
+def test_nothing_opens_without_a_session_or_after_it_has_ended(desk: Desk, sign_in: SignIn) -> None:
+    stranger = TestClient(create_app(desk), base_url=HOST)
+    for path in PAGES:
+        assert stranger.get(path, follow_redirects=False).headers["location"] == "/sign-in"
+    client = sign_in("admin")
+    page = client.get("/today").text
+    kept = dict(client.cookies)
+    assert submit(client, page, "/sign-out").url.path == "/sign-in"
+    stranger.cookies.update(kept)
+    assert stranger.get("/today", follow_redirects=False).status_code == 303
+
+
+def test_cookies_and_answers_are_closed_to_scripts_other_sites_and_caches(desk: Desk, sign_in: SignIn) -> None:
+    client = TestClient(create_app(desk), base_url=HOST)
+    link = desk.users.renew_link(sign_in("executive") and "executive None", by="test", at=NOW)
+    page = client.get(f"/link/{link}").text
+    token = re.search(r'name="csrf" value="(\w+)"', page)
+    assert token is not None
+    answer = client.post(f"/link/{link}", data={"csrf": token[1], "password": PASSWORD}, follow_redirects=False)
+    cookie = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("holdfast_session"))
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    headers = client.get("/today").headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert (headers["cache-control"], headers["x-frame-options"]) == ("no-store", "SAMEORIGIN")
+
+
+@pytest.mark.parametrize(
+    "path", ["/today", "/alerts", "/customers", "/customers/secret-001", "/plan", "/audit", "/users"]
+)
+def test_every_page_is_there_in_both_languages_and_keeps_the_choice(path: str, sign_in: SignIn) -> None:
+    client = sign_in("admin")
+    english, chinese, kept = client.get(path).text, client.get(f"{path}?language=zh").text, client.get(path).text
+    assert ('lang="en"' in english, 'lang="zh-CN"' in chinese, "退出" in kept) == (True, True, True)
+    client.get(f"{path}?language=en")
+
+
+def test_every_text_is_there_in_both_languages_with_the_same_blanks() -> None:
+    for key, texts in read_texts().items():
+        blanks = {language: sorted(re.findall(r"{(\w+)}", text)) for language, text in texts.items()}
+        assert blanks["en"] == blanks["zh"], key
+
+
+def test_each_page_names_the_churn_definition_and_the_age_of_its_data(sign_in: SignIn) -> None:
+    client = sign_in("retention_manager")
+    for path in ("/today", "/alerts", "/customers", "/customers/secret-001", "/plan"):
+        text = client.get(path).text
+        assert "no purchase within 30 days" in text, path
+        assert f"As of {AS_OF}, published 2 h ago" in text, path
+
+
+def test_an_error_shows_a_number_and_nothing_of_the_value_that_caused_it(
+    desk: Desk, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from serving.desk.pages import plan
+
+    def fail(*_: object) -> None:
+        raise ValueError("secret-001 is broken")
+
+    admin = sign_in("admin")
+    client = TestClient(create_app(desk), base_url=HOST, raise_server_exceptions=False)
+    client.cookies.update(dict(admin.cookies))
+    monkeypatch.setattr(plan, "_list_strategies", fail)
+    answer = client.get("/plan")
+    assert (answer.status_code, "secret-001" in answer.text, "secret-001" in caplog.text) == (500, False, False)
+    assert re.search(r"this number: \S{8}", answer.text)
+
+
+def test_before_the_first_run_the_pages_explain_what_is_missing(desk: Desk, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    empty = replace(desk, snapshot=Snapshot(path=tmp_path / "none.duckdb"))
+    client = TestClient(create_app(empty), base_url=HOST)
+    link = empty.users.add(User(name="first", role="admin"), by="test", at=NOW)
+    answer = submit(client, client.get(f"/link/{link}").text, f"/link/{link}", password=PASSWORD)
+    assert (answer.status_code, "Nothing is published yet" in answer.text) == (503, True)
+
+
+def test_old_figures_are_marked_as_old(desk: Desk, sign_in: SignIn) -> None:
+    from dataclasses import replace
+
+    admin = sign_in("admin")
+    with_a_long_session = desk.policy.desk.model_copy(
+        update={"sign_in": desk.policy.desk.sign_in.model_copy(update={"session_hours": 99, "idle_minutes": 9999})}
+    )
+    later = replace(
+        desk,
+        now=lambda: NOW + timedelta(hours=8),
+        policy=desk.policy.model_copy(update={"desk": with_a_long_session.model_copy(update={"stale_after_hours": 9})}),
+    )
+    client = TestClient(create_app(later), base_url=HOST)
+    client.cookies.update(dict(admin.cookies))
+    assert "These figures are old" in client.get("/today").text
+    assert "These figures are old" not in admin.get("/today").text
+
+
+def test_a_swapped_snapshot_is_served_without_a_dropped_request(desk: Desk, sign_in: SignIn) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    client = sign_in("admin")
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(client.get, "/customers") for _ in range(12)]
+        write_snapshot(desk.snapshot.path, make_tables(count=12))
+        answers += [pool.submit(client.get, "/customers") for _ in range(12)]
+        codes = {each.result().status_code for each in answers}
+    counts = [pd.unique(re.findall(r"secret-\d+", client.get("/customers").text)).size]
+    write_snapshot(desk.snapshot.path, make_tables())
+    assert (codes, counts) == ({200}, [12])
