@@ -6,6 +6,7 @@ from orchestration.partitions import TRAINING as TRAINING_GROUP
 
 # tags of a retraining run: what asked for it, which request, and on which day
 TRIGGER, REQUEST, ASKED_ON = "holdfast/trigger", "holdfast/request", "holdfast/asked_on"
+SEND = "holdfast/send"  # tag of a run that really sends the messages of a day that is over
 COMPANY, AS_OF = "holdfast/company", "holdfast/as_of"  # tags of every run
 TRAINING = dg.AssetSelection.groups(TRAINING_GROUP)
 PIPELINE = dg.AssetSelection.all() - TRAINING

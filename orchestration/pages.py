@@ -34,7 +34,8 @@ def make_first_link(deployment: Deployment) -> str | None:
 
 def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
     """Return the programs. Of the instance's files only the folder of dbt's docs is served."""
-    ports = {"desk": find_port(8000), "dagster": find_port(3000), "mlflow": find_port(5000), "docs": find_port(8080)}
+    wanted = {"desk": 8000, "dagster": 3000, "mlflow": 5000, "docs": 8080, "inbox": 8090}
+    ports = {name: find_port(port) for name, port in wanted.items()}
     scripts, logs, workspace = Path(sys.executable).parent, settings.home / "logs", ["--workspace", str(WORKSPACE)]
     logs.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -53,6 +54,7 @@ def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
     python, artifacts = sys.executable, str(settings.home / "mlflow" / "artifacts")
     registry = ["--backend-store-uri", settings.tracking_uri, "--artifacts-destination", artifacts, "--workers", "1"]
     dagster = [python, "-m", "orchestration.webserver", *workspace, *address("dagster")]
+    inbox = [python, "-m", "orchestration.gateway", "--port", str(ports["inbox"])]
     docs = [python, "-m", "http.server", str(ports["docs"]), "--bind", LOOPBACK, "--directory"]
     desk = [python, "-m", "serving", "--port", str(ports["desk"]), "--snapshot", str(published_in(settings.home).path)]
     desk += ["--company", str(settings.company_file)]
@@ -71,6 +73,7 @@ def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
         program(
             "MLflow", "mlflow", str(scripts / "mlflow"), "server", *registry, *address("mlflow"), port=ports["mlflow"]
         ),
+        program("Inbox", "inbox", *inbox, port=ports["inbox"]),
         program("dbt docs", "docs", *docs, str(settings.home / "docs"), port=ports["docs"]),
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
-from orchestration.automation import AS_OF, COMPANY, REFRESH, TRIGGER, nightly, retrain
+from orchestration.automation import AS_OF, COMPANY, REFRESH, SEND, TRIGGER, nightly, retrain
 from orchestration.definitions import build_definitions
 from orchestration.deployment import Deployment
 from orchestration.history import keep_open
@@ -18,8 +18,12 @@ from orchestration.runs import execute, fail_orphaned_runs
 from orchestration.warehouse import Warehouse
 
 
-def run_pipeline(deployment: Deployment, as_of: date, *, console: Console, is_verbose: bool = False) -> dict[str, Any]:
+def run_pipeline(
+    deployment: Deployment, as_of: date, *, console: Console, is_verbose: bool = False, is_sending: bool = False
+) -> dict[str, Any]:
     """Run everything that the nightly and monthly schedules would have run for `as_of`; returns the run's figures.
+
+    Messages of a day that is over reach the built-in gateway alone, unless the run `is_sending`.
 
     The night is one run of Dagster; when the month's training is due it comes between its two halves.
     """
@@ -27,6 +31,7 @@ def run_pipeline(deployment: Deployment, as_of: date, *, console: Console, is_ve
     graph = definitions.resolve_asset_graph()
     night, training = (job.selection.resolve(graph) for job in (nightly, retrain))
     day, month = as_of.isoformat(), as_of.replace(day=1).isoformat()
+    sending = {SEND: "asked for"} if is_sending else {}
     home, warehouse = deployment.settings.home, open_warehouse(deployment.settings)
     console.print(f"[bold]{deployment.company.name}[/bold], as of {day}", highlight=False)
     with keep_open(home / "dagster"), dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
@@ -42,7 +47,7 @@ def run_pipeline(deployment: Deployment, as_of: date, *, console: Console, is_ve
                 selection=selection,
                 console=console,
                 log=home / "logs" / "run.log",
-                tags={COMPANY: deployment.company.name, AS_OF: day, **tags},
+                tags={COMPANY: deployment.company.name, AS_OF: day, **sending, **tags},
                 is_verbose=is_verbose,
             )
 

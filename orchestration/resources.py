@@ -10,9 +10,10 @@ from ml.registry import Registry, create_database
 from orchestration.dbt import Dbt
 from orchestration.deployment import Deployment
 from orchestration.published import published_in
+from orchestration.sending import open_channels
 from orchestration.settings import Settings
 from orchestration.warehouse import LingeringWarehouse, Warehouse
-from retention.acting.channels import Channel, build_channels
+from retention.acting.channels import Channel
 from retention.store.store import Store
 
 
@@ -71,10 +72,3 @@ def open_registry(settings: Settings) -> Registry:
     if settings.tracking_uri == f"sqlite:///{settings.registry_file}":
         create_database(settings.registry_file, artifacts=artifacts)
     return Registry(settings.tracking_uri, artifacts=artifacts)
-
-
-def open_channels(deployment: Deployment) -> dict[str, Channel]:
-    """Return the ways out of the instance that the company file names; a folder of files when it names none."""
-    settings = deployment.settings
-    folder = settings.home / "outbox"
-    return build_channels(deployment.company.channels, folder=folder, secrets=settings.environment)

@@ -33,6 +33,11 @@ class Settings:
         return self.home / "gates"
 
     @property
+    def outbox_folder(self) -> Path:
+        """The folder of channels that write files, and of the built-in gateway's inbox."""
+        return self.home / "outbox"
+
+    @property
     def registry_file(self) -> Path:
         """The SQLite database of the model registry, where no tracking server is named."""
         return self.home / "mlflow" / "mlflow.db"

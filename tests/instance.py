@@ -258,12 +258,21 @@ def read_ledger(instance: Instance) -> pd.DataFrame:
     from retention.store.store import Store
 
     store = Store(f"sqlite:///{instance.home / 'operational.db'}")
-    ledger = store.ledger.read().drop(columns="recorded_at")
+    ledger = store.ledger.read().drop(columns=["recorded_at", "happened_at"])
     store.close()
     return ledger
 
 
-CHANGES_WITH_THE_CLOCK = ("_landed_at", "_batch", "landed_at", "batch", "judged_at", "recorded_at", "sent_at")
+CHANGES_WITH_THE_CLOCK = (
+    "_landed_at",
+    "_batch",
+    "landed_at",
+    "batch",
+    "judged_at",
+    "recorded_at",
+    "happened_at",
+    "sent_at",
+)
 
 
 def read_tables(instance: Instance) -> dict[str, tuple[int, str]]:

@@ -1,11 +1,12 @@
 """One month from sources to recorded actions and back, and the same month again."""
 
-import json
 import sqlite3
 
 import duckdb
 import pandas as pd
 from instance import AS_OF, Instance, PreparedRun, read_ledger, read_tables
+
+from retention.acting.inbox import Inbox
 
 
 def test_the_first_run_decides_sends_and_reads_back(finished_instance: Instance) -> None:
@@ -22,20 +23,22 @@ def test_the_first_run_decides_sends_and_reads_back(finished_instance: Instance)
 
 
 def test_every_message_is_delivered_without_personal_data(finished_instance: Instance) -> None:
-    messages = [json.loads(path.read_text()) for path in (finished_instance.home / "outbox").glob("*.json")]
+    messages = Inbox(finished_instance.home / "outbox" / "inbox.db").read(limit=10_000)
     treated = read_ledger(finished_instance).query("event == 'sent'")
-    assert {message["customer_id"] for message in messages} == set(treated["customer_id"])
+    assert sorted(message.key for message in messages) == sorted(treated["idempotency_key"])
+    assert {message.body["customer_id"] for message in messages} == set(treated["customer_id"])
+    assert {(message.times, message.is_replay) for message in messages} == {(1, True)}
 
 
 def test_the_same_month_again_changes_nothing_and_sends_nothing(prepared_run: PreparedRun) -> None:
     instance = prepared_run.restore("end")
     before, ledger = read_tables(instance), read_ledger(instance)
-    delivered = sorted(path.stat().st_mtime_ns for path in (instance.home / "outbox").iterdir())
+    delivered = Inbox(instance.home / "outbox" / "inbox.db").read(limit=10_000)
     versions = read_versions(instance)
     again = instance.run(AS_OF)
     assert again.returncode == 0, again.stdout
     assert read_versions(instance) == versions
-    assert sorted(path.stat().st_mtime_ns for path in (instance.home / "outbox").iterdir()) == delivered
+    assert Inbox(instance.home / "outbox" / "inbox.db").read(limit=10_000) == delivered
     pd.testing.assert_frame_equal(read_ledger(instance), ledger)
     assert read_tables(instance) == before
 

@@ -37,7 +37,7 @@ def expect(context):
     "retention/acting/channels/drum.py": '''
 """A channel."""
 
-from retention.acting.channels.base import ChannelSettings, Receipt
+from retention.acting.channels.base import Channel, ChannelSettings, Receipt
 
 
 class Settings(ChannelSettings):
@@ -49,7 +49,7 @@ class Settings(ChannelSettings):
         return Drum(self.beats)
 
 
-class Drum:
+class Drum(Channel):
     """Is heard at once."""
 
     def __init__(self, beats):
@@ -198,7 +198,8 @@ from retention.deciding.strategy_files import load_strategies
 
 found = {}
 channels = build_channels({"drum": {"beats": 3, "media": ["drum"]}}, folder=root, secrets={})
-found["channel"] = route(channels, "drum").send(Message(key="k", channel="drum", body={})).reference
+message = Message(key="k", channel="drum", body={}, moment=datetime(2025, 1, 2))
+found["channel"] = route(channels, "drum").send(message).reference
 
 with duckdb.connect("orders.duckdb") as connection:
     connection.execute("create schema raw_shop")

@@ -25,6 +25,7 @@ class Context:
     holdout_since: date
     has_ledger: bool
     capacity: tuple[tuple[str, int], ...]
+    counts_replays: bool
 
 
 def build(
@@ -39,11 +40,13 @@ def build(
     holdout_since: date = date.min,
     has_ledger: bool = True,
     capacity: Mapping[str, int] | None = None,
+    counts_replays: bool = True,
 ) -> list[Suite]:
     """Return the suite of the plan at `as_of` and, where it has one already (`has_ledger`), the suite of the ledger.
 
     `spent_before` is what the period's `budget` has lost to earlier plans, both in the company's currency. Nobody
-    treated may have been chosen in the `cooldown_days` before. Among the rows for which the SQL condition
+    treated may have been chosen in the `cooldown_days` before, unless their message was stopped; replayed days count
+    where the day `counts_replays`. Among the rows for which the SQL condition
     `drawn_from` holds, the held-out may differ from `holdout_share` by `holdout_deviations` binomial standard
     deviations and one customer. Who was held out on or after `holdout_since`, the day the draw's salt last changed, is
     not treated. `capacity` is the most contacts by channel.
@@ -59,6 +62,7 @@ def build(
         holdout_since=holdout_since,
         has_ledger=has_ledger,
         capacity=tuple((capacity or {}).items()),
+        counts_replays=counts_replays,
     )
     rules = list(find_rules(__name__, context))
     plan, ledger = ([rule for of, rule in rules if (of or PLANS) == table] for table in (PLANS, LEDGER))

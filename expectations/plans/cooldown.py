@@ -14,15 +14,24 @@ if TYPE_CHECKING:
     from expectations.plans import Context
 
 
+# an assignment stands until its message is stopped, and again when that is sent anew
+STANDING = (
+    "count(*) filter (where event in ('assigned', 'redriven')) "
+    "- count(*) filter (where event in ('failed', 'late', 'capped', 'held'))"
+)
+
+
 def expect(context: "Context") -> "Iterator[Expectation]":
     """Expect nobody treated who was chosen within the cool-down before."""
     if not context.has_ledger:
         return
     since = context.as_of - timedelta(days=context.cooldown_days)
+    lived = "true" if context.counts_replays else "not is_replay"
     yield expect_none(
         "cooldown_is_respected",
         "select customer_id from {batch} where arm = 'treated' and customer_id in (select customer_id "
-        f"from {LEDGER} where event = 'assigned' and as_of > date '{since}' and as_of < date '{context.as_of}')",
+        f"from {LEDGER} where {lived} and as_of > date '{since}' and as_of < date '{context.as_of}' "
+        f"group by customer_id, as_of, strategy_id, arm having {STANDING} > 0)",
         column="customer_id",
         says=f"nobody is treated twice within {context.cooldown_days} days",
     )

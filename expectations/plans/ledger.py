@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 TABLE = LEDGER
-ACTED = "('sending', 'sent', 'failed', 'uncertain')"
+ACTED = "('sent', 'unknown', 'failed', 'delivered', 'opened', 'redeemed')"
 
 
 def expect(context: "Context") -> "Iterator[Expectation]":  # noqa: ARG001 - a rule's signature

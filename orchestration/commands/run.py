@@ -31,6 +31,7 @@ def run(
     report: Annotated[Path | None, typer.Option(help="write the run's figures here as JSON")] = None,
     *,
     verbose: Annotated[bool, typer.Option("--verbose", help="show every asset and check")] = False,
+    send: Annotated[bool, typer.Option("--send", help="really send the messages of a day that is over")] = False,
 ) -> None:
     """Run the pipeline for one day: ingest, build, gate, train when due, score, decide, send, measure."""
     console = open_console()
@@ -46,7 +47,7 @@ def run(
 
         try:
             with hold(deployment.settings.home):
-                figures = run_pipeline(deployment, as_of.date(), console=console, is_verbose=verbose)
+                figures = run_pipeline(deployment, as_of.date(), console=console, is_verbose=verbose, is_sending=send)
         except PipelineStoppedError as stop:
             print_fault(f"The pipeline stopped. {stop}")
             raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None

@@ -131,6 +131,6 @@ def notify_run_failure(context: dg.RunFailureSensorContext, channels: dg.Resourc
     text = (context.failure_event.message or "no message").splitlines()[0]
     body = {"run_id": run.run_id, "job": run.job_name, "partition": run.tags.get("dagster/partition"), "text": text}
     channel = route(channels, ALARM)
-    message = Message(key=f"run-{run.run_id}", channel=ALARM, body=body)
-    if channel.find(message.key) is None:
+    message = Message(key=f"run-{run.run_id}", channel=ALARM, body=body, moment=datetime.now(UTC))
+    if not channel.is_askable or channel.find(message.key) is None:
         channel.send(message)

@@ -1,15 +1,18 @@
 """From scores to recorded actions: alerts, one plan under one budget, the outbox, and the ledger read back."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict
+from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
 
+from orchestration.automation import SEND
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
 from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
+from orchestration.sending import is_past, make_rules, now, prepare_sending, refresh_recipients
 from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
@@ -47,7 +50,7 @@ def alerts(
     require_passed(warehouse, store, "scores", as_of=as_of)
     raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), deployment.policy)
     quiet = timedelta(days=deployment.policy.desk.quiet_days)
-    new = store.alerts.record(raised, at=_now(), quiet=quiet)
+    new = store.alerts.record(raised, at=now(), quiet=quiet)
     warehouse.replace_day("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
@@ -82,9 +85,13 @@ def plans(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Decide for every candidate under one budget; frozen once sent."""
     as_of = read_as_of(context)
-    decided = _read_plan(store, as_of) if store.plans.has(as_of) else _decide(warehouse, store, deployment, as_of)
+    if store.plans.has(as_of):
+        decided = _read_plan(store, as_of)
+    else:
+        decided = _decide(warehouse, store, deployment, as_of, is_replay=_is_replay(context, deployment, as_of))
     warehouse.replace_day("retention.plans", to_arrow(decided.rows), as_of=as_of)
     warehouse.replace_day("retention.plan_prices", to_arrow(decided.prices.assign(as_of=as_of)), as_of=as_of)
+    warehouse.replace("retention.ledger", to_arrow(store.ledger.read()))  # the gate judges by what has left since
     arms = {str(arm): int(count) for arm, count in decided.rows["arm"].value_counts().items()}
     yield dg.MaterializeResult(
         asset_key=["retention", "plans"],
@@ -101,18 +108,19 @@ def _read_plan(store: Store, as_of: date) -> Plan:
     return Plan(rows=store.plans.read(as_of), prices=store.plans.read_prices(as_of))
 
 
-def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date) -> Plan:
+def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date, *, is_replay: bool) -> Plan:
     candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
-    spent_on = store.ledger.spent_on(as_of, period=deployment.policy.budget.period)
+    spent_on = store.ledger.spent_on(as_of, period=deployment.policy.budget.period, is_replay=is_replay)
+    contacts, treated = store.ledger.recent_contacts, store.ledger.read_treated(is_replay=is_replay)
     return plan(
         candidates,
         adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of),
         deployment.policy,
         spent=sum(spent_on.values()),
         spent_on=spent_on,
-        recent_contacts=store.ledger.recent_contacts(as_of, days=deployment.policy.cooldown_days),
+        recent_contacts=contacts(as_of, days=deployment.policy.cooldown_days, is_replay=is_replay),
         effects=_read_effects(warehouse, as_of),
-        capped=find_capped(candidates, store.ledger.read_treated(), deployment.policy) if len(candidates) else (),
+        capped=find_capped(candidates, treated, deployment.policy) if len(candidates) else (),
     )
 
 
@@ -135,10 +143,12 @@ def plans_gate(
     from expectations.plans import build as build_suites
 
     as_of = read_as_of(context)
+    is_replay = _is_replay(context, deployment, as_of)
     suites = build_suites(
         as_of=as_of,
         budget=deployment.policy.budget.amount,
-        spent_before=store.ledger.spent(as_of, period=deployment.policy.budget.period),
+        spent_before=store.ledger.spent(as_of, period=deployment.policy.budget.period, is_replay=is_replay),
+        counts_replays=is_replay,
         cooldown_days=deployment.policy.cooldown_days,
         holdout_share=deployment.policy.holdout.share,
         has_ledger=warehouse.has_table("retention.ledger"),
@@ -164,22 +174,28 @@ def outbox(
     store: dg.ResourceParam[Store],
     channels: dg.ResourceParam[Mapping[str, Channel]],
 ) -> dg.MaterializeResult[None]:
-    """One message per treated customer and plan, committed with the plan and sent once, whatever happens in between."""
+    """One message per treated customer and plan, committed with the plan and sent once, whatever happens in between.
+
+    A day that is over is replayed: its messages reach the built-in gateway alone.
+    """
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
+    is_replay = _is_replay(context, deployment, as_of)
+    replayed_at = make_rules(deployment).replayed_at(as_of) if is_replay else None
     decided, prices = (warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (PLAN, PRICES))
     strategies = adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True)
-    committed = store.plans.commit(as_of, decided, prices=prices, strategies=strategies, at=_now())
-    report = dispatch(store.outbox, channels, at=_now(), delivery=deployment.policy.delivery)
+    committed = store.plans.commit(
+        as_of, decided, prices=prices, strategies=strategies, at=now(), replayed_at=replayed_at
+    )
+    refresh_recipients(warehouse, store)
+    report = dispatch(store, prepare_sending(deployment, store, channels, is_replay=is_replay))
     return dg.MaterializeResult(
         metadata={
             "treated": int(committed["arm"].eq(TREATED).sum()),
             "held_out": int(committed["arm"].eq(HOLDOUT).sum()),
             "held_back": int(committed["arm"].eq(CONTROL).sum()),
-            "sent": report.sent,
-            "failed": report.failed,
-            "uncertain": report.uncertain,
-            "recovered": report.recovered,
+            "is_replay": is_replay,
+            **{name: value for name, value in asdict(report).items() if value},
         }
     )
 
@@ -197,5 +213,7 @@ def ledger(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store
     return dg.MaterializeResult(metadata=describe_table(warehouse, "retention.ledger"))
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _is_replay(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, deployment: Deployment, as_of: date
+) -> bool:
+    return is_past(deployment, as_of) and SEND not in context.run.tags

@@ -1,5 +1,6 @@
 """Opening the operational database: SQLite by default, PostgreSQL by its URL."""
 
+import fcntl
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,21 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DISPATCH_LOCK = 7305461
+_CLAIM_LOCK = 7305461
 _MIGRATION_LOCK = 7305462
 _BUSY_SECONDS = 30
 _PAUSE_SECONDS = 0.05
-_LOCK_WAIT = "10s"
 _CHUNK = 20_000
-
-
-class StoreBusyError(Exception):
-    """Another process is doing the same; the message is one paragraph with the fix."""
 
 
 class Database:
@@ -124,47 +119,61 @@ def lock_for_migration(connection: Connection) -> None:
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
-@contextmanager
-def exclusive_dispatch(engine: Engine) -> Iterator[None]:
-    """Hold the one right to send; it ends with the process, however that ends.
+def lock_claims(connection: Connection) -> None:
+    """Let only one process claim messages at a time; SQLite's write transaction is such a lock already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _CLAIM_LOCK})
 
-    Raises StoreBusyError when another process holds it.
-    """
-    lock = _postgres_lock if engine.dialect.name == "postgresql" else _file_lock
-    with lock(engine):
+
+@contextmanager
+def presence(engine: Engine, name: str) -> Iterator[None]:
+    """Show for a block that whoever is called `name` is at work; it ends with the process, however that ends."""
+    hold = _postgres_presence if engine.dialect.name == "postgresql" else _file_presence
+    with hold(engine, name):
         yield
 
 
+def is_gone(engine: Engine, name: str) -> bool:
+    """Tell whether whoever was called `name` is at work no more."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            free = connection.scalar(text("select pg_try_advisory_xact_lock(:key)"), {"key": _number(name)})
+            return bool(free)
+    try:
+        with _presence_file(engine, name).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    _presence_file(engine, name).unlink(missing_ok=True)
+    return True
+
+
 @contextmanager
-def _postgres_lock(engine: Engine) -> Iterator[None]:
+def _postgres_presence(engine: Engine, name: str) -> Iterator[None]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # a killed sender's session is given a moment to notice that it is alone
-        connection.execute(text(f"set lock_timeout = '{_LOCK_WAIT}'"))
-        try:
-            connection.execute(text("select pg_advisory_lock(:key)"), {"key": _DISPATCH_LOCK})
-        except OperationalError as error:
-            raise StoreBusyError(_busy()) from error
+        connection.execute(text("select pg_advisory_lock(:key)"), {"key": _number(name)})
         try:
             yield
         finally:
-            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _DISPATCH_LOCK})
-            connection.execute(text("reset lock_timeout"))
+            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _number(name)})
 
 
 @contextmanager
-def _file_lock(engine: Engine) -> Iterator[None]:
-    import fcntl
-
-    if not engine.url.database:
-        yield
-        return
-    with Path(f"{engine.url.database}.sending").open("w") as file:
+def _file_presence(engine: Engine, name: str) -> Iterator[None]:
+    path = _presence_file(engine, name)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreBusyError(_busy()) from error
-        yield
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
-def _busy() -> str:
-    return "Another process is sending from this store; wait until it has finished, then send again."
+def _presence_file(engine: Engine, name: str) -> Path:
+    return Path(f"{engine.url.database}.{name}.sending")
+
+
+def _number(name: str) -> int:
+    return int(sha256(name.encode()).hexdigest()[:15], 16)

@@ -5,14 +5,18 @@ from datetime import date
 from hashlib import sha256
 
 
-def idempotency_key(as_of: date, customer_id: str, strategy_id: str) -> str:
+def message_key(customer_id: str, strategy_id: str, occasion: str, version: str) -> str:
     """Return the key of a message, 64 hexadecimal digits made from what identifies it."""
-    return _digest("message", as_of.isoformat(), customer_id, strategy_id)
+    return _digest("message", customer_id, strategy_id, occasion, version)
 
 
-def entry_id(as_of: date, customer_id: str, strategy_id: str, arm: str, event: str) -> str:
-    """Return the id of a ledger entry, made from its content, so that a replay gives the same ledger."""
-    return _digest("entry", as_of.isoformat(), customer_id, strategy_id, arm, event)
+def entry_id(as_of: date, customer_id: str, strategy_id: str, arm: str, event: str, *, repetition: int = 0) -> str:
+    """Return the id of a ledger entry, made from its content, so that a replay gives the same ledger.
+
+    `repetition` counts the entries of the same event before it: a message that was sent again may fail again.
+    """
+    again = (str(repetition),) if repetition else ()
+    return _digest("entry", as_of.isoformat(), customer_id, strategy_id, arm, event, *again)
 
 
 def _digest(*parts: str) -> str:

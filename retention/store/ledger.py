@@ -1,26 +1,46 @@
 """The ledger: what was done to whom, and who was held out. Append-only."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select
 
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED
 from retention.store.database import Database
-from retention.store.keys import entry_id, idempotency_key
-from retention.store.tables import LEDGER
+from retention.store.keys import entry_id
+from retention.store.tables import LEDGER, OUTBOX
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from company.policy.units import Period
 
-ASSIGNED, SENT, FAILED, UNCERTAIN = "assigned", "sent", "failed", "uncertain"
+ASSIGNED = "assigned"
+# what becomes of a message: the states of the outbox in which it rests
+SENT, UNKNOWN, FAILED, LATE, CAPPED, HELD = "sent", "unknown", "failed", "late", "capped", "held"
+STOPPED = (FAILED, LATE, CAPPED, HELD)
+REDRIVEN = "redriven"
+# what the receiver reports afterwards
+DELIVERED, OPENED, REDEEMED = "delivered", "opened", "redeemed"
+_MOST_KEYS = 500  # values of one `in`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Something that became of a message; `at` is when it was recorded, `happened_at` the moment it counts for."""
+
+    key: str
+    event: str
+    at: datetime
+    happened_at: datetime
 
 
 class Ledger:
-    """One row per thing done or withheld; `cost` sums to the money committed, a failure gives its cost back."""
+    """One row per thing done or withheld; `cost` sums to the money committed, a message stopped gives its cost back."""
 
     def __init__(self, database: Database) -> None:
         """Keep them in `database`."""
@@ -30,30 +50,57 @@ class Ledger:
         """Return every entry, the oldest plan first."""
         return self._database.read_frame(select(LEDGER).order_by(LEDGER.c.as_of, LEDGER.c.entry_id))
 
-    def read_treated(self) -> "pd.DataFrame":
-        """Return customer_id and as_of of every message that a plan assigned."""
-        is_message = (LEDGER.c.event == ASSIGNED) & (LEDGER.c.arm == TREATED)
-        return self._database.read_frame(select(LEDGER.c.customer_id, LEDGER.c.as_of).where(is_message))
+    def read_treated(self, *, is_replay: bool = True) -> "pd.DataFrame":
+        """Return customer_id and, as `as_of`, the day of every message that left, may have left, or is under way."""
+        day = func.coalesce(OUTBOX.c.left_on, OUTBOX.c.as_of).label("as_of")
+        counts = OUTBOX.c.state.not_in(STOPPED) & _lived(OUTBOX.c.is_replay, is_replay=is_replay)
+        return self._database.read_frame(select(OUTBOX.c.customer_id, day).where(counts))
 
-    def spent(self, as_of: date, *, period: "Period") -> float:
-        """Return the money committed in the budget period of `as_of` by the plans of its other days."""
-        return sum(self.spent_on(as_of, period=period).values())
+    def spent(self, as_of: date, *, period: "Period", is_replay: bool = True) -> float:
+        """Return the money of the budget period of `as_of`, that of its own plan left out; see `spent_on`."""
+        return sum(self.spent_on(as_of, period=period, is_replay=is_replay).values())
 
-    def spent_on(self, as_of: date, *, period: "Period") -> dict[str, float]:
-        """Return the same by strategy."""
+    def spent_on(self, as_of: date, *, period: "Period", is_replay: bool = True) -> dict[str, float]:
+        """Return the money of the budget period of `as_of` by strategy, that of its own plan left out.
+
+        A message counts on the day on which it left, and on its plan's day while it is under way; one that was stopped
+        costs nothing. A replayed day counts replayed messages too, any other day only those that really left.
+        """
         first, end = period_of(as_of, period)
-        is_other_day = (LEDGER.c.as_of >= first) & (LEDGER.c.as_of < end) & (LEDGER.c.as_of != as_of)
-        query = select(LEDGER.c.strategy_id, func.sum(LEDGER.c.cost)).where(is_other_day).group_by(LEDGER.c.strategy_id)
+        day = func.coalesce(OUTBOX.c.left_on, OUTBOX.c.as_of)
+        counts = (day >= first) & (day < end) & (OUTBOX.c.as_of != as_of) & OUTBOX.c.state.not_in(STOPPED)
+        message = LEDGER.c.idempotency_key == OUTBOX.c.idempotency_key
+        query = select(LEDGER.c.strategy_id, func.sum(LEDGER.c.cost)).select_from(LEDGER.join(OUTBOX, message))
+        query = query.where((LEDGER.c.event == ASSIGNED) & counts & _lived(OUTBOX.c.is_replay, is_replay=is_replay))
         with self._database.read() as connection:
-            return {str(strategy): float(total) for strategy, total in connection.execute(query)}
+            return {
+                str(strategy): float(total)
+                for strategy, total in connection.execute(query.group_by(LEDGER.c.strategy_id))
+            }
 
-    def recent_contacts(self, as_of: date, *, days: int) -> set[str]:
-        """Return who was chosen, treated or held out, by another day's plan less than `days` away from `as_of`."""
+    def recent_contacts(self, as_of: date, *, days: int, is_replay: bool = True) -> set[str]:
+        """Return who was contacted, or held out, by another day's plan less than `days` away from `as_of`.
+
+        Contacted is to whom a message left, or may have left, or is under way; the day is that on which it left.
+        """
         near = timedelta(days=days)
-        is_near = (LEDGER.c.as_of > as_of - near) & (LEDGER.c.as_of < as_of + near) & (LEDGER.c.as_of != as_of)
-        query = select(LEDGER.c.customer_id).distinct().where(is_near & (LEDGER.c.event == ASSIGNED))
+
+        def is_near(day: ColumnElement[date]) -> ColumnElement[bool]:
+            return (day > as_of - near) & (day < as_of + near)
+
+        day = func.coalesce(OUTBOX.c.left_on, OUTBOX.c.as_of)
+        contacted = is_near(day) & (OUTBOX.c.as_of != as_of) & OUTBOX.c.state.not_in(STOPPED)
+        held_out = is_near(LEDGER.c.as_of) & (LEDGER.c.as_of != as_of) & LEDGER.c.arm.in_((HOLDOUT, CONTROL))
+        queries = [
+            select(OUTBOX.c.customer_id).where(contacted & _lived(OUTBOX.c.is_replay, is_replay=is_replay)),
+            select(LEDGER.c.customer_id).where(held_out & _lived(LEDGER.c.is_replay, is_replay=is_replay)),
+        ]
         with self._database.read() as connection:
-            return set(connection.scalars(query))
+            return {customer for query in queries for customer in connection.scalars(query.distinct())}
+
+
+def _lived(column: ColumnElement[bool], *, is_replay: bool) -> ColumnElement[bool]:
+    return or_(column.is_(False), is_replay)  # type: ignore[arg-type]  # a plain truth value is accepted
 
 
 def period_of(as_of: date, period: "Period") -> tuple[date, date]:
@@ -73,25 +120,74 @@ _COPIED = (
 )  # fmt: skip
 
 
-def assign_entries(as_of: date, plan: "pd.DataFrame", *, at: datetime) -> "pd.DataFrame":
-    """Return one entry for everyone whom a plan chose: treats, holds out or, to explore, holds back."""
+def assign_entries(
+    as_of: date, plan: "pd.DataFrame", *, keys: Mapping[str, str], at: datetime, happened_at: datetime, is_replay: bool
+) -> "pd.DataFrame":
+    """Return one entry for everyone whom a plan chose: treats, holds out or, to explore, holds back.
+
+    `keys` are those of the messages, by customer.
+    """
     chosen = plan.loc[plan["arm"].isin([TREATED, HOLDOUT, CONTROL])]
-    identities = list(zip(chosen["customer_id"], chosen["strategy_id"], chosen["arm"], strict=True))
+    identities = zip(chosen["customer_id"], chosen["strategy_id"], chosen["arm"], strict=True)
     ids = [entry_id(as_of, *identity, ASSIGNED) for identity in identities]
-    keys = np.array(
-        [idempotency_key(as_of, who, what) if arm == TREATED else None for who, what, arm in identities], object
+    pairs = zip(chosen["customer_id"], chosen["arm"], strict=True)
+    message_keys = np.array([keys.get(customer) if arm == TREATED else None for customer, arm in pairs], object)
+    return chosen[list(_COPIED)].assign(
+        entry_id=ids, as_of=as_of, event=ASSIGNED, idempotency_key=message_keys, happened_at=happened_at,
+        is_replay=is_replay, recorded_at=at,
+    )  # fmt: skip
+
+
+def record(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write what became of messages; a message stopped gives its cost back, a re-driven one takes it again."""
+    known = _assignments(connection, [entry.key for entry in entries])
+    counts = _count_events(connection, list(known))
+    rows = [_row(known[entry.key], entry, counts) for entry in entries if entry.key in known]
+    if rows:
+        connection.execute(insert(LEDGER), rows)
+
+
+def record_once(connection: Connection, entry: Entry) -> bool:
+    """Write an event that a message has at most once, such as that it was opened; tells whether it was new."""
+    if _count_events(connection, [entry.key])[entry.key, entry.event]:
+        return False
+    record(connection, [entry])
+    return True
+
+
+def _assignments(connection: Connection, keys: Sequence[str]) -> dict[str, RowMapping]:
+    query = select(LEDGER).where(LEDGER.c.event == ASSIGNED)
+    rows = (
+        row
+        for part in chunks(keys)
+        for row in connection.execute(query.where(LEDGER.c.idempotency_key.in_(part))).mappings()
     )
-    return chosen[list(_COPIED)].assign(entry_id=ids, as_of=as_of, event=ASSIGNED, idempotency_key=keys, recorded_at=at)
+    return {row["idempotency_key"]: row for row in rows}
 
 
-def record_delivery(connection: Connection, key: str, *, event: str, at: datetime) -> None:
-    """Write what became of a message, once; a failure gives its cost back."""
-    is_assignment = (LEDGER.c.idempotency_key == key) & (LEDGER.c.event == ASSIGNED)
-    assignment = dict(connection.execute(select(LEDGER).where(is_assignment)).mappings().one())
+def _count_events(connection: Connection, keys: Sequence[str]) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    query = select(LEDGER.c.idempotency_key, LEDGER.c.event)
+    for part in chunks(keys):
+        rows = connection.execute(query.where(LEDGER.c.idempotency_key.in_(part)))
+        counts.update((row.idempotency_key, row.event) for row in rows)
+    return counts
+
+
+def chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    """Yield `keys` in pieces that every database accepts as the values of one `in`."""
+    return (keys[start : start + _MOST_KEYS] for start in range(0, len(keys), _MOST_KEYS))
+
+
+def _row(assignment: RowMapping, entry: Entry, counts: Counter[tuple[str, str]]) -> dict[str, Any]:
     parts = (assignment["as_of"], assignment["customer_id"], assignment["strategy_id"], assignment["arm"])
-    identity = entry_id(*parts, event)
-    if connection.scalar(select(LEDGER.c.entry_id).where(LEDGER.c.entry_id == identity)) is not None:
-        return
-    cost = -assignment["cost"] if event == FAILED else 0.0
-    entry = assignment | {"entry_id": identity, "event": event, "cost": cost, "recorded_at": at}
-    connection.execute(insert(LEDGER).values(entry))
+    repetition = counts[entry.key, entry.event]
+    counts[entry.key, entry.event] += 1
+    sign = -1 if entry.event in STOPPED else int(entry.event == REDRIVEN)
+    return dict(assignment) | {
+        "entry_id": entry_id(*parts, entry.event, repetition=repetition),
+        "event": entry.event,
+        "cost": sign * assignment["cost"] if sign else 0.0,
+        "happened_at": entry.happened_at,
+        "recorded_at": entry.at,
+    }

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from retention.deciding.plan import COLUMNS, HOLDOUT, TREATED
 from retention.deciding.prices import COLUMNS as PRICE_COLUMNS
 from retention.store.database import Database, insert_frame
-from retention.store.ledger import assign_entries
-from retention.store.outbox import write_messages
+from retention.store.ledger import assign_entries, chunks
+from retention.store.messages import write_messages
 from retention.store.tables import LEDGER, OUTBOX, PLAN_PRICES, PLAN_ROWS, PLANS
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Plans:
         strategies: Sequence["Strategy"],
         at: datetime,
         prices: "pd.DataFrame | None" = None,
+        replayed_at: datetime | None = None,
     ) -> "pd.DataFrame":
         """Commit a plan for good and return it: one transaction with its ledger entries and its messages.
 
@@ -45,10 +46,15 @@ class Plans:
             strategies: the library that the plan's strategies come from; gives the messages their content.
             at: the moment of the commitment.
             prices: the prices that came with the plan.
+            replayed_at: the moment of the past that a replayed day counts for; its messages leave by no real channel.
+
+        A message of the same customer, strategy, occasion and version as an earlier one is not written again.
         """
         _require_day(as_of, plan)
-        messages = write_messages(as_of, plan, strategies=strategies, at=at)
-        entries = assign_entries(as_of, plan, at=at)
+        is_replay = replayed_at is not None
+        messages = write_messages(as_of, plan, strategies=strategies, at=at, is_replay=is_replay)
+        keys = dict(zip(messages["customer_id"], messages["idempotency_key"], strict=True))
+        entries = assign_entries(as_of, plan, keys=keys, at=at, happened_at=replayed_at or at, is_replay=is_replay)
         try:
             with self._database.write() as connection:
                 if _is_committed(connection, as_of):
@@ -57,8 +63,9 @@ class Plans:
                 insert_frame(connection, PLAN_ROWS, plan.assign(as_of=as_of)[list(COLUMNS)])
                 if prices is not None:
                     insert_frame(connection, PLAN_PRICES, prices.assign(as_of=as_of)[["as_of", *PRICE_COLUMNS]])
-                insert_frame(connection, LEDGER, entries)
-                insert_frame(connection, OUTBOX, messages)
+                before = _find_messages(connection, messages["idempotency_key"].tolist())
+                insert_frame(connection, LEDGER, entries.loc[~entries["idempotency_key"].isin(before)])
+                insert_frame(connection, OUTBOX, messages.loc[~messages["idempotency_key"].isin(before)])
                 return _read(connection, as_of)
         except IntegrityError:
             if not self.has(as_of):  # otherwise another process was first, and its plan holds
@@ -101,6 +108,11 @@ def _read(connection: Connection, as_of: date) -> "pd.DataFrame":
 
     columns = [PLAN_ROWS.c[name] for name in COLUMNS]
     return pd.read_sql(select(*columns).where(PLAN_ROWS.c.as_of == as_of).order_by(PLAN_ROWS.c.rank), connection)
+
+
+def _find_messages(connection: Connection, keys: Sequence[str]) -> set[str]:
+    query = select(OUTBOX.c.idempotency_key)
+    return {key for part in chunks(keys) for key in connection.scalars(query.where(OUTBOX.c.idempotency_key.in_(part)))}
 
 
 def _header(as_of: date, plan: "pd.DataFrame", *, at: datetime) -> dict[str, Any]:

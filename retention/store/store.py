@@ -1,18 +1,21 @@
 """The operational store: the system of record for what was decided and done."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from retention.store.alerts import Alerts
+from retention.store.consents import Consents
 from retention.store.database import Database, lock_for_migration
 from retention.store.ledger import Ledger
 from retention.store.outbox import Outbox
 from retention.store.plans import Plans
+from retention.store.recipients import Recipients
 from retention.store.strategy_changes import StrategyChanges
 
 
 class Store:
-    """Plans, outbox, ledger, alerts and strategy changes in one database; opened once, closed by whoever opened it.
+    """What was decided and done, for whom, and what people changed, in one database; closed by whoever opened it.
 
     `database` is what its parts share, and what other parts that keep tables in it are made with.
     """
@@ -25,6 +28,8 @@ class Store:
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
         self.strategy_changes = StrategyChanges(self.database)
+        self.consents = Consents(self.database)
+        self.recipients = Recipients(self.database)
 
     def __enter__(self) -> Self:
         """Return the store, to be closed at the end of the block."""
@@ -37,6 +42,16 @@ class Store:
     def migrate(self, *, to: str = "heads") -> None:
         """Bring the tables forward to a version, the newest by default, in one transaction."""
         from alembic import command
+
+        self._alembic(command.upgrade, to)
+
+    def downgrade(self, *, to: str) -> None:
+        """Bring the tables back to an earlier version, in one transaction; what has no place there is lost."""
+        from alembic import command
+
+        self._alembic(command.downgrade, to)
+
+    def _alembic(self, move: Callable[[Any, str], None], version: str) -> None:
         from alembic.config import Config
 
         config = Config()
@@ -44,7 +59,7 @@ class Store:
         with self.database.write() as connection:
             lock_for_migration(connection)
             config.attributes["connection"] = connection
-            command.upgrade(config, to)
+            move(config, version)
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -105,17 +106,58 @@ OUTBOX = Table(
     Column("as_of", Date, nullable=False),
     Column("customer_id", String, nullable=False),
     Column("strategy_id", String, nullable=False),
+    Column("occasion", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("purpose", String, nullable=False),
     Column("channel", String, nullable=False),
     Column("rank", Integer, nullable=False),
     Column("body", Text, nullable=False),
-    Column("state", String, nullable=False, index=True),
+    Column("is_replay", Boolean, nullable=False),
+    Column("useful_until", Date, nullable=False),
+    Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("not_before", Moment, nullable=False),
+    Column("not_before", Moment),
+    Column("claimed_by", String(32)),
+    Column("claimed_at", Moment),
+    Column("lease_until", Moment),
+    Column("left_at", Moment),
+    Column("left_on", Date),
     Column("updated_at", Moment, nullable=False),
     Column("receipt", String),
     Column("trouble", Text),
     Column("settled_by", String),
-    comment="one row per message: pending, sending, sent, failed or uncertain",
+    UniqueConstraint("customer_id", "strategy_id", "occasion", "version", name="uq_outbox_message"),
+    Index("ix_outbox_state", "state", "not_before"),
+    Index("ix_outbox_left_on", "customer_id", "left_on"),
+    comment="one row per message: planned, claimed, sent, unknown, failed, late, capped or held",
+)
+
+RECIPIENTS = Table(
+    "recipients",
+    METADATA,
+    Column("customer_id", String, primary_key=True),
+    Column("language", String),
+    Column("email_source", String),
+    Column("email_account", String),
+    Column("email_token", String),
+    Column("phone_source", String),
+    Column("phone_account", String),
+    Column("phone_token", String),
+    comment="one row per customer for whom a message was planned: language, and tokens of addresses",
+)
+
+CONSENTS = Table(
+    "consents",
+    METADATA,
+    Column("consent_id", String(32), primary_key=True),
+    Column("customer_id", String, nullable=False, index=True),
+    Column("purpose", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("is_granted", Boolean, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("reported_by", String, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    comment="one row per consent given or withdrawn by a customer for whom a message was planned; append-only",
 )
 
 LEDGER = Table(
@@ -132,6 +174,8 @@ LEDGER = Table(
     Column("score", Double),
     Column("model_version", String),
     Column("idempotency_key", String(64), index=True),
+    Column("happened_at", Moment, nullable=False),
+    Column("is_replay", Boolean, nullable=False),
     Column("recorded_at", Moment, nullable=False),
     Column("propensity", Double),
     Column("planned_strategy_id", String),
@@ -304,6 +348,6 @@ AUDIT_LOG = Table(
 )
 
 APPEND_ONLY = (
-    PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
+    PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
     STRATEGY_CHANGES, ALERT_EVENTS, AUDIT_LOG,
 )  # fmt: skip

@@ -38,8 +38,9 @@ SIMULATED_AS_OF, SIMULATED_ZONE = "2025-06-13", "Asia/Shanghai"
 EVENT_TYPES = ["visit", "view", "search", "add_to_cart", "checkout", "pay", "login", "feature", "unfollow"]
 LEDGER = """
     create or replace table retention.ledger as
-    select *, 's' as strategy_id, 'sms' as channel, 1.0::double as cost, 80.0::double as score, '1' as model_version,
-        0.9::double as propensity, 's' as planned_strategy_id, 'gold' as effect_group, null::varchar as propensities
+    select *, recorded_at as happened_at, 's' as strategy_id, 'sms' as channel, 1.0::double as cost,
+        80.0::double as score, '1' as model_version, 0.9::double as propensity, 's' as planned_strategy_id,
+        'gold' as effect_group, null::varchar as propensities
     from (values
         ('1', date '2017-10-01', 'g00001', 'treated', 'assigned', 'k1', timestamp '2017-10-01 06:00'),
         ('2', date '2017-10-01', 'g00002', 'holdout', 'assigned', 'k2', timestamp '2017-10-01 06:00'),

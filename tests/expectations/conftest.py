@@ -72,7 +72,7 @@ from range(40) as numbers(i);
 create table retention.ledger as
 select
     'c' || i as customer_id, date '2026-01-01' as as_of, case when i < 3 then 'holdout' else 'treated' end as arm,
-    event, 'k' || i as idempotency_key
+    event, 'coupon' as strategy_id, false as is_replay, 'k' || i as idempotency_key
 from range(6) as numbers(i), (values ('assigned'), ('sent')) as events(event)
 where event = 'assigned' or i >= 3;
 """

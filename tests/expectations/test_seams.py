@@ -434,7 +434,7 @@ def test_only_the_batch_in_question_is_judged(spoil: Spoil, failures: Failures) 
             {("cooldown_is_respected", "customer_id")},
         ),
         (
-            "insert into retention.ledger values ('c1', date '2026-01-01', 'holdout', 'sent', 'k1')",
+            "insert into retention.ledger values ('c1', date '2026-01-01', 'holdout', 'sent', 'coupon', false, 'k1')",
             {("holdout_is_never_contacted", "event")},
         ),
     ],

@@ -1,25 +1,26 @@
-"""An HTTP receiver, candidates and strategies that the tests share."""
+"""Receivers, candidates, strategies, and a clock that the tests share."""
 
-import json
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pandas as pd
 import pytest
+from clocks import Clock
+from receivers import MailServer, Receiver
 from stores import postgres, postgres_url, sqlite_store, store, url
 
 from company.policy import Policy, load_policy
+from retention.acting.channels import Channel
+from retention.acting.dispatch import Sending
+from retention.acting.rules import SendingRules
 from retention.deciding.strategies import Strategy
 
 __all__ = ["postgres", "postgres_url", "sqlite_store", "store", "url"]
 
 AS_OF = date(2017, 12, 1)
-AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
+AT = datetime(2017, 12, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -77,77 +78,38 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture
-def receiver() -> Iterator["Receiver"]:
+def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield receiver
+    receiver.is_over = True
     receiver.shutdown()
     receiver.server_close()
 
 
-class Receiver(ThreadingHTTPServer):
-    """A real HTTP receiver on a loopback port that can be told to misbehave.
-
-    Keeps every message it takes, without removing doubles; `script` holds what to do with the next requests.
-
-    Actions: ok, lose (break the connection before taking), take_and_lose, take_and_kill (the sender), or a status
-    code such as 500; `take_and_500` takes the message and answers 500 all the same.
-    """
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.taken: list[str] = []
-        self.bodies: list[dict[str, Any]] = []
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        self.script: list[str] = []
-        self.lookup_script: list[str] = []
-        self.retry_after: str | None = None
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/messages"
-
-    @property
-    def lookup(self) -> str:
-        return f"{self.address}/{{key}}"
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server
+    server.is_over = True
+    server.shutdown()
+    server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(AT)
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(("POST", dict(self.headers)))
-        action = self.server.script.pop(0) if self.server.script else "ok"
-        if self.headers["Moment"] == "during":
-            action = "take_and_kill"
-        if action == "ok" or action.startswith("take_and"):
-            self.server.bodies.append(body)
-            self.server.taken.append(self.headers["Idempotency-Key"])
-        if action == "take_and_kill":
-            os.kill(int(self.headers["Sender"]), signal.SIGKILL)
-        if action in {"lose", "take_and_lose", "take_and_kill"}:
-            self.close_connection = True
-            return
-        self._answer({"ok": 201, "take_and_500": 500}.get(action) or int(action))
 
-    def do_GET(self) -> None:
-        self.server.requests.append(("GET", dict(self.headers)))
-        action = self.server.lookup_script.pop(0) if self.server.lookup_script else "ok"
-        if action != "ok":
-            self._answer(int(action))
-            return
-        self._answer(200 if self.path.rsplit("/", 1)[-1] in self.server.taken else 404)
+@pytest.fixture
+def prepare(clock: Clock) -> Callable[..., Sending]:
+    """Sending by the given channels, on the clock of the test; keywords `policy` and others change it."""
 
-    def _answer(self, status: int) -> None:
-        self.send_response(status)
-        if self.server.retry_after is not None:
-            self.send_header("Retry-After", self.server.retry_after)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
+    def prepare(channels: Mapping[str, Channel], policy: Policy | None = None, **changes: object) -> Sending:
+        policy = policy or load_policy()
+        rules = SendingRules(contact=policy.contact_rules, timezone="UTC")
+        usual: dict[str, Any] = {"delivery": policy.delivery, "rules": rules, "clock": clock, "sleep": clock.sleep}
+        return Sending(channels=channels, **(usual | changes))
 
-    def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+    return prepare

@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from company.policy import load_policy
-from retention.acting.channels import Channel, FileChannel, Message, Receipt, WebhookChannel
-from retention.acting.dispatch import dispatch
+from retention.acting.channels import Channel, Message, Receipt, build_channels
+from retention.acting.channels.webhook import WebhookChannel
+from retention.acting.dispatch import Sending, dispatch
+from retention.acting.rules import SendingRules
 from retention.store.store import Store
 
 
@@ -17,7 +19,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DyingChannel:
+class DyingChannel(Channel):
     """Passes everything on, and dies before or after the first message."""
 
     def __init__(self, inner: Channel, moment: str) -> None:
@@ -37,29 +39,37 @@ class DyingChannel:
         return self._inner.find(key)
 
 
-def send(order: dict[str, str], moment: str) -> None:
-    inner: Channel
+def open_channel(order: dict[str, str], moment: str) -> Channel:
     if order["channel"] == "file":
-        inner = FileChannel(Path(order["target"]))
         if moment == "during":
             Path.replace = lambda *_: die()  # type: ignore[assignment, return-value]
-    else:
-        headers = {"Sender": str(os.getpid()), "Moment": moment}
-        lookup = order["target"] + "/{key}"
-        inner = WebhookChannel(url=order["target"], lookup_url=lookup, headers=headers, pause_seconds=0.01)
-    delivery = load_policy().delivery
+        return build_channels({"file": {}}, folder=Path(order["target"]), secrets={})["*"]
+    settings = {"url": order["target"], "lookup_url": order["target"] + "/{key}"}
+    channel = build_channels({"webhook": settings}, folder=Path(), secrets={})["*"]
+    assert isinstance(channel, WebhookChannel)
+    channel.headers |= {"Sender": str(os.getpid()), "Moment": moment}
+    return channel
+
+
+def send(order: dict[str, str], moment: str, *, since: timedelta) -> None:
+    policy = load_policy({"delivery": {"ask_after_seconds": 0.05}})
+    sending = Sending(
+        channels={"*": DyingChannel(open_channel(order, moment), moment)},
+        delivery=policy.delivery,
+        rules=SendingRules(contact=policy.contact_rules, timezone="UTC"),
+        clock=lambda: datetime.now(UTC) + since,
+    )
     with Store(order["url"]) as store:
-        dispatch(
-            store.outbox, {"*": DyingChannel(inner, moment)}, at=datetime.fromisoformat(order["at"]), delivery=delivery
-        )
+        dispatch(store, sending)
 
 
 def main(order: dict[str, str], moments: list[str]) -> None:
     """One process per moment, forked before anything is opened; print how each of them ended."""
+    since = datetime.fromisoformat(order["at"]) - datetime.now(UTC)  # the day of the plan, on one clock for all
     codes = []
     for moment in moments:
         if (child := os.fork()) == 0:
-            send(order, moment)
+            send(order, moment, since=since)
             os._exit(0)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     print(json.dumps(codes))  # noqa: T201 - the answer to the test

@@ -3,7 +3,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,33 +18,21 @@ from orchestration.control.identity_decisions import IdentityDecisions
 from orchestration.control.model_events import ModelEvents
 from orchestration.control.retrain_requests import RetrainRequests
 from retention.acting.alerts import raise_alerts
-from retention.acting.channels import (
-    ChannelError,
-    FileChannel,
-    Message,
-    NotDeliveredError,
-    Receipt,
-    RefusedError,
-    UnclearError,
-)
-from retention.acting.channels.base import AskLaterError
-from retention.acting.dispatch import DispatchReport, dispatch
 from retention.deciding.allocation import Limit
 from retention.deciding.plan import plan
 from retention.deciding.prices import price_table
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
-from retention.store import database
 from retention.store import plans as plans_module
-from retention.store.database import StoreBusyError
+from retention.store.consents import Consent
 from retention.store.ledger import period_of
 from retention.store.store import Store
 from retention.store.tables import APPEND_ONLY, LEDGER, METADATA, OUTBOX
 from serving.audit import AuditLog, Entry
 
 AS_OF = date(2017, 12, 1)
-AT = datetime(2017, 12, 1, 3, 0, tzinfo=UTC)
+AT = datetime(2017, 12, 1, 12, 0, tzinfo=UTC)
 POLICY = load_policy({"holdout": {"share": 0.3}})
 PRICES = price_table([Limit(name="budget", amount=50.0, uses=np.ones(1))], np.array([2.5]), np.array([49.0]))
 
@@ -62,26 +49,6 @@ def strategies(make_strategy: Make) -> list[Strategy]:
 def decided(make_candidates: Frame, strategies: list[Strategy]) -> pd.DataFrame:
     people = make_candidates(20, clv=[float(10 * number) for number in range(20)])
     return plan(people, strategies, POLICY, spent=0).rows
-
-
-class Scripted:
-    """A channel whose sends and finds do what a script says; a plain word means success."""
-
-    def __init__(self, sends: list[Any] = (), finds: list[Any] = ()) -> None:  # type: ignore[assignment]
-        self.sends, self.finds, self.sent = list(sends), list(finds), list[str]()
-
-    def send(self, message: Message) -> Receipt:
-        step = self.sends.pop(0) if self.sends else "taken"
-        if isinstance(step, BaseException):
-            raise step
-        self.sent.append(message.key)
-        return Receipt(key=message.key, reference=str(step))
-
-    def find(self, key: str) -> Receipt | None:
-        step = self.finds.pop(0)
-        if isinstance(step, BaseException):
-            raise step
-        return None if step is None else Receipt(key=key, reference=str(step))
 
 
 def test_a_committed_plan_comes_back_as_it_was_made(
@@ -146,11 +113,8 @@ def test_a_message_says_what_to_do_and_nothing_personal(
     store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
     first = store.outbox.read().iloc[0]
     assert json.loads(first["body"]) == {
-        "as_of": "2017-12-01",
-        "customer_id": decided.loc[decided["arm"] == "treated", "customer_id"].iloc[0],
-        "strategy_id": "voucher",
-        "valid_days": 14,
-        "modules": [{"kind": "coupon", "amount": 10.0, "take_up": 0.5}],
+        "campaign": "voucher",
+        "offers": [{"kind": "coupon", "amount": 10.0}],
         "text_en": "10 off for 14 days",
         "text_zh": "14 天内优惠 10",
     }
@@ -208,6 +172,9 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     AuditLog(store.database).add(Entry(done_at=AT, done_by="ann", action="export"))
     store.alerts.record(_alerts(), at=AT)
     store.alerts.acknowledge(store.alerts.read()["alert_id"].iloc[0], by="ann", at=AT)
+    withdrawn = Consent(customer_id="C1", purpose="marketing", channel="all", is_granted=False, changed_at=AT,
+                        reported_by="ann")  # fmt: skip
+    store.consents.record([withdrawn], at=AT)
     target = METADATA.tables[table]
     for statement in (update(target).values({list(target.columns)[-1].name: None}), delete(target)):
         with (
@@ -261,9 +228,6 @@ def test_spent_counts_the_period_without_the_day_itself_and_gives_failures_back(
         sqlite_store.plans.commit(day, decided, strategies=strategies, at=AT)
     assert sqlite_store.ledger.spent(date(2017, 12, 2), period="month") == 10.0
     assert sqlite_store.ledger.spent(date(2017, 12, 9), period="month") == 20.0
-    channel = Scripted(sends=["ok", "ok", RefusedError("no such customer")])
-    dispatch(sqlite_store.outbox, {"*": channel}, at=AT, delivery=POLICY.delivery)
-    assert sqlite_store.ledger.spent(date(2017, 12, 9), period="month") == 15.0
 
 
 def test_the_cool_down_holds_for_both_arms_and_not_for_the_plans_own_day(
@@ -274,147 +238,6 @@ def test_the_cool_down_holds_for_both_arms_and_not_for_the_plans_own_day(
     near, far = AS_OF + timedelta(days=29), AS_OF + timedelta(days=30)
     found = [sqlite_store.ledger.recent_contacts(day, days=30) for day in (AS_OF, near, far)]
     assert found == [set(), chosen, set()]
-
-
-def test_sending_turns_every_message_into_a_receipt_and_a_ledger_entry(
-    store: Store, decided: pd.DataFrame, strategies: list[Strategy], tmp_path: Path
-) -> None:
-    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
-    count = int((decided["arm"] == "treated").sum())
-    report = dispatch(store.outbox, {"*": FileChannel(tmp_path / "out")}, at=AT, delivery=POLICY.delivery)
-    ledger = store.ledger.read()
-    assert report == DispatchReport(sent=count)
-    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == sorted(store.outbox.read()["idempotency_key"])
-    assert ledger.loc[ledger["event"] == "sent", "cost"].tolist() == [0.0] * count
-    assert (
-        dispatch(store.outbox, {"*": FileChannel(tmp_path / "out")}, at=AT, delivery=POLICY.delivery)
-        == DispatchReport()
-    )
-
-
-def test_messages_leave_in_the_order_of_the_plan(
-    sqlite_store: Store, decided: pd.DataFrame, strategies: list[Strategy]
-) -> None:
-    sqlite_store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
-    channel = Scripted()
-    dispatch(sqlite_store.outbox, {"*": channel}, at=AT, delivery=POLICY.delivery)
-    assert channel.sent == sqlite_store.outbox.read().sort_values("rank")["idempotency_key"].tolist()
-
-
-def test_nothing_is_sent_when_a_medium_has_no_channel(
-    sqlite_store: Store, decided: pd.DataFrame, strategies: list[Strategy]
-) -> None:
-    sqlite_store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
-    channel = Scripted()
-    with pytest.raises(ChannelError, match=r"No channel delivers 'in_app' messages; in company\.yaml add one"):
-        dispatch(sqlite_store.outbox, {"sms": channel}, at=AT, delivery=POLICY.delivery)
-    assert (channel.sent, set(sqlite_store.outbox.read()["state"])) == ([], {"pending"})
-
-
-@pytest.fixture
-def one_message(sqlite_store: Store, make_candidates: Frame, strategies: list[Strategy]) -> Store:
-    decided = plan(make_candidates(1), strategies, load_policy({"holdout": {"share": 0.0}}), spent=0).rows
-    sqlite_store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
-    return sqlite_store
-
-
-def _fate(store: Store) -> tuple[str, list[str]]:
-    return store.outbox.read()["state"].iloc[0], sorted(store.ledger.read()["event"])
-
-
-def test_a_refused_message_is_dead_and_its_money_comes_back(one_message: Store) -> None:
-    dispatch(
-        one_message.outbox, {"*": Scripted(sends=[RefusedError("unknown customer")])}, at=AT, delivery=POLICY.delivery
-    )
-    assert _fate(one_message) == ("failed", ["assigned", "failed"])
-    assert one_message.ledger.read()["cost"].sum() == 0
-    assert one_message.outbox.read()["trouble"].iloc[0] == "unknown customer"
-
-
-def test_a_message_that_did_not_arrive_waits_longer_each_time_and_is_given_up_at_last(one_message: Store) -> None:
-    delivery = load_policy({"delivery": {"maximum_attempts": 3, "retry_after_minutes": 10}}).delivery
-    channel = Scripted(sends=[NotDeliveredError("down")] * 3)
-    reports = [
-        dispatch(
-            one_message.outbox,
-            {"*": channel},
-            at=AT + timedelta(minutes=minutes),
-            delivery=delivery,
-        )
-        for minutes in (0, 9, 10, 29, 30)
-    ]
-    postponed, nothing, failed = DispatchReport(postponed=1), DispatchReport(), DispatchReport(failed=1)
-    assert reports == [postponed, nothing, postponed, nothing, failed]
-    assert _fate(one_message) == ("failed", ["assigned", "failed"])
-
-
-def test_what_nobody_can_tell_waits_for_a_person_and_is_never_sent_again(one_message: Store) -> None:
-    channel = Scripted(sends=[UnclearError("no lookup")])
-    dispatch(one_message.outbox, {"*": channel}, at=AT, delivery=POLICY.delivery)
-    dispatch(one_message.outbox, {"*": channel}, at=AT + timedelta(days=1), delivery=POLICY.delivery)
-    assert (channel.sent, _fate(one_message)) == ([], ("uncertain", ["assigned", "uncertain"]))
-    key = one_message.outbox.read()["idempotency_key"].iloc[0]
-    one_message.outbox.settle(key, delivered=True, by="ann", at=AT)
-    assert _fate(one_message) == ("sent", ["assigned", "sent", "uncertain"])
-    assert one_message.outbox.read()["settled_by"].iloc[0] == "ann"
-    with pytest.raises(ValueError, match="is not uncertain, so it cannot become failed"):
-        one_message.outbox.settle(key, delivered=False, by="ann", at=AT)
-
-
-@pytest.mark.parametrize(
-    ("answer", "fate", "count_sent"),
-    [
-        ("found", ("sent", ["assigned", "sent"]), 0),
-        (None, ("sent", ["assigned", "sent"]), 1),
-        (UnclearError("cannot tell"), ("uncertain", ["assigned", "uncertain"]), 0),
-        (AskLaterError("lookup down"), ("sending", ["assigned"]), 0),
-    ],
-)
-def test_a_half_sent_message_is_settled_by_what_the_channel_knows(
-    one_message: Store, answer: object, fate: tuple[str, list[str]], count_sent: int
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        dispatch(one_message.outbox, {"*": Scripted(sends=[KeyboardInterrupt()])}, at=AT, delivery=POLICY.delivery)
-    channel = Scripted(finds=[answer])
-    report = dispatch(one_message.outbox, {"*": channel}, at=AT, delivery=POLICY.delivery)
-    assert (report.recovered, _fate(one_message), len(channel.sent)) == (1, fate, count_sent)
-
-
-def test_a_lookup_that_was_down_is_asked_again_next_time(one_message: Store) -> None:
-    channel = Scripted(sends=[AskLaterError("lookup down")], finds=["found"])
-    first = dispatch(one_message.outbox, {"*": channel}, at=AT, delivery=POLICY.delivery)
-    second = dispatch(one_message.outbox, {"*": channel}, at=AT, delivery=POLICY.delivery)
-    assert (first, second) == (DispatchReport(unsettled=1), DispatchReport(sent=1, recovered=1))
-    assert _fate(one_message) == ("sent", ["assigned", "sent"])
-
-
-def test_the_claim_is_committed_before_the_channel_is_called(one_message: Store) -> None:
-    seen: list[str] = []
-
-    class Peeking(Scripted):
-        def send(self, message: Message) -> Receipt:
-            seen.extend(Store(str(one_message.database.engine.url)).outbox.read()["state"])
-            return super().send(message)
-
-    dispatch(one_message.outbox, {"*": Peeking()}, at=AT, delivery=POLICY.delivery)
-    assert seen == ["sending"]
-
-
-def test_only_one_process_sends_at_a_time(
-    store: Store, decided: pd.DataFrame, strategies: list[Strategy], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "_LOCK_WAIT", "100ms")
-    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT)
-    other = Store(store.database.engine.url.render_as_string(hide_password=False))
-
-    class Meddling(Scripted):
-        def send(self, message: Message) -> Receipt:
-            with pytest.raises(StoreBusyError, match="Another process is sending from this store; wait until"):
-                dispatch(other.outbox, {"*": Scripted()}, at=AT, delivery=POLICY.delivery)
-            return super().send(message)
-
-    report = dispatch(store.outbox, {"*": Meddling()}, at=AT, delivery=POLICY.delivery)
-    assert report == DispatchReport(sent=int((decided["arm"] == "treated").sum()))
 
 
 def _alerts(*scored: float, as_of: date = AS_OF) -> pd.DataFrame:
@@ -515,6 +338,51 @@ def test_a_store_of_the_first_version_moves_forward_with_its_rows(tmp_path: Path
     store.migrate()
     ModelEvents(store).move_champion("1", by="policy", comment="first", at=AT)
     assert (len(GateOverrides(store).read()), len(ModelEvents(store).read())) == (1, 1)
+
+
+OLD_ROWS = """
+insert into outbox (idempotency_key, as_of, customer_id, strategy_id, channel, rank, body, state, attempts, not_before,
+    updated_at) values ('{key}', '2017-12-01', 'c{key}', 'voucher', 'sms', 1, '{{"text_en": "t"}}', '{state}', 1,
+    '2017-12-01 03:00:00', '2017-12-02 03:00:00');
+insert into ledger (entry_id, as_of, customer_id, strategy_id, arm, event, cost, idempotency_key, recorded_at)
+    values ('{key}', '2017-12-01', 'c{key}', 'voucher', 'treated', '{event}', 1.0, '{key}', '2017-12-02 03:00:00')
+"""
+
+
+def test_the_former_outbox_moves_forward_and_back_with_its_rows(url: str) -> None:
+    store = Store(url)
+    store.migrate(to="0007")
+    former = {"p": "pending", "s": "sending", "u": "uncertain", "d": "sent", "f": "failed"}
+    with store.database.write() as connection:
+        for key, state in former.items():
+            event = "uncertain" if key == "u" else "sent"
+            for statement in OLD_ROWS.format(key=key, state=state, event=event).split(";"):
+                connection.exec_driver_sql(statement)
+    store.migrate()
+    columns = ["state", "occasion", "version", "left_on", "is_replay"]
+    rows = store.outbox.read().set_index("idempotency_key")[columns]
+    left = date(2017, 12, 2)
+    assert {key: tuple(None if pd.isna(each) else each for each in row) for key, *row in rows.itertuples()} == {
+        "p": ("planned", "2017-12-01", "1", None, False),
+        "s": ("claimed", "2017-12-01", "1", None, False),
+        "u": ("unknown", "2017-12-01", "1", left, False),
+        "d": ("sent", "2017-12-01", "1", left, False),
+        "f": ("failed", "2017-12-01", "1", None, False),
+    }
+    ledger = store.ledger.read()
+    assert sorted(ledger["event"]) == ["sent"] * 4 + ["unknown"]
+    assert ledger["happened_at"].equals(ledger["recorded_at"])
+    with pytest.raises(DatabaseError, match="append-only"), store.database.write() as connection:
+        connection.execute(delete(LEDGER))
+
+    store.downgrade(to="0007")
+    with store.database.read() as connection:
+        states = dict(connection.execute(text("select idempotency_key, state from outbox")).tuples().all())
+        events = connection.scalars(text("select event from ledger order by event")).all()
+    assert states == former
+    assert events == ["sent"] * 4 + ["uncertain"]
+    store.migrate()
+    store.close()
 
 
 def test_sqlite_keeps_foreign_keys_and_a_write_ahead_log(sqlite_store: Store) -> None:

@@ -35,7 +35,7 @@ deliveries as (
 
     select
         idempotency_key,
-        min(recorded_at) as sent_at
+        min(happened_at) as sent_at
     from ledger
     where event = 'sent'
     group by idempotency_key

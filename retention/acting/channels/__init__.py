@@ -8,45 +8,43 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from retention.acting.channels.base import (
-    ANY,
-    AskLaterError,
-    Channel,
-    ChannelError,
-    ChannelSettings,
-    Message,
-    NotDeliveredError,
-    Receipt,
-    RefusedError,
-    UnclearError,
-    route,
-)
-from retention.acting.channels.file import FileChannel
-from retention.acting.channels.webhook import WebhookChannel
+from retention.acting.channels.base import ANY, Channel, ChannelError, ChannelSettings, Message, Receipt, route
 
 __all__ = [
     "ANY",
-    "AskLaterError",
     "Channel",
     "ChannelError",
     "ChannelSettings",
-    "FileChannel",
     "Message",
-    "NotDeliveredError",
     "Receipt",
-    "RefusedError",
-    "UnclearError",
-    "WebhookChannel",
     "build_channels",
     "kinds",
+    "parse_settings",
     "route",
 ]
 
 
 def kinds() -> dict[str, type[ChannelSettings]]:
     """Return the settings model of every kind of channel; a kind is a module in this folder with `Settings`."""
-    names = sorted(module.name for module in iter_modules(__path__) if module.name != "base")
-    return {name: import_module(f"{__name__}.{name}").Settings for name in names}
+    names = sorted(module.name for module in iter_modules(__path__))
+    modules = {name: import_module(f"{__name__}.{name}") for name in names}
+    return {name: module.Settings for name, module in modules.items() if hasattr(module, "Settings")}
+
+
+def parse_settings(settings: Mapping[str, Mapping[str, Any] | None]) -> dict[str, ChannelSettings]:
+    """Return the settings of the company file's `channels`, by kind; none at all mean the built-in gateway.
+
+    Raises ChannelError, one paragraph per fault, for an unknown kind or a wrong setting.
+    """
+    faults, parsed = [], {}
+    for kind, content in (settings or {"gateway": {}}).items():
+        try:
+            parsed[kind] = _parse(kind, content or {})
+        except ChannelError as error:
+            faults.append(str(error))
+    if faults:
+        raise ChannelError("\n\n".join(faults))
+    return parsed
 
 
 def build_channels(
@@ -55,23 +53,24 @@ def build_channels(
     """Make the channels of a company, by the medium they deliver.
 
     Args:
-        settings: `channels` of the company file: the settings of each kind. No settings at all mean one file channel.
-        folder: where the file channel writes, unless its settings have a `folder`.
+        settings: `channels` of the company file: the settings of each kind.
+        folder: where channels that write files do so.
         secrets: values of the named secrets.
 
     Raises ChannelError for an unknown kind, a wrong setting or an unknown secret, and when two channels take the same
     medium.
     """
     channels: dict[str, Channel] = {}
-    for kind, content in (settings or {"file": {}}).items():
-        parsed = _parse(kind, content or {})
+    for kind, parsed in parse_settings(settings).items():
         repeated = sorted(set(parsed.media) & set(channels))
         if repeated:
             raise ChannelError(
                 f"Two channels in company.yaml take {repeated} ({ANY!r} means everything else); "
                 f"list under `channels.{kind}.media` what that channel delivers."
             )
-        channels |= dict.fromkeys(parsed.media, parsed.open(folder=folder, secrets=secrets))
+        channel = parsed.open(folder=folder, secrets=secrets)
+        channel.per_minute = parsed.per_minute
+        channels |= dict.fromkeys(parsed.media, channel)
     return channels
 
 
@@ -83,7 +82,7 @@ def _parse(kind: str, content: Mapping[str, Any]) -> ChannelSettings:
         return known[kind].model_validate(content)
     except ValidationError as error:
         faults = [_explain(kind, dict(fault), known[kind]) for fault in error.errors(include_url=False)]
-        raise ChannelError(" ".join(faults)) from None
+        raise ChannelError("\n\n".join(faults)) from None
 
 
 def _explain(kind: str, fault: Mapping[str, Any], model: type[ChannelSettings]) -> str:
@@ -93,4 +92,5 @@ def _explain(kind: str, fault: Mapping[str, Any], model: type[ChannelSettings]) 
             return f"In company.yaml `{key}` is an unknown key; remove it or use one of {sorted(model.model_fields)}."
         case "missing":
             return f"In company.yaml `{key}` is missing; add it."
-    return f"In company.yaml `{key}` cannot hold {fault['input']!r}: {fault['msg'].lower()}; correct the value."
+    problem = str(fault["msg"]).removeprefix("Value error, ").lower()
+    return f"In company.yaml `{key}` cannot hold {fault['input']!r}: {problem}; correct the value."

@@ -1,11 +1,11 @@
-"""Messages as files: the built-in sink, so that everything runs without a network."""
+"""Messages as files, for a program that collects them."""
 
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from retention.acting.channels.base import ChannelSettings, Message, NotDeliveredError, Receipt
+from retention.acting.channels.base import Channel, ChannelSettings, Message, NotDeliveredError, Receipt
 
 
 class Settings(ChannelSettings):
@@ -18,7 +18,7 @@ class Settings(ChannelSettings):
         return FileChannel(self.folder or folder)
 
 
-class FileChannel:
+class FileChannel(Channel):
     """Writes one JSON file per message into `folder`, named by its key; a reader never sees half a file."""
 
     def __init__(self, folder: Path) -> None:
@@ -30,6 +30,8 @@ class FileChannel:
         if (receipt := self.find(message.key)) is not None:
             return receipt
         content = {"key": message.key, "channel": message.channel, **message.body}
+        if message.is_replay:
+            content["replayed_for"] = message.moment.isoformat()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write(message.key, json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True))

@@ -26,6 +26,14 @@ def protect_one(connection: sa.Connection, table: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+def unprotect_one(connection: sa.Connection, table: str) -> None:
+    """Take the guard of one table away, so that a migration may rewrite it; `protect_one` puts it back."""
+    is_postgres = connection.dialect.name == "postgresql"
+    actions = ("append_only", "no_truncate") if is_postgres else ("no_update", "no_delete")
+    for action in actions:
+        connection.exec_driver_sql(f"drop trigger {table}_{action}{f' on {table}' if is_postgres else ''}")
+
+
 def _triggers(table: str, *, dialect: str) -> list[str]:
     if dialect == "postgresql":
         call = "execute function refuse_change()"

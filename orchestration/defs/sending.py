@@ -1,0 +1,43 @@
+"""What leaves between the nights: messages that waited for the morning, for another attempt, or for an answer."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import dagster as dg
+
+from orchestration.deployment import Deployment
+from orchestration.runs import UNFINISHED
+from orchestration.sending import now, prepare_sending
+from retention.acting.channels import Channel
+from retention.acting.dispatch import dispatch
+from retention.store.store import Store
+
+
+@dg.op
+def send_due_messages(
+    context: dg.OpExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    store: dg.ResourceParam[Store],
+    channels: dg.ResourceParam[Mapping[str, Channel]],
+) -> None:
+    """Send what is due, and ask what became of messages without an answer."""
+    report = dispatch(store, prepare_sending(deployment, store, channels))
+    context.log.info("sending: %s", {name: value for name, value in asdict(report).items() if value})
+
+
+@dg.job(description="Messages that are due between two nights.")
+def sending() -> None:
+    """Send what is due."""
+    send_due_messages()
+
+
+@dg.sensor(job=sending, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+def send_when_due(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.RunRequest | dg.SkipReason:
+    """Start the sending when a message is due, and none is under way."""
+    due = store.outbox.next_due(is_replay=False)
+    if due is None or due > now():
+        return dg.SkipReason("No message is due.")
+    running = context.instance.get_run_records(dg.RunsFilter(job_name=sending.name, statuses=UNFINISHED), limit=1)
+    if running:
+        return dg.SkipReason("A sending is under way.")
+    return dg.RunRequest()

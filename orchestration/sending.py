@@ -1,0 +1,109 @@
+"""What sending messages needs of an instance: its channels, the vault's addresses, and what is known of recipients."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from ingestion.addresses import reveal_addresses
+from ingestion.vault import URL_NAME, Asked, Vault
+from orchestration.deployment import Deployment
+from orchestration.settings import Settings
+from orchestration.warehouse import Warehouse
+from retention.acting.channels import Channel, ChannelError, build_channels, parse_settings
+from retention.acting.channels.base import Addresses, AddressKind
+from retention.acting.channels.webhook import read_keys
+from retention.acting.dispatch import Sending
+from retention.acting.rules import SendingRules
+from retention.store.consents import Consent
+from retention.store.store import Store
+
+ASKER = "holdfast outbox"
+RECIPIENTS = "select * from decisions.recipients where customer_id in (select unnest($customers))"
+CONSENTS = """
+    select customer_id, purpose, channel, is_granted, changed_at from staging.stg_consents
+    where customer_id in (select unnest($customers))
+"""
+
+
+def open_channels(deployment: Deployment) -> dict[str, Channel]:
+    """Return the ways out of the instance that the company file names, the built-in gateway when it names none.
+
+    Raises ChannelError for a wrong setting, and when a channel needs addresses and there is no vault to keep them.
+    """
+    settings = deployment.settings
+    channels = build_channels(deployment.company.channels, folder=settings.outbox_folder, secrets=settings.environment)
+    for channel in channels.values():
+        if channel.needs is not None and not Vault.is_named(settings.environment):
+            raise ChannelError(
+                f"The channel {type(channel).__name__} needs the {channel.needs} of customers, and no vault keeps it; "
+                f"set {URL_NAME} and the master key (docs/privacy.md), or take the channel out of company.yaml."
+            )
+    return channels
+
+
+def open_gateway(deployment: Deployment) -> dict[str, Channel]:
+    """Return the built-in gateway for every medium: what replayed days are sent by."""
+    return build_channels({"gateway": {}}, folder=deployment.settings.outbox_folder, secrets={})
+
+
+def read_receipt_keys(deployment: Deployment) -> dict[str, list[bytes]]:
+    """Return the keys with which receivers sign what they report, by kind of channel. Raises ChannelError."""
+    secrets = deployment.settings.environment
+    parsed = parse_settings(deployment.company.channels)
+    return {kind: read_keys(kind, "receipt_keys", each.receipt_keys, secrets) for kind, each in parsed.items()}
+
+
+def prepare_sending(
+    deployment: Deployment, store: Store, channels: Mapping[str, Channel], *, is_replay: bool = False
+) -> Sending:
+    """Return what to send with: the real channels, or for replayed days the built-in gateway."""
+    return Sending(
+        channels=open_gateway(deployment) if is_replay else channels,
+        delivery=deployment.policy.delivery,
+        rules=make_rules(deployment),
+        addresses=find_addresses(deployment.settings, store),
+        is_replay=is_replay,
+        clock=now,
+    )
+
+
+def make_rules(deployment: Deployment) -> SendingRules:
+    """Return the rules of contact by the company's clock."""
+    return SendingRules(contact=deployment.policy.contact_rules, timezone=deployment.company.timezone)
+
+
+def find_addresses(settings: Settings, store: Store) -> Addresses | None:
+    """Return the audited look-up of addresses, None for an instance without a vault."""
+    if not Vault.is_named(settings.environment):
+        return None
+    vault = Vault.from_secrets(settings.environment)
+
+    def look_up(customers: Collection[str], kind: AddressKind) -> dict[str, str]:
+        wanted = {
+            each.customer_id: Asked(source=each.source, customer_id=each.account, column=kind, token=each.token)
+            for each in store.recipients.references(sorted(customers), kind)
+        }
+        return reveal_addresses(vault, wanted, asker=ASKER, at=now().replace(tzinfo=None))
+
+    return look_up
+
+
+def refresh_recipients(warehouse: Warehouse, store: Store) -> None:
+    """Take over what the warehouse now knows of the customers for whom messages wait: addresses, language, consents."""
+    customers = {"customers": store.outbox.open_customers()}
+    if not customers["customers"]:
+        return
+    store.recipients.replace(warehouse.read(RECIPIENTS, customers).to_pandas())
+    consents = warehouse.read(CONSENTS, customers).to_pylist()
+    dated = [{**row, "changed_at": row["changed_at"].replace(tzinfo=UTC)} for row in consents]
+    store.consents.record((Consent(**row, reported_by="feed") for row in dated), at=now())
+
+
+def is_past(deployment: Deployment, as_of: date) -> bool:
+    """Tell whether a day is over on the company's clock."""
+    return as_of < now().astimezone(ZoneInfo(deployment.company.timezone)).date()
+
+
+def now() -> datetime:
+    """Return the moment that it is."""
+    return datetime.now(UTC)

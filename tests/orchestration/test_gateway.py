@@ -1,0 +1,94 @@
+"""The built-in gateway's page, and the reports of receivers."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from stores import sqlite_store  # noqa: F401 - a fixture
+
+from orchestration.gateway import build_app
+from retention.acting.inbox import Arrival, Inbox
+from retention.acting.signing import sign
+from retention.store.store import Store
+from retention.store.tables import LEDGER, OUTBOX
+
+AT = datetime(2017, 12, 1, 12, 0, tzinfo=UTC)
+KEY = b"a key of 24 bytes or more"
+
+
+@pytest.fixture
+def client(sqlite_store: Store, tmp_path: Path) -> TestClient:  # noqa: F811 - the fixture
+    inbox = Inbox(tmp_path / "inbox.db")
+    body = {"customer_id": "c1", "valid_until": "2017-12-15"}
+    arrival = Arrival(key="k1", kind="gateway", channel="sms", text="<b>10 off</b>", body=body, arrived_at=AT)
+    inbox.take(arrival)
+    inbox.take(arrival)
+    day = date(2017, 12, 1)
+    common = {"customer_id": "c1", "strategy_id": "s", "channel": "sms", "as_of": day, "is_replay": False}
+    message = {"idempotency_key": "k1", "occasion": "o", "version": "1", "purpose": "marketing", "rank": 1,
+               "body": "{}", "useful_until": day, "state": "unknown", "attempts": 1, "updated_at": AT}  # fmt: skip
+    entry = {"entry_id": "e", "arm": "treated", "event": "assigned", "cost": 1.0, "idempotency_key": "k1",
+             "happened_at": AT, "recorded_at": AT}  # fmt: skip
+    with sqlite_store.database.write() as connection:
+        connection.execute(OUTBOX.insert().values(common | message))
+        connection.execute(LEDGER.insert().values(common | entry))
+    app = build_app(inbox, sqlite_store, keys={"sms": [KEY]}, clock=lambda: AT)
+    return TestClient(app, base_url="http://127.0.0.1")
+
+
+@pytest.fixture
+def report(client: TestClient) -> Callable[..., tuple[int, dict[str, object]]]:
+    def report(key: bytes = KEY, kind: str = "sms", **content: str) -> tuple[int, dict[str, object]]:
+        body = json.dumps({"key": "k1", "event": "opened", "at": AT.isoformat()} | content).encode()
+        answer = client.post(f"/receipts/{kind}", content=body, headers=sign([key], key="m", at=AT, body=body))
+        return answer.status_code, answer.json()
+
+    return report
+
+
+def test_the_page_shows_what_arrived_and_what_came_twice_and_runs_nothing_of_it(client: TestClient) -> None:
+    page = client.get("/?channel=sms").text
+    for words in ("sms (1)", "c1", "&lt;b&gt;10 off&lt;/b&gt;", "arrived 2 times", "2017-12-15"):
+        assert words in page
+    assert "10 off" not in client.get("/?channel=push").text
+
+
+def test_another_site_is_refused(client: TestClient) -> None:
+    assert client.get("/", headers={"host": "example.org"}).status_code == 403
+
+
+def test_a_signed_report_is_recorded_once_and_settles_an_unknown_message(
+    report: Callable[..., tuple[int, dict[str, object]]],
+    sqlite_store: Store,  # noqa: F811 - the fixture
+) -> None:
+    assert [report(), report(), report(event="redeemed")] == [
+        (200, {"recorded": True}),
+        (200, {"recorded": False}),
+        (200, {"recorded": True}),
+    ]
+    ledger = sqlite_store.ledger.read()
+    assert sorted(ledger["event"]) == ["assigned", "opened", "redeemed", "sent"]
+    assert sqlite_store.outbox.read()["state"].tolist() == ["sent"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"key": b"another key of 24 bytes."}, 401),
+        ({"kind": "smtp"}, 401),
+        ({"event": "eaten"}, 400),
+        ({"at": "2017-12-01T12:00:00"}, 400),
+        ({"at": "noon"}, 400),
+    ],
+)
+def test_any_other_report_is_refused(
+    report: Callable[..., tuple[int, dict[str, object]]],
+    sqlite_store: Store,  # noqa: F811 - the fixture
+    change: dict[str, object],
+    status: int,
+) -> None:
+    assert report(**change)[0] == status
+    assert sqlite_store.ledger.read()["event"].tolist() == ["assigned"]
