@@ -107,7 +107,7 @@ def test_a_sender_killed_at_random_moments_sends_everything_once(
     fill: Callable[..., None],
     undisturbed: Callable[..., pd.DataFrame],
 ) -> None:
-    count, chance = 60, random.Random(11)
+    count, chance = 600, random.Random(11)
     fill(sqlite_store, count)
     rounds = _start(_address(sqlite_store), "webhook", receiver.address, *["never"] * 6)
     victims: set[str] = set()
