@@ -13,7 +13,7 @@ from pydantic import ValidationError, model_validator
 
 from company.policy.acting import Delivery
 from company.policy.contact import ContactRules, StatedReasons, Triggers
-from company.policy.deciding import Alerts, Budget, Effects, Exploration, Holdout, Responses, Team, Tiers
+from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploration, Holdout, Responses, Team, Tiers
 from company.policy.gates import Gates
 from company.policy.measuring import Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
@@ -34,9 +34,10 @@ class PolicyError(Exception):
 class Policy(Section):
     """The whole policy; see `policy.yaml` for the meaning of every key."""
 
-    tier_policy: Literal["tiers", "alerts"]
+    tier_policy: Literal["tiers", "alerts", "cutoffs"]
     tiers: Tiers
     alerts: Alerts
+    cutoffs: Cutoffs
     responses: Responses
     holdout: Holdout
     exploration: Exploration
@@ -89,6 +90,13 @@ class Policy(Section):
                 f"contact_rules.channels does not name the consent that the channel {missing[0]!r} needs; "
                 f"add `{missing[0]}: {missing[0]}` there, or the channel that your consents name"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _responses_have_a_cost(self) -> Self:
+        for level, channel in self.cutoffs.channels.items():
+            if channel not in self.contact_costs:
+                raise ValueError(f"cutoffs.channels.{level} is {channel!r}, for which contact_costs has no cost")
         return self
 
     def as_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from company.policy.units import Level, Money, Period, Score, Section
+from company.policy.units import LEVELS, Level, Money, Period, Score, Section, Share
 
 
 class Tiers(Section):
@@ -20,6 +20,10 @@ class Tiers(Section):
             raise ValueError("high must lie above medium")
         return self
 
+    def lines(self) -> dict[Level, float]:
+        """Return the lower bound of each tier that has one, the highest first."""
+        return {"high": self.high, "medium": self.medium}
+
 
 class Alerts(Section):
     """Lower bounds of the alert levels on the 0-100 score; below `low` there is no alert."""
@@ -33,6 +37,31 @@ class Alerts(Section):
     def _falling(self) -> Self:
         if not self.high > self.medium > self.low:
             raise ValueError("the thresholds must fall from high over medium to low")
+        return self
+
+    def lines(self) -> dict[Level, float]:
+        """Return the lower bound of each level, the highest first."""
+        return {"high": self.high, "medium": self.medium, "low": self.low}
+
+
+class Cutoffs(Section):
+    """How the lines that move are chosen, from earlier scores whose outcome is known.
+
+    `capacity` is the largest share of the customers on or above the line of a level, `channels` how a level's customers
+    are contacted, which gives the cost. Below `minimum_churners` known leavers the tiers hold. An alert of a level in
+    `confirm` needs a reason that holds, besides its score.
+    """
+
+    minimum_churners: Annotated[int, Field(ge=1)]
+    capacity: dict[Level, Share]
+    channels: dict[Level, str]
+    confirm: tuple[Level, ...]
+
+    @model_validator(mode="after")
+    def _every_level(self) -> Self:
+        for name, given in (("capacity", self.capacity), ("channels", self.channels)):
+            if missing := [level for level in LEVELS if level not in given]:
+                raise ValueError(f"{name} says nothing about the level {missing[0]}")
         return self
 
 

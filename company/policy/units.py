@@ -1,6 +1,6 @@
 """The units that thresholds are written in, and what all sections of the policy share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,7 @@ Days = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Money = Annotated[float, Field(ge=0)]
 Level = Literal["high", "medium", "low"]
+LEVELS: tuple[Level, ...] = get_args(Level)  # the strongest first
 Period = Literal["day", "week", "month", "quarter", "year"]
 
 

@@ -17,6 +17,7 @@ from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
+from orchestration.defs.cutoffs import read_cutoffs
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.metadata import describe_table, link_version
@@ -27,6 +28,7 @@ from retention.deciding.tiers import NONE, assign
 from retention.store.store import Store
 
 if TYPE_CHECKING:
+    from company.policy.units import Level
     from ml.cold_start.scores import Outcomes
 
 SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.rule_scores"
@@ -84,7 +86,8 @@ def churn_scores(
         if champion is None:
             found = score_by_rules(deployment, features, as_of, known=count_outcomes(warehouse, as_of))
         else:
-            found = score_by_model(deployment, registry, champion, features, as_of)
+            lines = read_cutoffs(warehouse, as_of)
+            found = score_by_model(deployment, registry, champion, features, as_of, cutoffs=lines)
         batch = pa.scalar(_next_batch(warehouse, as_of))
         warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
     page = link_version(registry, deployment.settings.registry_url, version)
@@ -123,12 +126,18 @@ def _latest_version(warehouse: Warehouse, as_of: date) -> str | None:
 
 
 def score_by_model(
-    deployment: Deployment, registry: Registry, champion: RegisteredModel, features: pa.Table, as_of: date
+    deployment: Deployment,
+    registry: Registry,
+    champion: RegisteredModel,
+    features: pa.Table,
+    as_of: date,
+    *,
+    cutoffs: "dict[Level, float] | None",
 ) -> dict[str, pa.Table]:
     """Score by the champion, explain why, and score with its models for further lead times."""
     horizon = deployment.company.churn.horizon_days
     found = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
-    scores = _assign(found, deployment.policy)
+    scores = _assign(found, deployment.policy, cutoffs)
     ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
     declared, at_risk = [*deployment.learned_features, GROUP_WORDS], find_at_risk(scores)
     reasons = explain_model(champion.model, features, declared, read_facts(deployment), as_of=as_of, at_risk=at_risk)
@@ -207,8 +216,8 @@ def _as_scores(small: pa.Table, as_of: date, *, horizon_days: int) -> pa.Table:
     )
 
 
-def _assign(scores: pa.Table, policy: Policy) -> pa.Table:
-    return pa.Table.from_pandas(assign(scores.to_pandas(), policy), preserve_index=False)
+def _assign(scores: pa.Table, policy: Policy, cutoffs: "dict[Level, float] | None" = None) -> pa.Table:
+    return pa.Table.from_pandas(assign(scores.to_pandas(), policy, cutoffs=cutoffs), preserve_index=False)
 
 
 def _next_batch(warehouse: Warehouse, as_of: date) -> int:

@@ -81,6 +81,10 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
     specs=[
         _spec("trainings", "One row per training: what it learned from, how it did on later data, its version."),
         _spec("promotions", "One row per training: whether the challenger may become champion, and why."),
+        _spec(
+            "validation_scores",
+            "One row per customer and snapshot on which the latest challenger was validated: predicted, and what came.",
+        ),
     ],
 )
 def training(
@@ -131,6 +135,7 @@ def training(
         at=datetime.now(UTC),
         request_id=context.run.tags.get(REQUEST),
     )
+    warehouse.replace("monitoring.validation_scores", list_validation_scores(fitted, learned))
     row = describe(found, insight, as_of=until, version=version, trigger=trigger)
     page = link_version(registry, deployment.settings.registry_url, version)
     yield from report(warehouse, fitted, row, decision, outcome, page=page)
@@ -204,6 +209,20 @@ def measure_profit(policy: Policy, fitted: "Fitted", learned: TrainingSet) -> tu
     label, probability = (rows.column(name).to_numpy() for name in ("label", "probability"))
     value = learned.rows.column(VALUE).take(rows.column("row")).to_numpy()
     return terms, profit(label, probability, value, terms=terms, capacity=policy.training.capacity_share)
+
+
+def list_validation_scores(fitted: "Fitted", learned: TrainingSet) -> pa.Table:
+    """Return the out-of-fold predictions with customer and snapshot."""
+    rows = learned.rows.take(fitted.validation.column("row"))
+    return pa.table(
+        {
+            "as_of": rows["as_of"],
+            "customer_id": rows["customer_id"],
+            "probability": fitted.validation["probability"],
+            "churned": rows["churned"],
+            VALUE: rows[VALUE],
+        }
+    )
 
 
 def describe_treated(found: "TreatedFit") -> str:

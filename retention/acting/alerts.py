@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from company.policy.units import LEVELS
 from retention.deciding.tiers import NONE
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ COLUMNS = (
 def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     """Return one alert per customer whose level the policy acts on, ordered by money at risk.
 
+    Where the policy asks for confirmation, a customer without any reason that holds is left out.
+
     Args:
         scores: output of `tiers.assign` with customer_id, as_of, probability, score, main_reason, why_en, why_zh
             (the reasons in words), clv and money_at_risk, in the company's currency (may be missing for a customer)
@@ -29,10 +32,11 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
         `COLUMNS`, customers of unknown value last. alert_id is the same whenever the same customer is alerted for the
         same as_of.
     """
-    raised = scores.loc[scores["level"] != NONE].copy()
+    unconfirmed = scores["level"].isin(policy.cutoffs.confirm) & scores["main_reason"].isna()
+    raised = scores.loc[(scores["level"] != NONE) & ~unconfirmed].copy()
     responses = policy.responses
     for field in ("priority", "respond_within_hours"):
-        raised[field] = raised["level"].map({level: getattr(getattr(responses, level), field) for level in _LEVELS})
+        raised[field] = raised["level"].map({level: getattr(getattr(responses, level), field) for level in LEVELS})
     raised["owner"] = _owner(raised, policy)
     for name in ("clv", "money_at_risk"):
         raised[name] = raised[name].astype(float)
@@ -46,14 +50,11 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     return ordered[list(COLUMNS)]
 
 
-_LEVELS = ("high", "medium", "low")
-
-
 def alert_id(as_of: object, customer_id: str) -> str:
     """Return the alert's id, 32 hexadecimal digits made from what identifies it."""
     return sha256(f"alert|{str(as_of)[:10]}|{customer_id}".encode()).hexdigest()[:32]
 
 
 def _owner(raised: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
-    by_level = raised["level"].map({level: getattr(policy.responses, level).owner for level in _LEVELS})
+    by_level = raised["level"].map({level: getattr(policy.responses, level).owner for level in LEVELS})
     return raised["owner"].fillna(by_level) if "owner" in raised else by_level

@@ -1,4 +1,4 @@
-"""Risk tiers and alert levels: two policies over one score."""
+"""Risk tiers and alert levels: fixed and moving lines over one score."""
 
 from typing import TYPE_CHECKING
 
@@ -6,31 +6,46 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from company.policy import Policy
+    from company.policy.units import Level
 
 NONE = "none"
 
 
-def assign(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
+def assign(scores: "pd.DataFrame", policy: "Policy", *, cutoffs: "dict[Level, float] | None" = None) -> "pd.DataFrame":
     """Return `scores` with `tier`, `alert_level` and `level` added.
 
     Args:
         scores: one row per customer with `score` between 0 and 100.
         policy: `tiers` gives tier high, medium or low, `alerts` gives alert_level, which may be none.
+        cutoffs: the lines that history chose (`retention.deciding.cutoffs`), None while there are none.
 
-    `level` is the one that `tier_policy` chose, and none where that policy does not act. Bounds belong to the level
-    above them. Raises ValueError when a score is missing or outside 0 to 100.
+    `level` is the one of the lines that `tier_policy` chose, and none where that policy does not act; without `cutoffs`
+    the tiers stand in for them. Bounds belong to the level above them. Raises ValueError when a score is missing or
+    outside 0 to 100.
     """
     score = scores["score"].to_numpy(dtype=float)
     _require_scores(score)
-    tiers, alerts = policy.tiers, policy.alerts
-    tier = np.select([score >= tiers.high, score >= tiers.medium], ["high", "medium"], "low")
-    bounds = [score >= alerts.high, score >= alerts.medium, score >= alerts.low]
-    alert_level = np.select(bounds, ["high", "medium", "low"], NONE)
-    chosen, act_on = (tier, tiers.act_on) if policy.tier_policy == "tiers" else (alert_level, alerts.act_on)
-    level = np.where(np.isin(chosen, act_on), chosen, NONE)
-    return scores.assign(tier=tier.astype(object), alert_level=alert_level.astype(object), level=level.astype(object))
+    tier = _place(score, policy.tiers.lines(), below="low")
+    alert_level = _place(score, policy.alerts.lines(), below=NONE)
+    if policy.tier_policy == "cutoffs" and cutoffs is not None:
+        level = _place(score, cutoffs, below=NONE)
+    else:
+        chosen, act_on = (
+            (alert_level, policy.alerts.act_on) if policy.tier_policy == "alerts" else (tier, policy.tiers.act_on)
+        )
+        level = np.where(np.isin(chosen, act_on), chosen, NONE)
+    return scores.assign(tier=tier, alert_level=alert_level, level=level.astype(object))
+
+
+def _place(score: "NDArray[np.float64]", lines: "dict[Level, float]", *, below: str) -> "NDArray[np.object_]":
+    """Return the highest level whose line each score reaches; `lines` fall, and may be none at all."""
+    level = np.full(score.size, below, dtype=object)
+    for name, line in reversed(lines.items()):
+        level[score >= line] = name
+    return level
 
 
 def _require_scores(score: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> None:

@@ -77,3 +77,12 @@ def test_an_alert_keeps_its_id_however_the_day_is_written() -> None:
 def test_nobody_at_risk_means_no_alert() -> None:
     policy = load_policy()
     assert raise_alerts(assign(_full().iloc[3:], policy), policy).empty
+
+
+def test_a_weak_alert_needs_a_reason_besides_its_score() -> None:
+    policy = load_policy({"tier_policy": "alerts", "cutoffs": {"confirm": ["low"]}})
+    scores = pd.DataFrame({"customer_id": ["a", "b", "c"], "score": [65.0, 66.0, 95.0], "as_of": AS_OF, "clv": 1.0})
+    scores = scores.assign(
+        probability=0.5, main_reason=["service", None, None], why_en="", why_zh="", money_at_risk=1.0
+    )
+    assert raise_alerts(assign(scores, policy), policy)["customer_id"].tolist() == ["c", "a"]

@@ -7,24 +7,15 @@ scores as (
 
 ),
 
-labels as (
+snapshots as (
 
     select
         as_of,
         customer_id,
-        churned
-    from {{ ref('churn_labels') }}
-    where is_mature
-
-),
-
-features as (
-
-    select
-        as_of,
-        customer_id,
-        recency_days
-    from {{ ref('customer_features') }}
+        churned,
+        recency_days,
+        value_from_now
+    from {{ ref('labelled_snapshots') }}
 
 ),
 
@@ -35,17 +26,14 @@ matured as (
         scores.customer_id,
         scores.model_version,
         scores.probability,
-        labels.churned,
-        features.recency_days
+        snapshots.churned,
+        snapshots.recency_days,
+        snapshots.value_from_now
     from scores
-    inner join labels
+    inner join snapshots
         on
-            scores.as_of = labels.as_of
-            and scores.customer_id = labels.customer_id
-    inner join features
-        on
-            scores.as_of = features.as_of
-            and scores.customer_id = features.customer_id
+            scores.as_of = snapshots.as_of
+            and scores.customer_id = snapshots.customer_id
 
 )
 
