@@ -49,7 +49,7 @@ class Cutoffs(Section):
 
     `capacity` is the largest share of the customers on or above the line of a level, `channels` how a level's customers
     are contacted, which gives the cost. Below `minimum_churners` known leavers the tiers hold. An alert of a level in
-    `confirm` needs a reason that holds, besides its score.
+    `confirm` needs a reason that holds, as well as its score.
     """
 
     minimum_churners: Annotated[int, Field(ge=1)]
@@ -61,7 +61,7 @@ class Cutoffs(Section):
     def _every_level(self) -> Self:
         for name, given in (("capacity", self.capacity), ("channels", self.channels)):
             if missing := [level for level in LEVELS if level not in given]:
-                raise ValueError(f"{name} says nothing about the level {missing[0]}")
+                raise ValueError(f"{name} does not name the level {missing[0]}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Cut-offs that move: after each training the lines that history, capacity and money would choose."""
+"""Cut-offs that move: before each scoring the lines that history, capacity and money would choose."""
 
 from datetime import date
 
@@ -10,7 +10,7 @@ from company.policy import Policy
 from company.policy.units import Level
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table, write_table
-from orchestration.partitions import TRAINING, read_as_of
+from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.deciding.cutoffs import History, choose_cutoffs, read_lines
 
@@ -23,8 +23,8 @@ LATEST = f"select * from {CUTOFFS} where as_of = (select max(as_of) from {CUTOFF
 
 @dg.asset(
     key=CUTOFFS.split("."),
-    deps=[["monitoring", "trainings"], VALIDATION.split(".")],
-    group_name=TRAINING,
+    deps=[["features", "labelled_snapshots"]],
+    group_name="scores",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
 )
@@ -33,7 +33,7 @@ def cutoffs(
     deployment: dg.ResourceParam[Deployment],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
-    """One row per line over the score and training: whom it would have found, at what cost; moving and fixed lines."""
+    """One row per line over the score and day: whom it would have found, at what cost; moving and fixed lines."""
     as_of, policy = read_as_of(context), deployment.policy
     known = read_history(warehouse, policy)
     if known is None:

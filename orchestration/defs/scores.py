@@ -17,7 +17,7 @@ from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
-from orchestration.defs.cutoffs import read_cutoffs
+from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.metadata import describe_table, link_version
@@ -48,7 +48,8 @@ OUTCOMES = """
 def _spec(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=table.split("."),
-        deps=[["features", "eligible_snapshots"], ["features", "customer_features"]],  # the gate is on the latter
+        # the gate is on the features
+        deps=[["features", "eligible_snapshots"], ["features", "customer_features"], CUTOFFS.split(".")],
         group_name="scores",
         owners=["team:data-science"],
         kinds={"mlflow", "duckdb", "table"},
