@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from great_expectations.render.view import DefaultJinjaIndexPageView, DefaultJinjaPageView
+from great_expectations.render.view.view import DefaultJinjaIndexPageView, DefaultJinjaPageView
 from jinja2.bccache import Bucket, BytecodeCache
 
 

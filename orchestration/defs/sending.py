@@ -31,7 +31,7 @@ def sending() -> None:
     send_due_messages()
 
 
-@dg.sensor(job=sending, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(job_name=sending.name, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
 def send_when_due(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.RunRequest | dg.SkipReason:
     """Start the sending when a message is due, and none is under way."""
     due = store.outbox.next_due(is_replay=False)
