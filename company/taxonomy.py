@@ -19,3 +19,4 @@ Reason = Literal[
 FAMILIES: tuple[Family, ...] = get_args(Family)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 CAUSES: tuple[Reason, ...] = ("payment", "price", "product", "rival", "service")  # reasons that a company can answer
+NO_REASON: Reason = "other"  # of a customer at risk for whom no fact holds

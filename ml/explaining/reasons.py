@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from company.facts import Fact, Facts
 from company.policy.training import RiskSignal
-from company.taxonomy import CAUSES
+from company.taxonomy import CAUSES, NO_REASON
 from ml.dataset import Feature, Floats, Rows, column
 from ml.explaining.contributions import EXACT, Evidence, weigh_model, weigh_rules
 from ml.explaining.facts import find_holding, read_figures, write_sentences
@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         ("text_zh", pa.string()),
     ]
 )
-NO_REASON, NO_FACT = "other", "no_single_cause"
+NO_FACT = "no_single_cause"
 TOP = 3  # reasons of a customer
 LEAST_SHARE = 0.05  # of what raises the risk; a smaller reason is not why
 CHUNK = 50_000  # customers explained at once

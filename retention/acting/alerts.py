@@ -4,6 +4,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from company.policy.units import LEVELS
+from company.taxonomy import NO_REASON
 from retention.deciding.tiers import NONE
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
         `COLUMNS`, customers of unknown value last. alert_id is the same whenever the same customer is alerted for the
         same as_of.
     """
-    unconfirmed = scores["level"].isin(policy.cutoffs.confirm) & scores["main_reason"].isna()
+    has_reason = scores["main_reason"].notna() & (scores["main_reason"] != NO_REASON)
+    unconfirmed = scores["level"].isin(policy.cutoffs.confirm) & ~has_reason
     raised = scores.loc[(scores["level"] != NONE) & ~unconfirmed].copy()
     responses = policy.responses
     for field in ("priority", "respond_within_hours"):

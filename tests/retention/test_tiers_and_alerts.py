@@ -81,8 +81,8 @@ def test_nobody_at_risk_means_no_alert() -> None:
 
 def test_a_weak_alert_needs_a_reason_besides_its_score() -> None:
     policy = load_policy({"tier_policy": "alerts", "cutoffs": {"confirm": ["low"]}})
-    scores = pd.DataFrame({"customer_id": ["a", "b", "c"], "score": [65.0, 66.0, 95.0], "as_of": AS_OF, "clv": 1.0})
+    scores = pd.DataFrame({"customer_id": ["a", "b", "c", "d"], "score": [65.0, 66.0, 95.0, 67.0], "as_of": AS_OF})
     scores = scores.assign(
-        probability=0.5, main_reason=["service", None, None], why_en="", why_zh="", money_at_risk=1.0
+        probability=0.5, main_reason=["service", None, None, "other"], why_en="", why_zh="", clv=1.0, money_at_risk=1.0
     )
     assert raise_alerts(assign(scores, policy), policy)["customer_id"].tolist() == ["c", "a"]
