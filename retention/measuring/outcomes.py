@@ -37,7 +37,8 @@ def read_effects(outcomes: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     Args:
         outcomes: one row per ledger decision: strategy_id, arm (treated or holdout), event, churned, is_mature,
             amount_spent_after (may be missing), cost. Only `assigned` decisions count, whatever became of their
-            messages: who was meant to be treated is what the hash decided.
+            messages: who was meant to be treated is what the hash decided. With planned_strategy_id, decisions that
+            exploration changed are left out: the held-out group was chosen by the plan.
         policy: confidence, power, smallest effect worth finding, holdout share.
 
     Retention is the share that did not churn. The interval of its difference is Newcombe's hybrid of two Wilson score
@@ -49,6 +50,9 @@ def read_effects(outcomes: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     import pandas as pd
 
     decided = outcomes.loc[outcomes["event"] == "assigned"] if "event" in outcomes else outcomes
+    if "planned_strategy_id" in decided:
+        planned = decided["planned_strategy_id"].fillna(decided["strategy_id"])
+        decided = decided.loc[decided["strategy_id"].eq(planned) & decided["arm"].isin([TREATED, HOLDOUT])]
     groups = [(ALL, decided), *decided.groupby("strategy_id", sort=True)]
     rows = [_effect(str(name), group, policy) for name, group in groups]
     return pd.DataFrame(rows, columns=list(COLUMNS))

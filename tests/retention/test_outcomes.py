@@ -78,6 +78,18 @@ def test_what_became_of_a_message_does_not_move_a_customer_between_arms() -> Non
     pd.testing.assert_frame_equal(read_effects(with_events, POLICY), read_effects(outcomes, POLICY))
 
 
+def test_decisions_that_exploration_changed_say_nothing_about_a_strategy() -> None:
+    planned = _outcomes((50, 50), (40, 60), planned_strategy_id="s")
+    explored = pd.concat(
+        [
+            _decisions("treated", 100, 0, planned_strategy_id="another"),
+            _decisions("control", 0, 100, planned_strategy_id="s"),
+        ]
+    )
+    alone, together = (read_effects(rows, POLICY) for rows in (planned, pd.concat([planned, explored])))
+    pd.testing.assert_frame_equal(together, alone)
+
+
 def test_all_strategies_together_come_first() -> None:
     outcomes = pd.concat([_outcomes((3, 1), (1, 1)), _outcomes((1, 1), (2, 0), strategy_id="r")])
     found = read_effects(outcomes, POLICY)
