@@ -1,9 +1,21 @@
 {# Of the latest consents of a customer, by purpose and channel: columns with the moment and the answer of each. #}
-{% macro latest_consents(purpose, channel) -%}
-    {%- set holds = "purpose = '" ~ purpose ~ "' and channel = '" ~ channel ~ "'" -%}
-    {%- set name = consent_column(purpose, channel) -%}
-    max(changed_at) filter (where {{ holds }}) as {{ name }}_at,
+{% macro latest_consents() -%}
+    {%- for purpose in policy('contact_rules', 'consent') -%}
+        {%- set last_purpose = loop.last -%}
+        {%- for channel in consent_channels() -%}
+            {%- set holds = "purpose = '" ~ purpose ~ "' and channel = '" ~ channel ~ "'" -%}
+            {%- set name = consent_column(purpose, channel) -%}
+            max(changed_at) filter (where {{ holds }}) as {{ name }}_at,
         bool_or(is_granted) filter (where {{ holds }}) as {{ name }}
+            {{- '' if last_purpose and loop.last else ',\n        ' }}
+        {%- endfor -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{# How many contacts of the company's own a customer had in the days before the run. #}
+{% macro contacts_within(days) -%}
+    cast(coalesce(sum(count_touches) filter (where touch_date >= {{ days_before(as_of(), days) }}), 0) as bigint)
 {%- endmacro %}
 
 

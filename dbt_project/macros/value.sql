@@ -50,6 +50,18 @@
 {%- endmacro %}
 
 
+{# The revenue of a year at the pace of some days, of no fewer than `least_days`. #}
+{% macro yearly_rate(amount_spent, days, least_days) -%}
+    {{ policy('clv', 'revenue_share') }} * 365 * cast({{ amount_spent }} as double) / greatest({{ days }}, {{ least_days }})
+{%- endmacro %}
+
+
+{# Days on which a customer of the past was one: from the first order until the last had lapsed. #}
+{% macro days_ordering(customer) -%}
+    {{ days_between(customer ~ '.first_order_date', customer ~ '.last_order_date') }} + {{ policy('lifecycle', 'active_days') }}
+{%- endmacro %}
+
+
 {# Of the years that the policy plans with, those that a customer is still there who leaves at a constant rate. #}
 {% macro years_expected(measured_years) -%}
     {{ measured_years }} * (1 - exp(-{{ policy('clv', 'lifetime_years') }} / {{ measured_years }}))

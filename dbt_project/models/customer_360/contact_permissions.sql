@@ -31,7 +31,7 @@ latest as (
     from consents
     qualify
         row_number() over (
-            partition by customer_id, purpose, channel order by changed_at desc, is_granted
+            partition by customer_id, purpose, channel order by changed_at desc, is_granted asc
         ) = 1
 
 ),
@@ -40,12 +40,7 @@ answers as (
 
     select
         customer_id,
-        {%- for purpose in policy('contact_rules', 'consent') %}
-        {%- set last_purpose = loop.last %}
-        {%- for channel in consent_channels() %}
-        {{ latest_consents(purpose, channel) }}{{ ',' if not (last_purpose and loop.last) }}
-        {%- endfor %}
-        {%- endfor %}
+        {{ latest_consents() }}
     from latest
     group by customer_id
 

@@ -258,22 +258,19 @@ paced as (
 
     select
         staged.*,
-        lifecycle_stage in ('new', 'active') as is_customer,
+        staged.lifecycle_stage in ('new', 'active') as is_customer,
         case
-            when not is_order_revenue then 0
-            when lifecycle_stage not in ('new', 'active')
-                then {{ policy('clv', 'revenue_share') }} * 365 * cast(amount_spent_year as double)
-                    / greatest(observed_days, {{ policy('clv', 'prior_days') }})
-            when first_order_date is null then 0
-            else {{ yearly_orders('amount_spent_year', 'observed_days', 'pace.modest_yearly_orders') }}
+            when not staged.is_order_revenue or staged.first_order_date is null then 0
+            when staged.lifecycle_stage in ('new', 'active')
+                then {{ yearly_orders('staged.amount_spent_year', 'staged.observed_days', 'pace.modest_yearly_orders') }}
+            else {{ yearly_rate('staged.amount_spent_year', 'staged.observed_days', policy('clv', 'prior_days')) }}
         end as yearly_purchases,
         case
-            when not is_order_revenue or first_order_date is null then 0
-            else {{ policy('clv', 'revenue_share') }} * 365 * cast(amount_spent_total as double)
-                / greatest({{ days_between('first_order_date', 'last_order_date') }} + {{ policy('lifecycle', 'active_days') }}, 1)
+            when not staged.is_order_revenue or staged.first_order_date is null then 0
+            else {{ yearly_rate('staged.amount_spent_total', days_ordering('staged'), 1) }}
         end as yearly_purchases_formerly,
-        12 * cast(amount_monthly as double) as yearly_contracts,
-        case when lifecycle_stage in ('new', 'active') then lasting.staying_years else lasting.returned_years end
+        12 * cast(staged.amount_monthly as double) as yearly_contracts,
+        case when staged.lifecycle_stage in ('new', 'active') then lasting.staying_years else lasting.returned_years end
             as years_expected
     from staged
     cross join pace
@@ -301,7 +298,7 @@ priced as (
         *,
         ({{ yearly_margin('yearly_revenue_expected', 'count_tickets_half_year') }}) * years_expected as value_from_now,
         clv_yearly_spend * {{ policy('clv', 'lifetime_years') }} * {{ policy('clv', 'gross_margin') }}
-            - cast(acquisition_cost as double) as clv,
+        - cast(acquisition_cost as double) as clv,
         {{ rfm_score() }} as rfm_score
     from yearly
 

@@ -30,13 +30,21 @@ years as (
 
 ),
 
+origins as (
+
+    select false as is_returned
+    union all
+    select true as is_returned
+
+),
+
 kinds as (
 
     select
         years.*,
-        kinds.is_returned
+        origins.is_returned
     from years
-    cross join (select false as is_returned union all select true as is_returned) as kinds
+    cross join origins
 
 ),
 

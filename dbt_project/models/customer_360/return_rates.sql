@@ -13,9 +13,9 @@ knowledge as (
 snapshots as (
 
     {%- for number in range(1, policy('lifecycle', 'return_windows') + 1) %}
-    select {{ days_before('known_until', churn.lead_days + number * churn.horizon_days) }} as as_of
-    from knowledge
-    {{ 'union all' if not loop.last }}
+        select {{ days_before('known_until', churn.lead_days + number * churn.horizon_days) }} as as_of
+        from knowledge
+        {{ 'union all' if not loop.last }}
     {%- endfor %}
 
 ),

@@ -53,11 +53,9 @@ contacts as (
 
     select
         customer_id,
-        {%- for days in [1, 7, 30] %}
-        cast(
-            coalesce(sum(count_touches) filter (where touch_date >= {{ days_before(as_of(), days) }}), 0) as bigint
-        ) as contacts_{{ days }}d{{ ',' if not loop.last }}
-        {%- endfor %}
+        {{ contacts_within(1) }} as contacts_1d,
+        {{ contacts_within(7) }} as contacts_7d,
+        {{ contacts_within(30) }} as contacts_30d
     from {{ ref('int_customer_touch_days') }}
     where
         touch_date < {{ as_of() }}

@@ -48,15 +48,26 @@ scores as (
 
 ),
 
+previous_days as (
+
+    select max(scores.as_of) as as_of
+    from scores
+    inner join customers
+        on
+            scores.as_of < customers.as_of
+            and scores.customer_id = customers.customer_id
+
+),
+
 previous_scores as (
 
     select
-        as_of,
-        customer_id,
-        score,
-        tier
+        scores.as_of,
+        scores.customer_id,
+        scores.score,
+        scores.tier
     from scores
-    where as_of = (select max(as_of) from scores where as_of < (select max(as_of) from customers))
+    inner join previous_days on scores.as_of = previous_days.as_of
 
 ),
 

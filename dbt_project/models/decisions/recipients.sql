@@ -3,30 +3,30 @@ with
 accounts as (
 
     {%- for schema in feeds_of('customers') %}
-    select
-        {{ 'coalesce(members.canonical_id, raw.customer_id)' if var('identity') else 'raw.customer_id' }} as customer_id,
-        '{{ source_of(schema) }}' as source,
-        raw.customer_id as account,
-        raw.email as email_token,
-        raw.phone as phone_token,
-        {{ loop.index }} as feed_number
-    from {{ schema }}.customers as raw
-    {%- if var('identity') %}
-    left join identity.members as members
-        on
-            members.source = '{{ source_of(schema) }}'
-            and raw.customer_id = members.customer_id
-    {%- endif %}
-    {{ 'union all' if not loop.last }}
+        select
+            {{ 'coalesce(members.canonical_id, raw.customer_id)' if var('identity') else 'raw.customer_id' }} as customer_id,
+            '{{ source_of(schema) }}' as source,
+            raw.customer_id as account,
+            raw.email as email_token,
+            raw.phone as phone_token,
+            {{ loop.index }} as feed_number
+        from {{ schema }}.customers as raw
+        {%- if var('identity') %}
+        left join identity.members as members
+            on
+                members.source = '{{ source_of(schema) }}'
+                and raw.customer_id = members.customer_id
+        {%- endif %}
+        {{ 'union all' if not loop.last }}
     {%- else %}
-    select
-        cast(null as varchar) as customer_id,
-        cast(null as varchar) as source,
-        cast(null as varchar) as account,
-        cast(null as varchar) as email_token,
-        cast(null as varchar) as phone_token,
-        0 as feed_number
-    where 1 = 0
+        select
+            cast(null as varchar) as customer_id,
+            cast(null as varchar) as source,
+            cast(null as varchar) as account,
+            cast(null as varchar) as email_token,
+            cast(null as varchar) as phone_token,
+            0 as feed_number
+        where 1 = 0
     {%- endfor %}
 
 ),
@@ -38,22 +38,32 @@ customers as (
 
 ),
 
-{%- for address in ['email', 'phone'] %}
-
 -- of several accounts that have one, the most trusted feed's first
-{{ address }}s as (
+emails as (
 
     select
         customer_id,
         source,
         account,
-        {{ address }}_token
+        email_token
     from accounts
-    where {{ address }}_token is not null
-    qualify row_number() over (partition by customer_id order by feed_number, account) = 1
+    where email_token is not null
+    qualify row_number() over (partition by customer_id order by feed_number asc, account asc) = 1
 
 ),
-{%- endfor %}
+
+phones as (
+
+    select
+        customer_id,
+        source,
+        account,
+        phone_token
+    from accounts
+    where phone_token is not null
+    qualify row_number() over (partition by customer_id order by feed_number asc, account asc) = 1
+
+),
 
 writings as (
 

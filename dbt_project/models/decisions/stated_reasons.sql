@@ -59,8 +59,8 @@ ranked as (
             partition by customer_id
             order by
                 stated_date desc,
-                case stated_in when 'complaint' then 1 when 'cancellation' then 2 else 3 end,
-                stated_reason
+                case stated_in when 'complaint' then 1 when 'cancellation' then 2 else 3 end asc,
+                stated_reason asc
         ) as place
     from stated
 
