@@ -14,6 +14,7 @@ from ml.evaluate import Evaluation, reliability
 from ml.registry import FINGERPRINT, REPLACED, RegisteredModel, Registry
 from ml.training.promotion import Decision, compare
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
+from orchestration.defs.cutoffs import VALIDATION
 from orchestration.defs.scores import RULES
 from orchestration.deployment import Deployment
 from orchestration.documents import as_json, describe_data, read_gates
@@ -82,7 +83,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec("trainings", "One row per training: what it learned from, how it did on later data, its version."),
         _spec("promotions", "One row per training: whether the challenger may become champion, and why."),
         _spec(
-            "validation_scores",
+            VALIDATION.removeprefix("monitoring."),
             "One row per customer and snapshot on which the latest challenger was validated: predicted, and what came.",
         ),
     ],
@@ -135,7 +136,8 @@ def training(
         at=datetime.now(UTC),
         request_id=context.run.tags.get(REQUEST),
     )
-    warehouse.replace("monitoring.validation_scores", list_validation_scores(fitted, learned))
+    warehouse.replace(VALIDATION, list_validation_scores(fitted, learned))
+    yield dg.MaterializeResult(asset_key=VALIDATION.split("."), metadata=describe_table(warehouse, VALIDATION))
     row = describe(found, insight, as_of=until, version=version, trigger=trigger)
     page = link_version(registry, deployment.settings.registry_url, version)
     yield from report(warehouse, fitted, row, decision, outcome, page=page)
@@ -375,6 +377,7 @@ def report_cold_start(
     row |= {"base_rate": rate, "trigger": trigger, "reason": reason}
     judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "lifecycle_status": "cold_start"}
     _write(warehouse, judged | {"reason": reason}, row)
+    yield dg.MaterializeResult(asset_key=VALIDATION.split("."), metadata={"dagster/row_count": 0})
     for table in ("trainings", "promotions"):
         described = describe_table(warehouse, f"monitoring.{table}", as_of=learned.until)
         yield dg.MaterializeResult(asset_key=["monitoring", table], metadata=described | round_figures(row, REPORTED))
