@@ -188,6 +188,12 @@ def _write_facts(
 def _write_no_cause(chosen: Chosen, facts: Facts, ids: npt.NDArray[np.object_]) -> pd.DataFrame:
     """Return a row for each customer without a fact."""
     words = facts.no_single_cause
-    row = {"rank": 1, "reason": NO_REASON, "fact": NO_FACT, "is_stated": False, "is_preventable": False}
+    row: dict[str, object] = {
+        "rank": 1,
+        "reason": NO_REASON,
+        "fact": NO_FACT,
+        "is_stated": False,
+        "is_preventable": False,
+    }
     row |= {"contribution": np.nan, "share": np.nan, "text_en": words.en, "text_zh": words.zh}
     return pd.DataFrame({"customer_id": ids[(chosen.fact < 0).all(axis=1)], **row})
