@@ -10,7 +10,7 @@ spells as (
 months as (
 
     {%- for months_back in range(25) %}
-        select cast({{ dbt.dateadd('month', -months_back, "date_trunc('month', " ~ as_of() ~ ')') }} as date) as as_of
+        select cast({{ dbt.dateadd('month', -months_back, dbt.date_trunc('month', as_of())) }} as date) as as_of
         {{ 'union all' if not loop.last }}
     {%- endfor %}
 
