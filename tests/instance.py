@@ -244,7 +244,7 @@ def write_gym(folder: Path, *, members: int = 600, seed: int = 20240102) -> None
     ids = [f"m{index:04d}" for index in range(members)]
     contracts = pd.DataFrame({"number": [f"k{index:04d}" for index in range(members)], "member": ids, "since": joined})
     contracts["until"] = until.where(until < pd.Timestamp("2024-11-15"))
-    contracts["plan"], contracts["fee"] = np.where(is_cheap, "basic", "full"), np.where(is_cheap, 15.0, 45.0)
+    contracts["plan"], contracts["fee"] = np.where(is_cheap, "basic", "full"), np.where(is_cheap, 90.0, 270.0)
     folder.mkdir(parents=True, exist_ok=True)
     contracts.to_csv(folder / "contracts.csv", index=False)
     people = pd.DataFrame({"id": ids, "since": joined, "club": np.where(is_cheap, "station", "lake")})
