@@ -74,7 +74,7 @@ def holds_any(lists: "pd.Series[str]", words: Collection[str]) -> "pd.Series[boo
 
 
 def _risk(candidates: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
-    return candidates["tier" if policy.tier_policy == "tiers" else "alert_level"].fillna(UNSCORED)
+    return candidates["alert_level" if policy.tier_policy == "alerts" else "tier"].fillna(UNSCORED)
 
 
 def _single(strategy: "Strategy") -> Iterator[tuple[Collection[str], str]]:

@@ -256,6 +256,7 @@ def test_whatever_the_limits_are_a_plan_keeps_them(**drawn: Any) -> None:  # noq
         as_of=date(2017, 12, 1), probability=0.5, score=50.0, level="high", main_reason="price", value_tier="gold",
         clv=[float(value) for value in drawn["clv"]], model_version="1", tier="high",
         allowed_channels="phone,email,agent", service_channels="", triggers="", return_rate=None,
+        lifecycle_stage="active", kind="person", ticket_topic=None, reasons="price", tags="",
     )  # fmt: skip
     people["money_at_risk"] = people["probability"] * people["clv"]
     decided = plan(people, strategies, policy, spent=0)
