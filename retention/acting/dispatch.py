@@ -118,6 +118,7 @@ class _Sender:
         self._store, self._sending, self._name = store, sending, name
         self._counts: Counter[str] = Counter()
         self._routes: list[_Route] = []
+        self._looked_at = sending.clock()
 
     def require_channels(self) -> None:
         """Find the channel of every medium that waits, and keep its failures so far; raises ChannelError."""
@@ -130,17 +131,21 @@ class _Sender:
     def work(self) -> bool:
         """Take over, ask, and send one batch by each channel; tells whether there was anything to do."""
         outbox, at = self._store.outbox, self._sending.clock()
+        self._looked_at = at
         self._counts["taken_over"] += outbox.take_over(at=at, ask_at=at + self._ask_after)
         self.require_channels()
         return sum(self._ask(each) + self._send(each) for each in self._open_routes()) > 0
 
     def next_pause(self) -> float | None:
-        """Return the seconds until something is due, None when that is longer than the policy's patience."""
+        """Return the seconds until something is due, None when that is longer than the policy's patience.
+
+        What was due when the work began, and was not done, cannot be done now; what became due since then can.
+        """
         due = self._store.outbox.next_due(is_replay=self._sending.is_replay)
-        if due is None or not self._open_routes():
+        if due is None or due <= self._looked_at or not self._open_routes():
             return None
         pause = (due - self._sending.clock()).total_seconds()
-        return max(pause, 0.01) if 0 < pause <= self._sending.delivery.patience_seconds else None
+        return max(pause, 0.01) if pause <= self._sending.delivery.patience_seconds else None
 
     def report(self) -> DispatchReport:
         """Return what was done."""

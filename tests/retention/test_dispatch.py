@@ -402,3 +402,14 @@ def test_the_same_occasion_is_never_written_twice(
         sqlite_store.plans.commit(day, decided, strategies=strategies, at=AT)
     assert len(sqlite_store.outbox.read()) == 1
     assert sqlite_store.ledger.read()["event"].tolist() == ["assigned"]
+
+
+@pytest.mark.parametrize("milliseconds", range(3, 30, 3))
+def test_what_becomes_due_while_a_slow_sender_looks_is_not_left(
+    one: Store, prepare: Prepare, milliseconds: int
+) -> None:
+    moments = iter(AT + timedelta(milliseconds=milliseconds * number) for number in range(10_000))
+    channel = Scripted(sends=[UnclearError("no answer")], finds=["taken"])
+    policy = load_policy({"delivery": {"ask_after_seconds": 0.05}})
+    dispatch(one, prepare({"*": channel}, policy, clock=lambda: next(moments), sleep=lambda _: None))
+    assert fate(one)[0] == "sent"
