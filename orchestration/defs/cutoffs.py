@@ -1,6 +1,6 @@
 """Cut-offs that move: before each scoring the lines that history, capacity and money would choose."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -17,7 +17,7 @@ from retention.deciding.cutoffs import History, choose_cutoffs, read_lines
 CUTOFFS = "monitoring.cutoffs"
 PAST_SCORES, VALIDATION = "outcomes.scored_outcomes", "monitoring.validation_scores"
 NEEDED = ("as_of", "probability", "churned", "value_from_now")
-KNOWN = f"select columns(name -> name in {NEEDED}) from {{table}}"
+KNOWN = f"select columns(name -> name in {NEEDED}) from {{table}} where as_of <= $latest"
 LATEST = f"select * from {CUTOFFS} where as_of = (select max(as_of) from {CUTOFFS} where as_of <= $as_of)"
 
 
@@ -35,7 +35,9 @@ def cutoffs(
 ) -> dg.MaterializeResult[None]:
     """One row per line over the score and day: whom it would have found, at what cost; moving and fixed lines."""
     as_of, policy = read_as_of(context), deployment.policy
-    known = read_history(warehouse, policy)
+    churn = deployment.company.churn
+    latest = as_of - timedelta(days=churn.lead_days + churn.horizon_days)  # the last day whose outcome is known by then
+    known = read_history(warehouse, policy, latest=latest)
     if known is None:
         needed = policy.cutoffs.minimum_churners
         return dg.MaterializeResult(metadata={"history": f"fewer than {needed} known leavers: the tiers hold"})
@@ -46,15 +48,15 @@ def cutoffs(
     return dg.MaterializeResult(metadata=describe_table(warehouse, CUTOFFS, as_of=as_of) | page)
 
 
-def read_history(warehouse: Warehouse, policy: Policy) -> tuple[str, pd.DataFrame] | None:
-    """Return what came of earlier scores and the table it stands in; None while too few leavers are known.
+def read_history(warehouse: Warehouse, policy: Policy, *, latest: date) -> tuple[str, pd.DataFrame] | None:
+    """Return what came of scores up to the day `latest` and the table; None while too few leavers are known.
 
     The scores that were acted on come first; until enough of their outcomes are in, the out-of-fold predictions of the
     latest training stand in for them.
     """
     for table in (PAST_SCORES, VALIDATION):
         if warehouse.has_table(table):
-            rows = warehouse.read(KNOWN.format(table=table)).to_pandas()
+            rows = warehouse.read(KNOWN.format(table=table), {"latest": latest}).to_pandas()
             # a view that an earlier release built lacks the value until the night builds it again
             if len(rows.columns) == len(NEEDED) and rows["churned"].sum() >= policy.cutoffs.minimum_churners:
                 return table, rows
