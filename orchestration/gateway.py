@@ -1,7 +1,9 @@
-"""The built-in gateway's page, and the door by which receivers report: `python -m orchestration.gateway --port 8090`.
+"""The built-in gateway's page, and its doors for messages and reports: `python -m orchestration.gateway --port 8090`.
 
-The page shows what arrived in the inbox. Under `/receipts/<kind of channel>` a receiver reports that a message was
-sent, delivered, opened or redeemed, signed as Standard Webhooks are, with a key that the channel's `receipt_keys` name.
+The page shows what arrived in the inbox. `/inbox/<kind of channel>` takes what a channel over HTTP posts and answers
+under `/inbox/<kind>/<key>` whether it has a key, so that settings of such channels can be tried without a receiver.
+Under `/receipts/<kind>` a receiver reports that a message was sent, delivered, opened or redeemed, signed as Standard
+Webhooks are, with a key that the channel's `receipt_keys` name.
 """
 
 import json
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 REPORTS = frozenset({SENT, DELIVERED, OPENED, REDEEMED})
 MOST_BYTES = 16_384
+ADDRESSES = frozenset({"to"})  # of what channels post; the inbox holds none
+CODE_LENGTH = 10
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Inbox of the built-in gateway</title><style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222 }}
@@ -51,18 +55,61 @@ def build_app(
         return HTMLResponse(render(inbox.count(), inbox.read(channel=channel)))
 
     async def report(request: Request) -> Response:
-        body = await request.body()
-        kind = request.path_params["kind"]
-        if len(body) > MOST_BYTES:
+        body = await read_body(request)
+        if body is None:
             return JSONResponse({"error": "The report is too long."}, status_code=413)
         try:
-            verify(keys.get(kind, ()), headers=request.headers, body=body, at=clock())
+            verify(keys.get(request.path_params["kind"], ()), headers=request.headers, body=body, at=clock())
         except SignatureError as error:
             return JSONResponse({"error": str(error)}, status_code=401)
         return record(store, body, at=clock())
 
-    routes = [Route("/", show), Route("/receipts/{kind}", report, methods=["POST"])]
+    async def take(request: Request) -> Response:
+        body = await read_body(request)
+        if body is None:
+            return JSONResponse({"error": "The message is too long."}, status_code=413)
+        return keep(inbox, request.path_params["kind"], request.headers.get("Idempotency-Key"), body, at=clock())
+
+    def find(request: Request) -> Response:
+        is_there = inbox.find(request.path_params["key"]) is not None
+        return JSONResponse({"is_there": is_there}, status_code=200 if is_there else 404)
+
+    routes = [
+        Route("/", show),
+        Route("/inbox/{kind}", take, methods=["POST"]),
+        Route("/inbox/{kind}/{key}", find),
+        Route("/receipts/{kind}", report, methods=["POST"]),
+    ]
     return Starlette(routes=routes, middleware=[Middleware(SameSite)])
+
+
+async def read_body(request: Request) -> bytes | None:
+    """Return what was posted, None as soon as it is too long."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            return None
+    return bytes(body)
+
+
+def keep(inbox: Inbox, kind: str, key: str | None, body: bytes, *, at: datetime) -> Response:
+    """Put a message that a channel posted into the inbox, but for the address in it; answer a coupon's code as well."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = None
+    if key is None or not isinstance(content, dict):
+        return JSONResponse({"error": "A message is a JSON object with a header Idempotency-Key."}, status_code=400)
+    kept = {name: value for name, value in content.items() if name not in ADDRESSES}
+    offer = f"{kept.get('kind', '')} {kept.get('amount', '')}".strip()
+    inbox.take(
+        Arrival(
+            key=key, kind=kind, channel=str(kept.get("medium") or kept.get("channel") or kind),
+            text=str(kept.get("text") or offer), body=kept, arrived_at=at,
+        )
+    )  # fmt: skip
+    return JSONResponse({"code": key[:CODE_LENGTH].upper()}, status_code=201)
 
 
 def record(store: "Store", body: bytes, *, at: datetime) -> Response:

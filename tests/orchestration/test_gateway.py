@@ -1,15 +1,20 @@
 """The built-in gateway's page, and the reports of receivers."""
 
 import json
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 from stores import sqlite_store  # noqa: F401 - a fixture
 
 from orchestration.gateway import build_app
+from retention.acting.channels import Message, build_channels
 from retention.acting.inbox import Arrival, Inbox
 from retention.acting.signing import sign
 from retention.store.store import Store
@@ -92,3 +97,56 @@ def test_any_other_report_is_refused(
 ) -> None:
     assert report(**change)[0] == status
     assert sqlite_store.ledger.read()["event"].tolist() == ["assigned"]
+
+
+@pytest.fixture
+def served(client: TestClient) -> Iterator[str]:
+    """The same pages behind a real server on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(client.app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("sms", "10 off"), ("crm", "10 off"), ("coupon", "coupon 10"), ("webhook", "10 off")]
+)
+def test_channels_over_http_can_be_tried_on_the_gateway_and_leave_no_address_there(
+    kind: str, shown: str, served: str, client: TestClient, tmp_path: Path
+) -> None:
+    settings = {"url": f"{served}/inbox/{kind}", "lookup_url": f"{served}/inbox/{kind}/{{key}}", "media": ["*"]}
+    channel = build_channels({kind: settings}, folder=tmp_path, secrets={})["*"]
+    body = {"customer_id": "c7", "text": "10 off", "offers": [{"kind": "coupon", "amount": 10}]}
+    message = Message(key=f"a-key-of-{kind}", channel="phone", body=body, moment=AT, address="+49 30 901820")
+    assert channel.find(message.key) is None
+    receipt = channel.send(message)
+    assert receipt.reference == ("A-KEY-OF-C" if kind == "coupon" else "http 201")
+    assert channel.find(message.key) is not None
+    assert shown in client.get("/").text
+    kept = Inbox(tmp_path / "inbox.db").find(message.key)
+    assert kept is not None
+    assert "901820" not in json.dumps(kept.body)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"[]", {"Idempotency-Key": "k"}, 400),
+        (b"no json", {"Idempotency-Key": "k"}, 400),
+        (b"{}", {}, 400),
+        (b"x" * 20_000, {"Idempotency-Key": "k"}, 413),
+        (b"{}", {"Idempotency-Key": "k", "Origin": "https://example.org"}, 403),
+    ],
+)
+def test_what_is_no_message_is_not_taken(
+    body: bytes, headers: dict[str, str], status: int, client: TestClient, tmp_path: Path
+) -> None:
+    assert client.post("/inbox/sms", content=body, headers=headers).status_code == status
+    assert Inbox(tmp_path / "inbox.db").find("k") is None

@@ -293,6 +293,30 @@ def test_a_mail_server_cannot_be_asked(make_mailer: Callable[..., Channel]) -> N
         channel.find("k1")
 
 
+@pytest.mark.parametrize("action", ["500", "lose", "wait", "404"])
+def test_a_chat_room_gets_the_text_once_and_is_believed_only_when_it_says_so(
+    action: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    room = receiver.address.replace("http", "json", 1)
+    settings = {"chat": {"address": "ROOM", "deadline_seconds": 0.3}}
+    channel = build_channels(settings, folder=tmp_path, secrets={"ROOM": room})["chat"]
+    message = Message(key="k1", channel="chat", body={"text": "Ann Beck: 3 alerts"}, moment=AT)
+    assert channel.send(message).key == "k1"
+    receiver.always = action
+    with pytest.raises(UnclearError):
+        channel.send(message)
+    assert [body["message"] for body in receiver.bodies] == ["Ann Beck: 3 alerts"]
+    assert len(receiver.requests) == 2
+    with pytest.raises(UnclearError):
+        channel.find("k1")
+
+
+def test_an_address_of_no_chat_service_is_refused_without_showing_it(tmp_path: Path) -> None:
+    with pytest.raises(ChannelError, match="is no address that apprise knows") as fault:
+        build_channels({"chat": {"address": "ROOM"}}, folder=tmp_path, secrets={"ROOM": "carrier-pigeon://token"})
+    assert "token" not in str(fault.value)
+
+
 def test_without_settings_everything_goes_to_the_built_in_gateway(tmp_path: Path) -> None:
     channels = build_channels({}, folder=tmp_path, secrets={})
     assert list(channels) == ["*"]
