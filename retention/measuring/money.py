@@ -1,0 +1,189 @@
+"""What retention saved, cost and lost, in money: the held-out increment times what the customers are worth."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from retention.deciding.plan import HOLDOUT
+from retention.measuring.outcomes import Difference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+ALL = "all"
+SCOPES = {"value_tier": "value_tier", "strategy": "planned_strategy_id", "group": "effect_group"}
+NEEDED = (
+    "customer_id", "planned_strategy_id", "effect_group", "value_tier", "arm", "cost", "is_sent", "is_mature",
+    "retained", "value_from_now", "probability",
+)  # fmt: skip
+COLUMNS = (
+    "scope", "name", "count_treated", "count_holdout", "count_open", "retained_treated", "retained_holdout",
+    "increment", "increment_low", "increment_high", "saved", "saved_low", "saved_high", "spent", "spent_open", "net",
+    "return_on_spend", "return_low", "return_high", "holdout_cost", "holdout_cost_low", "holdout_cost_high",
+)  # fmt: skip
+UNKNOWN = Difference(value=None, low=None, high=None)
+_FEWEST = 2  # customers of an arm: a variance needs two
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arms:
+    """Matured decisions as arrays of one length: who was held out, what came of it, and what was expected before."""
+
+    is_held_out: npt.NDArray[np.bool_]
+    customers: npt.NDArray[np.int64]
+    retained: Floats
+    expected: Floats
+    value: Floats
+
+
+def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share: float = 1.0) -> "pd.DataFrame":
+    """Return one row for all decisions, then per value tier, planned strategy and group, in `COLUMNS`.
+
+    Args:
+        decisions: `NEEDED`, one row per decision of the ledger, all three arms. `retained` tells whether the customer
+            was one at the end of the window (missing where unknown), `value_from_now` what they were worth at the
+            decision, `probability` that of leaving as it was scored. The arm that was assigned counts, whatever became
+            of the message: whom exploration held back is part of what the plan does.
+        confidence: of all intervals.
+        lasting_share: of the customers who leave by the definition, those who do not come back; only they are a loss.
+
+    `saved` is the number of treated decisions times the difference of the mean retained value per decision, treated
+    less held out; both means are freed of what the value and the score explained before the decision (a control
+    variate: Deng and others, WSDM 2013). Intervals are Welch's with variances clustered by customer. Money that
+    was spent counts where the message left. `holdout_cost` is what treating the held-out as well would have
+    saved, less what it would have cost. All are None where an arm has fewer than two customers.
+    """
+    import pandas as pd
+
+    rows = [
+        {"scope": scope, "name": name, **_measure(group, confidence=confidence, lasting_share=lasting_share)}
+        for scope, name, group in _scopes(decisions)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _scopes(decisions: "pd.DataFrame") -> Iterator[tuple[str, str, "pd.DataFrame"]]:
+    yield ALL, ALL, decisions
+    for scope, column in SCOPES.items():
+        for name, group in decisions.groupby(column, sort=True):
+            yield scope, str(name), group
+
+
+def _measure(decisions: "pd.DataFrame", *, confidence: float, lasting_share: float) -> dict[str, object]:
+    is_known = decisions["is_mature"].astype(bool) & decisions["retained"].notna() & decisions["value_from_now"].notna()
+    known, is_left_open = decisions.loc[is_known], ~is_known
+    arms = _read_arms(known)
+    treated, held = int((~arms.is_held_out).sum()), int(arms.is_held_out.sum())
+    increment = contrast(arms, arms.retained, arms.expected, confidence=confidence)
+    worth = np.maximum(arms.value, 0.0) * lasting_share
+    per_decision = contrast(arms, arms.retained * worth, arms.expected * worth, confidence=confidence)
+    cost = decisions["cost"].astype(float) * decisions["is_sent"].astype(bool)
+    spent = float(cost[is_known].sum())
+    return {
+        "count_treated": treated,
+        "count_holdout": held,
+        "count_open": int(is_left_open.sum()),
+        "retained_treated": float(arms.retained[~arms.is_held_out].mean()) if treated else None,
+        "retained_holdout": float(arms.retained[arms.is_held_out].mean()) if held else None,
+        **_columns("increment", increment, value="increment"),
+        **_columns("saved", scale(per_decision, treated), value="saved"),
+        "spent": spent,
+        "spent_open": float(cost[is_left_open].sum()),
+        "net": None if per_decision.value is None else per_decision.value * treated - spent,
+        **_columns("return", scale(per_decision, treated / spent if spent else None), value="return_on_spend"),
+        **_columns("holdout_cost", _cost_holdout(per_decision, held, spent, treated), value="holdout_cost"),
+    }
+
+
+def _read_arms(known: "pd.DataFrame") -> Arms:
+    import pandas as pd
+
+    probability = known["probability"].astype(float)
+    return Arms(
+        is_held_out=known["arm"].eq(HOLDOUT).to_numpy(dtype=bool),
+        customers=pd.factorize(known["customer_id"])[0].astype(np.int64),
+        retained=np.asarray(known["retained"].astype(float), dtype=np.float64),
+        expected=np.asarray((1 - probability.fillna(probability.mean())).fillna(1.0), dtype=np.float64),
+        value=np.asarray(known["value_from_now"].astype(float), dtype=np.float64),
+    )
+
+
+def contrast(arms: Arms, outcome: Floats, baseline: Floats, *, confidence: float) -> Difference:
+    """Return the mean of an outcome per decision, treated less held out, freed of what `baseline` explains."""
+    treated, held = ~arms.is_held_out, arms.is_held_out
+    if min(len(np.unique(arms.customers[treated])), len(np.unique(arms.customers[held]))) < _FEWEST:
+        return UNKNOWN
+    centred = [(outcome[arm] - outcome[arm].mean(), baseline[arm] - baseline[arm].mean()) for arm in (treated, held)]
+    explained = sum(float(x @ x) for _, x in centred)
+    slope = sum(float(y @ x) for y, x in centred) / explained if explained > 0 else 0.0
+    residual = outcome - slope * baseline
+    means, errors, counts = zip(*(_cluster(residual[arm], arms.customers[arm]) for arm in (treated, held)), strict=True)
+    return _interval(means[0] - means[1], errors, counts, confidence=confidence)
+
+
+def _cluster(values: Floats, customers: npt.NDArray[np.int64]) -> tuple[float, float, int]:
+    """Return the mean, its variance with the rows of a customer taken together, and the number of customers."""
+    mean = float(values.mean())
+    places = np.unique(customers, return_inverse=True)[1]
+    sums = np.bincount(places, weights=values - mean)
+    count = len(sums)
+    return mean, float(sums @ sums) / len(values) ** 2 * count / (count - 1), count
+
+
+def _interval(value: float, variances: tuple[float, ...], counts: tuple[int, ...], *, confidence: float) -> Difference:
+    """Return Welch's interval of a difference of two means (Biometrika 34, 1947)."""
+    from scipy.special import stdtrit
+
+    total = sum(variances)
+    if total == 0:
+        return Difference(value=value, low=value, high=value)
+    spread = [variance**2 / (count - 1) for variance, count in zip(variances, counts, strict=True)]
+    reach = float(stdtrit(total**2 / sum(spread), (1 + confidence) / 2)) * total**0.5
+    return Difference(value=value, low=value - reach, high=value + reach)
+
+
+def scale(difference: Difference, factor: float | None) -> Difference:
+    """Return a difference and its interval times a factor that is not negative; unknown where either is."""
+    if difference.value is None or difference.low is None or difference.high is None or factor is None:
+        return UNKNOWN
+    return Difference(value=difference.value * factor, low=difference.low * factor, high=difference.high * factor)
+
+
+def _cost_holdout(per_decision: Difference, held: int, spent: float, treated: int) -> Difference:
+    forgone = scale(per_decision, held)
+    if forgone.value is None or forgone.low is None or forgone.high is None:
+        return UNKNOWN
+    avoided = held * spent / treated
+    return Difference(value=forgone.value - avoided, low=forgone.low - avoided, high=forgone.high - avoided)
+
+
+def _columns(name: str, difference: Difference, *, value: str) -> dict[str, object]:
+    return {value: difference.value, f"{name}_low": difference.low, f"{name}_high": difference.high}
+
+
+def list_harms(money: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the strategies and groups of `measure_money` that cost customers: scope, name, harm and its interval.
+
+    `harm` is the value lost, positive; `is_certain` whether its whole interval is a loss. What lost most comes first.
+    """
+    import pandas as pd
+
+    found = money.loc[money["scope"].isin(["strategy", "group"]) & money["saved"].astype(float).lt(0)]
+    saved, low, high = (found[name].astype(float) for name in ("saved", "saved_low", "saved_high"))
+    harms = pd.DataFrame(
+        {
+            "scope": found["scope"],
+            "name": found["name"],
+            "count_treated": found["count_treated"],
+            "harm": -saved,
+            "harm_low": -high,
+            "harm_high": -low,
+            "spent": found["spent"],
+            "is_certain": high.lt(0),
+        }
+    )
+    return harms.sort_values(["harm", "name"], ascending=[False, True], ignore_index=True)
