@@ -154,7 +154,7 @@ def learn(world: World, policy: Policy, *, seed: int) -> tuple[pd.DataFrame, pd.
         people = draw_customers(CUSTOMERS, month=date(2025, 1 + month, 1), random=random)
         plans.append(plan(people, strategies, policy, spent=0, effects=effects).rows)
         decisions.append(live_through(world, plans[-1], random=random))
-        found = estimate(read_randomised(pd.concat(decisions)), declare(policy), configure(policy))
+        found = estimate(read_randomised(pd.concat(decisions)), declare(policy), EffectConfig.of(policy))
         effects = found.table
         gain = "-" if found.gain is None else f"{found.gain.value:.2f} ({found.gain.low:.2f} to {found.gain.high:.2f})"
         right = agreement(world, plans[-1], policy)
@@ -171,15 +171,6 @@ def declare(policy: Policy) -> pd.DataFrame:
         for each in list_strategies()
     ]
     return pd.DataFrame(rows, columns=["strategy_id", "effect", "low", "high", "cost", "source"])
-
-
-def configure(policy: Policy) -> EffectConfig:
-    """Return what estimating goes by, from the policy."""
-    asked = policy.effects
-    return EffectConfig(
-        group_spread=asked.group_spread, minimum_rows=asked.minimum_rows, folds=asked.folds,
-        confidence=policy.outcomes.confidence,
-    )  # fmt: skip
 
 
 def agreement(world: World, decided: pd.DataFrame, policy: Policy) -> float:

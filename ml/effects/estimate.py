@@ -9,21 +9,22 @@ import numpy as np
 from ml.effects.doubly_robust import score
 from ml.effects.policy_value import Estimate, mean
 from ml.effects.randomised import NOTHING, SEED, Floats, Ints, Randomised
-from ml.effects.shrinkage import Cells, shrink
+from ml.effects.shrinkage import Cells, deviations, pool, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
 
+    from company.policy import Policy
+
 DECLARED, MEASURED = "declared", "measured"
-LEAST_SPREAD = 0.005  # of a declared effect: no assumption is so sure that data could not move it
 EVERYBODY = "all"  # the group where there are no decisions yet
 COLUMNS = (
     "strategy_id", "effect_group", "effect", "low", "high", "basis", "count_treated", "count_untreated", "raw_effect",
-    "source", "is_used",
+    "source", "is_used", "group_effect", "group_low", "group_high",
+    "group_harm",
 )  # fmt: skip
-LEAST_OF_GROUP = 20  # rows with and without the strategy in a group, before the group says anything by itself
 WIDTH = 2 * NormalDist().inv_cdf(0.975)  # of a declared interval, in standard deviations
 
 
@@ -32,9 +33,24 @@ class EffectConfig:
     """What estimating goes by; see the policy's section `effects`."""
 
     group_spread: float
+    declared_spread: float
     minimum_rows: int
+    minimum_group_rows: int
     folds: int
     confidence: float
+
+    @classmethod
+    def of(cls, policy: "Policy") -> "EffectConfig":
+        """Return what the policy says."""
+        asked = policy.effects
+        return cls(
+            group_spread=asked.group_spread,
+            declared_spread=asked.declared_spread,
+            minimum_rows=asked.minimum_rows,
+            minimum_group_rows=asked.minimum_group_rows,
+            folds=asked.folds,
+            confidence=policy.outcomes.confidence,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +78,29 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
         declared: one row per strategy: strategy_id, effect, low, high (an interval of 95 %), cost and source.
         config: what estimating goes by.
 
-    An effect is the share of those who would leave without contact whom the strategy keeps: the difference in staying
-    over the rate of leaving under nothing, both doubly robust, over the rows that could have got the strategy. One
-    with fewer than `minimum_rows` rows with or without it in the data is left as declared.
+    An effect is the share of those who would leave without contact whom the strategy keeps: the doubly robust
+    difference in staying over the predicted rate of leaving, over the rows that could have got the strategy. Plans
+    multiply it by the same prediction; who was not scored has the doubly robust rate under nothing instead. One with
+    fewer than `minimum_rows` rows with or without it in the data is left as declared. `group_effect` with its interval
+    is what contact as it was done does to a group: its measured strategies, by how often each was given; `group_harm`
+    is the probability that this is harm.
     """
-    cells = _cells(rows, declared)
+    cells = _cells(rows, declared, config)
     scores = score(rows, folds=config.folds)
     found = _measure(rows, scores, cells, config)
-    average, deviation = shrink(cells, found.effect, found.error, least_spread=config.group_spread)
+    average, covariance = shrink(cells, found.effect, found.error, least_spread=config.group_spread)
     gain = _gain(rows, scores, declared, cells, config) if found.is_enough.any() else None
-    half = NormalDist().inv_cdf(0.5 + config.confidence / 2) * deviation
-    result = Effects(table=_table(declared, cells, found, average=average, half=half), gain=gain)
-    return replace(result, table=result.table.assign(is_used=result.is_better & result.table["basis"].eq(MEASURED)))
+    reach = NormalDist().inv_cdf(0.5 + config.confidence / 2)
+    table = _table(declared, cells, found, average=average, half=reach * deviations(covariance))
+    group, spread = pool(cells, average, covariance, weight=np.where(found.is_enough, found.treated, 0.0))
+    table = table.assign(
+        group_effect=group,
+        group_low=group - reach * spread,
+        group_high=group + reach * spread,
+        group_harm=[NormalDist().cdf(-mean / width) for mean, width in zip(group, spread, strict=True)],
+    )
+    result = Effects(table=table, gain=gain)
+    return replace(result, table=table.assign(is_used=result.is_better & table["basis"].eq(MEASURED)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +114,7 @@ class _Measured:
     is_enough: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
 
 
-def _cells(rows: Randomised, declared: "pd.DataFrame") -> Cells:
+def _cells(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -> Cells:
     groups = sorted(set(rows.groups)) or [EVERYBODY]
     every = declared.loc[declared.index.repeat(len(groups))].reset_index(drop=True)
     spread = (every["high"] - every["low"]).to_numpy(dtype=float) / WIDTH
@@ -95,7 +122,7 @@ def _cells(rows: Randomised, declared: "pd.DataFrame") -> Cells:
         strategies=list(every["strategy_id"]),
         groups=groups * len(declared),
         declared=every["effect"].to_numpy(dtype=float),
-        spread=np.maximum(spread, LEAST_SPREAD),
+        spread=np.maximum(spread, config.declared_spread),
     )
 
 
@@ -104,6 +131,7 @@ def _measure(rows: Randomised, scores: Floats, cells: Cells, config: EffectConfi
     count = len(cells.strategies)
     effect, treated, untreated = np.full(count, np.nan), np.zeros(count, np.int64), np.zeros(count, np.int64)
     influence = np.zeros((int(rows.customers.max(initial=-1)) + 1, count))
+    leaving = np.where(np.isnan(rows.probability), 1.0 - scores[:, 0], rows.probability)
     enough = {strategy: _has_enough(rows, place.get(strategy), config) for strategy in set(cells.strategies)}
     for number, (strategy, group) in enumerate(zip(cells.strategies, cells.groups, strict=True)):
         if strategy not in place:
@@ -111,9 +139,9 @@ def _measure(rows: Randomised, scores: Floats, cells: Cells, config: EffectConfi
         could = (rows.chances[:, place[strategy]] > 0) & (rows.chances[:, 0] > 0) & (rows.groups == group)
         treated[number] = (could & (rows.given == place[strategy])).sum()
         untreated[number] = (could & (rows.given == 0)).sum()
-        if enough[strategy] and min(treated[number], untreated[number]) >= LEAST_OF_GROUP:
+        if enough[strategy] and min(treated[number], untreated[number]) >= config.minimum_group_rows:
             gained = scores[could, place[strategy]] - scores[could, 0]
-            effect[number], parts = _ratio(gained, 1.0 - scores[could, 0])
+            effect[number], parts = _ratio(gained, leaving[could])
             influence[:, number] = np.bincount(rows.customers[could], weights=parts, minlength=len(influence))
     is_enough = np.array([enough[strategy] for strategy in cells.strategies], dtype=bool)
     error = influence.T @ influence
@@ -145,7 +173,7 @@ def _table(
     source = dict(zip(declared["strategy_id"], declared["source"], strict=True))
     own = "own randomised decisions, shrunk toward: "
     sources = [source[name] for name in cells.strategies]
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "strategy_id": cells.strategies,
             "effect_group": cells.groups,
@@ -160,7 +188,6 @@ def _table(
             "is_used": False,
         }
     )
-    return table[list(COLUMNS)]
 
 
 # ------------------------------------------------------------------------------------- are they better to choose by?

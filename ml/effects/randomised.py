@@ -25,8 +25,8 @@ class Randomised:
 
     `actions` begins with NOTHING; `given` is the place of what a row got, `chances` rows x actions, 0 where an action
     was impossible; `stayed` is 1 or 0; `features` what was known at the decision; `groups` names the group of each row,
-    `customers` numbers the customers; `money` is what was at stake if nothing is done, `value` what a customer who
-    stays brings, both in currency.
+    `customers` numbers the customers; `probability` is that of leaving as predicted at the decision, missing of who was
+    not scored; `money` is what was at stake if nothing is done, `value` what a customer who stays brings, in currency.
     """
 
     actions: tuple[str, ...]
@@ -36,12 +36,13 @@ class Randomised:
     features: Floats
     groups: npt.NDArray[np.object_]
     customers: Ints
+    probability: Floats
     money: Floats
     value: Floats
 
     def take(self, rows: npt.NDArray[np.bool_] | Ints) -> "Randomised":
         """Return some of the rows."""
-        arrays = ("given", "chances", "stayed", "features", "groups", "customers", "money", "value")
+        arrays = ("given", "chances", "stayed", "features", "groups", "customers", "probability", "money", "value")
         return Randomised(actions=self.actions, **{name: getattr(self, name)[rows] for name in arrays})
 
 
@@ -70,6 +71,7 @@ def read_randomised(decisions: "pd.DataFrame") -> Randomised:
         features=_features(probability, money, groups),
         groups=groups,
         customers=pd.factorize(rows["customer_id"])[0].astype(np.int64),
+        probability=np.asarray(rows["probability"].astype(float), dtype=np.float64),
         money=money,
         value=np.divide(money, probability, out=np.zeros(len(rows)), where=probability > 0),
     )

@@ -36,7 +36,7 @@ class Cells:
 
 
 def shrink(cells: Cells, measured: Floats, error: Floats, *, least_spread: float) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of every cell's effect.
+    """Return the mean of every cell's effect, and the covariance of them all.
 
     Args:
         cells: all cells, measured or not.
@@ -46,14 +46,31 @@ def shrink(cells: Cells, measured: Floats, error: Floats, *, least_spread: float
     """
     seen = ~np.isnan(measured)
     if not seen.any():
-        return cells.declared.copy(), np.sqrt(np.diag(cells.covariance(between_groups=least_spread, own=least_spread)))
+        return cells.declared.copy(), cells.covariance(between_groups=least_spread, own=least_spread)
     away, noise = (measured - cells.declared)[seen], error[np.ix_(seen, seen)]
     tried = [(group * least_spread, own * least_spread) for group in MULTIPLES for own in MULTIPLES]
     priors = [cells.covariance(between_groups=group, own=own) for group, own in tried]
     prior = max(priors, key=lambda each: _log_likelihood(away, each[np.ix_(seen, seen)] + noise))
     gain = np.linalg.solve(prior[np.ix_(seen, seen)] + noise, prior[seen]).T
-    left = prior - gain @ prior[seen]
-    return cells.declared + gain @ away, np.sqrt(np.maximum(np.diag(left), 0.0))
+    return cells.declared + gain @ away, prior - gain @ prior[seen]
+
+
+def deviations(covariance: Floats) -> Floats:
+    """Return the standard deviations of a covariance, 0 where rounding has left less."""
+    return np.sqrt(np.maximum(np.diag(covariance), 0.0))
+
+
+def pool(cells: Cells, average: Floats, covariance: Floats, *, weight: Floats) -> tuple[Floats, Floats]:
+    """Return for every cell mean and standard deviation of its group's effect: its cells' mean by `weight`.
+
+    Whether contact drives a group away is asked of all strategies together: each alone may be too noisy to tell.
+    Missing where no cell of the group has a weight.
+    """
+    groups = np.array(cells.groups, dtype=object)
+    weights = (groups[:, None] == groups[None, :]) * weight
+    total = weights.sum(axis=1, keepdims=True)
+    shares = np.divide(weights, total, out=np.full_like(weights, np.nan), where=total > 0)
+    return shares @ average, deviations(shares @ covariance @ shares.T)
 
 
 def _log_likelihood(away: Floats, covariance: Floats) -> float:

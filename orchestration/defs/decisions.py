@@ -111,14 +111,16 @@ def _read_plan(store: Store, as_of: date) -> Plan:
 def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date, *, is_replay: bool) -> Plan:
     candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
     spent_on = store.ledger.spent_on(as_of, period=deployment.policy.budget.period, is_replay=is_replay)
-    contacts, treated = store.ledger.recent_contacts, store.ledger.read_treated(is_replay=is_replay)
+    days, treated = deployment.policy.cooldown_days, store.ledger.read_treated(is_replay=is_replay)
+    recent = store.ledger.recent_strategies(as_of, days=days, is_replay=is_replay)
     return plan(
         candidates,
         adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of),
         deployment.policy,
         spent=sum(spent_on.values()),
         spent_on=spent_on,
-        recent_contacts=contacts(as_of, days=deployment.policy.cooldown_days, is_replay=is_replay),
+        recent_contacts={customer for customer, _ in recent},
+        recent_strategies=recent,
         effects=_read_effects(warehouse, as_of),
         capped=find_capped(candidates, treated, deployment.policy) if len(candidates) else (),
     )
@@ -153,6 +155,7 @@ def plans_gate(
         holdout_share=deployment.policy.holdout.share,
         has_ledger=warehouse.has_table("retention.ledger"),
         capacity=deployment.policy.capacity,
+        service=[strategy.id for strategy in deployment.strategies if strategy.purpose == "service"],
     )
     judgement = judge(warehouse, store, "plans", suites, as_of=as_of, docs=deployment.settings.gates_folder)
     return judgement.result_for(

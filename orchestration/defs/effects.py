@@ -1,19 +1,13 @@
 """What strategies do for whom: declared effects, corrected by the randomised decisions that have matured."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 import pandas as pd
 
-from company.policy import Policy
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.frames import to_arrow
-
-if TYPE_CHECKING:
-    from ml.effects.estimate import EffectConfig
 
 MATURED = "select * from outcomes.treatment_outcomes where is_mature and outcome_until <= $as_of order by entry_id"
 
@@ -31,12 +25,12 @@ def effects(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
     """One row per as_of, strategy and group: the effect, its interval and source, for the next day's plan."""
-    from ml.effects.estimate import estimate
+    from ml.effects.estimate import EffectConfig, estimate
     from ml.effects.randomised import read_randomised
 
-    as_of, policy = read_as_of(context), deployment.policy
+    as_of = read_as_of(context)
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
-    found = estimate(read_randomised(decisions), _declare(deployment), _configure(policy))
+    found = estimate(read_randomised(decisions), _declare(deployment), EffectConfig.of(deployment.policy))
     warehouse.replace_day("retention.effects", to_arrow(found.table.assign(as_of=as_of)), as_of=as_of)
     gain = {} if found.gain is None else {"gain": found.gain.value, "gain_low": found.gain.low}
     return dg.MaterializeResult(
@@ -59,15 +53,3 @@ def _declare(deployment: Deployment) -> pd.DataFrame:
         for strategy in deployment.strategies
     ]
     return pd.DataFrame(rows, columns=["strategy_id", "effect", "low", "high", "cost", "source"])
-
-
-def _configure(policy: Policy) -> "EffectConfig":
-    from ml.effects.estimate import EffectConfig
-
-    asked = policy.effects
-    return EffectConfig(
-        group_spread=asked.group_spread,
-        minimum_rows=asked.minimum_rows,
-        folds=asked.folds,
-        confidence=policy.outcomes.confidence,
-    )

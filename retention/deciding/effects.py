@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from company.policy import Policy
 
 DECLARED, MEASURED, ALL = "declared", "measured", "all"
-COLUMNS = ("strategy_id", "effect_group", "effect", "low", "high", "basis", "is_used")
+COLUMNS = ("strategy_id", "effect_group", "effect", "high", "basis", "is_used", "group_harm")
 UNKNOWN = "unknown"
 
 
@@ -21,23 +21,27 @@ def name_groups(people: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
     return groups.astype(object)
 
 
-def apply_effects(options: "pd.DataFrame", effects: "pd.DataFrame | None") -> "pd.DataFrame":
+def apply_effects(
+    options: "pd.DataFrame", effects: "pd.DataFrame | None", *, harm_probability: float
+) -> "pd.DataFrame":
     """Return `options` with the effects of their group, and `would_hurt` where contact is known to do harm.
 
     Args:
         options: columns strategy_id, effect_group and the declared effect.
         effects: `COLUMNS`, one row per strategy and group; None where nothing was measured yet. What is not `is_used`
-            was not proven better than the declared effect and replaces nothing; a group in which the interval lies
-            below 0 is left alone all the same.
+            was not proven better than the declared effect and replaces nothing. Harm is acted on all the same: where
+            the interval of a strategy lies below 0 in a group, it is no option there.
+        harm_probability: a group to which all strategies together do harm with so much probability is left alone.
     """
     if effects is None or effects.empty or options.empty:
         return options.assign(would_hurt=False)
-    measured = effects.loc[effects["basis"] == MEASURED]
-    by_group = measured.set_index(["strategy_id", "effect_group"])
+    effects = effects.reindex(columns=list(COLUMNS))
+    by_option = effects.loc[effects["basis"] == MEASURED].set_index(["strategy_id", "effect_group"])
     keys = list(zip(options["strategy_id"], options["effect_group"], strict=True))
-    own = by_group[["effect", "low", "high", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
+    own = by_option[["effect", "high", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
     is_used = own["is_used"].eq(other=True) & own["effect"].notna()
+    driven_away = effects.loc[effects["group_harm"].astype(float) >= harm_probability, "effect_group"]
     return options.assign(
         effect=own["effect"].where(is_used, options["effect"]).astype(float),
-        would_hurt=own["high"].lt(0),
+        would_hurt=own["high"].lt(0) | options["effect_group"].isin(set(driven_away)),
     )

@@ -21,7 +21,7 @@ WORDS = (
 
 
 def match(
-    candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: "Policy", *, capped: Collection[str] = ()
+    candidates: "pd.DataFrame", strategies: Sequence["Strategy"], policy: "Policy", *, held_back: Collection[str] = ()
 ) -> "pd.DataFrame":
     """Return every option: one row per candidate and strategy meant for it.
 
@@ -29,7 +29,7 @@ def match(
         candidates: rows of decisions.candidates.
         strategies: the library.
         policy: gives the costs of contacts, the tier policy, and what holds marketing back.
-        capped: customers who get no marketing message at the moment, see `contact_rules.find_capped`.
+        held_back: customers who get no marketing at the moment: within their cool-down, or over the caps.
 
     Returns:
         Columns customer_id, strategy_id, channel, effect, effect_low, effect_high, option_cost and occasion: the
@@ -38,8 +38,8 @@ def match(
     """
     import pandas as pd
 
-    is_capped = candidates["customer_id"].isin(set(capped))
-    people = candidates.assign(risk=_risk(candidates, policy), is_capped=is_capped)
+    is_held_back = candidates["customer_id"].isin(set(held_back))
+    people = candidates.assign(risk=_risk(candidates, policy), is_held_back=is_held_back)
     people = people.astype(dict.fromkeys(WORDS, "category"))  # each text is looked at once and not once per customer
     options = [_options(people.loc[answers(people, strategy, policy)], strategy, policy) for strategy in strategies]
     nothing = people.iloc[:0][["customer_id"]].assign(
@@ -50,7 +50,7 @@ def match(
 
 
 def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "pd.Series[bool]":
-    """Tell which candidates, with `risk` and `is_capped` among their columns, a strategy is for and may reach."""
+    """Tell which candidates, with `risk` and `is_held_back` among their columns, a strategy is for and may reach."""
     open_channels = people["allowed_channels" if strategy.purpose == "marketing" else "service_channels"]
     fits = holds_any(open_channels, [strategy.channel])
     for wanted, column in _single(strategy):
@@ -59,8 +59,8 @@ def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "
         fits &= holds_any(people[column], wanted)
     fits &= strategy.are_open_to(people["customer_id"])
     if strategy.purpose == "marketing":
-        held_back = {*policy.contact_rules.no_marketing_during} - {*strategy.triggers}
-        fits &= ~(holds_any(people["triggers"], held_back) | people["is_capped"])
+        forbidding = {*policy.contact_rules.no_marketing_during} - {*strategy.triggers}
+        fits &= ~(holds_any(people["triggers"], forbidding) | people["is_held_back"])
     return fits
 
 

@@ -57,15 +57,19 @@ def build_options(
     strategies: Sequence["Strategy"],
     policy: "Policy",
     *,
-    capped: Collection[str],
+    held_back: Collection[str],
+    recent_strategies: Collection[tuple[str, str]] = (),
     effects: "pd.DataFrame | None",
 ) -> Options:
     """Match, lay measured effects over declared ones, and price every option of `people`, one row each, in their order.
 
-    Expected value is money_at_risk x effect - cost; options known to do harm are no options.
+    Expected value is money_at_risk x effect - cost; options known to do harm are no options. Customers `held_back` get
+    no marketing, and nobody a strategy that is among their `recent_strategies`.
     """
     place = people[["customer_id", "money_at_risk", "effect_group"]].assign(place=np.arange(len(people)))
-    found = apply_effects(match(people, strategies, policy, capped=capped).merge(place, on="customer_id"), effects)
+    matched = match(people, strategies, policy, held_back=held_back)
+    free = _drop_recent(matched, recent_strategies).merge(place, on="customer_id")
+    found = apply_effects(free, effects, harm_probability=policy.effects.harm_probability)
     pairs = sorted({*zip(found["strategy_id"], found["channel"], strict=True)})
     column = {pair: number for number, pair in enumerate(pairs)}
     columns = [column[pair] for pair in zip(found["strategy_id"], found["channel"], strict=True)]
@@ -84,6 +88,13 @@ def build_options(
         is_profitable=expected > floor,
         harmed=hurts.any(axis=1) & np.isnan(expected).all(axis=1),
     )
+
+
+def _drop_recent(options: "pd.DataFrame", recent: Collection[tuple[str, str]]) -> "pd.DataFrame":
+    if not recent:
+        return options
+    pairs, gone = zip(options["customer_id"], options["strategy_id"], strict=True), set(recent)
+    return options.loc[[pair not in gone for pair in pairs]]
 
 
 def _spread(values: "npt.ArrayLike", at: tuple[Ints, Ints], shape: tuple[int, int], *, missing: float) -> Any:  # noqa: ANN401 - an array of what `missing` is

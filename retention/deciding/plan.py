@@ -64,6 +64,7 @@ def plan(
     spent: float,
     spent_on: Mapping[str, float] | None = None,
     recent_contacts: Collection[str] = (),
+    recent_strategies: Collection[tuple[str, str]] = (),
     capped: Collection[str] = (),
     effects: "pd.DataFrame | None" = None,
 ) -> Plan:
@@ -75,7 +76,8 @@ def plan(
         policy: budget, capacity, teams, costs, holdout, exploration, effects.
         spent: money already committed in the budget's period, by plans before this one.
         spent_on: the same by strategy.
-        recent_contacts: customers within their cool-down.
+        recent_contacts: customers within their cool-down, which holds back marketing and not service.
+        recent_strategies: customers with a strategy that they had within their cool-down, and do not get again.
         capped: customers who had as many messages as the policy allows, see `contact_rules.find_capped`.
         effects: what was measured before this day, see `apply_effects`.
 
@@ -88,11 +90,15 @@ def plan(
     the budget, so that both arms of a strategy were chosen by one rule. So do the customers who explore: what was drawn
     for them has been reserved from the limits before.
     """
-    people = _prepare(candidates, policy, recent_contacts).assign(
-        is_capped=lambda each: each["customer_id"].isin(capped)
+    people = _prepare(candidates, policy).assign(
+        is_capped=lambda each: each["customer_id"].isin(set(capped)),
+        is_cooling=lambda each: each["customer_id"].isin(set(recent_contacts)),
     )
     free = people.loc[people["bar"] == ""].reset_index(drop=True)
-    options = build_options(free, strategies, policy, capped=capped, effects=effects)
+    held_back = {*capped, *recent_contacts}
+    options = build_options(
+        free, strategies, policy, held_back=held_back, recent_strategies=recent_strategies, effects=effects
+    )
     limits = list_limits(options.columns, options.costs, policy, spent=spent, spent_on=spent_on or {})
     allocation, lottery = _choose(free, options, limits, policy)
     decided = _decide(free, options, allocation, lottery, policy).assign(
@@ -103,7 +109,7 @@ def plan(
     return Plan(rows=rows, prices=price_table(limits, allocation.prices, used))
 
 
-def _prepare(candidates: "pd.DataFrame", policy: "Policy", recent: Collection[str]) -> "pd.DataFrame":
+def _prepare(candidates: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     _require_unique(candidates)
     people = candidates.sort_values("customer_id", ignore_index=True)
     ids = people["customer_id"].astype(str)
@@ -112,8 +118,8 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", recent: Collection[st
     people["is_held_out"] = draw(ids, salt=policy.holdout.salt, share=policy.holdout.share)
     people["effect_group"] = name_groups(people, policy)
     closed = people["allowed_channels"].eq("") & people["service_channels"].eq("")
-    bars = [closed, ids.isin(set(recent)), people["money_at_risk"].isna()]
-    people["bar"] = np.select(bars, ["not_contactable", "cooling_down", "value_unknown"], "")
+    bars = [closed, people["money_at_risk"].isna()]
+    people["bar"] = np.select(bars, ["not_contactable", "value_unknown"], "")
     return people
 
 
@@ -245,12 +251,12 @@ def _explain(joined: "pd.DataFrame") -> "pd.DataFrame":
     arm = joined["arm"]
     questions = [
         joined["bar"] != "", arm == HOLDOUT, arm == CONTROL, (arm == TREATED) & joined["is_explored"], arm == TREATED,
-        joined["is_harmed"], ~joined["has_option"] & joined["is_capped"], ~joined["has_option"],
-        ~joined["has_profitable"],
+        joined["is_harmed"], ~joined["has_option"] & joined["is_cooling"], ~joined["has_option"] & joined["is_capped"],
+        ~joined["has_option"], ~joined["has_profitable"],
     ]  # fmt: skip
     answers = [
         joined["bar"], "held_out", "explored_nothing", "explored", "best_use_of_budget", "contact_would_hurt",
-        "contact_cap", "no_strategy", "not_worth_it",
+        "cooling_down", "contact_cap", "no_strategy", "not_worth_it",
     ]  # fmt: skip
     reasons = np.select(questions, [np.asarray(answer, dtype=object) for answer in answers], joined["rejected_because"])
     return joined.assign(decision=arm.map(DECISIONS), decision_reason=reasons.astype(object))

@@ -83,6 +83,10 @@ class Ledger:
 
         Contacted is to whom a message left, or may have left, or is under way; the day is that on which it left.
         """
+        return {customer for customer, _ in self.recent_strategies(as_of, days=days, is_replay=is_replay)}
+
+    def recent_strategies(self, as_of: date, *, days: int, is_replay: bool = True) -> set[tuple[str, str]]:
+        """Return customers with what they were contacted with, or held out from; see `recent_contacts`."""
         near = timedelta(days=days)
 
         def is_near(day: ColumnElement[date]) -> ColumnElement[bool]:
@@ -92,11 +96,13 @@ class Ledger:
         contacted = is_near(day) & (OUTBOX.c.as_of != as_of) & OUTBOX.c.state.not_in(STOPPED)
         held_out = is_near(LEDGER.c.as_of) & (LEDGER.c.as_of != as_of) & LEDGER.c.arm.in_((HOLDOUT, CONTROL))
         queries = [
-            select(OUTBOX.c.customer_id).where(contacted & _lived(OUTBOX.c.is_replay, is_replay=is_replay)),
-            select(LEDGER.c.customer_id).where(held_out & _lived(LEDGER.c.is_replay, is_replay=is_replay)),
+            select(table.c.customer_id, table.c.strategy_id).where(
+                condition & _lived(table.c.is_replay, is_replay=is_replay)
+            )
+            for table, condition in ((OUTBOX, contacted), (LEDGER, held_out))
         ]
         with self._database.read() as connection:
-            return {customer for query in queries for customer in connection.scalars(query.distinct())}
+            return {(row[0], row[1]) for query in queries for row in connection.execute(query.distinct())}
 
 
 def _lived(column: ColumnElement[bool], *, is_replay: bool) -> ColumnElement[bool]:

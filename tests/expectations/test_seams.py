@@ -444,6 +444,13 @@ def test_a_spoilt_plan_is_stopped(spoil: Spoil, failures: Failures, change: str,
     assert failures(expect_plans()) == found
 
 
+def test_the_cool_down_lets_service_through_once(spoil: Spoil, failures: Failures) -> None:
+    spoil("update retention.ledger set as_of = date '2026-02-10' where customer_id = 'c4'")
+    assert failures(expect_plans(service=["coupon"])) == {("cooldown_is_respected", "customer_id")}
+    spoil("update retention.ledger set strategy_id = 'other' where customer_id = 'c4'")
+    assert failures(expect_plans(service=["coupon"])) == set()
+
+
 def test_an_earlier_draw_does_not_bind_a_plan_after_the_salt_has_changed(spoil: Spoil, failures: Failures) -> None:
     spoil("update retention.plans set arm = 'treated' where customer_id = 'c1'")
     assert failures(expect_plans(holdout_since=date(2026, 2, 1))) == set()

@@ -11,9 +11,11 @@ from ml.effects.doubly_robust import correct, score
 from ml.effects.estimate import EffectConfig, estimate
 from ml.effects.policy_value import doubly_robust, snips
 from ml.effects.randomised import Randomised, read_randomised
-from ml.effects.shrinkage import Cells, shrink
+from ml.effects.shrinkage import Cells, deviations, pool, shrink
 
-CONFIG = EffectConfig(group_spread=0.03, minimum_rows=200, folds=3, confidence=0.95)
+CONFIG = EffectConfig(
+    group_spread=0.03, declared_spread=0.005, minimum_rows=200, minimum_group_rows=20, folds=3, confidence=0.95
+)
 DECLARED = pd.DataFrame(
     {
         "strategy_id": ["call", "coupon"], "effect": [0.1, 0.1], "low": [0.0, 0.0], "high": [0.2, 0.2],
@@ -126,10 +128,40 @@ def test_an_effect_without_data_follows_its_strategy_and_its_group() -> None:
         spread=np.full(4, 0.05),
     )
     measured, error = np.array([-0.4, 0.1, 0.1, np.nan]), np.diag([1e-4, 1e-4, 1e-4, 1.0])
-    average, deviation = shrink(cells, measured, error, least_spread=0.05)
+    average, covariance = shrink(cells, measured, error, least_spread=0.05)
+    deviation = deviations(covariance)
     assert average[0] == pytest.approx(-0.4, abs=0.02)
     assert average[3] > 0.1
     assert deviation[3] > deviation[:3].max()
+
+
+def test_strategies_that_prove_nothing_alone_prove_harm_together() -> None:
+    names = [f"s{number}" for number in range(9)]
+    cells = Cells(
+        strategies=names * 2,
+        groups=["x"] * 9 + ["y"] * 9,
+        declared=np.full(18, 0.1),
+        spread=np.full(18, 0.05),
+    )
+    measured, error = np.repeat([-0.25, 0.1], 9), np.diag(np.full(18, 0.3**2))
+    average, covariance = shrink(cells, measured, error, least_spread=0.03)
+    effect, spread = pool(cells, average, covariance, weight=np.ones(18))
+    assert (average + 1.96 * deviations(covariance))[0] > 0
+    assert (effect + 1.96 * spread)[0] < 0
+    assert (effect - 1.96 * spread)[9] > -0.1
+    untried, _ = pool(cells, average, covariance, weight=np.repeat([0.0, 1.0], 9))
+    assert np.isnan(untried).tolist() == [True] * 9 + [False] * 9
+
+
+def test_effects_are_shares_of_the_predicted_leaving() -> None:
+    decisions = _decide(20_000, {("call", "gold"): 0.3, ("call", "normal"): 0.3})
+    halved = decisions.assign(probability=decisions["probability"] * 2)
+    raw, twice = (
+        estimate(read_randomised(each), DECLARED, CONFIG).table.set_index(["strategy_id", "effect_group"])["raw_effect"]
+        for each in (decisions, halved)
+    )
+    assert raw["call", "gold"] == pytest.approx(0.3, abs=0.06)
+    assert twice["call", "gold"] == pytest.approx(0.15, abs=0.03)
 
 
 def test_a_noisy_effect_stays_near_what_was_declared() -> None:

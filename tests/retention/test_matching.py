@@ -148,7 +148,7 @@ def test_who_has_had_as_many_messages_as_allowed_hears_of_service_alone(
     make_strategy: Make, make_candidates: Frame, policy: Policy
 ) -> None:
     strategies = [make_strategy("coupon"), make_strategy("service", purpose="service")]
-    found = match(make_candidates(2), strategies, policy, capped={"c001"})
+    found = match(make_candidates(2), strategies, policy, held_back={"c001"})
     assert found.groupby("customer_id")["strategy_id"].apply(list).to_dict() == {
         "c000": ["coupon", "service"],
         "c001": ["service"],

@@ -96,6 +96,21 @@ def test_who_had_enough_messages_waits(make_candidates: Frame, make_strategy: Ma
     assert _arms(decided) == {"c000": ("service", "best_use_of_budget"), "c001": (None, "contact_cap")}
 
 
+def test_service_does_not_wait_for_the_cool_down_and_does_not_come_twice_in_it(
+    make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    strategies = [make_strategy(), make_strategy("service", purpose="service", value_tiers=["gold"])]
+    people = make_candidates(4, value_tier=["gold", "gold", "normal", "gold"])
+    recent = {"c000": "other", "c001": "service", "c002": "other"}
+    decided = _plan(people, strategies, policy, recent_contacts=recent, recent_strategies=set(recent.items()))
+    assert _arms(decided) == {
+        "c000": ("service", "best_use_of_budget"),
+        "c001": (None, "cooling_down"),
+        "c002": (None, "cooling_down"),
+        "c003": ("service", "best_use_of_budget"),
+    }
+
+
 def test_a_full_channel_sends_the_next_best_customer_to_their_next_best_strategy(
     make_candidates: Frame, make_strategy: Make
 ) -> None:
@@ -317,6 +332,22 @@ def test_customers_whom_contact_would_hurt_are_left_alone_even_where_it_looks_wo
         "c002": "best_use_of_budget",
     }
     assert decided.loc["c002", "effect"] == 0.3
+
+
+def test_a_group_that_all_strategies_together_drive_away_gets_none_of_them(
+    make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    people = make_candidates(2, value_tier=["gold", "normal"])
+    row = {"strategy_id": "other", "effect": 0.1, "high": 0.2, "basis": "measured", "is_used": False}
+    least = policy.effects.harm_probability
+    measured = pd.DataFrame(
+        [
+            {**row, "effect_group": "gold, high", "group_harm": least},
+            {**row, "effect_group": "normal, high", "group_harm": least - 0.01},
+        ]
+    )
+    decided = _plan(people, [make_strategy()], policy, effects=measured)
+    assert _arms(decided) == {"c000": (None, "contact_would_hurt"), "c001": ("voucher", "best_use_of_budget")}
 
 
 def test_a_measured_effect_that_was_not_proven_better_replaces_nothing(
