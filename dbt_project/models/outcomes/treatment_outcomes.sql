@@ -25,7 +25,8 @@ decisions as (
         planned_strategy_id,
         effect_group,
         propensities,
-        {{ add_days('as_of', churn('lead_days') + churn('horizon_days')) }} as outcome_until
+        {{ add_days('as_of', churn('lead_days') + churn('horizon_days')) }} as outcome_until,
+        {{ days_before('as_of', churn('lead_days') + churn('horizon_days')) }} as before_from
     from ledger
     where event = 'assigned'
 
@@ -63,12 +64,13 @@ spending as (
 
     select
         decisions.entry_id,
-        sum(order_days.amount_spent) as amount_spent_after
+        sum(order_days.amount_spent) filter (where order_days.order_date < decisions.as_of) as amount_spent_before,
+        sum(order_days.amount_spent) filter (where order_days.order_date >= decisions.as_of) as amount_spent_after
     from decisions
     inner join {{ ref('int_customer_order_days') }} as order_days
         on
             decisions.customer_id = order_days.customer_id
-            and decisions.as_of <= order_days.order_date
+            and decisions.before_from <= order_days.order_date
             and decisions.outcome_until > order_days.order_date
     group by decisions.entry_id
 
@@ -100,6 +102,7 @@ followed as (
         decisions.outcome_until,
         coalesce(labels.is_mature, false) as is_mature,
         labels.churned,
+        cast(coalesce(spending.amount_spent_before, 0) as double) as amount_spent_before,
         case when labels.is_mature then cast(coalesce(spending.amount_spent_after, 0) as double) end
             as amount_spent_after
     from decisions
