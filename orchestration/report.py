@@ -27,8 +27,9 @@ QUERIES = {
     "effects": """
         select strategy_id as strategy, n_treated as treated, n_holdout as held_out,
             retention_treated as stayed, retention_holdout as stayed_held_out,
-            difference, difference_low as low, difference_high as high, needed_holdout as needed, verdict
-        from outcomes.strategy_effects order by strategy_id""",
+            difference, difference_low as low, difference_high as high, needed_holdout as needed, verdict,
+            verdict_expected_on as expected_on
+        from outcomes.strategy_effects where is_latest order by strategy_id""",
     "gates": """
         select seam, max_by(passed, judged_at) as passed from monitoring.gate_verdicts
         where as_of = $as_of group by seam order by min(judged_at)""",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from company.policy.units import LEVELS, Level, Money, Period, Score, Section, Share
+from company.policy.units import LEVELS, Days, Level, Money, Period, Score, Section, Share
 
 
 class Tiers(Section):
@@ -82,10 +82,15 @@ class Responses(Section):
 
 
 class Holdout(Section):
-    """The untreated group: its share of the candidates and the salt of its hash."""
+    """The untreated group: its share of the candidates, the salt of its hash, and from when it is drawn anew yearly.
+
+    Decisions of the first `washout_days` of such a year count for no verdict: the draw before it still shows.
+    """
 
     share: Annotated[float, Field(ge=0, lt=1)]
     salt: Annotated[str, Field(min_length=1)]
+    rotates_from: Annotated[int, Field(ge=2000, le=9999)] | None
+    washout_days: Days
 
 
 class Exploration(Section):

@@ -1,9 +1,11 @@
 """What came of it: the ledger joined with what customers then did, and the effect of each strategy."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from orchestration.dbt import Dbt, read_run
 from orchestration.dbt_models import build_models, describe_models
@@ -15,6 +17,7 @@ from retention.measuring.outcomes import read_effects
 from retention.store.frames import to_arrow
 
 FOLDERS = ("outcomes",)
+DECISIONS = "select * from outcomes.treatment_outcomes where event = 'assigned' order by entry_id"
 
 
 def define(deployment: Deployment) -> dg.Definitions:
@@ -40,12 +43,20 @@ def define(deployment: Deployment) -> dg.Definitions:
     kinds={"duckdb", "table"},
 )
 def strategy_effects(
-    deployment: dg.ResourceParam[Deployment], warehouse: dg.ResourceParam[Warehouse]
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
-    """One row per strategy: retention of the treated against the untreated, with an interval and a verdict."""
-    query = "select * from outcomes.treatment_outcomes where event = 'assigned' order by entry_id"
-    decisions = warehouse.read(query).to_pandas()
-    effects = read_effects(decisions, deployment.policy)
+    """One row per strategy, holdout period and monthly look: the treated against the untreated, and the verdict."""
+    decisions = warehouse.read(DECISIONS).to_pandas()
+    effects = read_effects(decisions, deployment.policy, today=_find_today(decisions, read_as_of(context)))
     warehouse.replace("outcomes.strategy_effects", to_arrow(effects))
-    verdicts = {str(row.strategy_id): str(row.verdict) for row in effects.itertuples()}
+    latest = effects.loc[effects["is_latest"]]
+    verdicts = {str(row.strategy_id): str(row.verdict) for row in latest.itertuples()}
     return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.strategy_effects"), **verdicts})
+
+
+def _find_today(decisions: pd.DataFrame, as_of: date) -> date:
+    """Return the day up to which outcomes are known: a replayed day knows those that came after it."""
+    over = decisions.loc[decisions["is_mature"], "outcome_until"]
+    return as_of if over.empty else max(as_of, pd.Timestamp(over.max()).date())

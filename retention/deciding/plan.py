@@ -9,7 +9,7 @@ import numpy as np
 from retention.deciding.allocation import NOTHING, Allocation, Bools, Floats, Ints, Limit, allocate
 from retention.deciding.effects import name_groups
 from retention.deciding.exploration import Lottery, as_text, hold_lottery, write_propensities
-from retention.deciding.holdout import draw, fractions
+from retention.deciding.holdout import fractions, hold_out
 from retention.deciding.limits import find_refusals, list_limits
 from retention.deciding.options import Options, build_options, look_up
 from retention.deciding.prices import price_table
@@ -115,7 +115,7 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     ids = people["customer_id"].astype(str)
     for name in ("clv", "money_at_risk"):
         people[name] = people[name].astype(float)
-    people["is_held_out"] = draw(ids, salt=policy.holdout.salt, share=policy.holdout.share)
+    people["is_held_out"] = hold_out(ids, people["as_of"], policy.holdout)
     people["effect_group"] = name_groups(people, policy)
     closed = people["allowed_channels"].eq("") & people["service_channels"].eq("")
     bars = [closed, people["money_at_risk"].isna()]

@@ -44,10 +44,14 @@ def _types() -> "dict[str, pa.DataType]":
         String: pa.string(), Text: pa.string(),
     }  # fmt: skip
     types = {column.name: arrow[type(column.type)] for table in METADATA.sorted_tables for column in table.columns}
-    return types | dict.fromkeys((*_NUMBERS, *_EFFECTS), pa.float64())
+    days: dict[str, pa.DataType] = dict.fromkeys(_EFFECT_DAYS, pa.date32())
+    return types | days | dict.fromkeys((*_NUMBERS, *_EFFECTS), pa.float64())
 
 
 _EFFECTS = (
-    "retention_treated", "retention_holdout", "difference", "difference_low", "difference_high", "amount_difference",
-    "amount_low", "amount_high", "cost_per_treated",
+    "retention_treated", "retention_holdout", "difference", "difference_low", "difference_high", "band_low",
+    "band_high", "unadjusted", "unadjusted_low", "unadjusted_high", "variance_explained", "share_of_information",
+    "amount", "amount_low", "amount_high", "unadjusted_amount", "unadjusted_amount_low", "unadjusted_amount_high",
+    "cost_per_treated",
 )  # fmt: skip
+_EFFECT_DAYS = ("looked_on", "verdict_expected_on", "decided_on")

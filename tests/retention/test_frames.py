@@ -50,7 +50,9 @@ def test_moments_lose_their_zone_and_not_their_hour(
 
 
 def test_effects_without_any_decision_have_numbers_for_columns() -> None:
-    nobody = pd.DataFrame({"strategy_id": [], "arm": [], "churned": [], "is_mature": []})
-    effects = to_arrow(read_effects(nobody, load_policy()))
+    columns = ("customer_id", "strategy_id", "arm", "as_of", "outcome_until", "churned", "is_mature")
+    nobody = pd.DataFrame({name: [] for name in columns})
+    effects = to_arrow(read_effects(nobody, load_policy(), today=date(2017, 12, 1)))
     assert effects.schema.field("difference_low").type == pa.float64()
+    assert effects.schema.field("decided_on").type == pa.date32()
     assert effects.column("n_treated").to_pylist() == [0]

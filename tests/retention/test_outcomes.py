@@ -1,3 +1,4 @@
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -5,46 +6,36 @@ import pandas as pd
 import pytest
 
 from company.policy import Policy, load_policy
-from retention.measuring.outcomes import COLUMNS, needed_sample, newcombe, read_effects, wilson
+from retention.measuring.outcomes import COLUMNS, read_effects
 
-POLICY = load_policy({"holdout": {"share": 0.5}})
+POLICY = load_policy({"holdout": {"share": 0.5, "rotates_from": None}})
+JANUARY, FEBRUARY = date(2025, 1, 10), date(2025, 2, 10)
+MONTH = timedelta(days=31)
+TODAY = date(2025, 3, 1)
 
 
-def _decisions(arm: str, kept: int, lost: int, **columns: object) -> pd.DataFrame:
+def _decisions(arm: str, kept: int, lost: int, day: date = JANUARY, **columns: object) -> pd.DataFrame:
     frame = pd.DataFrame({"churned": [False] * kept + [True] * lost})
-    return frame.assign(arm=arm, **({"strategy_id": "s", "is_mature": True, "event": "assigned"} | columns))
+    known = {"strategy_id": "s", "is_mature": True, "event": "assigned", "as_of": day, "outcome_until": day + MONTH}
+    ids = [f"{arm} {day} {number}" for number in range(len(frame))]
+    return frame.assign(customer_id=ids, arm=arm, **(known | columns))
 
 
-def _outcomes(treated: tuple[int, int], held_out: tuple[int, int], **columns: object) -> pd.DataFrame:
-    return pd.concat([_decisions("treated", *treated, **columns), _decisions("holdout", *held_out, **columns)])
+def _outcomes(
+    treated: tuple[int, int], held_out: tuple[int, int], *, day: date = JANUARY, **columns: object
+) -> pd.DataFrame:
+    arms = {"treated": treated, "holdout": held_out}
+    return pd.concat([_decisions(arm, *counts, day, **columns) for arm, counts in arms.items()])
 
 
-def _row(outcomes: pd.DataFrame, policy: Policy = POLICY) -> dict[str, Any]:
-    return dict(read_effects(outcomes, policy).set_index("strategy_id").loc["s"])
+def _rows(outcomes: pd.DataFrame, *, today: date = TODAY, policy: Policy = POLICY) -> pd.DataFrame:
+    effects = read_effects(outcomes, policy, today=today)
+    return effects.loc[effects["strategy_id"] == "s"].reset_index(drop=True)
 
 
-def test_the_interval_is_newcombes_published_example() -> None:
-    # Newcombe, Statistics in Medicine 17 (1998) 873-890, table II, example (a): 56/70 - 48/80, method 10
-    found = newcombe((56, 70), (48, 80), confidence=0.95)
-    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
-
-
-def test_wilsons_interval_is_the_published_one() -> None:
-    # Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, 81/263, method 3
-    assert wilson(81, 263, confidence=0.95) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-
-
-def test_the_needed_sample_is_the_textbook_one_for_equal_arms() -> None:
-    # Fleiss, Statistical Methods for Rates and Proportions: 0.60 against 0.70, alpha 0.05, power 0.80 -> 356 each
-    asked = load_policy({"outcomes": {"smallest_effect": 0.10}}).outcomes
-    assert needed_sample(0.60, asked, holdout_share=0.5) == (356, 356)
-
-
-def test_a_small_holdout_needs_many_more_treated() -> None:
-    treated, untreated = needed_sample(0.60, POLICY.outcomes, holdout_share=0.1)
-    equal = needed_sample(0.60, POLICY.outcomes, holdout_share=0.5)[1]
-    assert treated == pytest.approx(9 * untreated, rel=0.02)
-    assert equal / 2 < untreated < equal
+def _row(outcomes: pd.DataFrame, *, today: date = TODAY, policy: Policy = POLICY) -> dict[str, Any]:
+    rows = _rows(outcomes, today=today, policy=policy)
+    return dict(rows.loc[rows["is_latest"]].iloc[0])
 
 
 @pytest.mark.parametrize(
@@ -64,6 +55,49 @@ def test_a_verdict_needs_the_sample_and_the_interval(
     assert _row(_outcomes(treated, held_out))["verdict"] == verdict
 
 
+def test_the_untreated_who_all_stayed_are_no_proof_while_they_are_few() -> None:
+    assert _row(_outcomes((300, 100), (12, 0)))["verdict"] == "insufficient"
+
+
+def test_a_look_counts_what_was_over_by_its_day_and_the_verdict_stands_from_then_on() -> None:
+    outcomes = pd.concat([_outcomes((3000, 1000), (2700, 1300)), _outcomes((0, 9000), (9000, 0), day=FEBRUARY)])
+    rows = _rows(outcomes, today=date(2025, 4, 15))
+    shown = rows[["looked_on", "look", "n_treated", "n_immature", "verdict", "decided_on"]]
+    first = date(2025, 3, 1)
+    assert shown.astype(object).where(shown.notna(), None).to_numpy().tolist() == [
+        [first, 1, 4000, 18000, "works", first],
+        [date(2025, 4, 1), None, 13000, 0, "works", first],
+        [date(2025, 4, 15), None, 13000, 0, "works", first],
+    ]
+
+
+def test_a_past_look_is_the_same_whatever_was_learnt_after_it() -> None:
+    early = _outcomes((300, 100), (270, 130))
+    later = pd.concat([early, _outcomes((4000, 0), (0, 4000), day=FEBRUARY)])
+    then, now = _rows(early), _rows(later, today=date(2025, 6, 1))
+    former = now.loc[now["looked_on"] == TODAY]
+    kept = [name for name in COLUMNS if name not in {"is_latest", "n_immature", "verdict_expected_on"}]
+    pd.testing.assert_frame_equal(former[kept], then[kept])
+    assert now.iloc[-1]["verdict"] == "works"
+
+
+def test_no_claim_is_made_between_looks() -> None:
+    row = _row(_outcomes((3000, 1000), (2000, 2000)), today=date(2025, 2, 20))
+    assert (row["verdict"], row["look"] is pd.NA) == ("insufficient", True)
+    assert (row["difference_low"], row["difference_high"]) == (row["band_low"], row["band_high"])
+    assert row["band_low"] > 0
+
+
+def test_what_is_missing_is_told_as_a_sample_and_a_day() -> None:
+    days = [JANUARY + timedelta(days=day) for day in range(12)]
+    row = _row(pd.concat([_outcomes((30, 10), (30, 10), day=day) for day in days]))
+    half = 960 / (row["needed_treated"] + row["needed_holdout"])
+    assert row["needed_treated"] == pytest.approx(480 / row["share_of_information"], abs=1)
+    assert row["share_of_information"] == pytest.approx(half, rel=0.01)
+    ahead = timedelta(days=np.ceil((row["needed_treated"] + row["needed_holdout"] - 960) / 80))
+    assert row["verdict_expected_on"] == ((TODAY + ahead + MONTH).replace(day=1) + MONTH).replace(day=1)
+
+
 def test_effects_count_only_mature_decisions() -> None:
     young = _outcomes((100, 0), (100, 0), is_mature=False)
     unknown = _outcomes((5, 0), (5, 0)).assign(churned=None)
@@ -75,7 +109,7 @@ def test_effects_count_only_mature_decisions() -> None:
 def test_what_became_of_a_message_does_not_move_a_customer_between_arms() -> None:
     outcomes = _outcomes((3, 1), (1, 1))
     with_events = pd.concat([outcomes, outcomes.assign(event="sent"), outcomes.assign(event="failed")])
-    pd.testing.assert_frame_equal(read_effects(with_events, POLICY), read_effects(outcomes, POLICY))
+    pd.testing.assert_frame_equal(_rows(with_events), _rows(outcomes))
 
 
 def test_decisions_that_exploration_changed_say_nothing_about_a_strategy() -> None:
@@ -86,13 +120,12 @@ def test_decisions_that_exploration_changed_say_nothing_about_a_strategy() -> No
             _decisions("control", 0, 100, planned_strategy_id="s"),
         ]
     )
-    alone, together = (read_effects(rows, POLICY) for rows in (planned, pd.concat([planned, explored])))
-    pd.testing.assert_frame_equal(together, alone)
+    pd.testing.assert_frame_equal(_rows(pd.concat([planned, explored])), _rows(planned))
 
 
 def test_all_strategies_together_come_first() -> None:
     outcomes = pd.concat([_outcomes((3, 1), (1, 1)), _outcomes((1, 1), (2, 0), strategy_id="r")])
-    found = read_effects(outcomes, POLICY)
+    found = read_effects(outcomes, POLICY, today=TODAY)
     assert found[["strategy_id", "n_treated", "n_holdout"]].to_numpy().tolist() == [
         ["all", 6, 4],
         ["r", 2, 2],
@@ -100,13 +133,59 @@ def test_all_strategies_together_come_first() -> None:
     ]
 
 
-def test_money_is_a_difference_of_means_with_an_interval() -> None:
+def test_repeated_decisions_of_the_same_customers_are_not_so_many_customers() -> None:
+    once = _outcomes((300, 100), (270, 130))
+    repeated = pd.concat([once.assign(as_of=JANUARY + timedelta(days=day)) for day in range(4)])
+    shares = [_row(rows)["share_of_information"] for rows in (once, repeated)]
+    assert shares[1] == pytest.approx(shares[0], rel=0.01)
+
+
+def test_money_is_a_difference_of_means_that_what_was_spent_before_makes_sharper() -> None:
     rng = np.random.default_rng(0)
-    outcomes = _outcomes((400, 0), (400, 0), cost=2.0)
-    outcomes["amount_spent_after"] = np.where(outcomes["arm"] == "treated", 12.0, 10.0) + rng.normal(size=800)
+    outcomes = _outcomes((3000, 1000), (3000, 1000), cost=2.0)
+    usual = rng.gamma(2.0, 50.0, size=len(outcomes))
+    outcomes["amount_spent_before"] = usual + rng.normal(size=len(outcomes))
+    outcomes["amount_spent_after"] = usual + np.where(outcomes["arm"] == "treated", 2.0, 0.0)
     row = _row(outcomes)
+    assert (row["amount"], row["cost_per_treated"]) == (pytest.approx(2, abs=0.1), 2.0)
     assert row["amount_low"] < 2 < row["amount_high"]
-    assert (row["amount_difference"], row["cost_per_treated"]) == (pytest.approx(2, abs=0.2), 2.0)
+    widths = [row[f"{name}_high"] - row[f"{name}_low"] for name in ("amount", "unadjusted_amount")]
+    assert widths[0] < 0.1 * widths[1]
+
+
+def test_the_score_makes_retention_sharper_and_does_not_move_it() -> None:
+    rng = np.random.default_rng(1)
+    probability = rng.beta(1, 1, size=8000)
+    arm = np.where(np.arange(8000) % 2, "treated", "holdout")
+    outcomes = _outcomes((4000, 0), (4000, 0)).assign(
+        arm=arm, probability=probability, churned=rng.random(8000) < probability - 0.1 * (arm == "treated")
+    )
+    row = _row(outcomes)
+    assert (row["difference"], row["unadjusted"]) == (pytest.approx(0.1, abs=0.03), pytest.approx(0.1, abs=0.04))
+    assert row["variance_explained"] == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_customers_without_a_score_stay_in() -> None:
+    outcomes = _outcomes((3000, 1000), (2700, 1300))
+    plain, some = _row(outcomes), _row(outcomes.assign(probability=[0.5, None] * (len(outcomes) // 2)))
+    assert some["n_treated"] == plain["n_treated"]
+    assert some["difference"] == pytest.approx(plain["difference"], abs=0.005)
+
+
+def test_a_new_draw_begins_a_new_trial_after_a_wash_out() -> None:
+    policy = load_policy({"holdout": {"share": 0.5, "rotates_from": 2025, "washout_days": 60}})
+    days = (date(2024, 12, 1), date(2025, 1, 10), date(2025, 3, 10))
+    outcomes = pd.concat([_outcomes((30 + place, 10), (30, 10), day=day) for place, day in enumerate(days)])
+    rows = _rows(outcomes, today=date(2025, 5, 1), policy=policy)
+    assert rows[["period", "looked_on", "n_treated", "is_latest"]].to_numpy().tolist() == [
+        ["before 2025", date(2025, 1, 1), 40, False],
+        ["2025", date(2025, 5, 1), 42, True],
+    ]
+
+
+def test_the_first_draw_of_all_has_nothing_to_wash_out() -> None:
+    policy = load_policy({"holdout": {"share": 0.5, "rotates_from": 2025, "washout_days": 60}})
+    assert _row(_outcomes((30, 10), (30, 10)), policy=policy)["n_treated"] == 40
 
 
 def test_a_strategy_that_keeps_hardly_anyone_is_up_for_review() -> None:
@@ -115,23 +194,5 @@ def test_a_strategy_that_keeps_hardly_anyone_is_up_for_review() -> None:
 
 
 def test_nothing_decided_yet_gives_a_row_that_says_so() -> None:
-    found = read_effects(_outcomes((0, 0), (0, 0)), POLICY)
+    found = read_effects(_outcomes((0, 0), (0, 0)), POLICY, today=TODAY)
     assert (list(found.columns), found["verdict"].tolist()) == (list(COLUMNS), ["insufficient"])
-
-
-def test_a_true_effect_is_found_and_no_effect_is_not_claimed_too_often() -> None:
-    rng = np.random.default_rng(7)
-    size = needed_sample(0.6, POLICY.outcomes, holdout_share=0.5)[0] + 60
-    verdicts = []
-    for effect in (0.05, 0.0):
-        kept = rng.binomial(size, [0.6 + effect, 0.6], size=(200, 2))
-        rows = [_verdict_of(int(ours), int(theirs), size) for ours, theirs in kept]
-        verdicts.append(rows.count("works") / len(rows))
-    assert verdicts[0] > 0.7
-    assert verdicts[1] < 0.07
-
-
-def _verdict_of(ours: int, theirs: int, size: int) -> str:
-    found = newcombe((ours, size), (theirs, size), confidence=POLICY.outcomes.confidence)
-    assert found.low is not None
-    return "works" if found.low > 0 else "not"
