@@ -18,6 +18,7 @@ from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
 from retention.acting.dispatch import dispatch
 from retention.deciding.contact_rules import find_capped
+from retention.deciding.holdout import period_of
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
 from retention.deciding.strategy_changes import adjust
 from retention.store.frames import to_arrow
@@ -153,6 +154,7 @@ def plans_gate(
         counts_replays=is_replay,
         cooldown_days=deployment.policy.cooldown_days,
         holdout_share=deployment.policy.holdout.share,
+        holdout_since=period_of(deployment.policy.holdout, as_of).since or date.min,
         has_ledger=warehouse.has_table("retention.ledger"),
         capacity=deployment.policy.capacity,
         service=[strategy.id for strategy in deployment.strategies if strategy.purpose == "service"],

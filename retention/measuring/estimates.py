@@ -11,6 +11,15 @@ _LEAST_PER_ARM = 2  # a variance needs two
 
 
 @dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A difference with its interval; all three are None where nothing can be compared."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A difference of means, its standard error, and the share of the variance that the time before explained."""
 

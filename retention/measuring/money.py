@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retention.deciding.plan import HOLDOUT
-from retention.measuring.outcomes import Difference
+from retention.measuring.estimates import Difference
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST_STEP = 1e-3  # of the full information: what brings less is no look of its own
-_NODES = 200
+_NODES = 128
 _FAR = 8.0  # standard deviations beyond which nothing is integrated
 _LEAST_SPENT = 1e-12  # below it a bound lies beyond every value that could be seen
 
