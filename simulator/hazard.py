@@ -156,17 +156,27 @@ def complain(world: World, state: State, severity: Floats) -> Floats:
     return (state.service * world.parameters.hazard.lasts["service"] + severity).astype(np.float32)
 
 
+def endure(world: World, state: State, rng: np.random.Generator, *, month: int) -> Floats:
+    """Let a month happen to everybody as if all were there, and return the severity of each customer's complaints.
+
+    What is drawn does not depend on who has left, so that the same month can be lived through under another plan.
+    """
+    service = world.parameters.service
+    state.need = fade_need(world, state, rng)
+    state.product, _ = disappoint(world, state, rng)
+    state.price, _ = raise_price(world, state, rng, month=month)
+    state.rival = attract(world, state, rng, month=month)
+    complaints = rng.poisson(service.monthly * service.complaint_share * world.loudness)
+    severity = np.asarray(complaints * lognormal(rng, world.size, spread=0.6))
+    state.service = complain(world, state, severity)
+    return severity
+
+
 def burn_in(world: World) -> State:
     """Return the state of a company that has been running for a while when the world begins."""
-    state, service = State.fresh(world.size), world.parameters.service
+    state = State.fresh(world.size)
     for month in range(-_BURN_IN, 0):
-        rng = generator(world.seed, "burn in", month + _BURN_IN)
-        state.need = fade_need(world, state, rng)
-        state.product, _ = disappoint(world, state, rng)
-        state.price, _ = raise_price(world, state, rng, month=month)
-        state.rival = attract(world, state, rng, month=month)
-        complaints = rng.poisson(service.monthly * service.complaint_share * world.loudness)
-        state.service = complain(world, state, complaints * lognormal(rng, world.size, spread=0.6))
+        endure(world, state, generator(world.seed, "burn in", month + _BURN_IN), month=month)
     return state
 
 

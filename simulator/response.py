@@ -1,16 +1,46 @@
 """What each action would do to each customer: some are won, some stay anyway, some are lost because of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from simulator.hazard import Risk, expit
 from simulator.parameters.schema import CAUSES
-from simulator.streams import Floats, Indices
+from simulator.streams import Flags, Floats, Indices
 from simulator.world import World
 
 KINDS = ("sure_thing", "persuadable", "lost_cause", "sleeping_dog")
 _SLEEPS_ABOVE = 1.0
+_BISECTIONS = 40
+_MOST = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """How strongly actions work: factors on the parameter file's `relief` and `wakes`, and what every contact adds.
+
+    `repels` are log-odds that contact adds whatever it offers.
+    """
+
+    relief: float = 1.0
+    wakes: float = 1.0
+    repels: float = 0.0
+
+
+AS_DECLARED = Strength()
+_ACTIONS = {
+    "coupon": "discount", "discount": "discount", "yield_bonus": "discount", "agent": "call", "upgrade": "upgrade",
+    "trial": "upgrade", "privilege": "upgrade", "gift": "gift", "points": "gift",
+}  # fmt: skip
+_SPOKEN = ("phone", "agent")
+
+
+def find_action(offers: Iterable[str], *, channel: str) -> str:
+    """Return the action of the parameter file that a message amounts to: a talk, else its first offer, else a gift."""
+    if channel in _SPOKEN:
+        return "call"
+    return next((_ACTIONS[offer] for offer in offers if offer in _ACTIONS), "gift")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +57,13 @@ class Response:
     kinds: Indices
 
 
-def effect(world: World, risk: Risk, action: str) -> Floats:
+def effect(world: World, risk: Risk, action: str, *, strength: Strength = AS_DECLARED) -> Floats:
     """Return the change of log-odds that `action` makes for every customer; above zero it drives them away."""
     offer = world.parameters.actions[action]
     relief = np.array([offer.relief.get(cause, 0.0) for cause in CAUSES], dtype=np.float32)
     soothes = (relief[:, None] * risk.contributions).sum(axis=0) * world.receptive
     wakes = offer.wakes * np.maximum(world.inertia - _SLEEPS_ABOVE, 0) * 2
-    return np.asarray(wakes - soothes, dtype=np.float32)
+    return np.asarray(strength.wakes * wakes + strength.repels - strength.relief * soothes, dtype=np.float32)
 
 
 def respond(world: World, risk: Risk, draw: Floats) -> Response:
@@ -42,3 +72,28 @@ def respond(world: World, risk: Risk, draw: Floats) -> Response:
     leaves, leaves_if = draw < risk.hazard, draw < treated
     kinds = np.where(leaves_if, np.where(leaves, 2, 3), np.where(leaves, 1, 0)).astype(np.int32)
     return Response(draw=draw, untreated=risk.hazard, treated=treated, kinds=kinds)
+
+
+def calibrate_strength(world: World, risk: Risk, rows: Flags, *, reduction: float) -> Strength:
+    """Return the strength at which an action drawn at random lowers the hazard of `rows` by `reduction` on average.
+
+    Below zero it raises it: then contact repels, and relieves nobody.
+    """
+    low, high = 0.0, _MOST
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        is_too_strong = abs(_mean_reduction(world, risk, rows, _strength(middle, reduction))) > abs(reduction)
+        low, high = (low, middle) if is_too_strong else (middle, high)
+    return _strength(low, reduction)
+
+
+def _strength(size: float, reduction: float) -> Strength:
+    if reduction < 0:
+        return Strength(relief=0.0, wakes=0.0, repels=size)
+    return Strength(relief=size, wakes=size)
+
+
+def _mean_reduction(world: World, risk: Risk, rows: Flags, strength: Strength) -> float:
+    changes = [effect(world, risk, name, strength=strength)[rows] for name in world.parameters.actions]
+    treated = np.mean([expit(risk.log_odds[rows] + change).mean() for change in changes])
+    return float(1 - treated / risk.hazard[rows].mean())

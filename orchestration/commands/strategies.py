@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestration.deployment import Deployment
     from retention.deciding.strategies import Strategy
     from retention.deciding.strategy_changes import Setting, StrategyChange
+    from retention.measuring.lifecycle import Review
 
 app = typer.Typer(no_args_is_help=True, help="Strategies as they are set, and how to change them within their bounds.")
 
@@ -110,6 +111,70 @@ def set_strategy(  # noqa: PLR0917 - the options of a command
         with open_store(deployment.settings) as store:
             store.strategy_changes.record(change)
     open_console().print(f"{strategy_id}: {_summarise(change)}. The next plan goes by it.", highlight=False)
+
+
+@app.command("state")
+def set_state(  # noqa: PLR0917 - the options of a command
+    strategy_id: StrategyId,
+    by: Annotated[str, typer.Option(help="who decides")],
+    reason: Annotated[str, typer.Option(help="why; write no personal data")],
+    state: Annotated[str | None, typer.Argument(help="draft, live, watch or retired; without it see --release")] = None,
+    release: Annotated[bool, typer.Option("--release", help="let the monthly figures decide again")] = False,  # noqa: FBT002
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Set where a strategy stands in its life, until it is released; draft and retired ones are in no plan."""
+    with plain_faults(ValueError):
+        deployment = enter_deployment(company, home)
+        from orchestration.resources import open_store
+        from retention.measuring.lifecycle import STATES, decide
+
+        if (state is None) != release or state not in {None, *STATES}:
+            raise ValueError(f"Name one state of {', '.join(STATES)}, or pass --release alone.")
+        if strategy_id not in {strategy.id for strategy in deployment.strategies}:
+            known = ", ".join(strategy.id for strategy in deployment.strategies)
+            raise ValueError(f"There is no strategy {strategy_id!r}; known here: {known}.")
+        at = datetime.now(UTC)
+        with open_store(deployment.settings) as store:
+            past = store.strategy_reviews.read()
+            [decided] = store.strategy_reviews.record(
+                [decide(past, strategy_id, state, as_of=at.date(), by=by, note=reason, at=at)]
+            )
+    said = "is decided by its figures again" if release else f"is {decided.state} until it is released"
+    open_console().print(f"{strategy_id} {said}. The next plan goes by it.", highlight=False)
+
+
+@app.command()
+def reviews(
+    strategy_id: Annotated[str | None, typer.Argument(help="a strategy's id; all without it")] = None,
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Show every review, the oldest first: what moved, by which figures or by whom, and what is suggested."""
+    from rich.table import Table
+
+    with plain_faults():
+        deployment = enter_deployment(company, home)
+        from orchestration.resources import open_store
+        from retention.measuring.lifecycle import REASONS, SUGGESTIONS
+
+        with open_store(deployment.settings) as store:
+            past = store.strategy_reviews.read()
+    table = Table("as of", "strategy", "state", "why", "difference", "decisions", "by", "to decide")
+    for each in past:
+        if strategy_id in {None, each.strategy_id}:
+            moved = each.state if each.state == each.state_before else f"{each.state_before} to {each.state}"
+            table.add_row(
+                str(each.as_of), each.strategy_id, moved, each.note or REASONS[each.reason][0], _write_evidence(each),
+                f"{each.n_treated or 0:,} / {each.n_holdout or 0:,}", each.decided_by, SUGGESTIONS[each.suggestion][0],
+            )  # fmt: skip
+    open_console().print(table)
+
+
+def _write_evidence(review: "Review") -> str:
+    if review.difference is None:
+        return ""
+    return f"{review.difference:+.1%} ({review.difference_low:+.1%} to {review.difference_high:+.1%})"
 
 
 @app.command()

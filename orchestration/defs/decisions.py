@@ -21,6 +21,7 @@ from retention.deciding.contact_rules import find_capped
 from retention.deciding.holdout import period_of
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
 from retention.deciding.strategy_changes import adjust
+from retention.measuring.lifecycle import keep_active
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
@@ -114,9 +115,10 @@ def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: d
     spent_on = store.ledger.spent_on(as_of, period=deployment.policy.budget.period, is_replay=is_replay)
     days, treated = deployment.policy.cooldown_days, store.ledger.read_treated(is_replay=is_replay)
     recent = store.ledger.recent_strategies(as_of, days=days, is_replay=is_replay)
+    library = list(keep_active(deployment.strategies, store.strategy_reviews.read(), as_of=as_of))
     return plan(
         candidates,
-        adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of),
+        adjust(library, store.strategy_changes.read(), as_of=as_of),
         deployment.policy,
         spent=sum(spent_on.values()),
         spent_on=spent_on,

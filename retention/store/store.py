@@ -12,6 +12,7 @@ from retention.store.outbox import Outbox
 from retention.store.plans import Plans
 from retention.store.recipients import Recipients
 from retention.store.strategy_changes import StrategyChanges
+from retention.store.strategy_reviews import StrategyReviews
 
 
 class Store:
@@ -28,6 +29,7 @@ class Store:
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
         self.strategy_changes = StrategyChanges(self.database)
+        self.strategy_reviews = StrategyReviews(self.database)
         self.consents = Consents(self.database)
         self.recipients = Recipients(self.database)
 

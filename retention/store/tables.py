@@ -305,6 +305,33 @@ STRATEGY_CHANGES = Table(
     comment="one row per time a person changed a strategy; append-only",
 )
 
+STRATEGY_REVIEWS = Table(
+    "strategy_reviews",
+    METADATA,
+    Column("review_id", String(32), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("strategy_id", String, nullable=False, index=True),
+    Column("as_of", Date, nullable=False),
+    Column("state_before", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("suggestion", String, nullable=False),
+    Column("verdict", String),
+    Column("difference", Double),
+    Column("difference_low", Double),
+    Column("difference_high", Double),
+    Column("needs", Double),
+    Column("n_treated", Integer),
+    Column("n_holdout", Integer),
+    Column("months", Integer, nullable=False),
+    Column("is_held", Boolean, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    UniqueConstraint("number", name="uq_strategy_reviews_number"),
+    comment="one row per review of a strategy, a month's or a person's, with its evidence; append-only",
+)
+
 USERS = Table(
     "users",
     METADATA,
@@ -349,5 +376,5 @@ AUDIT_LOG = Table(
 
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
-    STRATEGY_CHANGES, ALERT_EVENTS, AUDIT_LOG,
+    STRATEGY_CHANGES, STRATEGY_REVIEWS, ALERT_EVENTS, AUDIT_LOG,
 )  # fmt: skip

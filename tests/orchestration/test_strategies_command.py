@@ -50,3 +50,20 @@ def test_an_unknown_strategy_is_answered_with_the_known_ones(folder: Path) -> No
     code, output = _call(folder, "show", "retail_vucher")
     assert code == 2
     assert output.startswith("There is no strategy 'retail_vucher'; known here: retail_personal_call, ")
+
+
+def test_a_state_set_by_a_person_shows_with_its_reason_until_it_is_released(folder: Path) -> None:
+    named = ["--by", "Ann", "--reason", "too early"]
+    assert _call(folder, "state", "retail_voucher", "draft", *named) == (
+        0,
+        "retail_voucher is draft until it is released. The next plan goes by it.\n",
+    )
+    _call(folder, "state", "retail_voucher", "--release", *named)
+    shown = [line for line in _call(folder, "reviews")[1].splitlines() if "retail_voucher" in line]
+    assert [part in shown[0] for part in ("live to draft", "too early", "Ann")] == [True] * 3
+    assert len(shown) == 2
+
+
+def test_a_state_that_is_none_is_answered_with_those_there_are(folder: Path) -> None:
+    code, output = _call(folder, "state", "retail_voucher", "lively", "--by", "Ann", "--reason", "a test")
+    assert (code, output) == (2, "Name one state of draft, live, watch, retired, or pass --release alone.\n")

@@ -24,6 +24,7 @@ from retention.deciding.prices import price_table
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
+from retention.measuring.lifecycle import decide
 from retention.store import plans as plans_module
 from retention.store.consents import Consent
 from retention.store.ledger import period_of
@@ -169,6 +170,7 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     store.strategy_changes.record(
         StrategyChange(strategy_id="voucher", strength=1.5, decided_by="ann", reason="a test", decided_at=AT)
     )
+    store.strategy_reviews.record([decide([], "voucher", "draft", as_of=AS_OF, by="ann", note="a test", at=AT)])
     AuditLog(store.database).add(Entry(done_at=AT, done_by="ann", action="export"))
     store.alerts.record(_alerts(), at=AT)
     store.alerts.acknowledge(store.alerts.read()["alert_id"].iloc[0], by="ann", at=AT)
