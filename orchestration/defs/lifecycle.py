@@ -55,7 +55,7 @@ def strategy_reviews(
 
 def _review(warehouse: Warehouse, deployment: Deployment, past: list[Review], *, as_of: date) -> list[Review]:
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
-    effects = read_effects(decisions, deployment.policy)
+    effects = read_effects(decisions, deployment.policy, today=as_of)
     return review(effects, break_evens(decisions), past, as_of=as_of, at=now())
 
 

@@ -97,7 +97,7 @@ def review(
     """Judge every measured strategy by the month's figures; return one row each, in the order of `effects`.
 
     Args:
-        effects: as `retention.measuring.outcomes.read_effects` gives them, the row of all strategies among them.
+        effects: as `retention.measuring.outcomes.read_effects` gives them up to `as_of`; the latest rows count.
         needs: see `break_evens`.
         past: all reviews so far, the oldest first.
         as_of: the day of the review.
@@ -108,7 +108,8 @@ def review(
     its cost even at the upper end of its interval, is watched for a month and then retired. One that works is live, and
     worth widening. A state that a person set stays; what the figures ask for is then a suggestion.
     """
-    latest, rows = latest_reviews(past), {str(row["strategy_id"]): row for row in effects.to_dict("records")}
+    newest = effects.loc[effects["is_latest"].astype(bool)]
+    latest, rows = latest_reviews(past), {str(row["strategy_id"]): row for row in newest.to_dict("records")}
     together = _find_reason(rows.pop(ALL), needs.get(ALL)) if ALL in rows else ""
     return [
         _judge(row, needs.get(name), latest.get(name), together=together, as_of=as_of, at=at)

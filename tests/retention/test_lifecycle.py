@@ -24,7 +24,7 @@ def _effects(**rows: tuple[str, float, float, float]) -> pd.DataFrame:
         [
             {
                 "strategy_id": name, "verdict": verdict, "difference": value, "difference_low": low,
-                "difference_high": high, "n_treated": 900, "n_holdout": 100, "is_below_floor": False,
+                "difference_high": high, "n_treated": 900, "n_holdout": 100, "is_below_floor": False, "is_latest": True,
             }
             for name, (verdict, value, low, high) in rows.items()
         ]
