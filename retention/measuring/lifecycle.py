@@ -109,7 +109,8 @@ def review(
     worth widening. A state that a person set stays; what the figures ask for is then a suggestion.
     """
     newest = effects.loc[effects["is_latest"].astype(bool)]
-    latest, rows = latest_reviews(past), {str(row["strategy_id"]): row for row in newest.to_dict("records")}
+    rows = {str(row["strategy_id"]): {str(name): row[name] for name in row} for row in newest.to_dict("records")}
+    latest = latest_reviews(past)
     together = _find_reason(rows.pop(ALL), needs.get(ALL)) if ALL in rows else ""
     return [
         _judge(row, needs.get(name), latest.get(name), together=together, as_of=as_of, at=at)
