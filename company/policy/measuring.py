@@ -15,4 +15,5 @@ class Outcomes(Section):
     smallest_effect: Annotated[float, Field(gt=0, lt=1)]
     assumed_retention: Annotated[float, Field(gt=0, lt=1)]
     futility_power: Annotated[float, Field(ge=0, lt=1)]
+    sample_ratio_level: Annotated[float, Field(gt=0, lt=1)]
     take_down_below: Share

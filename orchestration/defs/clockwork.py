@@ -12,6 +12,7 @@ from orchestration.deployment import Deployment
 from orchestration.home import forget_old_runs
 from orchestration.review import find_unread, settle_reviews
 from retention.acting.channels import Channel, Message, route
+from retention.deciding.holdout import period_of
 from retention.store.store import Store
 
 ALARM = "alarm"  # the medium under which a company may route such messages
@@ -130,7 +131,32 @@ def notify_run_failure(context: dg.RunFailureSensorContext, channels: dg.Resourc
     run = context.dagster_run
     text = (context.failure_event.message or "no message").splitlines()[0]
     body = {"run_id": run.run_id, "job": run.job_name, "partition": run.tags.get("dagster/partition"), "text": text}
+    _raise_alarm(channels, f"run-{run.run_id}", body)
+
+
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def notify_holdout_contact(
+    context: dg.SensorEvaluationContext,
+    deployment: dg.ResourceParam[Deployment],
+    store: dg.ResourceParam[Store],
+    channels: dg.ResourceParam[Mapping[str, Channel]],
+) -> dg.SensorResult:
+    """Send one message per contact with a held-out customer, within minutes; the nightly check blocks the verdict."""
+    moment = datetime.now(UTC)
+    since = period_of(deployment.policy.holdout, moment.date()).since or date.min
+    last = datetime.fromisoformat(context.cursor) if context.cursor else datetime.min.replace(tzinfo=UTC)
+    contacts = store.ledger.read_contacted_holdout(since=since, after=last)
+    for contact in contacts.to_dict("records"):
+        text = f"A held-out customer was contacted by {contact['strategy_id']}: its verdict is blocked."
+        body = {"customer_id": contact["customer_id"], "key": contact["idempotency_key"], "text": text}
+        _raise_alarm(channels, f"holdout-{contact['entry_id']}", body)
+    newest = contacts["recorded_at"].max().to_pydatetime() if len(contacts) else last
+    quiet = None if len(contacts) else dg.SkipReason("Nobody who is held out was contacted.")
+    return dg.SensorResult(skip_reason=quiet, cursor=newest.isoformat())
+
+
+def _raise_alarm(channels: Mapping[str, Channel], key: str, body: dict[str, object]) -> None:
     channel = route(channels, ALARM)
-    message = Message(key=f"run-{run.run_id}", channel=ALARM, body=body, moment=datetime.now(UTC))
+    message = Message(key=key, channel=ALARM, body=body, moment=datetime.now(UTC))
     if not channel.is_askable or channel.find(message.key) is None:
         channel.send(message)

@@ -1,6 +1,6 @@
 """What came of it: the ledger joined with what customers then did, and the effect of each strategy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,10 +13,18 @@ from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
+from retention.measuring.checks import ASSIGNMENT, CHECKS, LEAK, SAMPLE_RATIO, Fault, block, find_faults
 from retention.measuring.outcomes import read_effects
 from retention.store.frames import to_arrow
 
 FOLDERS = ("outcomes",)
+LEDGER = "select * from retention.ledger order by entry_id"
+VERDICTS = "select strategy_id, verdict from outcomes.strategy_effects where is_latest order by strategy_id"
+DESCRIPTIONS = {
+    SAMPLE_RATIO: "As many are held out as the draw gives, over all, by strategy and by channel.",
+    ASSIGNMENT: "Nobody is held out and treated within one period of the holdout.",
+    LEAK: "No message left for a customer who is held out.",
+}
 DECISIONS = "select * from outcomes.treatment_outcomes where event = 'assigned' order by entry_id"
 
 
@@ -37,7 +45,11 @@ def define(deployment: Deployment) -> dg.Definitions:
 
 @dg.asset(
     key=["outcomes", "strategy_effects"],
-    deps=[["outcomes", "treatment_outcomes"]],
+    deps=[["outcomes", "treatment_outcomes"], ["retention", "ledger"]],
+    check_specs=[
+        dg.AssetCheckSpec(name, asset=["outcomes", "strategy_effects"], description=description)
+        for name, description in DESCRIPTIONS.items()
+    ],
     group_name="outcomes",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -46,14 +58,31 @@ def strategy_effects(
     context: dg.AssetExecutionContext,
     deployment: dg.ResourceParam[Deployment],
     warehouse: dg.ResourceParam[Warehouse],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     """One row per strategy, holdout period and monthly look: the treated against the untreated, and the verdict."""
     decisions = warehouse.read(DECISIONS).to_pandas()
-    effects = read_effects(decisions, deployment.policy, today=_find_today(decisions, read_as_of(context)))
-    warehouse.replace("outcomes.strategy_effects", to_arrow(effects))
-    latest = effects.loc[effects["is_latest"]]
-    verdicts = {str(row.strategy_id): str(row.verdict) for row in latest.itertuples()}
-    return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.strategy_effects"), **verdicts})
+    today = _find_today(decisions, read_as_of(context))
+    effects = read_effects(decisions, deployment.policy, today=today)
+    faults = find_faults(warehouse.read(LEDGER).to_pandas(), deployment.policy, today=today)
+    warehouse.replace("outcomes.strategy_effects", to_arrow(block(effects, faults, deployment.policy, today=today)))
+    latest = warehouse.read(VERDICTS).to_pylist()
+    verdicts = {row["strategy_id"]: row["verdict"] for row in latest}
+    yield dg.MaterializeResult(
+        metadata={**describe_table(warehouse, "outcomes.strategy_effects"), **verdicts},
+        check_results=[_report(name, faults) for name in CHECKS],
+    )
+
+
+def _report(name: str, faults: Sequence[Fault]) -> dg.AssetCheckResult:
+    """Return the result of one check, with what was found; a fault blocks verdicts, not the pipeline."""
+    found = [fault for fault in faults if fault.check == name]
+    blocked = sorted({strategy for fault in found for strategy in fault.strategies})
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"found": [fault.detail for fault in found], "verdicts_blocked": blocked},
+    )
 
 
 def _find_today(decisions: pd.DataFrame, as_of: date) -> date:

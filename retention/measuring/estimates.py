@@ -44,9 +44,10 @@ def compare(values: Floats, is_treated: Bools, customers: Ints, *, before: Float
             differ in by chance is taken out of the difference by its slope within the arms (CUPED: Deng, Xu, Kohavi &
             Walker, WSDM 2013; for treatment and control of unequal size Lin, Annals of Applied Statistics 7, 2013).
 
-    The standard error is the larger of those with a variance common to both arms and with one for each: the first
-    holds where the untreated are so few that all of them stayed. It is widened by what repeated decisions of one
-    customer have in common (the sandwich of Liang & Zeger, Biometrika 73, 1986, against the same without customers).
+    The standard error is the larger of those with one variance, as if there were no difference, and with one for each
+    arm: the first holds where the untreated are so few that all of them stayed. It is widened by what repeated
+    decisions of one customer have in common (the sandwich of Liang & Zeger, Biometrika 73, 1986, against the same
+    without customers).
     """
     sizes = int(is_treated.sum()), int((~is_treated).sum())
     if min(sizes) < _LEAST_PER_ARM:
@@ -54,7 +55,7 @@ def compare(values: Floats, is_treated: Bools, customers: Ints, *, before: Float
     plain = _within(values, is_treated)
     adjusted = values if before is None else values - _predict(values, is_treated, before)
     rest = _within(adjusted, is_treated)
-    error = _error(rest, is_treated, sizes, customers)
+    error = _error(adjusted - adjusted.mean(), rest, is_treated, customers)
     if not error:
         return None
     value = float(adjusted[is_treated].mean() - adjusted[~is_treated].mean())
@@ -79,9 +80,11 @@ def _predict(values: Floats, is_treated: Bools, before: Floats) -> Floats:
     return slope * centred
 
 
-def _error(rest: Floats, is_treated: Bools, sizes: tuple[int, int], customers: Ints) -> float:
-    treated, untreated = sizes
-    common = float(rest @ rest) / (treated + untreated - 2) * (1 / treated + 1 / untreated)
+def _error(overall: Floats, rest: Floats, is_treated: Bools, customers: Ints) -> float:
+    """Return the standard error from distances to the mean of everybody (`overall`) and of each arm (`rest`)."""
+    treated = int(is_treated.sum())
+    untreated = len(rest) - treated
+    common = float(overall @ overall) / (treated + untreated - 1) * (1 / treated + 1 / untreated)
     weights = np.where(is_treated, 1 / treated, 1 / untreated)
     scores = rest * weights
     apart = float(scores @ scores)

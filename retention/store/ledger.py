@@ -26,6 +26,7 @@ STOPPED = (FAILED, LATE, CAPPED, HELD)
 REDRIVEN = "redriven"
 # what the receiver reports afterwards
 DELIVERED, OPENED, REDEEMED = "delivered", "opened", "redeemed"
+CONTACTS = (SENT, UNKNOWN, DELIVERED, OPENED, REDEEMED)  # events by which a customer was, or may have been, contacted
 _MOST_KEYS = 500  # values of one `in`
 
 
@@ -103,6 +104,13 @@ class Ledger:
         ]
         with self._database.read() as connection:
             return {(row[0], row[1]) for query in queries for row in connection.execute(query.distinct())}
+
+    def read_contacted_holdout(self, *, since: date, after: datetime) -> "pd.DataFrame":
+        """Return the contacts recorded after a moment with customers who were held out on or after a day."""
+        held = select(LEDGER.c.customer_id).where((LEDGER.c.arm == HOLDOUT) & (LEDGER.c.as_of >= since))
+        is_contact = LEDGER.c.event.in_(CONTACTS) & (LEDGER.c.as_of >= since) & (LEDGER.c.recorded_at > after)
+        query = select(LEDGER).where(is_contact & LEDGER.c.customer_id.in_(held))
+        return self._database.read_frame(query.order_by(LEDGER.c.recorded_at, LEDGER.c.entry_id))
 
 
 def _lived(column: ColumnElement[bool], *, is_replay: bool) -> ColumnElement[bool]:

@@ -87,6 +87,7 @@ def test_schedules_and_sensors_run_by_default(described: dict[str, dict[str, obj
         "sensors": {
             "apply_model_reviews": "RUNNING",
             "request_retrain_on_drift": "RUNNING",
+            "notify_holdout_contact": "RUNNING",
             "notify_run_failure": "RUNNING",
             "send_when_due": "RUNNING",
         },

@@ -25,6 +25,7 @@ from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
 from retention.measuring.lifecycle import decide
+from retention.store import ledger
 from retention.store import plans as plans_module
 from retention.store.consents import Consent
 from retention.store.ledger import period_of
@@ -397,3 +398,23 @@ def test_reading_does_not_wait_for_a_writer(sqlite_store: Store) -> None:
     with sqlite_store.database.engine.begin() as writer:
         writer.execute(select(LEDGER))
         assert sqlite_store.ledger.read().empty
+
+
+def test_a_message_that_left_for_a_held_out_customer_is_found_once(
+    store: Store, make_candidates: Frame, strategies: list[Strategy]
+) -> None:
+    days = (AS_OF, AS_OF + timedelta(days=60))
+    for day, share in zip(days, (0.99, 0.0), strict=True):
+        policy = load_policy({"holdout": {"share": share}, "exploration": {"share": 0.0}})
+        rows = plan(make_candidates(3, as_of=day), strategies, policy, spent=0).rows
+        store.plans.commit(day, rows, strategies=strategies, at=AT)
+    key = str(store.ledger.read().query("arm == 'treated'")["idempotency_key"].iloc[0])
+    assert store.ledger.read_contacted_holdout(since=AS_OF, after=AT - timedelta(days=1)).empty
+    left = AT + timedelta(minutes=1)
+    with store.database.write() as connection:
+        ledger.record(connection, [ledger.Entry(key=key, event=ledger.SENT, at=left, happened_at=left)])
+    found = [
+        len(store.ledger.read_contacted_holdout(since=since, after=after))
+        for since, after in ((AS_OF, AT), (AS_OF, left), (days[1], AT))
+    ]
+    assert found == [1, 0, 0]
