@@ -236,9 +236,7 @@ class Company(_Part):
     @property
     def strategy_files(self) -> tuple[Path, ...]:
         """The company's own strategy files, sorted; none when it names no folder."""
-        if self.strategies is None:
-            return ()
-        return tuple(sorted((self.path.parent / self.strategies).glob("*.yaml")))
+        return list_strategy_files(self.path, self.strategies)
 
     def files_of(self, table: str) -> tuple[Path, ...]:
         """Return every file that a source of `table` reads, of whichever table."""
@@ -317,3 +315,8 @@ def _usual_churn(content: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     usual = load_industry(industry).usual_churn(tables)
     return {"churn": usual} if usual else {}
+
+
+def list_strategy_files(company_file: Path, folder: Path | str | None) -> tuple[Path, ...]:
+    """Return the strategy files in the folder that a company file names, sorted; none when it names no folder."""
+    return () if folder is None else tuple(sorted((company_file.parent / folder).glob("*.yaml")))

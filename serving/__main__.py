@@ -7,9 +7,11 @@ import argparse
 import os
 from pathlib import Path
 
+from company.company_file import list_strategy_files
 from company.industries import load_industry
-from company.policy import Policy, load_policy
+from company.policy import load_policy
 from company.yaml_file import read_yaml
+from retention.deciding.strategy_files import load_strategies
 from retention.store.store import Store
 from serving.access import read_access
 from serving.desk.app import create_app, read_templates
@@ -28,24 +30,23 @@ def main() -> None:
     parser.add_argument("--company", type=Path, required=True, help="the company file")
     parser.add_argument("--port", type=int, default=8000)
     given = parser.parse_args()
+    content = read_yaml(given.company).content  # which `holdfast` has read as a whole before it started the desk
+    industry = load_industry(content["industry"])
+    policy = load_policy(industry.policy, content.get("policy"))
+    files = [industry.path, *list_strategy_files(given.company, content.get("strategies"))]
     with Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store:
         store.migrate()
         desk = Desk(
             snapshot=Snapshot(path=given.snapshot),
             store=store,
             access=read_access(),
-            policy=_read_policy(given.company),
+            policy=policy,
+            strategies=load_strategies(*files, policy=policy, currency=content["currency"]),
             templates=read_templates(),
             now=utc_now,
         )
         # addresses name customers, so that requests are not logged; what was opened stands in the audit log
         uvicorn.run(create_app(desk), host=LOOPBACK, port=given.port, access_log=False, log_level="warning")
-
-
-def _read_policy(company: Path) -> Policy:
-    """Return the policy of a company file, which `holdfast` has read as a whole before it started the desk."""
-    content = read_yaml(company).content
-    return load_policy(load_industry(content["industry"]).policy, content.get("policy"))
 
 
 if __name__ == "__main__":

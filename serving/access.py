@@ -17,8 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FILE = Path(__file__).with_name("access.yaml")
 CUSTOMERS = "customers"
 Visibility = Literal["clear", "masked", "hidden"]
-Action = Literal["today", "alerts", "answer", "customer", "customers", "plan", "export", "audit", "users"]
-Comparison = Literal["=", "<", ">", ">=", "in", "is null", "is not null"]
+Action = Literal[
+    "today", "alerts", "answer", "customer", "customers", "override", "plan", "strategies", "change", "export", "audit",
+    "users",
+]  # fmt: skip
+Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null"]
 MASK_OF_TEXT = "•••"
 _NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT")
 

@@ -52,14 +52,14 @@ class Snapshot:
             names = [column[0] for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
-    def has(self, relation: str, column: str | None = None) -> bool:
-        """Return whether the snapshot holds a relation, or a column of it."""
-        types = self._current().types.get(relation, {})
-        return bool(types) if column is None else column in types
+    def types(self, relation: str) -> Mapping[str, str]:
+        """Return a relation's columns with their types; none for one that this publication does not have."""
+        return self._current().types.get(relation, {})
 
-    def columns(self, relation: str) -> list[str]:
-        """Return the names of a relation's columns."""
-        return list(self._current().types.get(relation, {}))
+    @property
+    def version(self) -> str:
+        """Which publication is read: a text that changes with every one. Raises NothingPublishedError."""
+        return "-".join(f"{part:x}" for part in self._version())
 
     def _current(self) -> _Opened:
         opened = self._opened

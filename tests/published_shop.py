@@ -1,6 +1,6 @@
 """A small published snapshot: forty customers of two regions, three owners, with scores, reasons, alerts and a plan."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -9,6 +9,7 @@ import pandas as pd
 from retention.acting.alerts import alert_id
 
 AS_OF = date(2024, 10, 1)
+NOW = datetime(2024, 10, 1, 6, 0, tzinfo=UTC)
 COUNT = 40
 OWNERS = ("ann", "bob", None)
 

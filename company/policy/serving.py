@@ -20,10 +20,19 @@ class SignIn(Section):
     minimum_password_length: Annotated[int, Field(ge=8)]
 
 
+class Api(Section):
+    """How often a key may ask, how long it holds, and for how long a retry of a write gets the first answer."""
+
+    requests_per_minute: Positive
+    key_days: Positive
+    retry_hours: Positive
+
+
 class Desk(Section):
-    """Days of the past that are published, days without a second alert, hours until figures are old, the sign-in."""
+    """Days that are published, days without a second alert, hours until figures are old, sign-in and keys."""
 
     history_days: Days
     quiet_days: Days
     stale_after_hours: Positive
     sign_in: SignIn
+    api: Api

@@ -20,6 +20,7 @@ from retention.acting.dispatch import dispatch
 from retention.deciding.contact_rules import find_capped
 from retention.deciding.holdout import period_of
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
+from retention.deciding.plan_overrides import find_holding
 from retention.deciding.strategy_changes import adjust
 from retention.measuring.lifecycle import keep_active
 from retention.store.frames import to_arrow
@@ -126,6 +127,7 @@ def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: d
         recent_strategies=recent,
         effects=_read_effects(warehouse, as_of),
         capped=find_capped(candidates, treated, deployment.policy) if len(candidates) else (),
+        overrides=find_holding(store.plan_overrides.read(), as_of=as_of),
     )
 
 

@@ -12,12 +12,14 @@ from retention.deciding.exploration import Lottery, as_text, hold_lottery, write
 from retention.deciding.holdout import fractions, hold_out
 from retention.deciding.limits import find_refusals, list_limits
 from retention.deciding.options import Options, build_options, look_up
+from retention.deciding.plan_overrides import list_chosen, list_silent, restrict
 from retention.deciding.prices import price_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from company.policy import Policy
+    from retention.deciding.plan_overrides import PlanOverride
     from retention.deciding.strategies import Strategy
 
 TREATED, HOLDOUT, CONTROL, UNTOUCHED = "treated", "holdout", "control", "none"
@@ -27,6 +29,8 @@ REASONS = {
     "best_use_of_budget": ("the most that the budget can buy for this customer", "在预算内对该客户最有价值的方案"),
     "explored": ("drawn at random to measure a strategy that is not chosen today", "随机抽中，用于检验其他方案的效果"),  # noqa: RUF001
     "explored_nothing": ("drawn at random to get nothing this time", "随机抽中，本次不干预以便对照"),  # noqa: RUF001
+    "chosen_by_person": ("a person chose this strategy for the customer", "由员工为该客户指定方案"),
+    "left_alone_by_person": ("a person decided that the customer is left alone", "员工决定暂不联系该客户"),
     "held_out": ("stays untreated, so that the effect can be measured", "对照组不干预以便衡量效果"),
     "not_contactable": ("the customer has not agreed to be contacted", "客户未同意接收联系"),
     "cooling_down": ("chosen too recently to be contacted again", "近期已被选中且处于冷却期"),
@@ -67,6 +71,7 @@ def plan(
     recent_strategies: Collection[tuple[str, str]] = (),
     capped: Collection[str] = (),
     effects: "pd.DataFrame | None" = None,
+    overrides: "Mapping[str, PlanOverride] | None" = None,
 ) -> Plan:
     """Decide for every candidate: treat, hold out, hold back, or do nothing; each with its reason.
 
@@ -80,6 +85,7 @@ def plan(
         recent_strategies: customers with a strategy that they had within their cool-down, and do not get again.
         capped: customers who had as many messages as the policy allows, see `contact_rules.find_capped`.
         effects: what was measured before this day, see `apply_effects`.
+        overrides: by customer what a person decided, see `plan_overrides.find_holding`.
 
     Returns:
         The plan, the highest expected value first. Expected value is money_at_risk x effect - cost. `cost` is what this
@@ -90,15 +96,18 @@ def plan(
     the budget, so that both arms of a strategy were chosen by one rule. So do the customers who explore: what was drawn
     for them has been reserved from the limits before.
     """
-    people = _prepare(candidates, policy).assign(
+    chosen = list_chosen(overrides or {})
+    people = _prepare(candidates, policy, silent=list_silent(overrides or {})).assign(
         is_capped=lambda each: each["customer_id"].isin(set(capped)),
         is_cooling=lambda each: each["customer_id"].isin(set(recent_contacts)),
+        is_persons_choice=lambda each: each["customer_id"].isin(chosen),
     )
     free = people.loc[people["bar"] == ""].reset_index(drop=True)
-    held_back = {*capped, *recent_contacts}
+    offered, held_back = restrict(strategies, chosen), {*capped, *recent_contacts}
     options = build_options(
-        free, strategies, policy, held_back=held_back, recent_strategies=recent_strategies, effects=effects
+        free, offered, policy, held_back=held_back, recent_strategies=recent_strategies, effects=effects
     )
+    options = _accept(options, free["is_persons_choice"].to_numpy(dtype=bool))
     limits = list_limits(options.columns, options.costs, policy, spent=spent, spent_on=spent_on or {})
     allocation, lottery = _choose(free, options, limits, policy)
     decided = _decide(free, options, allocation, lottery, policy).assign(
@@ -109,7 +118,12 @@ def plan(
     return Plan(rows=rows, prices=price_table(limits, allocation.prices, used))
 
 
-def _prepare(candidates: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
+def _accept(options: Options, is_persons_choice: Bools) -> Options:
+    """Return the options, those that a person chose among the profitable ones whatever they are expected to bring."""
+    return replace(options, is_profitable=options.is_profitable | (options.is_open & is_persons_choice[:, np.newaxis]))
+
+
+def _prepare(candidates: "pd.DataFrame", policy: "Policy", *, silent: Collection[str]) -> "pd.DataFrame":
     _require_unique(candidates)
     people = candidates.sort_values("customer_id", ignore_index=True)
     ids = people["customer_id"].astype(str)
@@ -118,8 +132,8 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     people["is_held_out"] = hold_out(ids, people["as_of"], policy.holdout)
     people["effect_group"] = name_groups(people, policy)
     closed = people["allowed_channels"].eq("") & people["service_channels"].eq("")
-    bars = [closed, people["money_at_risk"].isna()]
-    people["bar"] = np.select(bars, ["not_contactable", "value_unknown"], "")
+    bars = [ids.isin(set(silent)), closed, people["money_at_risk"].isna()]
+    people["bar"] = np.select(bars, ["left_alone_by_person", "not_contactable", "value_unknown"], "")
     return people
 
 
@@ -139,11 +153,12 @@ def _choose(
 
     Who takes part in the draw is decided without looking at it, so that its probabilities are what they are said to be.
     """
-    values = np.where(options.is_profitable, options.expected, -np.inf)
+    is_persons_choice = free["is_persons_choice"].to_numpy(dtype=bool)
+    values = _prefer(np.where(options.is_profitable, options.expected, -np.inf), is_persons_choice)
     counted = ~free["is_held_out"].to_numpy(dtype=bool)
     first = allocate(values, limits, counted=counted)
     explored = policy.exploration
-    planned = first.chosen != NOTHING
+    planned = (first.chosen != NOTHING) & ~is_persons_choice
     keys = free["as_of"].astype(str) + ":" + free["customer_id"].astype(str)
     places = fractions(keys.where(planned, ""), salt=explored.salt) if explored.share else np.ones(len(free))
     lottery = hold_lottery(options.is_open, planned, places, limits, share=explored.share)
@@ -152,6 +167,12 @@ def _choose(
     drawn = np.where(counted, lottery.drawn, NOTHING)
     left = [replace(limit, amount=max(limit.amount - use, 0.0)) for limit, use in _uses(limits, drawn)]
     return allocate(values, left, counted=counted & ~lottery.is_drawn), lottery
+
+
+def _prefer(values: Floats, is_persons_choice: Bools) -> Floats:
+    """Return the values, what a person chose as high as the best of all, so that it is not outbid."""
+    best = values.max(initial=1.0)
+    return np.where(is_persons_choice[:, np.newaxis] & np.isfinite(values), best, values)
 
 
 def _uses(limits: Sequence[Limit], chosen: Ints) -> list[tuple[Limit, float]]:
@@ -250,13 +271,14 @@ def _explain(joined: "pd.DataFrame") -> "pd.DataFrame":
     """Give every row its decision and the first reason that holds."""
     arm = joined["arm"]
     questions = [
-        joined["bar"] != "", arm == HOLDOUT, arm == CONTROL, (arm == TREATED) & joined["is_explored"], arm == TREATED,
+        joined["bar"] != "", arm == HOLDOUT, arm == CONTROL, (arm == TREATED) & joined["is_explored"],
+        (arm == TREATED) & joined["is_persons_choice"], arm == TREATED,
         joined["is_harmed"], ~joined["has_option"] & joined["is_cooling"], ~joined["has_option"] & joined["is_capped"],
         ~joined["has_option"], ~joined["has_profitable"],
     ]  # fmt: skip
     answers = [
-        joined["bar"], "held_out", "explored_nothing", "explored", "best_use_of_budget", "contact_would_hurt",
-        "cooling_down", "contact_cap", "no_strategy", "not_worth_it",
+        joined["bar"], "held_out", "explored_nothing", "explored", "chosen_by_person", "best_use_of_budget",
+        "contact_would_hurt", "cooling_down", "contact_cap", "no_strategy", "not_worth_it",
     ]  # fmt: skip
     reasons = np.select(questions, [np.asarray(answer, dtype=object) for answer in answers], joined["rejected_because"])
     return joined.assign(decision=arm.map(DECISIONS), decision_reason=reasons.astype(object))

@@ -1,7 +1,7 @@
 """The strategy library: what may be done for whom, at what cost and with which assumed effect."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from math import ceil, floor
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -183,6 +183,15 @@ class Strategy(_Part):
         copy._only = None if only is None else frozenset(only)  # noqa: SLF001 - of a copy of our own
         copy._but = frozenset(but)  # noqa: SLF001 - of a copy of our own
         return copy
+
+    def closed_to(self, customers: Iterable[str]) -> Self:
+        """Return the strategy as it is, but not for some more customers."""
+        return self.limited(only=self._only, but=self._but | frozenset(customers))
+
+    def for_anybody(self) -> Self:
+        """Return the strategy without what its file asks of customers; consent is needed all the same."""
+        asked = ("tiers", "stages", "value_tiers", "kinds", "reasons", "triggers", "topics", "tags")
+        return self.model_copy(update=dict.fromkeys(asked, ()))
 
     def is_open_to(self, customer_id: str) -> bool:
         """Tell whether the strategy, as it is set here, is for a customer at all."""

@@ -9,6 +9,7 @@ from retention.store.consents import Consents
 from retention.store.database import Database, lock_for_migration
 from retention.store.ledger import Ledger
 from retention.store.outbox import Outbox
+from retention.store.plan_overrides import PlanOverrides
 from retention.store.plans import Plans
 from retention.store.recipients import Recipients
 from retention.store.strategy_changes import StrategyChanges
@@ -28,6 +29,7 @@ class Store:
         self.outbox = Outbox(self.database)
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
+        self.plan_overrides = PlanOverrides(self.database)
         self.strategy_changes = StrategyChanges(self.database)
         self.strategy_reviews = StrategyReviews(self.database)
         self.consents = Consents(self.database)

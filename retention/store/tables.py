@@ -332,6 +332,22 @@ STRATEGY_REVIEWS = Table(
     comment="one row per review of a strategy, a month's or a person's, with its evidence; append-only",
 )
 
+PLAN_OVERRIDES = Table(
+    "plan_overrides",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("customer_id", String, nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("strategy_id", String),
+    Column("until", Date),
+    Column("decided_by", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    Column("before", String, nullable=False),
+    Column("after", String, nullable=False),
+    comment="one row per time a person decided about a customer what plans may do; append-only",
+)
+
 USERS = Table(
     "users",
     METADATA,
@@ -361,6 +377,35 @@ SESSIONS = Table(
     comment="one row per sign-in; a session ends by itself, by its user, or when the account changes",
 )
 
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", String(16), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("owner", String),
+    Column("region", String),
+    Column("made_by", String, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Column("revoked_by", String),
+    Column("revoked_at", Moment),
+    comment="one row per key of a program, kept as a digest; a key expires and can be revoked",
+)
+
+API_REQUESTS = Table(
+    "api_requests",
+    METADATA,
+    Column("key_id", String(16), ForeignKey("api_keys.key_id"), primary_key=True),
+    Column("idempotency_key", String(200), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("begun_at", Moment, nullable=False, index=True),
+    Column("answer", Text),
+    comment="one row per writing request of a program and its answer, which a retry gets again",
+)
+
 AUDIT_LOG = Table(
     "audit_log",
     METADATA,
@@ -376,5 +421,5 @@ AUDIT_LOG = Table(
 
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
-    STRATEGY_CHANGES, STRATEGY_REVIEWS, ALERT_EVENTS, AUDIT_LOG,
+    STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, AUDIT_LOG,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
 from serving.access import AccessDeniedError, MissingFieldError
+from serving.api.app import PATH, create_api, limit_bodies
 from serving.desk import pages
 from serving.desk.language import Words
 from serving.desk.visit import (
@@ -56,9 +57,10 @@ def create_app(desk: Desk, *, hosts: "Iterable[str]" = LOOPBACK_NAMES) -> "ASGIA
         app.include_router(import_module(f"{pages.__name__}.{found.name}").router)
     app.add_api_route("/static/desk.css", _style, methods=["GET"])
     app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], status_code=NOTHING)
+    app.mount(PATH, create_api(desk))
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
-    return SameSite(_with_headers(app), hosts)
+    return SameSite(_with_headers(limit_bodies(app)), hosts)
 
 
 def read_templates() -> Environment:
@@ -79,7 +81,9 @@ def _with_headers(app: "ASGIApp") -> "ASGIApp":
     async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
         async def send_with_headers(message: "Message") -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -1,7 +1,7 @@
 """One request of a signed-in person: who they are, what they may see, and the language in which they read it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -10,16 +10,18 @@ from urllib.parse import parse_qs, urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment
 
-from company.policy import Policy
-from retention.store.store import Store
-from serving.access import Access, Action, Condition, Grant, Measure, Order, Question, Visibility
-from serving.audit import AuditLog, Entry
+from serving.access import Order
+from serving.actor import Actor, Desk, InvalidRequestError, NotFoundError
 from serving.desk.language import Words, choose_language
 from serving.sign_in.passwords import hash_secret
-from serving.sign_in.users import User, Users
-from serving.snapshot import NothingPublishedError, Snapshot
+from serving.sign_in.users import User
+from serving.snapshot import NothingPublishedError
+
+__all__ = [  # what a page is written with
+    "Desk", "InvalidRequestError", "NotFoundError", "NotSignedInError", "Visit", "enter", "go_to", "language_of",
+    "read_form", "render", "set_cookie",
+]  # fmt: skip
 
 SESSION_COOKIE, VISIT_COOKIE, LANGUAGE_COOKIE = "holdfast_session", "holdfast_visit", "holdfast_language"
 _LARGEST_FORM = 64 * 1024
@@ -30,60 +32,13 @@ class NotSignedInError(Exception):
     """There is no session, or it has ended: the person signs in again."""
 
 
-class NotFoundError(Exception):
-    """There is no such thing among what the person may see."""
-
-
-class InvalidRequestError(Exception):
-    """The address or the form holds a value that cannot be used."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What all requests share."""
-
-    snapshot: Snapshot
-    store: Store
-    access: Access
-    policy: Policy
-    templates: Environment
-    now: Callable[[], datetime]
-
-    @cached_property
-    def users(self) -> Users:
-        """Users and sessions."""
-        return Users(self.store.database, self.policy.desk.sign_in)
-
-    @cached_property
-    def audit(self) -> AuditLog:
-        """The audit log."""
-        return AuditLog(self.store.database)
-
-
 @dataclass(kw_only=True)
-class Visit:
-    """A request with its person; every reading of the snapshot goes through `ask`, and so through their grant."""
+class Visit(Actor):
+    """A request with its person."""
 
-    desk: Desk
     request: Request
     user: User
-    grant: Grant
     secret: str = field(repr=False)
-
-    @property
-    def now(self) -> datetime:
-        """The moment of the request."""
-        return self.desk.now()
-
-    @cached_property
-    def about(self) -> Mapping[str, Any]:
-        """What the figures rest on. Raises NothingPublishedError."""
-        rows = self.ask(Question(relation="about"))
-        if not rows:
-            raise NothingPublishedError(
-                f"{self.desk.snapshot.path}: an earlier release published this file; run again."
-            )
-        return rows[0]
 
     @cached_property
     def words(self) -> Words:
@@ -98,36 +53,6 @@ class Visit:
     def csrf(self) -> str:
         """The token that a form of this session carries."""
         return hash_secret(self.secret, "form")
-
-    def ask(self, question: Question) -> list[dict[str, Any]]:
-        """Return what the person may see of the answer to a question."""
-        return self.desk.snapshot.ask(self.grant, question)
-
-    def count(self, relation: str, *where: Condition, **measures: Measure) -> dict[str, Any]:
-        """Return figures over the rows that meet all conditions; those over fields not seen clear are left out."""
-        seen = {
-            name: each for name, each in measures.items() if each.column is None or self.sees(each.column) == "clear"
-        }
-        everybody = Measure(function="count", name="count")
-        rows = self.ask(Question(relation=relation, where=where, measures=(everybody, *seen.values())))
-        return dict.fromkeys(measures) | (rows[0] if rows else {"count": 0})
-
-    def sees(self, column: str) -> Visibility:
-        """Return how the person sees a column."""
-        return self.grant.sees(column)
-
-    def may(self, action: Action) -> bool:
-        """Return whether the person may do something."""
-        return self.grant.may(action)
-
-    def require(self, action: Action) -> None:
-        """Raise AccessDeniedError unless the person may do something."""
-        self.grant.require(action)
-
-    def record(self, action: str, **about: str | None) -> None:
-        """Write to the audit log what the person did; `about` is the entry's customer_id, subject and detail."""
-        given = {name: value for name, value in about.items() if value is not None}
-        self.desk.audit.add(Entry(done_at=self.now, done_by=self.user.name, action=action, **given))
 
     def parameter(self, name: str) -> str | None:
         """Return a parameter of the address, None where it is absent or empty."""
@@ -187,7 +112,7 @@ def enter(request: Request) -> Visit:
     if user is None or user.role not in desk.access.roles:
         raise NotSignedInError
     grant = desk.access.grant(user.role, owner=user.owner, region=user.region)
-    return Visit(desk=desk, request=request, user=user, grant=grant, secret=secret)
+    return Visit(desk=desk, name=user.name, request=request, user=user, grant=grant, secret=secret)
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -1,54 +1,29 @@
 """The desk as a browser meets it: signed in by a link, confined to its role, in two languages, and closed to others."""
 
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from published_shop import AS_OF, make_tables, write_snapshot
+from published_shop import AS_OF, NOW, make_tables, write_snapshot
 from starlette.testclient import TestClient
 
-from company.policy import load_policy
-from retention.store.store import Store
 from serving.access import MASK_OF_TEXT, read_access
 from serving.audit import AuditLog
-from serving.desk.app import create_app, read_templates
+from serving.desk.app import create_app
 from serving.desk.language import read_texts
 from serving.desk.visit import Desk
-from serving.sign_in import passwords
 from serving.sign_in.users import User
 from serving.snapshot import Snapshot
 
 ACCESS = read_access()
-NOW = datetime(2024, 10, 1, 6, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 PAGES = ("/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/audit", "/users")
 ACTION_OF = {"/customers.csv": "export", "/customers/secret-001": "customer"}
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
-    tables = make_tables()
-    write_snapshot(folder / "holdfast.duckdb", tables)
-    store = Store(f"sqlite:///{folder / 'operational.db'}")
-    store.migrate()
-    store.alerts.record(tables["alerts"].drop(columns="position"), at=NOW - timedelta(hours=2))
-    cost, passwords.COST = passwords.COST, 16
-    yield Desk(
-        snapshot=Snapshot(path=folder / "holdfast.duckdb"),
-        store=store,
-        access=ACCESS,
-        policy=load_policy(),
-        templates=read_templates(),
-        now=lambda: NOW,
-    )
-    passwords.COST = cost
-    store.close()
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +91,9 @@ def test_an_export_has_the_rows_of_the_filter_and_the_columns_of_the_role(sign_i
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@x"])
 def test_no_cell_of_an_export_becomes_a_formula(value: str) -> None:
-    from serving.desk.pages.customers import _as_text
+    from serving.export import as_cell
 
-    assert (_as_text(value), _as_text(-1.5)) == (f"'{value}", -1.5)
+    assert (as_cell(value), as_cell(-1.5)) == (f"'{value}", -1.5)
 
 
 def test_a_list_page_by_page_shows_everybody_once(sign_in: SignIn) -> None:
@@ -309,3 +284,36 @@ def test_a_swapped_snapshot_is_served_without_a_dropped_request(desk: Desk, sign
     counts = [pd.unique(re.findall(r"secret-\d+", client.get("/customers").text)).size]
     write_snapshot(desk.snapshot.path, make_tables())
     assert (codes, counts) == ({200}, [12])
+
+
+def test_a_key_is_made_and_shown_once_and_revoked_on_the_accounts_page(sign_in: SignIn, desk: Desk) -> None:
+    client = sign_in("admin")
+    made = submit(client, client.get("/users").text, "/keys", name="warehouse", role="analyst", days="30")
+    key = re.search(r"holdfast_\w{12}_[\w-]+", made.text)
+    assert key is not None
+    assert key[0] not in client.get("/users").text
+    program = TestClient(create_app(desk), base_url=HOST, headers={"Authorization": f"Bearer {key[0]}"})
+    assert program.get("/v1/customers").status_code == 200
+    submit(client, client.get("/users").text, f"/keys/{key[0].split('_')[1]}/revoke")
+    assert (program.get("/v1/customers").status_code, "revoked" in client.get("/users").text) == (401, True)
+    too_long = submit(client, client.get("/users").text, "/keys", name="warehouse", role="analyst", days="9999")
+    assert too_long.status_code == 400
+
+
+def test_a_decision_about_a_customer_is_made_on_their_page_and_logged_before_and_after(
+    sign_in: SignIn, desk: Desk
+) -> None:
+    client, path = sign_in("retention_manager"), "/customers/secret-004"
+    made = submit(
+        client, client.get(path).text, "/override/secret-004",
+        kind="nothing_until", until="2024-11-01", reason="moving", back=path,
+    )  # fmt: skip
+    assert (made.url.path, "nothing until a day (moving)" in made.text) == (path, True)
+    assert desk.store.plan_overrides.read("secret-004")[0].until == date(2024, 11, 1)
+    submit(client, client.get(path).text, "/override/secret-004", kind="lifted", reason="has moved", back=path)
+    entry = AuditLog(desk.store.database).read(customer_id="secret-004", limit=2)[1]
+    assert entry["detail"] == "nothing until 2024-11-01 -> lifted: has moved"
+    agent = sign_in("agent", "ann")
+    assert (
+        submit(agent, agent.get("/alerts").text, "/override/secret-002", kind="lifted", reason="x").status_code == 403
+    )

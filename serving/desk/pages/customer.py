@@ -5,11 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
+from retention.deciding.plan_overrides import KINDS
 from retention.store.alerts import FEEDBACK
 from serving.access import Condition, Order, Question
 from serving.desk.pages.alerts import SNOOZE_DAYS
 from serving.desk.pages.today import read_names
-from serving.desk.visit import NotFoundError, Visit, enter
+from serving.desk.visit import Visit, enter
+from serving.overrides import read_override
 
 router = APIRouter()
 WIDTH, HEIGHT, EDGE = 600, 120, 6
@@ -28,9 +30,7 @@ def show(visit: Annotated[Visit, Depends(enter)], customer_id: str) -> Response:
     """Show the page; that it was opened stands in the audit log."""
     visit.require("customer")
     is_it = Condition(column="customer_id", comparison="=", value=customer_id)
-    found = visit.ask(Question(relation="customers", where=(is_it,), limit=1))
-    if not found:
-        raise NotFoundError
+    row = visit.find("customers", "customer_id", customer_id)
     visit.record("view", customer_id=customer_id)
     by_day = (Order(column="as_of"),)
     scores = visit.ask(Question(relation="scores", columns=("as_of", "score"), where=(is_it,), order=by_day))
@@ -40,9 +40,9 @@ def show(visit: Annotated[Visit, Depends(enter)], customer_id: str) -> Response:
     plans = visit.ask(Question(relation="plans", where=(is_it,), limit=1))
     return visit.render(
         "customer.html",
-        row=found[0],
+        row=row,
         parts_of={
-            part: [name for name in names if found[0].get(name) not in {None, ""} and not _is_unused(found[0], name)]
+            part: [name for name in names if row.get(name) not in {None, ""} and not _is_unused(row, name)]
             for part, names in {"who": WHO, "value": VALUE, "habits": HABITS}.items()
         },
         scores=scores,
@@ -55,6 +55,8 @@ def show(visit: Annotated[Visit, Depends(enter)], customer_id: str) -> Response:
         states=states,
         events=visit.desk.store.alerts.read_events(list(states)),
         audit=_read_audit(visit, customer_id),
+        override=read_override(visit, customer_id),
+        override_kinds=KINDS,
         snooze_days=SNOOZE_DAYS,
         feedback=FEEDBACK,
     )

@@ -1,9 +1,6 @@
 """Customers at risk: filtered, sorted, page by page, and as CSV."""
 
-import csv
-import io
 import json
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -12,9 +9,10 @@ from fastapi.responses import Response, StreamingResponse
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.pages.today import COUNT, read_names
 from serving.desk.visit import InvalidRequestError, Visit, enter
+from serving.export import write_csv
 
 router = APIRouter()
-PAGE, CHUNK = 50, 5_000
+PAGE = 50
 FILTERS = ("tier", "lifecycle_stage", "value_tier", "region", "strategy_id")
 BY_POSITION = Order(column="position")
 SORTS = {
@@ -61,9 +59,8 @@ def export(visit: Person) -> Response:
     filters = ", ".join(f"{each.column}={each.value}" for each in where) or "all"
     visit.record("export", detail=f"{visit.count('customers', *where)['count']} customers: {filters}")
     head = {"Content-Disposition": f'attachment; filename="customers-{visit.about["as_of"]}.csv"'}
-    return StreamingResponse(
-        _write_rows(visit, names, where, order), media_type="text/csv; charset=utf-8", headers=head
-    )
+    question = Question(relation="customers", columns=SHOWN, where=where, order=order)
+    return StreamingResponse(write_csv(visit, question, names), media_type="text/csv; charset=utf-8", headers=head)
 
 
 def _read_filters(visit: Visit) -> tuple[Condition, ...]:
@@ -85,29 +82,3 @@ def _list_options(visit: Visit, name: str) -> list[str]:
 
 def _write_key(row: dict[str, Any], order: tuple[Order, ...]) -> str:
     return json.dumps([row[each.column] for each in order])
-
-
-def _write_rows(
-    visit: Visit, names: list[str], where: tuple[Condition, ...], order: tuple[Order, ...]
-) -> Iterator[str]:
-    """Yield the lines of the file, a chunk of customers after the other."""
-    buffer = io.StringIO()
-    after: tuple[Any, ...] = ()
-    writer = csv.writer(buffer)
-    writer.writerow(names)
-    while True:
-        rows = visit.ask(
-            Question(relation="customers", columns=SHOWN, where=where, order=order, after=after, limit=CHUNK)
-        )
-        writer.writerows([_as_text(row.get(name)) for name in names] for row in rows)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        if len(rows) < CHUNK:
-            return
-        after = tuple(rows[-1][each.column] for each in order)
-
-
-def _as_text(value: Any) -> Any:  # noqa: ANN401 - a cell of any column
-    """Return a cell of which no spreadsheet makes a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,4 +1,4 @@
-"""Accounts: who may sign in with which role, for administrators."""
+"""Accounts and keys: who may sign in, and which program may ask, with which role; for administrators."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.sign_in.keys import ApiKey
 from serving.sign_in.users import User
 
 router = APIRouter()
@@ -48,6 +49,35 @@ def change(visit: Person, name: str, form: Form) -> Response:
     return go_to("/users")
 
 
+@router.post("/keys")
+def add_key(visit: Person, form: Form) -> Response:
+    """Make a key for a program and show it, once."""
+    visit.require("users")
+    user, days, most = _read_user(visit, form, name=form.get("name", "")), form.get("days", ""), _most_days(visit)
+    if not days.isdecimal() or not 1 <= int(days) <= most:
+        raise InvalidRequestError("A key holds for a number of days within the policy's.")
+    try:
+        key = visit.desk.keys.add(ApiKey(**vars(user)), by=visit.name, at=visit.now, days=int(days))
+    except ValueError:
+        return _show(visit, message=visit.words.text("users.known"), status=INVALID)
+    return _show(visit, new_key=(user.name, key))
+
+
+@router.post("/keys/{key_id}/revoke")
+def revoke_key(visit: Person, key_id: str, _form: Form) -> Response:
+    """End a key at once."""
+    visit.require("users")
+    try:
+        visit.desk.keys.revoke(key_id, by=visit.name, at=visit.now)
+    except ValueError:
+        raise NotFoundError from None
+    return go_to("/users#keys")
+
+
+def _most_days(visit: Visit) -> int:
+    return visit.desk.policy.desk.api.key_days
+
+
 def _read_user(visit: Visit, form: dict[str, str], *, name: str) -> User:
     if form.get("role") not in visit.desk.access.roles:
         raise InvalidRequestError("There is no such role.")
@@ -59,10 +89,23 @@ def _address(visit: Visit, secret: str) -> str:
 
 
 def _show(
-    visit: Visit, *, new: tuple[str, str] | None = None, message: str | None = None, status: int = 200
+    visit: Visit,
+    *,
+    new: tuple[str, str] | None = None,
+    new_key: tuple[str, str] | None = None,
+    message: str | None = None,
+    status: int = 200,
 ) -> Response:
     visit.require("users")
     roles = {name: getattr(role, visit.words.language) for name, role in visit.desk.access.roles.items()}
     return visit.render(
-        "users.html", rows=visit.desk.users.read(), roles=roles, new=new, message=message, status=status
+        "users.html",
+        rows=visit.desk.users.read(),
+        keys=visit.desk.keys.read(),
+        key_days=_most_days(visit),
+        roles=roles,
+        new=new,
+        new_key=new_key,
+        message=message,
+        status=status,
     )

@@ -1,0 +1,119 @@
+"""Who asks: a person on the desk or a program with a key; what they share, and the one way to what they may see."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from jinja2 import Environment
+
+from company.policy import Policy
+from retention.deciding.strategies import Strategy
+from retention.store.store import Store
+from serving.access import Access, Action, Condition, Grant, Measure, Question, Visibility
+from serving.audit import AuditLog, Entry
+from serving.sign_in.keys import ApiKeys
+from serving.sign_in.users import Users
+from serving.snapshot import NothingPublishedError, Snapshot
+
+
+class NotFoundError(Exception):
+    """There is no such thing among what the actor may see."""
+
+
+class InvalidRequestError(Exception):
+    """The address, the form or the body holds a value that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What all requests share."""
+
+    snapshot: Snapshot
+    store: Store
+    access: Access
+    policy: Policy
+    templates: Environment
+    now: Callable[[], datetime]
+    strategies: tuple[Strategy, ...] = ()
+
+    @cached_property
+    def users(self) -> Users:
+        """Users and sessions."""
+        return Users(self.store.database, self.policy.desk.sign_in)
+
+    @cached_property
+    def keys(self) -> ApiKeys:
+        """Keys of programs."""
+        return ApiKeys(self.store.database)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """The audit log."""
+        return AuditLog(self.store.database)
+
+
+@dataclass(kw_only=True)
+class Actor:
+    """Somebody with rights, by the name under which the audit log knows them.
+
+    Every reading of the snapshot goes through `ask`, and so through their grant.
+    """
+
+    desk: Desk
+    name: str
+    grant: Grant
+
+    @property
+    def now(self) -> datetime:
+        """The moment of the request."""
+        return self.desk.now()
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What the figures rest on. Raises NothingPublishedError."""
+        rows = self.ask(Question(relation="about"))
+        if not rows:
+            raise NothingPublishedError(
+                f"{self.desk.snapshot.path}: an earlier release published this file; run again."
+            )
+        return rows[0]
+
+    def ask(self, question: Question) -> list[dict[str, Any]]:
+        """Return what the actor may see of the answer to a question."""
+        return self.desk.snapshot.ask(self.grant, question)
+
+    def find(self, relation: str, column: str, value: str) -> dict[str, Any]:
+        """Return the row of a relation that has a value. Raises NotFoundError when the actor may see none."""
+        is_it = Condition(column=column, comparison="=", value=value)
+        rows = self.ask(Question(relation=relation, where=(is_it,), limit=1))
+        if not rows:
+            raise NotFoundError
+        return rows[0]
+
+    def count(self, relation: str, *where: Condition, **measures: Measure) -> dict[str, Any]:
+        """Return figures over the rows that meet all conditions; those over fields not seen clear are left out."""
+        seen = {
+            name: each for name, each in measures.items() if each.column is None or self.sees(each.column) == "clear"
+        }
+        everybody = Measure(function="count", name="count")
+        rows = self.ask(Question(relation=relation, where=where, measures=(everybody, *seen.values())))
+        return dict.fromkeys(measures) | (rows[0] if rows else {"count": 0})
+
+    def sees(self, column: str) -> Visibility:
+        """Return how the actor sees a column."""
+        return self.grant.sees(column)
+
+    def may(self, action: Action) -> bool:
+        """Return whether the actor may do something."""
+        return self.grant.may(action)
+
+    def require(self, action: Action) -> None:
+        """Raise AccessDeniedError unless the actor may do something."""
+        self.grant.require(action)
+
+    def record(self, action: str, **about: str | None) -> None:
+        """Write to the audit log what was done; `about` is the entry's customer_id, subject and detail."""
+        given = {name: value for name, value in about.items() if value is not None}
+        self.desk.audit.add(Entry(done_at=self.now, done_by=self.name, action=action, **given))
