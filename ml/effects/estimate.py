@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 DECLARED, MEASURED = "declared", "measured"
 EVERYBODY = "all"  # the group where there are no decisions yet
 COLUMNS = (
-    "strategy_id", "effect_group", "effect", "low", "high", "basis", "count_treated", "count_untreated", "raw_effect",
-    "source", "is_used", "group_effect", "group_low", "group_high",
-    "group_harm",
+    "strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "count_treated", "count_untreated",
+    "raw_effect", "source", "is_used", "group_effect", "group_low", "group_high", "group_harm",
 )  # fmt: skip
+TINY = 1e-12
 WIDTH = 2 * NormalDist().inv_cdf(0.975)  # of a declared interval, in standard deviations
 
 
@@ -82,8 +82,8 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
     difference in staying over the predicted rate of leaving, over the rows that could have got the strategy. Plans
     multiply it by the same prediction; who was not scored has the doubly robust rate under nothing instead. One with
     fewer than `minimum_rows` rows with or without it in the data is left as declared. `group_effect` with its interval
-    is what contact as it was done does to a group: its measured strategies, by how often each was given; `group_harm`
-    is the probability that this is harm.
+    is the mean effect of the measured strategies in a group; `harm` is the probability that a strategy's effect is
+    below 0, `group_harm` that the group's is.
     """
     cells = _cells(rows, declared, config)
     scores = score(rows, folds=config.folds)
@@ -92,15 +92,22 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
     gain = _gain(rows, scores, declared, cells, config) if found.is_enough.any() else None
     reach = NormalDist().inv_cdf(0.5 + config.confidence / 2)
     table = _table(declared, cells, found, average=average, half=reach * deviations(covariance))
-    group, spread = pool(cells, average, covariance, weight=np.where(found.is_enough, found.treated, 0.0))
+    group, spread = pool(cells, average, covariance, weight=found.is_enough.astype(float))
     table = table.assign(
+        harm=np.where(found.is_enough, _harm(average, deviations(covariance)), np.nan),
         group_effect=group,
         group_low=group - reach * spread,
         group_high=group + reach * spread,
-        group_harm=[NormalDist().cdf(-mean / width) for mean, width in zip(group, spread, strict=True)],
+        group_harm=_harm(group, spread),
     )
     result = Effects(table=table, gain=gain)
     return replace(result, table=table.assign(is_used=result.is_better & table["basis"].eq(MEASURED)))
+
+
+def _harm(average: Floats, deviation: Floats) -> Floats:
+    """Return the probability that each effect is below 0."""
+    pairs = zip(average, np.maximum(deviation, TINY), strict=True)
+    return np.array([NormalDist().cdf(-mean / width) for mean, width in pairs])
 
 
 @dataclass(frozen=True, kw_only=True)

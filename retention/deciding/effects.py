@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from company.policy import Policy
 
 DECLARED, MEASURED, ALL = "declared", "measured", "all"
-COLUMNS = ("strategy_id", "effect_group", "effect", "high", "basis", "is_used", "group_harm")
+COLUMNS = ("strategy_id", "effect_group", "effect", "harm", "basis", "is_used", "group_harm")
 UNKNOWN = "unknown"
 
 
@@ -29,19 +29,19 @@ def apply_effects(
     Args:
         options: columns strategy_id, effect_group and the declared effect.
         effects: `COLUMNS`, one row per strategy and group; None where nothing was measured yet. What is not `is_used`
-            was not proven better than the declared effect and replaces nothing. Harm is acted on all the same: where
-            the interval of a strategy lies below 0 in a group, it is no option there.
-        harm_probability: a group to which all strategies together do harm with so much probability is left alone.
+            was not proven better than the declared effect and replaces nothing. Harm is acted on all the same.
+        harm_probability: a strategy that does harm to a group with so much probability is no option there; a group to
+            which the strategies together do is left alone.
     """
     if effects is None or effects.empty or options.empty:
         return options.assign(would_hurt=False)
     effects = effects.reindex(columns=list(COLUMNS))
     by_option = effects.loc[effects["basis"] == MEASURED].set_index(["strategy_id", "effect_group"])
     keys = list(zip(options["strategy_id"], options["effect_group"], strict=True))
-    own = by_option[["effect", "high", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
+    own = by_option[["effect", "harm", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
     is_used = own["is_used"].eq(other=True) & own["effect"].notna()
     driven_away = effects.loc[effects["group_harm"].astype(float) >= harm_probability, "effect_group"]
     return options.assign(
         effect=own["effect"].where(is_used, options["effect"]).astype(float),
-        would_hurt=own["high"].lt(0) | options["effect_group"].isin(set(driven_away)),
+        would_hurt=own["harm"].astype(float).ge(harm_probability) | options["effect_group"].isin(set(driven_away)),
     )

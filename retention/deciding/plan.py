@@ -11,6 +11,7 @@ from retention.deciding.effects import name_groups
 from retention.deciding.exploration import Lottery, as_text, hold_lottery, write_propensities
 from retention.deciding.holdout import fractions, hold_out
 from retention.deciding.limits import find_refusals, list_limits
+from retention.deciding.matching import holds_any
 from retention.deciding.options import Options, build_options, look_up
 from retention.deciding.plan_overrides import list_chosen, list_silent, restrict
 from retention.deciding.prices import price_table
@@ -35,6 +36,7 @@ REASONS = {
     "not_contactable": ("the customer has not agreed to be contacted", "客户未同意接收联系"),
     "cooling_down": ("chosen too recently to be contacted again", "近期已被选中且处于冷却期"),
     "contact_cap": ("the customer had as many messages as the policy allows", "近期接收的信息已达上限"),
+    "complaint_open": ("marketing waits until the complaint is closed", "投诉处理期间暂停营销"),
     "value_unknown": ("the customer's value is not known", "客户价值未知"),
     "no_strategy": ("no strategy in the library answers this case", "策略库中没有适合的方案"),
     "contact_would_hurt": ("contact drives customers like this one away", "联系此类客户会加速其流失"),
@@ -98,10 +100,9 @@ def plan(
     """
     chosen = list_chosen(overrides or {})
     people = _prepare(candidates, policy, silent=list_silent(overrides or {})).assign(
-        is_capped=lambda each: each["customer_id"].isin(set(capped)),
-        is_cooling=lambda each: each["customer_id"].isin(set(recent_contacts)),
-        is_persons_choice=lambda each: each["customer_id"].isin(chosen),
+        is_persons_choice=lambda each: each["customer_id"].isin(chosen)
     )
+    people["waits"] = _find_waits(people, policy, recent=recent_contacts, capped=capped)
     free = people.loc[people["bar"] == ""].reset_index(drop=True)
     offered, held_back = restrict(strategies, chosen), {*capped, *recent_contacts}
     options = build_options(
@@ -135,6 +136,20 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", *, silent: Collection
     bars = [ids.isin(set(silent)), closed, people["money_at_risk"].isna()]
     people["bar"] = np.select(bars, ["left_alone_by_person", "not_contactable", "value_unknown"], "")
     return people
+
+
+def _find_waits(
+    people: "pd.DataFrame", policy: "Policy", *, recent: Collection[str], capped: Collection[str]
+) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+    """Return what holds back a customer's marketing: the reason of who has no option but for that."""
+    ids = people["customer_id"]
+    waits = {
+        "cooling_down": ids.isin(set(recent)),
+        "contact_cap": ids.isin(set(capped)),
+        "complaint_open": holds_any(people["triggers"], policy.contact_rules.no_marketing_during),
+        "not_contactable": people["allowed_channels"].eq(""),
+    }
+    return np.select(list(waits.values()), [np.asarray(reason, dtype=object) for reason in waits], "")
 
 
 def _require_unique(candidates: "pd.DataFrame") -> None:
@@ -272,13 +287,12 @@ def _explain(joined: "pd.DataFrame") -> "pd.DataFrame":
     arm = joined["arm"]
     questions = [
         joined["bar"] != "", arm == HOLDOUT, arm == CONTROL, (arm == TREATED) & joined["is_explored"],
-        (arm == TREATED) & joined["is_persons_choice"], arm == TREATED,
-        joined["is_harmed"], ~joined["has_option"] & joined["is_cooling"], ~joined["has_option"] & joined["is_capped"],
-        ~joined["has_option"], ~joined["has_profitable"],
+        (arm == TREATED) & joined["is_persons_choice"], arm == TREATED, joined["is_harmed"],
+        ~joined["has_option"] & joined["waits"].ne(""), ~joined["has_option"], ~joined["has_profitable"],
     ]  # fmt: skip
     answers = [
         joined["bar"], "held_out", "explored_nothing", "explored", "chosen_by_person", "best_use_of_budget",
-        "contact_would_hurt", "cooling_down", "contact_cap", "no_strategy", "not_worth_it",
+        "contact_would_hurt", joined["waits"], "no_strategy", "not_worth_it",
     ]  # fmt: skip
     reasons = np.select(questions, [np.asarray(answer, dtype=object) for answer in answers], joined["rejected_because"])
     return joined.assign(decision=arm.map(DECISIONS), decision_reason=reasons.astype(object))

@@ -111,6 +111,20 @@ def test_service_does_not_wait_for_the_cool_down_and_does_not_come_twice_in_it(
     }
 
 
+def test_who_has_no_option_hears_what_holds_their_marketing_back(
+    make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    people = make_candidates(
+        3, allowed_channels=["in_app", "", "in_app"], service_channels="in_app", triggers=["complaint_open", "", ""]
+    )
+    decided = _plan(people, [make_strategy(tiers=["high"]), make_strategy("other", tiers=["none"])], policy)
+    assert [reason for _, reason in _arms(decided).values()] == [
+        "complaint_open",
+        "not_contactable",
+        "best_use_of_budget",
+    ]
+
+
 def test_a_full_channel_sends_the_next_best_customer_to_their_next_best_strategy(
     make_candidates: Frame, make_strategy: Make
 ) -> None:
@@ -321,6 +335,7 @@ def test_customers_whom_contact_would_hurt_are_left_alone_even_where_it_looks_wo
             "effect": [-0.1, -0.1, 0.3],
             "low": [-0.2, -0.2, 0.2],
             "high": [-0.01, 0.01, 0.4],
+            "harm": [policy.effects.harm_probability, policy.effects.harm_probability - 0.01, 0.0],
             "basis": "measured",
             "is_used": [False, True, True],
         }
@@ -338,7 +353,7 @@ def test_a_group_that_all_strategies_together_drive_away_gets_none_of_them(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
     people = make_candidates(2, value_tier=["gold", "normal"])
-    row = {"strategy_id": "other", "effect": 0.1, "high": 0.2, "basis": "measured", "is_used": False}
+    row = {"strategy_id": "other", "effect": 0.1, "harm": 0.0, "basis": "measured", "is_used": False}
     least = policy.effects.harm_probability
     measured = pd.DataFrame(
         [
