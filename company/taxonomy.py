@@ -1,5 +1,6 @@
-"""How features are sorted: the side of a customer that they describe, and the reason for leaving that they support."""
+"""How features are sorted, by the side of a customer and the reason for leaving, and the names of the channels."""
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 Family = Literal["satisfaction", "service", "purchase", "lifecycle", "retention", "value", "market"]
@@ -20,3 +21,12 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 CAUSES: tuple[Reason, ...] = ("payment", "price", "product", "rival", "service")  # reasons that a company can answer
 NO_REASON: Reason = "other"  # of a customer at risk for whom no fact holds
+CHANNEL_NAMES: Mapping[str, Mapping[str, str]] = {
+    "email": {"en": "e-mail", "zh": "邮件"},
+    "push": {"en": "push", "zh": "推送"},
+    "sms": {"en": "text message", "zh": "短信"},
+    "in_app": {"en": "in the app", "zh": "应用内"},
+    "mail": {"en": "letter", "zh": "信函"},
+    "phone": {"en": "phone", "zh": "电话"},
+    "agent": {"en": "personal agent", "zh": "专属客服"},
+}  # a company's own channel goes by the name that it gives it

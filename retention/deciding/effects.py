@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from company.policy import Policy
 
 DECLARED, MEASURED, ALL = "declared", "measured", "all"
-COLUMNS = ("strategy_id", "effect_group", "effect", "harm", "basis", "is_used", "group_harm")
+COLUMNS = ("strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "is_used", "group_harm")
 UNKNOWN = "unknown"
 
 
@@ -24,10 +24,10 @@ def name_groups(people: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
 def apply_effects(
     options: "pd.DataFrame", effects: "pd.DataFrame | None", *, harm_probability: float
 ) -> "pd.DataFrame":
-    """Return `options` with the effects of their group, and `would_hurt` where contact is known to do harm.
+    """Return `options` with effects and intervals of their group, and `would_hurt` where contact is known to do harm.
 
     Args:
-        options: columns strategy_id, effect_group and the declared effect.
+        options: columns strategy_id, effect_group, and the declared effect with effect_low and effect_high.
         effects: `COLUMNS`, one row per strategy and group; None where nothing was measured yet. What is not `is_used`
             was not proven better than the declared effect and replaces nothing. Harm is acted on all the same.
         harm_probability: a strategy that does harm to a group with so much probability is no option there; a group to
@@ -38,10 +38,16 @@ def apply_effects(
     effects = effects.reindex(columns=list(COLUMNS))
     by_option = effects.loc[effects["basis"] == MEASURED].set_index(["strategy_id", "effect_group"])
     keys = list(zip(options["strategy_id"], options["effect_group"], strict=True))
-    own = by_option[["effect", "harm", "is_used"]].reindex(keys).reset_index(drop=True).set_index(options.index)
+    own = (
+        by_option[["effect", "low", "high", "harm", "is_used"]]
+        .reindex(keys)
+        .reset_index(drop=True)
+        .set_index(options.index)
+    )
     is_used = own["is_used"].eq(other=True) & own["effect"].notna()
     driven_away = effects.loc[effects["group_harm"].astype(float) >= harm_probability, "effect_group"]
+    measured = {"effect": "effect", "effect_low": "low", "effect_high": "high"}
     return options.assign(
-        effect=own["effect"].where(is_used, options["effect"]).astype(float),
+        **{name: own[column].where(is_used, options[name]).astype(float) for name, column in measured.items()},
         would_hurt=own["harm"].astype(float).ge(harm_probability) | options["effect_group"].isin(set(driven_away)),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from company.policy import Policy
     from retention.deciding.strategies import Strategy
 
+WIDTH = 2 * NormalDist().inv_cdf(0.975)  # of an interval, in standard deviations
 Words = np.ndarray[tuple[int], np.dtype[np.object_]]
 
 
@@ -25,13 +27,15 @@ class Options:
     """What could be done for whom.
 
     `columns` are pairs of strategy and channel. `expected` is the expected value, missing where a row has no such
-    option; `effects` the share of the leaving whom it keeps; `costs` a cost per column, or per row and column;
+    option; `effects` the share of the leaving whom it keeps; `deviations` the standard deviation of the expected value,
+    that of the effect times the money at risk; `costs` a cost per column, or per row and column;
     `is_profitable` whether it brings what the policy asks for; `harmed` the rows whose every option does harm.
     """
 
     columns: list[tuple[str, str]]
     expected: Floats
     effects: Floats
+    deviations: Floats
     costs: Floats
     is_profitable: Bools
     harmed: Bools
@@ -84,6 +88,12 @@ def build_options(
         columns=pairs,
         expected=expected,
         effects=_spread(found["effect"], at, shape, missing=np.nan),
+        deviations=_spread(
+            found["money_at_risk"].clip(lower=0) * (found["effect_high"] - found["effect_low"]) / WIDTH,
+            at,
+            shape,
+            missing=0.0,
+        ),
         costs=costs,
         is_profitable=expected > floor,
         harmed=hurts.any(axis=1) & np.isnan(expected).all(axis=1),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from company.taxonomy import CHANNEL_NAMES
 from retention.deciding.allocation import Floats, Limit
 from retention.deciding.limits import BUDGET, CHANNEL, SEPARATOR, STRATEGY, TEAM
 
@@ -20,13 +21,16 @@ SENTENCES = {
         "Another {step:,} of budget for {name} would bring {gain} beyond its cost.",
         "方案 {name} 的预算每增加 {step:,}，可多带来 {gain} 的净收益。",  # noqa: RUF001
     ),
-    CHANNEL: ("One more contact by {name} would bring {gain}.", "{name} 渠道每增加一个名额，可多带来 {gain}。"),  # noqa: RUF001
+    CHANNEL: (
+        "One more place in the channel {name} would bring {gain}.",
+        "{name}渠道每增加一个名额，可多带来 {gain}。",  # noqa: RUF001
+    ),
     TEAM: ("One more hour of {name} would bring {gain}.", "{name} 每增加一小时，可多带来 {gain}。"),  # noqa: RUF001
 }
 ENOUGH = {
     BUDGET: ("The budget suffices: more of it would bring nothing.", "预算充足，增加预算不会带来更多收益。"),  # noqa: RUF001
     STRATEGY: ("The budget for {name} suffices.", "方案 {name} 的预算充足。"),
-    CHANNEL: ("There are contacts by {name} left.", "{name} 渠道仍有名额。"),
+    CHANNEL: ("The channel {name} has places left.", "{name}渠道仍有名额。"),
     TEAM: ("{name} has hours left.", "{name} 仍有工时。"),
 }
 SMALLEST = 0.005  # what rounds to 0.00 is told as nothing
@@ -48,5 +52,6 @@ def sentences(resource: str, price: float) -> tuple[str, str]:
     kind, _, name = resource.partition(SEPARATOR)
     gain = price * STEP[kind]
     english, chinese = (SENTENCES if gain >= SMALLEST else ENOUGH)[kind]
-    values = {"name": name, "step": STEP[kind], "gain": f"{gain:,.2f}"}
-    return english.format(**values), chinese.format(**values)
+    names = CHANNEL_NAMES.get(name, {}) if kind == CHANNEL else {}
+    values = {"step": STEP[kind], "gain": f"{gain:,.2f}"}
+    return english.format(name=names.get("en", name), **values), chinese.format(name=names.get("zh", name), **values)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from company.taxonomy import CHANNEL_NAMES
 from serving.access import MASK_OF_TEXT
 
 FILE = Path(__file__).with_name("texts.yaml")
@@ -21,8 +22,8 @@ _HOURS_SHOWN = 48
 
 @cache
 def read_texts() -> Mapping[str, Mapping[str, str]]:
-    """Return every text by its key, in each language."""
-    return _flatten(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    """Return every text by its key, in each language; channels have their names from the taxonomy."""
+    return _flatten({**yaml.safe_load(FILE.read_text(encoding="utf-8")), "channel": CHANNEL_NAMES})
 
 
 def _flatten(node: Mapping[str, Any], above: str = "") -> dict[str, Mapping[str, str]]:

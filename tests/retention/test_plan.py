@@ -320,8 +320,8 @@ def test_a_price_is_what_one_more_contact_would_bring(make_candidates: Frame, ma
     values = [bring(places).rows.query("arm == 'treated'")["expected_value"].sum() for places in (100, 101)]
     price = bring(100).prices.set_index("resource").loc["channel: in_app"]
     assert price["price"] == pytest.approx(values[1] - values[0], rel=0.02)
-    assert price["text_en"] == f"One more contact by in_app would bring {price['price']:,.2f}."
-    assert f"{price['price']:,.2f}" in price["text_zh"]
+    assert price["text_en"] == f"One more place in the channel in the app would bring {price['price']:,.2f}."
+    assert price["text_zh"] == f"应用内渠道每增加一个名额，可多带来 {price['price']:,.2f}。"  # noqa: RUF001
 
 
 def test_customers_whom_contact_would_hurt_are_left_alone_even_where_it_looks_worth_it(
