@@ -19,6 +19,7 @@ from serving.desk.visit import Desk, utc_now
 from serving.snapshot import Snapshot
 
 LOOPBACK = "127.0.0.1"
+LINKS = {"Dagster": "HOLDFAST_WEBSERVER_URL", "MLflow": "HOLDFAST_REGISTRY_URL", "dbt": "HOLDFAST_DOCS_URL"}
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ def main() -> None:
             strategies=load_strategies(*files, policy=policy, currency=content["currency"]),
             templates=read_templates(),
             now=utc_now,
+            links={name: os.environ[key] for name, key in LINKS.items() if key in os.environ},
         )
         # addresses name customers, so that requests are not logged; what was opened stands in the audit log
         uvicorn.run(create_app(desk), host=LOOPBACK, port=given.port, access_log=False, log_level="warning")

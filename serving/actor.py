@@ -1,7 +1,7 @@
 """Who asks: a person on the desk or a program with a key; what they share, and the one way to what they may see."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -28,7 +28,7 @@ class InvalidRequestError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """What all requests share."""
+    """What all requests share; `links` are the pages of other servers of the instance by their names."""
 
     snapshot: Snapshot
     store: Store
@@ -37,6 +37,7 @@ class Desk:
     templates: Environment
     now: Callable[[], datetime]
     strategies: tuple[Strategy, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def users(self) -> Users:

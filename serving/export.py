@@ -3,7 +3,7 @@
 import csv
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from serving.access import Grant, Question
@@ -37,6 +37,15 @@ def write_csv(actor: Actor, question: Question, names: list[str]) -> Iterator[st
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
+
+
+def write_rows(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a CSV file of rows that are known."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(names)
+    writer.writerows([as_cell(row.get(name)) for name in names] for row in rows)
+    yield buffer.getvalue()
 
 
 def as_cell(value: Any) -> Any:  # noqa: ANN401 - a cell of any column

@@ -3,9 +3,9 @@
 from typing import Any
 
 from retention.deciding.strategies import Strategy
-from retention.deciding.strategy_changes import Setting, settle
+from retention.deciding.strategy_changes import Setting, StrategyChange, check, settle
 from serving.access import Condition
-from serving.actor import Actor
+from serving.actor import Actor, InvalidRequestError
 
 
 def list_settings(actor: Actor) -> list[dict[str, Any]]:
@@ -17,6 +17,26 @@ def list_settings(actor: Actor) -> list[dict[str, Any]]:
         for strategy, setting in settled
         if setting.customer_id is None or _sees_customer(actor, setting.customer_id)
     ]
+
+
+def change_strategy(actor: Actor, strategy_id: str, *, reason: str, **settings: Any) -> int:  # noqa: ANN401 - fields of a change
+    """Change a strategy within its bounds and return the number of the change; it stands in the audit log.
+
+    Raises InvalidRequestError, which names the bound, for a change that cannot be made.
+    """
+    change = StrategyChange(
+        strategy_id=strategy_id, decided_by=actor.name, decided_at=actor.now, reason=reason, **settings
+    )
+    try:
+        check(change, actor.desk.strategies)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
+    number = actor.desk.store.strategy_changes.record(change).number
+    set_to = ", ".join(
+        f"{name} {value}" for name, value in settings.items() if value is not None and name != "customer_id"
+    )
+    actor.record("strategy", customer_id=change.customer_id, subject=strategy_id, detail=f"{set_to}: {reason}")
+    return number
 
 
 def _sees_customer(actor: Actor, customer_id: str) -> bool:

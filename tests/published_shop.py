@@ -111,6 +111,37 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "text_en": ["Another 1,000 would bring 400."], "text_zh": ["预算每增加 1,000, 可多带来 400。"],
             }
         ),
+        "strategy_effects": pd.DataFrame(
+            {
+                "strategy_id": ["voucher"], "n_treated": [830], "n_holdout": [81], "difference": [0.034],
+                "difference_low": [-0.011], "difference_high": [0.072], "verdict": ["insufficient"],
+            }
+        ),
+        "performance": pd.DataFrame(
+            {
+                "as_of": [AS_OF], "model_version": ["3"], "state": ["sound"], "n": [2243], "base_rate": [0.124],
+                "auc": [0.87], "auc_recency_alone": [0.789], "accuracy": [0.881], "majority_accuracy": [0.876],
+                "ece": [0.012], "brier": [0.083],
+            }
+        ),
+        "drift": pd.DataFrame(
+            {
+                "as_of": [AS_OF], "model_version": ["3"], "state": ["drifted"], "drifted_importance": [0.4],
+                "score_psi": [0.12], "moved_most": ["tenure_days 3.978"],
+            }
+        ),
+        "gate_verdicts": pd.DataFrame(
+            {
+                "seam": ["sources", "features"], "as_of": AS_OF, "passed": [True, False],
+                "failed": ["", "recency_days is never null"], "judged_at": [datetime(2024, 10, 1, 4)] * 2,  # noqa: DTZ001
+            }
+        ),
+        "reconciliation": pd.DataFrame(
+            {
+                "source": ["shop"], "table_name": ["orders"], "rows_landed": [100], "rows_staged": [97],
+                "rows_removed": [3],
+            }
+        ),
         "about": pd.DataFrame(
             {
                 "company": ["Corner Shop"], "currency": ["EUR"], "timezone": ["Europe/Berlin"], "as_of": [AS_OF],

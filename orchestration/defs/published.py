@@ -45,6 +45,31 @@ REASONS_OF_DAY = """
 """
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
+# what is measured after a night, or the first time only after some: published as it stood when the night began
+MEASURED = {
+    "strategy_effects": ("outcomes.strategy_effects", "select * from outcomes.strategy_effects"),
+    "performance": ("monitoring.performance", "select * from monitoring.performance where as_of <= date '{as_of}'"),
+    "drift": ("monitoring.drift", "select * from monitoring.drift where as_of <= date '{as_of}'"),
+    "gate_verdicts": (
+        "monitoring.gate_verdicts",
+        """
+        select * from monitoring.gate_verdicts
+        where as_of = date '{as_of}'
+        qualify judged_at = max(judged_at) over (partition by seam)
+        """,
+    ),
+    "reconciliation": (
+        "bookkeeping.cleaning_reconciliation",
+        """
+        select source, table_name,
+            cast(sum(rows_landed) as bigint) as rows_landed,
+            cast(sum(rows_staged) as bigint) as rows_staged,
+            cast(sum(rows_removed) as bigint) as rows_removed
+        from bookkeeping.cleaning_reconciliation
+        group by all
+        """,
+    ),
+}
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
     "plan_prices": PLAN_PRICES,
@@ -83,7 +108,7 @@ def publish(
     """Swap in what passed the gates, and count the declared segments in it."""
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
-    warehouse.publish(published.path, _list_tables(deployment, as_of=as_of))
+    warehouse.publish(published.path, _list_tables(deployment, warehouse, as_of=as_of))
     for former in published.path.parent.glob("*.duckdb"):  # what an earlier release published under another name
         if former != published.path:
             former.unlink()
@@ -110,11 +135,12 @@ def publish(
     )
 
 
-def _list_tables(deployment: Deployment, *, as_of: date) -> dict[str, str | pa.Table]:
+def _list_tables(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -> dict[str, str | pa.Table]:
     """Return what is published: of the past, `desk.history_days`."""
     since = as_of - timedelta(days=deployment.policy.desk.history_days)
     days = {"since": since, "as_of": as_of}
-    return {name: query.format(**days) for name, query in QUERIES.items()} | {
+    measured = {name: query for name, (table, query) in MEASURED.items() if warehouse.has_table(table)}
+    return {name: query.format(**days) for name, query in {**QUERIES, **measured}.items()} | {
         "about": pa.Table.from_pylist([_describe(deployment, as_of=as_of)]),
         "strategies": pa.Table.from_pylist(
             [

@@ -47,6 +47,14 @@ class Ledger:
         """Keep them in `database`."""
         self._database = database
 
+    def count_events(self) -> "list[tuple[str, str, int]]":
+        """Return how many customers of each strategy have each event, once however often it was recorded."""
+        columns = (LEDGER.c.strategy_id, LEDGER.c.event)
+        each = func.count(func.distinct(LEDGER.c.idempotency_key))
+        query = select(*columns, each).where(LEDGER.c.arm == "treated").group_by(*columns).order_by(*columns)
+        with self._database.read() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
     def read(self) -> "pd.DataFrame":
         """Return every entry, the oldest plan first."""
         return self._database.read_frame(select(LEDGER).order_by(LEDGER.c.as_of, LEDGER.c.entry_id))

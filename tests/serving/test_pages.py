@@ -20,7 +20,10 @@ from serving.snapshot import Snapshot
 
 ACCESS = read_access()
 PASSWORD = "correct horse battery"
-PAGES = ("/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/audit", "/users")
+PAGES = (
+    "/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/delivery", "/strategies",
+    "/health", "/audit", "/users",
+)  # fmt: skip
 ACTION_OF = {"/customers.csv": "export", "/customers/secret-001": "customer"}
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
@@ -317,3 +320,48 @@ def test_a_decision_about_a_customer_is_made_on_their_page_and_logged_before_and
     assert (
         submit(agent, agent.get("/alerts").text, "/override/secret-002", kind="lifted", reason="x").status_code == 403
     )
+
+
+def test_delivery_shows_counts_and_proof_of_the_rows_of_the_role(sign_in: SignIn, desk: Desk) -> None:
+    from sqlalchemy import insert
+
+    from retention.store.tables import OUTBOX
+
+    common = {
+        "as_of": AS_OF, "strategy_id": "voucher", "occasion": "risk", "version": "1", "purpose": "marketing",
+        "channel": "email", "rank": 1, "body": "{}", "is_replay": False, "useful_until": AS_OF, "attempts": 1,
+        "updated_at": NOW,
+    }  # fmt: skip
+    messages = [
+        common | {"idempotency_key": "k1", "customer_id": "secret-001", "state": "sent", "receipt": "250 queued"},
+        common | {"idempotency_key": "k2", "customer_id": "secret-002", "state": "unknown", "trouble": "no answer"},
+    ]
+    with desk.store.database.write() as connection:
+        for message in messages:
+            connection.execute(insert(OUTBOX).values(**message))
+    client = sign_in("retention_manager")
+    assert "250 queued" in client.get("/delivery?state=sent").text
+    assert client.get("/delivery.csv?state=unknown").text.splitlines()[1].startswith("2024-10-01,secret-002,voucher")
+    assert "secret-" not in sign_in("executive").get("/delivery?state=sent").text
+    assert client.get("/delivery?state=lost").status_code == 400
+
+
+def test_a_strategy_is_paused_on_its_page_and_not_set_out_of_its_bounds(sign_in: SignIn, desk: Desk) -> None:
+    client = sign_in("retention_manager")
+    page = client.get("/strategies").text
+    assert "too few customers for a verdict" in page
+    done = submit(client, page, "/strategies/voucher", change="pause", reason="summer break")
+    assert (done.url.path, "paused" in done.text) == ("/strategies", True)
+    submit(client, page, "/strategies/voucher", change="resume", reason="over")
+    outside = submit(client, page, "/strategies/voucher", change="strength", strength="9", reason="more")
+    assert outside.status_code == 400
+    assert [change.is_paused for change in desk.store.strategy_changes.read()] == [True, False]
+    analyst = sign_in("analyst")
+    refused = submit(analyst, str(analyst.get("/strategies").text), "/strategies/voucher", change="pause", reason="x")
+    assert refused.status_code == 403
+
+
+def test_health_shows_the_model_next_to_its_baselines_and_the_gate_that_is_closed(sign_in: SignIn) -> None:
+    text = sign_in("data_engineer").get("/health").text
+    assert all(figure in text for figure in ("0.870", "0.789", "88.1", "87.6", "recency_days is never null"))
+    assert "漂移" in sign_in("data_engineer").get("/health?language=zh").text

@@ -7,12 +7,11 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retention.deciding.strategy_changes import StrategyChange, check
-from serving.actor import InvalidRequestError, NotFoundError
+from serving.actor import NotFoundError
 from serving.api.caller import Program
 from serving.api.idempotency import IdempotencyKey, write_once
 from serving.api.listing import Row, answer
-from serving.strategies import list_settings
+from serving.strategies import change_strategy, list_settings
 
 router = APIRouter(tags=["strategies"])
 
@@ -73,16 +72,7 @@ def change(
         program.find("customers", "customer_id", body.customer_id)
 
     def act() -> dict[str, Any]:
-        made = StrategyChange(
-            strategy_id=strategy_id, decided_by=program.name, decided_at=program.now, **body.model_dump()
-        )
-        try:
-            check(made, program.desk.strategies)
-        except ValueError as error:
-            raise InvalidRequestError(str(error)) from None
-        number = program.desk.store.strategy_changes.record(made).number
-        detail = body.model_dump_json(exclude_none=True, exclude={"customer_id"})
-        program.record("strategy", customer_id=body.customer_id, subject=strategy_id, detail=detail)
+        number = change_strategy(program, strategy_id, **body.model_dump())
         return {"strategy_id": strategy_id, "number": number}
 
     return answer(program, write_once(program, idempotency_key, body, act))

@@ -1,0 +1,70 @@
+"""What became of messages: counts by state and what came of those that left, for who may see every customer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from serving.access import MASK_OF_TEXT, AccessDeniedError, Condition, Question
+from serving.actor import Actor
+
+STATES = ("planned", "claimed", "sent", "unknown", "late", "capped", "held", "failed")
+STEPS = ("assigned", "sent", "delivered", "opened", "clicked", "redeemed")
+SHOWN = (
+    "as_of", "customer_id", "strategy_id", "channel", "state", "attempts", "left_at", "updated_at", "receipt",
+    "trouble", "settled_by", "is_replay",
+)  # fmt: skip
+TROUBLED = ("unknown", "failed", "late")
+
+
+def count_messages(actor: Actor) -> list[dict[str, Any]]:
+    """Return by channel how many messages are in each state, and how many of all were replays of days that are over."""
+    _require_everybody(actor)
+    channels: dict[str, dict[str, Any]] = {}
+    for channel, state, is_replay, count in actor.desk.store.outbox.count_states():
+        row = channels.setdefault(channel, {"channel": channel, "all": 0, "replays": 0, **dict.fromkeys(STATES, 0)})
+        row[state] += count
+        row["all"] += count
+        row["replays"] += count if is_replay else 0
+    return [channels[name] for name in sorted(channels)]
+
+
+def count_steps(actor: Actor) -> dict[str, dict[str, int]]:
+    """Return by strategy how many messages reached each step, from assigned to redeemed, replays included."""
+    _require_everybody(actor)
+    steps: dict[str, dict[str, int]] = {}
+    for strategy_id, event, count in actor.desk.store.ledger.count_events():
+        steps.setdefault(strategy_id, {})[event] = count
+    return steps
+
+
+def list_messages(actor: Actor, state: str, *, limit: int) -> list[dict[str, Any]]:
+    """Return the messages in a state, of the customers and with the fields that the actor sees, the oldest first."""
+    actor.require("delivery")
+    rows = [dict(row) for row in actor.desk.store.outbox.read_state(state)[:limit]]
+    visible = _find_visible(actor, [row["customer_id"] for row in rows])
+    return [_confine(actor, row) for row in rows if visible is None or row["customer_id"] in visible]
+
+
+def _find_visible(actor: Actor, customer_ids: list[str]) -> set[str] | None:
+    """Return which of some customers the actor may see; None for somebody whose role sees all."""
+    if _sees_everybody(actor):
+        return None
+    among = Condition(column="customer_id", comparison="in", value=customer_ids)
+    question = Question(relation="customers", columns=("customer_id",), where=(among,))
+    return {row["customer_id"] for row in actor.ask(question)}
+
+
+def _confine(actor: Actor, row: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: row[name] for name in SHOWN}
+    if actor.sees("customer_id") != "clear":
+        shown["customer_id"] = MASK_OF_TEXT
+    return shown
+
+
+def _require_everybody(actor: Actor) -> None:
+    actor.require("delivery")
+    if not _sees_everybody(actor):
+        raise AccessDeniedError(f"The role {actor.grant.role} sees no figures of all customers.")
+
+
+def _sees_everybody(actor: Actor) -> bool:
+    return actor.grant.access.roles[actor.grant.role].rows == "all"

@@ -1,0 +1,31 @@
+"""Model and data health: accuracy next to its baselines, drift, gates, rows left out, and where to look further."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from serving.access import Order, Question
+from serving.desk.visit import Visit, enter
+
+router = APIRouter()
+NEWEST = Order(column="as_of", descending=True)
+MONTHS = 12
+
+
+@router.get("/health")
+def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+    """Show the page."""
+    visit.require("health")
+
+    def read(relation: str, *order: Order, limit: int | None = None) -> list[dict[str, object]]:
+        return visit.ask(Question(relation=relation, order=order, limit=limit))
+
+    return visit.render(
+        "health.html",
+        performance=read("performance", NEWEST, limit=MONTHS),
+        drift=read("drift", NEWEST, limit=MONTHS),
+        gates=read("gate_verdicts", Order(column="judged_at")),
+        reconciliation=read("reconciliation", Order(column="source"), Order(column="table_name")),
+        links=visit.desk.links,
+    )

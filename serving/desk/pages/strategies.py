@@ -1,0 +1,85 @@
+"""Strategies: how each is set, whom it covers, what came of it, and how to change it within its bounds."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response, StreamingResponse
+
+from serving.access import Measure, Question
+from serving.desk.pages.today import COUNT
+from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.export import write_rows
+from serving.strategies import change_strategy, list_settings
+
+router = APIRouter()
+Person = Annotated[Visit, Depends(enter)]
+COST = Measure(function="sum", name="cost", column="cost")
+EXPORTED = (
+    "strategy_id", "name_en", "name_zh", "customer_id", "channel", "is_paused", "strength", "valid_days", "cost",
+    "treated", "holdout", "planned_cost", "effect", "effect_low", "effect_high", "effect_basis", "n_treated",
+    "n_holdout", "difference", "difference_low", "difference_high", "verdict",
+)  # fmt: skip
+
+
+@router.get("/strategies")
+def show(visit: Person) -> Response:
+    """Show the page."""
+    visit.require("strategies")
+    return visit.render("strategies.html", rows=_list_rows(visit))
+
+
+@router.get("/strategies.csv")
+def export(visit: Person) -> Response:
+    """Send the table as CSV."""
+    visit.require("strategies")
+    visit.require("export")
+    rows = _list_rows(visit)
+    visit.record("export", detail=f"{len(rows)} strategies")
+    head = {"Content-Disposition": 'attachment; filename="strategies.csv"'}
+    return StreamingResponse(write_rows(EXPORTED, rows), media_type="text/csv; charset=utf-8", headers=head)
+
+
+@router.post("/strategies/{strategy_id}")
+def change(visit: Person, strategy_id: str, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+    """Pause, resume or set a strategy; the next plan goes by it, and it stands in the audit log."""
+    visit.require("change")
+    if strategy_id not in {strategy.id for strategy in visit.desk.strategies}:
+        raise NotFoundError
+    paused = {"pause": True, "resume": False}.get(form.get("change", ""))
+    strength = None if paused is not None else _read_number(form.get("strength", ""))
+    change_strategy(visit, strategy_id, is_paused=paused, strength=strength, reason=form.get("reason", ""))
+    return go_to("/strategies")
+
+
+def _read_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidRequestError("The strength is a number.") from None
+
+
+def _list_rows(visit: Visit) -> list[dict[str, Any]]:
+    """Return the strategies as they are set, with whom the plan covers and what was measured, the widest first."""
+    covered, effects = _count_covered(visit), Question(relation="strategy_effects")
+    measured = {row["strategy_id"]: row for row in visit.ask(effects) if row.get("is_latest", True)}
+    rows = [
+        {
+            **dict.fromkeys(EXPORTED),
+            **row,
+            **covered.get(row["strategy_id"], {}),
+            **measured.get(row["strategy_id"], {}),
+        }
+        for row in list_settings(visit)
+    ]
+    return sorted(rows, key=lambda row: (-(row["treated"] or 0), row["strategy_id"]))
+
+
+def _count_covered(visit: Visit) -> dict[str, dict[str, Any]]:
+    by_arm = Question(relation="plans", columns=("strategy_id", "arm"), measures=(COUNT, COST))
+    covered: dict[str, dict[str, Any]] = {}
+    for row in visit.ask(by_arm):
+        if row["arm"] in {"treated", "holdout"}:
+            one = covered.setdefault(row["strategy_id"], {"treated": 0, "holdout": 0})
+            one[row["arm"]] = row["count"]
+            one |= {"planned_cost": row["cost"]} if row["arm"] == "treated" else {}
+    return covered
