@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -155,8 +156,8 @@ def notify_holdout_contact(
     return dg.SensorResult(skip_reason=quiet, cursor=newest.isoformat())
 
 
-def _raise_alarm(channels: Mapping[str, Channel], key: str, body: dict[str, object]) -> None:
+def _raise_alarm(channels: Mapping[str, Channel], key: str, body: Mapping[str, Any]) -> None:
     channel = route(channels, ALARM)
-    message = Message(key=key, channel=ALARM, body=body, moment=datetime.now(UTC))
+    message = Message(key=key, channel=ALARM, body=dict(body), moment=datetime.now(UTC))
     if not channel.is_askable or channel.find(message.key) is None:
         channel.send(message)

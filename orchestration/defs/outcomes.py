@@ -14,6 +14,7 @@ from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.measuring.checks import ASSIGNMENT, CHECKS, LEAK, SAMPLE_RATIO, Fault, block, find_faults
+from retention.measuring.experiments import read_versions
 from retention.measuring.outcomes import read_effects
 from retention.store.frames import to_arrow
 
@@ -89,3 +90,25 @@ def _find_today(decisions: pd.DataFrame, as_of: date) -> date:
     """Return the day up to which outcomes are known: a replayed day knows those that came after it."""
     over = decisions.loc[decisions["is_mature"], "outcome_until"]
     return as_of if over.empty else max(as_of, pd.Timestamp(over.max()).date())
+
+
+@dg.asset(
+    key=["outcomes", "version_effects"],
+    deps=[["outcomes", "treatment_outcomes"]],
+    group_name="outcomes",
+    owners=["team:retention"],
+    kinds={"duckdb", "table"},
+)
+def version_effects(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult[None]:
+    """One row per version of a strategy, what it is compared with, and monthly look; empty without versions."""
+    decisions = warehouse.read(DECISIONS).to_pandas()
+    today = _find_today(decisions, read_as_of(context))
+    effects = read_versions(decisions, deployment.strategies, deployment.policy, today=today)
+    warehouse.replace("outcomes.version_effects", to_arrow(effects))
+    latest = effects.loc[effects["is_latest"].astype(bool)]
+    verdicts = {f"{row.strategy_id} {row.version} against {row.against}": row.verdict for row in latest.itertuples()}
+    return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.version_effects"), **verdicts})

@@ -15,6 +15,7 @@ from retention.deciding.matching import holds_any
 from retention.deciding.options import Options, build_options, look_up
 from retention.deciding.plan_overrides import list_chosen, list_silent, restrict
 from retention.deciding.prices import price_table
+from retention.deciding.strategy_changes import find_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ COLUMNS = (
     "customer_id", "as_of", "strategy_id", "arm", "channel", "cost", "expected_value", "rank", "decision",
     "decision_reason", "level", "score", "probability", "main_reason", "value_tier", "clv", "money_at_risk",
     "propensity", "model_version", "planned_strategy_id", "effect", "effect_group", "propensities", "best_rejected",
-    "rejected_because",
+    "rejected_because", "version",
 )  # fmt: skip
 
 
@@ -114,9 +115,19 @@ def plan(
     decided = _decide(free, options, allocation, lottery, policy).assign(
         **_rejected(options, allocation, limits, counted=~free["is_held_out"].to_numpy(dtype=bool))
     )
-    rows = _rank(_explain(_join(people, decided, holdout_share=policy.holdout.share)))
+    joined = _explain(_join(people, decided, holdout_share=policy.holdout.share))
+    rows = _rank(joined.assign(version=_name_versions(joined, offered)))
     used = _used(limits, options, decided)
     return Plan(rows=rows, prices=price_table(limits, allocation.prices, used))
+
+
+def _name_versions(decided: "pd.DataFrame", strategies: Sequence["Strategy"]) -> list[str | None]:
+    """Return the version of the strategy of each row, None where it has no strategy or the strategy no versions."""
+    is_chosen = decided["strategy_id"].notna()
+    pairs = zip(decided.loc[is_chosen, "customer_id"], decided.loc[is_chosen, "strategy_id"], strict=True)
+    settings = find_settings(pairs, strategies)
+    versions = (next(settings).version if chosen else None for chosen in is_chosen)
+    return [version.id if version else None for version in versions]
 
 
 def _accept(options: Options, is_persons_choice: Bools) -> Options:
@@ -308,7 +319,7 @@ def _rank(decided: "pd.DataFrame") -> "pd.DataFrame":
 
 WORDS = (
     "strategy_id", "channel", "main_reason", "value_tier", "planned_strategy_id", "propensities", "best_rejected",
-    "rejected_because", "effect_group", "model_version",
+    "rejected_because", "effect_group", "model_version", "version",
 )  # fmt: skip
 
 

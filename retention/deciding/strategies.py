@@ -6,14 +6,17 @@ from math import ceil, floor
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from company.policy.contact import Purpose
 from company.policy.units import Level, Money, Share
 from company.taxonomy import Reason
+from retention.deciding.holdout import fractions
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from company.policy import Policy
 
@@ -115,6 +118,27 @@ class StrategyBounds(_Part):
     valid_days: Bounds = Bounds(low=0.5, high=2.0)
 
 
+class Version(_Part):
+    """One way of a strategy that is tried against others: another message, channel, offer, validity, or moment.
+
+    What a version does not name is as in the strategy. `weight` is its share of the customers next to those of the
+    others; `wait_days` is how much later than the plan's day its message leaves.
+    """
+
+    id: Identifier
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    message: Text | None = None
+    channel: Identifier | None = None
+    modules: Annotated[tuple[Module, ...], Field(min_length=1)] | None = None
+    valid_days: Annotated[int, Field(ge=1)] | None = None
+    wait_days: Annotated[int, Field(ge=0, le=60)] = 0
+
+    def changes(self) -> dict[str, Any]:
+        """Return what the version puts in the place of the strategy's."""
+        named = {name: getattr(self, name) for name in ("message", "channel", "modules", "valid_days")}
+        return {name: value for name, value in named.items() if value is not None}
+
+
 class Strategy(_Part):
     """One strategy: whom it is for, by what it reaches them, what it gives and what it says.
 
@@ -140,9 +164,12 @@ class Strategy(_Part):
     effect: Effect
     bounds: StrategyBounds = StrategyBounds()
     message: Text
+    versions: tuple[Version, ...] = ()
     _currency: str = PrivateAttr(default="")
     _only: frozenset[str] | None = PrivateAttr(default=None)
     _but: frozenset[str] = PrivateAttr(default=frozenset())
+    _version: Version | None = PrivateAttr(default=None)
+    _drawn: tuple[float, float] = PrivateAttr(default=(0.0, 1.0))
 
     @model_validator(mode="after")
     def _is_for_somebody_in_particular(self) -> Self:
@@ -151,12 +178,25 @@ class Strategy(_Part):
         return self
 
     @model_validator(mode="after")
+    def _has_versions_to_compare(self) -> Self:
+        ids = [version.id for version in self.versions]
+        if len(ids) == 1:
+            raise ValueError("one version has nothing to be compared with; name two or more under `versions`, or none")
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"the versions {ids} have not each an id of its own")
+        same = [version.id for version in self.versions if not version.changes() and not version.wait_days]
+        if len(same) > 1:
+            raise ValueError(f"the versions {same} do not differ; give each another message, channel, offer or moment")
+        return self
+
+    @model_validator(mode="after")
     def _renderable(self) -> Self:
-        for text in (self.message.en, self.message.zh):
+        messages = [self.message, *(version.message for version in self.versions if version.message)]
+        for text in (wording for message in messages for wording in (message.en, message.zh)):
             unknown = _placeholders(text) - _PLACEHOLDERS
             if unknown:
                 raise ValueError(f"the message uses {sorted(unknown)}; only {{amount}} and {{valid_days}} are known")
-        if not _CHINESE.search(self.message.zh):
+        if not all(_CHINESE.search(message.zh) for message in messages):
             raise ValueError("the message under `zh` has no Chinese in it")
         return self
 
@@ -193,14 +233,42 @@ class Strategy(_Part):
         asked = ("tiers", "stages", "value_tiers", "kinds", "reasons", "triggers", "topics", "tags")
         return self.model_copy(update=dict.fromkeys(asked, ()))
 
+    def in_versions(self) -> tuple[Self, ...]:
+        """Return the strategy once for each version, each for the customers whom a hash draws for it.
+
+        The place of a customer between 0 and 1, see `fractions`, lies in the stretch of one version: the draw stays the
+        same while the ids of the versions do, and another set of them draws anew.
+        """
+        total, end, found = sum(version.weight for version in self.versions), 0.0, []
+        for version in self.versions:
+            copy = self.model_copy(update=version.changes())
+            copy._version = version  # noqa: SLF001 - of a copy of our own
+            begin, end = end, end + version.weight / total
+            copy._drawn = (begin, 1.0 if version is self.versions[-1] else end)  # noqa: SLF001 - of a copy of our own
+            found.append(copy)
+        return tuple(found) or (self,)
+
+    @property
+    def version(self) -> Version | None:
+        """The version that this is, None where the strategy has none."""
+        return self._version
+
     def is_open_to(self, customer_id: str) -> bool:
         """Tell whether the strategy, as it is set here, is for a customer at all."""
-        return customer_id not in self._but and (self._only is None or customer_id in self._only)
+        is_meant = customer_id not in self._but and (self._only is None or customer_id in self._only)
+        return is_meant and bool(self._draw([customer_id])[0])
 
     def are_open_to(self, customer_ids: "pd.Series[str]") -> "pd.Series[bool]":
         """Tell the same of many customers."""
-        is_open = ~customer_ids.isin(self._but)
+        is_open = ~customer_ids.isin(self._but) & self._draw(customer_ids)
         return is_open if self._only is None else is_open & customer_ids.isin(self._only)
+
+    def _draw(self, customer_ids: "Collection[str]") -> "NDArray[np.bool_]":
+        if self._version is None:
+            return np.ones(len(customer_ids), dtype=bool)
+        salt = ":".join(("versions", self.id, *(version.id for version in self.versions)))
+        places = fractions(customer_ids, salt=salt)
+        return (places >= self._drawn[0]) & (places < self._drawn[1])
 
     def cost(self, policy: "Policy") -> float:
         """Expected cost of one treatment: the contact and what its modules cost on average.

@@ -82,11 +82,13 @@ def _find_excesses(change: StrategyChange, strategy: "Strategy") -> Iterator[str
 def adjust(
     strategies: Sequence["Strategy"], changes: Iterable[StrategyChange], *, as_of: date, with_paused: bool = False
 ) -> tuple["Strategy", ...]:
-    """Return the strategies as they are set for a day: paused ones left out, variants for single customers added.
+    """Return the strategies as they are set for a day: paused ones left out, versions and single customers' added.
 
-    A strategy with settings of single customers comes several times under its id, each time for other customers.
+    A strategy with versions, or with settings of single customers, comes several times under its id, each time for
+    other customers.
     """
-    settled = settle(strategies, changes, as_of=as_of)
+    versions = [version for strategy in strategies for version in strategy.in_versions()]
+    settled = settle(versions, changes, as_of=as_of)
     return tuple(strategy for strategy, setting in settled if with_paused or not setting.is_paused)
 
 

@@ -77,13 +77,23 @@ def _find_contradictions(strategies: tuple[Strategy, ...], policy: "Policy") -> 
             problem = f"two strategies of the file have the id `{strategy.id}`."
             yield Fault(key=f"{at}.id", problem=problem, fix="Rename one of them.")
         seen.add(strategy.id)
-        if strategy.channel not in policy.contact_costs:
-            problem = f"nobody knows what a contact by `{strategy.channel}` costs."
-            fix = (
-                f"Use one of {listing(sorted(policy.contact_costs))}, or add the channel to the policy's contact_costs."
-            )
-            yield Fault(key=f"{at}.channel", problem=problem, fix=fix)
+        yield from _find_unknown_channels(strategy, policy, at)
         for tier in strategy.value_tiers:
             if tier not in tiers:
                 problem = f"`{tier}` is no value tier, so that the strategy would reach nobody."
                 yield Fault(key=f"{at}.value_tiers", problem=problem, fix=suggest(tier, tiers))
+
+
+def _find_unknown_channels(strategy: Strategy, policy: "Policy", at: str) -> Iterator[Fault]:
+    named = {f"{at}.channel": strategy.channel} | {
+        f"{at}.versions.{number}.channel": version.channel
+        for number, version in enumerate(strategy.versions)
+        if version.channel
+    }
+    for key, channel in named.items():
+        if channel not in policy.contact_costs:
+            problem = f"nobody knows what a contact by `{channel}` costs."
+            fix = (
+                f"Use one of {listing(sorted(policy.contact_costs))}, or add the channel to the policy's contact_costs."
+            )
+            yield Fault(key=key, problem=problem, fix=fix)

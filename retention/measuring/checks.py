@@ -1,6 +1,6 @@
 """Whether a comparison can be trusted: arms of their size, nobody who changed arm, held-out customers left alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -129,7 +129,7 @@ def block(effects: "pd.DataFrame", faults: Iterable[Fault], policy: "Policy", *,
     return blocked
 
 
-def _name_checks(faults: Iterable[Fault]) -> dict[str, Sequence[str]]:
+def _name_checks(faults: Iterable[Fault]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for fault in faults:
         for strategy in fault.strategies:

@@ -138,6 +138,8 @@ def _judge(
 
 
 def _find_reason(row: Mapping[str, object], needs: float | None) -> str:
+    if row["verdict"] == "blocked":
+        return "no_verdict"
     if row["verdict"] == "harms":
         return "harms"
     if row["is_below_floor"]:

@@ -138,7 +138,7 @@ def period_of(as_of: date, period: "Period") -> tuple[date, date]:
 
 _COPIED = (
     "customer_id", "strategy_id", "arm", "channel", "cost", "score", "model_version", "propensity",
-    "planned_strategy_id", "effect_group", "propensities",
+    "planned_strategy_id", "effect_group", "propensities", "version",
 )  # fmt: skip
 
 

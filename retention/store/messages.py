@@ -22,15 +22,18 @@ def write_messages(
     """Return one planned message for everyone treated; a channel's address is looked up when it is sent.
 
     A message's key is that of its customer, strategy, occasion and version; a plan without occasions has its own day
-    for one. It is useful for the strategy's valid days, counted from the plan's day.
+    for one, and a strategy without versions the version 1. It is useful for the strategy's valid days, counted from the
+    plan's day, and leaves as much later as its version waits.
     """
+    import pandas as pd
+
     treated = plan.loc[plan["arm"] == TREATED]
     missing = sorted(set(treated["strategy_id"]) - {strategy.id for strategy in strategies})
     if missing:
         raise ValueError(f"The plan uses the strategies {missing}, which the library passed with it does not have.")
     messages = treated[["customer_id", "strategy_id", "channel", "rank"]].assign(
         occasion=treated.get("occasion", as_of.isoformat()),
-        version=treated.get("version", "1"),
+        version=treated.get("version", pd.Series(index=treated.index, dtype=object)).fillna("1"),
     )
     identity = [messages[name] for name in ("customer_id", "strategy_id", "occasion", "version")]
     pairs = zip(messages["customer_id"], messages["strategy_id"], strict=True)
@@ -44,7 +47,7 @@ def write_messages(
         is_replay=is_replay,
         state=PLANNED,
         attempts=0,
-        not_before=at,
+        not_before=[at + timedelta(days=each.version.wait_days if each.version else 0) for each in settings],
         updated_at=at,
     )
 

@@ -83,6 +83,7 @@ PLAN_ROWS = Table(
     Column("propensities", String),
     Column("best_rejected", String),
     Column("rejected_because", String),
+    Column("version", String),
     comment="one row per plan and candidate; never changed",
 )
 
@@ -181,6 +182,7 @@ LEDGER = Table(
     Column("planned_strategy_id", String),
     Column("effect_group", String),
     Column("propensities", String),
+    Column("version", String),
     comment="one row per thing done or withheld; append-only",
 )
 

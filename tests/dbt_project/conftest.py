@@ -40,7 +40,7 @@ LEDGER = """
     create or replace table retention.ledger as
     select *, recorded_at as happened_at, 's' as strategy_id, 'sms' as channel, 1.0::double as cost,
         80.0::double as score, '1' as model_version, 0.9::double as propensity, 's' as planned_strategy_id,
-        'gold' as effect_group, null::varchar as propensities
+        'gold' as effect_group, null::varchar as propensities, null::varchar as version
     from (values
         ('1', date '2017-10-01', 'g00001', 'treated', 'assigned', 'k1', timestamp '2017-10-01 06:00'),
         ('2', date '2017-10-01', 'g00002', 'holdout', 'assigned', 'k2', timestamp '2017-10-01 06:00'),

@@ -39,7 +39,7 @@ def test_a_plan_has_one_row_per_candidate_with_every_column(
         "probability": 0.9, "main_reason": "inactivity", "value_tier": "gold", "clv": 1000.0,
         "money_at_risk": 900.0, "propensity": 1.0, "model_version": "7", "planned_strategy_id": "voucher",
         "effect": 0.1, "effect_group": "gold, high", "propensities": '{"": 0.0, "voucher": 1.0}',
-        "best_rejected": None, "rejected_because": None,
+        "best_rejected": None, "rejected_because": None, "version": None,
     }  # fmt: skip
 
 

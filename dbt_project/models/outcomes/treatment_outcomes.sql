@@ -25,6 +25,7 @@ decisions as (
         planned_strategy_id,
         effect_group,
         propensities,
+        version,
         {{ add_days('as_of', churn('lead_days') + churn('horizon_days')) }} as outcome_until,
         {{ days_before('as_of', churn('lead_days') + churn('horizon_days')) }} as before_from
     from ledger
@@ -95,6 +96,7 @@ followed as (
         decisions.planned_strategy_id,
         decisions.effect_group,
         decisions.propensities,
+        decisions.version,
         plans.probability,
         plans.money_at_risk,
         deliveries.sent_at is not null as is_sent,

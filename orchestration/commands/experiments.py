@@ -1,0 +1,90 @@
+"""`holdfast experiments`: what is known of every strategy, and of versions tried against each other."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestration.deployment import Deployment
+
+app = typer.Typer(
+    no_args_is_help=True, help="What is known of strategies and of their versions, and when more will be."
+)
+
+EFFECTS, VERSIONS = "outcomes.strategy_effects", "outcomes.version_effects"
+LATEST = f"select * from {EFFECTS} where is_latest order by strategy_id"
+LOOKS = f"select * from {EFFECTS} where strategy_id = $strategy_id order by looked_on"
+COMPARED = f"select * from {VERSIONS} where strategy_id = $strategy_id and is_latest order by against, version"
+
+
+@app.command("list")
+def list_experiments(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
+    """Show the verdict on every strategy, its interval, and the day when there can be one."""
+    with plain_faults():
+        deployment = enter_deployment(company, home)
+        rows = _read(deployment, EFFECTS, LATEST)
+    versions = {each.id: ", ".join(version.id for version in each.versions) for each in deployment.strategies}
+    shown = [_summarise(row) | {"versions": versions.get(row["strategy_id"], "")} for row in rows]
+    _print("Verdicts", shown)
+
+
+@app.command()
+def show(
+    strategy_id: Annotated[str, typer.Argument(help="a strategy's id, or all")],
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Show all looks at a strategy, and its versions against each other and against those held out."""
+    with plain_faults():
+        deployment = enter_deployment(company, home)
+        looks = _read(deployment, EFFECTS, LOOKS, strategy_id=strategy_id)
+        compared = _read(deployment, VERSIONS, COMPARED, strategy_id=strategy_id)
+    if not looks:
+        known = ", ".join(strategy.id for strategy in deployment.strategies)
+        refuse(f"Nothing was decided for {strategy_id!r} so far; the strategies are: {known}.")
+    _print(strategy_id, [{"day": row["looked_on"], "look": row["look"]} | _summarise(row) for row in looks])
+    if compared:
+        _print("Versions", [{name: row[name] for name in ("version", "against")} | _summarise(row) for row in compared])
+
+
+def _read(deployment: "Deployment", table: str, query: str, **parameters: str) -> "list[dict[str, Any]]":
+    from orchestration.warehouse import Warehouse
+
+    warehouse = Warehouse(path=str(deployment.settings.warehouse_file))
+    if not warehouse.has_table(table):
+        return []
+    rows: list[dict[str, Any]] = warehouse.read(query, parameters or None).to_pylist()
+    return rows
+
+
+def _summarise(row: dict[str, Any]) -> dict[str, object]:
+    return {
+        "strategy": row["strategy_id"],
+        "verdict": row["verdict"] + (f": {row['because']}" if row["because"] else ""),
+        "treated": row["n_treated"],
+        "against": row["n_holdout"],
+        "difference": _interval(row, "difference"),
+        "needed": f"{row['needed_treated']} / {row['needed_holdout']}",
+        "expected on": row["verdict_expected_on"] or "",
+    }
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    if row[name] is None:
+        return ""
+    return f"{row[name]:+.1%} ({row[f'{name}_low']:+.1%} to {row[f'{name}_high']:+.1%})"
+
+
+def _print(title: str, rows: "Sequence[dict[str, object]]") -> None:
+    from orchestration.report import tabulate
+
+    console = open_console()
+    if not rows:
+        console.print("Nothing is measured yet. Outcomes are read at the end of every run: `holdfast run`.")
+        return
+    console.print(tabulate(title, list(rows)))
