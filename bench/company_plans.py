@@ -20,7 +20,7 @@ from bench.figures import Figure, at_least, at_most
 from company.industries import load_industry
 from company.policy import Policy, load_policy
 from ingestion.readers import load_company
-from retention.deciding.matching import holds_any
+from retention.deciding.matching import match
 from retention.deciding.plan import plan
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_files import load_strategies
@@ -50,6 +50,7 @@ class Planned:
     rows: pd.DataFrame
     strategies: list[Strategy]
     consents: pd.DataFrame
+    options: pd.DataFrame
     policy: Policy
 
 
@@ -67,10 +68,13 @@ def open_company(industry: str, keep: Path) -> Planned:
         truth = connection.execute(TRUTH, {"as_of": AS_OF, "hazard": hazard}).df()
     strategies = load_strategies(folder.path, *company.strategy_files, policy=policy, currency=company.currency)
     rows = plan(candidates, strategies, policy, spent=0).rows
-    rows = rows.merge(candidates[["customer_id", "value_from_now", "allowed_channels"]], on="customer_id")
+    rows = rows.merge(candidates[["customer_id", "value_from_now"]], on="customer_id")
     rows = rows.merge(truth, on="customer_id", how="left")
     rows["lost"] = rows["leaving"].astype(float) * rows["value_from_now"].clip(lower=0).fillna(0.0)
-    return Planned(industry=industry, rows=rows, strategies=strategies, consents=consents, policy=policy)
+    options = match(candidates, strategies, policy)
+    return Planned(
+        industry=industry, rows=rows, strategies=strategies, consents=consents, options=options, policy=policy
+    )  # fmt: skip
 
 
 def _run(industry: str, home: Path) -> None:
@@ -122,8 +126,8 @@ def weigh_policies(scored: pd.DataFrame, planned: Planned) -> tuple[float, dict[
     """Return what the plan keeps of the value that is lost, less cost, and what three simple policies keep.
 
     The simple ones give one strategy, that which is planned most, to everybody above the cut-off, to as many at random,
-    or the strategy that keeps most to whomever it pays for, while its channel has room: effects are those of the
-    library, customers held out excluded.
+    or the strategy that keeps most to all whom it is for and pays for, while its channel has room: effects are those of
+    the library, customers held out excluded.
     """
     treated = scored.loc[scored["arm"].eq("treated")]
     kept = float((treated["lost"] * treated["effect"] - treated["cost"]).sum())
@@ -134,10 +138,10 @@ def weigh_policies(scored: pd.DataFrame, planned: Planned) -> tuple[float, dict[
         return float((people["lost"] * strategy.effect.value - strategy.cost(planned.policy)).sum())
 
     def paying(strategy: Strategy) -> pd.DataFrame:
+        meant = planned.options.loc[planned.options["strategy_id"] == strategy.id, "customer_id"]
         pays = free["money_at_risk"] * strategy.effect.value > strategy.cost(planned.policy)
-        is_open = holds_any(free["allowed_channels"], [strategy.channel])
         room = planned.policy.capacity.get(strategy.channel, len(free))
-        return free.loc[pays & is_open].nlargest(room, "money_at_risk")
+        return free.loc[pays & free["customer_id"].isin(meant)].nlargest(room, "money_at_risk")
 
     return kept, {
         "everybody above the cut-off": keep(free.loc[free["level"].ne("none")], usual),

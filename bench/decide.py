@@ -1,15 +1,17 @@
 """How well is decided: in a real shop, in companies whose true effects are known, and for a million customers.
 
-`make bench TOPIC=decide` writes bench/results/decide.json; `python -m bench.decide [--home FOLDER] [--only PART]` a
-part of it. The shop is read from the instance that `make demo` leaves behind.
+`make bench TOPIC=decide` writes bench/results/decide.json; `python -m bench.decide [--home FOLDER] [--only PART]
+[--industry NAME] [--keep FOLDER]` a part of it. The shop is read from the instance that `make demo` leaves behind;
+FOLDER keeps the instances of simulated companies, so that a second run only plans.
 """
 
 import argparse
 import json
 import os
 import resource
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.company_plans import measure_company, open_company
 from bench.effect_worlds import World, draw_customers, list_strategies, live_through, make_world
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from company.industries import load_industry
@@ -32,6 +35,7 @@ from retention.deciding.allocation import Limit, allocate
 from retention.deciding.holdout import draw
 from retention.deciding.plan import plan
 from retention.deciding.strategy_files import load_strategies
+from simulator.parameters import INDUSTRIES
 
 COMMAND = "make bench TOPIC=decide"
 Floats = npt.NDArray[np.float64]
@@ -341,21 +345,35 @@ def _large_company(random: np.random.Generator) -> tuple[npt.NDArray[np.float32]
     ]
 
 
+# --------------------------------------------------------------------------------------------------------- companies
+
+
+def measure_companies(industries: Sequence[str], keep: Path) -> Iterator[Figure]:
+    """Plan a day of each simulated company, and compare the plan with the truth."""
+    for industry in industries:
+        yield from measure_company(open_company(industry, keep), command=COMMAND)
+
+
 def main() -> None:
     """Measure all parts, or one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("HOLDFAST_HOME", ".holdfast")))
-    parts: dict[str, Callable[[Path], Iterator[Figure]]] = {
-        "shop": measure_shop,
-        "worlds": lambda _: measure_worlds(),
-        "policies": lambda _: measure_policy_values(),
-        "size": lambda _: measure_size(),
-    }
-    parser.add_argument("--only", choices=list(parts))
+    parser.add_argument("--industry", choices=INDUSTRIES, nargs="*", default=list(INDUSTRIES))
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-companies")
+    parser.add_argument("--only", choices=list(PARTS))
     asked = parser.parse_args()
-    for name, measure in parts.items():
+    for name, measure in PARTS.items():
         if asked.only in (None, name):
-            record("decide", measure(asked.home))
+            record("decide", measure(asked))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
+    "shop": lambda asked: measure_shop(asked.home),
+    "companies": lambda asked: measure_companies(asked.industry, asked.keep),
+    "worlds": lambda _: measure_worlds(),
+    "policies": lambda _: measure_policy_values(),
+    "size": lambda _: measure_size(),
+}
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from bench.figures import Figure, at_least, at_most, record, without_bar
 from bench.worlds import FIRST, World, learn, open_world, split
 from company.facts import Fact, load_facts
 from company.industries import load_industry
+from company.policy import load_policy
 from company.taxonomy import CAUSES, REASONS
 from ml.explaining.contributions import weigh_model
 from ml.explaining.facts import find_holding, read_figures
@@ -73,7 +74,10 @@ def explain(world: World, model: Model) -> Explained:
     data = data.set_column(data.column_names.index("customer_id"), "customer_id", numbered)
     facts = load_facts().fill(load_industry(world.industry).words)
     everybody = np.ones(len(top), dtype=bool)
-    found = explain_model(model, data, world.words, facts, as_of=FIRST, at_risk=everybody).to_pandas()
+    share = load_policy().inferred_reasons.minimum_share
+    found = explain_model(
+        model, data, world.words, facts, as_of=FIRST, at_risk=everybody, minimum_share=share
+    ).to_pandas()
     given = np.full((len(top), TOP), "", dtype=object)
     given[found["customer_id"].astype(int), found["rank"] - 1] = found["reason"]
     cause = np.array(world.truth.column("cause").to_pylist(), dtype=object)[top]

@@ -133,7 +133,9 @@ def _score(model: Model, customers: int, snapshots: int, features: int) -> tuple
         scores = score(model, table, as_of=AS_OF, horizon_days=30, model_version="1")
         probability = scores.column("probability").to_numpy()
         at_risk = probability >= probability.mean()
-        shown += explain_model(model, table, declared, facts, as_of=AS_OF, at_risk=at_risk, exact=False).num_rows
+        shown += explain_model(
+            model, table, declared, facts, as_of=AS_OF, at_risk=at_risk, minimum_share=0.05, exact=False
+        ).num_rows
         labels.append(label)
         probabilities.append(probability)
     return np.concatenate(labels), np.concatenate(probabilities), shown

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from company.policy.acting import Delivery
-from company.policy.contact import ContactRules, StatedReasons, Triggers
+from company.policy.contact import ContactRules, InferredReasons, StatedReasons, Triggers
 from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploration, Holdout, Responses, Team, Tiers
 from company.policy.gates import Gates
 from company.policy.measuring import Outcomes
@@ -49,6 +49,7 @@ class Policy(Section):
     contact_rules: ContactRules
     triggers: Triggers
     stated_reasons: StatedReasons
+    inferred_reasons: InferredReasons
     effects: Effects
     delivery: Delivery
     outcomes: Outcomes

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from company.policy.units import Count, Days, Section
+from company.policy.units import Count, Days, Section, Share
 from company.taxonomy import Reason
 
 Consent = Literal["opt_in", "opt_out"]
@@ -68,6 +68,12 @@ class StatedReasons(Section):
 
     within_days: Days
     words: dict[Reason, tuple[Annotated[str, Field(min_length=1)], ...]]
+
+
+class InferredReasons(Section):
+    """What a reason that is inferred from behaviour must account for: a share of what raises the customer's risk."""
+
+    minimum_share: Share
 
 
 class Triggers(Section):

@@ -18,7 +18,7 @@ def score(rows: Randomised, *, folds: int) -> Floats:
     Outcomes are predicted by one logistic regression per action that has seen neither the row nor its customer.
     """
     predicted = np.zeros_like(rows.chances)
-    fold = _folds(rows.customers, folds=folds)
+    fold = assign_folds(rows.customers, folds=folds)
     for number in range(folds):
         is_left_out = fold == number
         if is_left_out.any():
@@ -35,7 +35,8 @@ def correct(rows: Randomised, predicted: Floats) -> Floats:
     return scores
 
 
-def _folds(customers: Ints, *, folds: int) -> Ints:
+def assign_folds(customers: Ints, *, folds: int) -> Ints:
+    """Return a fold for each row, all rows of a customer in one, drawn once for all."""
     drawn = np.random.default_rng(SEED).integers(0, folds, size=int(customers.max(initial=-1)) + 1)
     return np.asarray(drawn[customers], dtype=np.int64)
 

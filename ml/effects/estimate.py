@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.effects.doubly_robust import score
+from ml.effects.doubly_robust import assign_folds, score
 from ml.effects.policy_value import Estimate, mean
-from ml.effects.randomised import NOTHING, SEED, Floats, Ints, Randomised
+from ml.effects.randomised import NOTHING, Floats, Ints, Randomised
 from ml.effects.shrinkage import Cells, deviations, pool, shrink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
 
     from company.policy import Policy
@@ -202,22 +200,17 @@ def _table(
 
 def _gain(rows: Randomised, scores: Floats, declared: "pd.DataFrame", cells: Cells, config: EffectConfig) -> Estimate:
     """Return what choosing by measured effects brings beyond choosing by declared ones, on rows they have not seen."""
-    half = np.random.default_rng(SEED).random(int(rows.customers.max(initial=-1)) + 1)[rows.customers] < 1 / 2
-    difference = np.zeros(len(rows.given))
-    for learned_from in _both(half):
-        found = _measure(rows.take(learned_from), scores[learned_from], cells, config)
+    fold, difference = assign_folds(rows.customers, folds=config.folds), np.zeros(len(rows.given))
+    for number in np.unique(fold):
+        is_held_out = fold == number
+        found = _measure(rows.take(~is_held_out), scores[~is_held_out], cells, config)
         average, _ = shrink(cells, found.effect, found.error, least_spread=config.group_spread)
-        held_out = rows.take(~learned_from)
-        rewards = _rewards(held_out, scores[~learned_from], declared)
+        held_out = rows.take(is_held_out)
+        rewards = _rewards(held_out, scores[is_held_out], declared)
         places = np.arange(len(rewards))
         chosen, simple = (choose(held_out, declared, cells, effects) for effects in (average, cells.declared))
-        difference[~learned_from] = rewards[places, chosen] - rewards[places, simple]
+        difference[is_held_out] = rewards[places, chosen] - rewards[places, simple]
     return mean(difference, rows.customers, confidence=config.confidence)
-
-
-def _both(half: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> "Iterator[np.ndarray[tuple[int], np.dtype[np.bool_]]]":
-    yield half
-    yield ~half
 
 
 def _costs(rows: Randomised, declared: "pd.DataFrame") -> Floats:

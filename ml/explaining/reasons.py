@@ -35,10 +35,10 @@ SCHEMA = pa.schema(
 )
 NO_FACT = "no_single_cause"
 TOP = 3  # reasons of a customer
-LEAST_SHARE = 0.05  # of what raises the risk; a smaller reason is not why
 CHUNK = 50_000  # customers explained at once
-EXPLAINED = 2.0  # times what causes show alone, of what their symptoms contribute
-MOST_EXPLAINED = 0.9  # of the symptoms' contributions
+# How much of the symptoms the causes are credited with: times what they show alone, and of the symptoms' contributions
+# at most. Properties of the model's penalties and not of a company, chosen in the simulated worlds of `bench.reasons`.
+EXPLAINED, MOST_EXPLAINED = 2.0, 0.9
 TINY = 1e-12
 
 
@@ -50,6 +50,7 @@ def explain_model(
     *,
     as_of: date,
     at_risk: npt.NDArray[np.bool_],
+    minimum_share: float,
     exact: bool | None = None,
 ) -> pa.Table:
     """Return up to `TOP` facts of different reasons per customer `at_risk` (rows of `table`); see `SCHEMA`.
@@ -57,8 +58,8 @@ def explain_model(
     A reason is given where its features' contributions to the log-odds together raise the risk and one of its facts
     holds, by the fact whose own features have the most evidence. `contribution` is that sum, always above zero.
     Reasons rank by `share`: their part of what raises the customer's risk, symptoms credited to the causes behind them
-    (`credit_causes`); none is smaller than `LEAST_SHARE`. A customer at risk without any such fact gets one row to that
-    effect, without either. Nobody else has a row.
+    (`credit_causes`); none is smaller than `minimum_share`. A customer at risk without any such fact gets one row to
+    that effect, without either. Nobody else has a row.
 
     Contributions are `exact` Shapley values for up to `EXACT` customers, and beyond follow each customer's path
     through the trees, unless `exact` says otherwise.
@@ -67,7 +68,7 @@ def explain_model(
     shapley = risky.num_rows <= EXACT if exact is None else exact
     chunks = [risky.slice(start, CHUNK) for start in range(0, risky.num_rows, CHUNK)]
     weighed = ((chunk, weigh_model(model, chunk, exact=shapley)) for chunk in chunks)
-    return _explain(weighed, features, facts, as_of=as_of)
+    return _explain(weighed, features, facts, as_of=as_of, minimum_share=minimum_share)
 
 
 def explain_rules(
@@ -78,23 +79,29 @@ def explain_rules(
     *,
     as_of: date,
     at_risk: npt.NDArray[np.bool_],
+    minimum_share: float,
     silence: Floats,
     log_odds_per_weight: float,
 ) -> pa.Table:
     """Return the same as `explain_model` for scores without a model; see `weigh_rules` for the evidence."""
     evidence = weigh_rules(signals, table, silence, log_odds_per_weight=log_odds_per_weight)
     weighed = [(table.filter(pa.array(at_risk)), evidence.filter(at_risk))]
-    return _explain(weighed, features, facts, as_of=as_of)
+    return _explain(weighed, features, facts, as_of=as_of, minimum_share=minimum_share)
 
 
 def _explain(
-    weighed: Iterable[tuple[pa.Table, Evidence]], features: Sequence[Feature], facts: Facts, *, as_of: date
+    weighed: Iterable[tuple[pa.Table, Evidence]],
+    features: Sequence[Feature],
+    facts: Facts,
+    *,
+    as_of: date,
+    minimum_share: float,
 ) -> pa.Table:
     parts = [SCHEMA.empty_table().to_pandas()]
     for data, evidence in weighed:
         known = [fact for fact in facts.facts if fact.columns <= set(data.column_names)]
         frame = read_figures(data, known)
-        chosen = choose_facts(evidence, features, known, frame)
+        chosen = choose_facts(evidence, features, known, frame, minimum_share=minimum_share)
         ids = np.array(column(data, "customer_id").cast(pa.string()).to_pylist(), dtype=object)
         parts += [_write_facts(chosen, known, frame, ids), _write_no_cause(chosen, facts, ids)]
     filled = [part for part in parts if len(part)] or parts[:1]
@@ -114,7 +121,9 @@ class Chosen:
     share: Floats
 
 
-def choose_facts(evidence: Evidence, features: Sequence[Feature], facts: Sequence[Fact], frame: pd.DataFrame) -> Chosen:
+def choose_facts(
+    evidence: Evidence, features: Sequence[Feature], facts: Sequence[Fact], frame: pd.DataFrame, *, minimum_share: float
+) -> Chosen:
     """Choose the facts that explain each customer's risk (rows of `evidence` and `frame`)."""
     reasons = tuple(dict.fromkeys(fact.reason for fact in facts))
     names = [frozenset(each.name for each in features if each.reason == reason) for reason in reasons]
@@ -127,7 +136,7 @@ def choose_facts(evidence: Evidence, features: Sequence[Feature], facts: Sequenc
     given = np.isfinite(np.take_along_axis(supported, best, axis=1)) & (contribution > 0)
     credit = credit_causes(contribution, np.where(given, alone, 0.0), np.isin(reasons, CAUSES))
     share = credit / np.maximum(credit.sum(axis=1, keepdims=True), TINY)
-    given &= share >= LEAST_SHARE
+    given &= share >= minimum_share
     order = np.argsort(np.where(given, -credit, np.inf), axis=1, kind="stable")[:, :TOP]
 
     def rank(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

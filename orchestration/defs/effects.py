@@ -13,6 +13,7 @@ from retention.deciding.information import price_information
 from retention.deciding.limits import list_limits
 from retention.deciding.options import build_options
 from retention.deciding.strategy_changes import adjust
+from retention.measuring.lifecycle import keep_active
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
@@ -70,7 +71,8 @@ def test_next(
         warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (CANDIDATES, EFFECTS, PRICES)
     )
     people["effect_group"] = name_groups(people, policy)
-    strategies = adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of)
+    library = list(keep_active(deployment.strategies, store.strategy_reviews.read(), as_of=as_of))
+    strategies = adjust(library, store.strategy_changes.read(), as_of=as_of)
     options = build_options(people, strategies, policy, held_back=(), effects=effects)
     limits = list_limits(options.columns, options.costs, policy, spent=0.0, spent_on={})
     price_of = dict(zip(prices["resource"], prices["price"], strict=True))

@@ -140,8 +140,16 @@ def score_by_model(
     found = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
     scores = _assign(found, deployment.policy, cutoffs)
     ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
-    declared, at_risk = [*deployment.learned_features, GROUP_WORDS], find_at_risk(scores)
-    reasons = explain_model(champion.model, features, declared, read_facts(deployment), as_of=as_of, at_risk=at_risk)
+    declared = [*deployment.learned_features, GROUP_WORDS]
+    reasons = explain_model(
+        champion.model,
+        features,
+        declared,
+        read_facts(deployment),
+        as_of=as_of,
+        at_risk=find_at_risk(scores),
+        minimum_share=deployment.policy.inferred_reasons.minimum_share,
+    )
     return {
         SCORES: scores,
         REASONS: reasons,
@@ -186,6 +194,7 @@ def score_by_rules(
         read_facts(deployment),
         as_of=as_of,
         at_risk=find_at_risk(scores),
+        minimum_share=deployment.policy.inferred_reasons.minimum_share,
         silence=small.table["survival_probability"].to_numpy(),
         log_odds_per_weight=given.log_odds_per_weight,
     )

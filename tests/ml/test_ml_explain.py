@@ -9,13 +9,14 @@ from company.facts import Facts, read_facts
 from company.policy.training import RiskSignal
 from ml.dataset import Columns, Feature
 from ml.explaining.contributions import weigh_model, weigh_rules
-from ml.explaining.reasons import LEAST_SHARE, SCHEMA, credit_causes, explain_model, explain_rules
+from ml.explaining.reasons import SCHEMA, credit_causes, explain_model, explain_rules
 from ml.score import SCHEMA as SCORES
 from ml.score import score
 from ml.training.config import TrainConfig
 from ml.training.grouped import GroupedModel, read_model
 from ml.training.train import Fitted, fit
 
+MINIMUM_SHARE = 0.05
 ODD = pa.table(
     {
         "customer_id": ["silent", "complains", "fine", "unknown"],
@@ -69,7 +70,7 @@ def facts() -> Facts:
 def test_a_fact_that_holds_and_raises_the_risk_is_told_in_both_languages_with_the_customers_own_figures(
     small: Fitted, features: tuple[Feature, ...], facts: Facts
 ) -> None:
-    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=EVERYBODY)
+    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=EVERYBODY, minimum_share=MINIMUM_SHARE)
 
     assert found.schema == SCHEMA
     rows = {row["customer_id"]: row for row in found.to_pylist() if row["rank"] == 1}
@@ -85,12 +86,16 @@ def test_who_is_not_at_risk_has_no_reason_and_who_is_without_a_fact_is_told_so(
 ) -> None:
     at_risk = np.array([False, False, True, True])
 
-    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=at_risk).to_pylist()
+    found = explain_model(
+        small.model, ODD, features, facts, as_of=DAY, at_risk=at_risk, minimum_share=MINIMUM_SHARE
+    ).to_pylist()
 
     said = [(row["customer_id"], row["reason"], row["text_en"], row["contribution"]) for row in found]
     assert said[0] == ("fine", "other", "no single cause", None)
     assert said[1][:3] == ("unknown", "inactivity", "no order for 80 days")
-    nobody = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=~EVERYBODY)
+    nobody = explain_model(
+        small.model, ODD, features, facts, as_of=DAY, at_risk=~EVERYBODY, minimum_share=MINIMUM_SHARE
+    )
     assert (nobody.num_rows, nobody.schema) == (0, SCHEMA)
 
 
@@ -100,11 +105,13 @@ def test_only_what_raises_the_risk_is_told_the_strongest_first_and_shares_are_of
     everybody = np.ones(table.num_rows, dtype=bool)
     numbered = table.set_column(1, "customer_id", pa.array([f"{row:05}" for row in range(table.num_rows)]))
 
-    told = explain_model(small.model, numbered, features, facts, as_of=DAY, at_risk=everybody)
+    told = explain_model(
+        small.model, numbered, features, facts, as_of=DAY, at_risk=everybody, minimum_share=MINIMUM_SHARE
+    )
 
     frame = told.to_pandas().dropna(subset=["contribution"])
     assert (frame["contribution"] > 0).all()
-    assert frame["share"].between(LEAST_SHARE, 1 + 1e-9).all()
+    assert frame["share"].between(MINIMUM_SHARE, 1 + 1e-9).all()
     assert (frame.groupby("customer_id")["share"].diff().dropna() <= 0).all()
     assert {1, 2} <= set(frame["rank"]) <= {1, 2, 3}
     evidence = weigh_model(small.model, numbered, exact=True)
@@ -116,7 +123,9 @@ def test_only_what_raises_the_risk_is_told_the_strongest_first_and_shares_are_of
 def test_of_the_facts_of_a_reason_the_one_with_the_most_evidence_tells_it(
     small: Fitted, features: tuple[Feature, ...], facts: Facts
 ) -> None:
-    found = explain_model(small.model, ODD, features, facts, as_of=DAY, at_risk=EVERYBODY).to_pylist()
+    found = explain_model(
+        small.model, ODD, features, facts, as_of=DAY, at_risk=EVERYBODY, minimum_share=MINIMUM_SHARE
+    ).to_pylist()
 
     assert {row["fact"] for row in found if row["reason"] == "service"} <= {"complained"}
 
@@ -149,7 +158,7 @@ def test_a_cause_comes_before_the_symptom_that_hides_it(features: tuple[Feature,
     both = np.ones(2, dtype=bool)
 
     told, before = (
-        explain_model(model, asked, features, facts, as_of=DAY, at_risk=both).to_pylist()
+        explain_model(model, asked, features, facts, as_of=DAY, at_risk=both, minimum_share=MINIMUM_SHARE).to_pylist()
         for model in (with_causes, without)
     )
 
@@ -193,7 +202,15 @@ def test_without_a_model_facts_are_told_by_the_rules_that_show_and_by_an_unusual
     silence = np.array([0.9, 0.1, 0.1, np.nan])
 
     found = explain_rules(
-        signals, table, features, facts, as_of=DAY, at_risk=EVERYBODY, silence=silence, log_odds_per_weight=0.1
+        signals,
+        table,
+        features,
+        facts,
+        as_of=DAY,
+        at_risk=EVERYBODY,
+        minimum_share=MINIMUM_SHARE,
+        silence=silence,
+        log_odds_per_weight=0.1,
     )
 
     said = [(row["customer_id"], row["text_en"], row["contribution"]) for row in found.to_pylist()]
@@ -239,7 +256,9 @@ def test_beyond_the_limit_reasons_follow_the_path_through_the_trees(
     some, everybody = table.slice(0, 60), np.ones(60, dtype=bool)
 
     def explain(*, exact: bool | None = None) -> pa.Table:
-        return explain_model(fitted.model, some, features, facts, as_of=DAY, at_risk=everybody, exact=exact)
+        return explain_model(
+            fitted.model, some, features, facts, as_of=DAY, at_risk=everybody, minimum_share=MINIMUM_SHARE, exact=exact
+        )
 
     shapley = explain()
     monkeypatch.setattr("ml.explaining.reasons.EXACT", 59)
