@@ -15,7 +15,7 @@ from company.policy.acting import Delivery
 from company.policy.contact import ContactRules, InferredReasons, StatedReasons, Triggers
 from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploration, Holdout, Responses, Team, Tiers
 from company.policy.gates import Gates
-from company.policy.measuring import Outcomes
+from company.policy.measuring import Goals, Losses, Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
 from company.policy.serving import Desk
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
@@ -53,6 +53,8 @@ class Policy(Section):
     effects: Effects
     delivery: Delivery
     outcomes: Outcomes
+    goals: Goals
+    losses: Losses
     rfm: Rfm
     clv: Clv
     lifecycle: Lifecycle

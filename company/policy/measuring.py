@@ -17,3 +17,18 @@ class Outcomes(Section):
     futility_power: Annotated[float, Field(ge=0, lt=1)]
     sample_ratio_level: Annotated[float, Field(gt=0, lt=1)]
     take_down_below: Share
+
+
+class Goals(Section):
+    """What retention is to reach: by which share churn falls and the value of 12 months rises."""
+
+    churn_fall: Share
+    value_rise: Share
+
+
+class Losses(Section):
+    """What nobody measured and the loss account assumes."""
+
+    lasting_share: Share
+    conversion_fall: Annotated[float, Field(ge=0, lt=1)]
+    image_fall: Share

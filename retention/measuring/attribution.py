@@ -55,13 +55,15 @@ class Attribution:
     rest_markov: float
 
 
-def attribute(decisions: "pd.DataFrame", *, action: str) -> Attribution:
+def attribute(decisions: "pd.DataFrame", *, action: str, increment: float | None = None) -> Attribution:
     """Divide the held-out increment among the actions that customers were meant to get.
 
     Args:
         decisions: `NEEDED` and the column `action` names, such as planned_strategy_id or channel: one row per matured
             decision; `outcome` is what is divided, such as the value kept, in the same unit for all.
         action: the column.
+        increment: what is divided, where it was measured more exactly; else the difference of the mean outcome of the
+            treated and the held-out, times the treated.
 
     A customer's outcome is the sum over the decisions. The increment of a coalition of actions is measured against the
     held-out of the same coalition, and shrunk towards none by how far all of them vary beyond chance (a spike and a
@@ -72,16 +74,17 @@ def attribute(decisions: "pd.DataFrame", *, action: str) -> Attribution:
     and scaled to the same sum. Either may be negative; `last_touch` divides the increment by who was retained
     under the last action, as a reference that knows no held-out group.
     """
-    journeys, increment, last = _read_journeys(decisions, action=action)
+    journeys, pooled, last = _read_journeys(decisions, action=action)
+    total = pooled if increment is None else increment
     worth = shrink(journeys)
     actions = sorted({name for each in journeys for name in each.actions})
     shapley = divide_by_shapley(journeys, worth)
     markov = divide_by_removal(journeys, worth)
     return Attribution(
-        parts=_table(actions, journeys, shapley, markov, last=last, increment=increment),
-        increment=increment,
-        rest_shapley=increment - sum(shapley.values()),
-        rest_markov=increment - sum(markov.values()),
+        parts=_table(actions, journeys, shapley, markov, last=last, increment=total),
+        increment=total,
+        rest_shapley=total - sum(shapley.values()),
+        rest_markov=total - sum(markov.values()),
     )
 
 

@@ -1,6 +1,6 @@
 """What retention saved, cost and lost, in money: the held-out increment times what the customers are worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,8 @@ def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share
             was one at the end of the window (missing where unknown), `value_from_now` what they were worth at the
             decision, `probability` that of leaving as it was scored. The arm that was assigned counts, whatever became
             of the message: whom exploration held back is part of what the plan does.
-        confidence: of all intervals.
+        confidence: of the interval over all, and of all intervals of a scope together (Bonferroni): whoever looks for
+            the best or the worst of many strategies finds one by chance else.
         lasting_share: of the customers who leave by the definition, those who do not come back; only they are a loss.
 
     `saved` is the number of treated decisions times the difference of the mean retained value per decision, treated
@@ -60,26 +61,27 @@ def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share
     import pandas as pd
 
     rows = [
-        {"scope": scope, "name": name, **_measure(group, confidence=confidence, lasting_share=lasting_share)}
-        for scope, name, group in _scopes(decisions)
+        {"scope": scope, "name": name, **_measure(group, confidence=sure, lasting_share=lasting_share)}
+        for scope, name, group, sure in _scopes(decisions, confidence=confidence)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _scopes(decisions: "pd.DataFrame") -> Iterator[tuple[str, str, "pd.DataFrame"]]:
-    yield ALL, ALL, decisions
+def _scopes(decisions: "pd.DataFrame", *, confidence: float) -> Iterator[tuple[str, str, "pd.DataFrame", float]]:
+    yield ALL, ALL, decisions, confidence
     for scope, column in SCOPES.items():
-        for name, group in decisions.groupby(column, sort=True):
-            yield scope, str(name), group
+        groups = list(decisions.groupby(column, sort=True))
+        for name, group in groups:
+            yield scope, str(name), group, 1 - (1 - confidence) / len(groups)
 
 
 def _measure(decisions: "pd.DataFrame", *, confidence: float, lasting_share: float) -> dict[str, object]:
-    is_known = decisions["is_mature"].astype(bool) & decisions["retained"].notna() & decisions["value_from_now"].notna()
+    is_known = _is_known(decisions)
     known, is_left_open = decisions.loc[is_known], ~is_known
     arms = _read_arms(known)
     treated, held = int((~arms.is_held_out).sum()), int(arms.is_held_out.sum())
     increment = contrast(arms, arms.retained, arms.expected, confidence=confidence)
-    worth = np.maximum(arms.value, 0.0) * lasting_share
+    worth = arms.value * lasting_share
     per_decision = contrast(arms, arms.retained * worth, arms.expected * worth, confidence=confidence)
     cost = decisions["cost"].astype(float) * decisions["is_sent"].astype(bool)
     spent = float(cost[is_known].sum())
@@ -108,7 +110,7 @@ def _read_arms(known: "pd.DataFrame") -> Arms:
         customers=pd.factorize(known["customer_id"])[0].astype(np.int64),
         retained=np.asarray(known["retained"].astype(float), dtype=np.float64),
         expected=np.asarray((1 - probability.fillna(probability.mean())).fillna(1.0), dtype=np.float64),
-        value=np.asarray(known["value_from_now"].astype(float), dtype=np.float64),
+        value=np.maximum(np.asarray(known["value_from_now"].astype(float), dtype=np.float64), 0.0),
     )
 
 
@@ -117,12 +119,33 @@ def contrast(arms: Arms, outcome: Floats, baseline: Floats, *, confidence: float
     treated, held = ~arms.is_held_out, arms.is_held_out
     if min(len(np.unique(arms.customers[treated])), len(np.unique(arms.customers[held]))) < _FEWEST:
         return UNKNOWN
-    centred = [(outcome[arm] - outcome[arm].mean(), baseline[arm] - baseline[arm].mean()) for arm in (treated, held)]
-    explained = sum(float(x @ x) for _, x in centred)
-    slope = sum(float(y @ x) for y, x in centred) / explained if explained > 0 else 0.0
-    residual = outcome - slope * baseline
+    residual = _explain_away(outcome, baseline, (treated, held))
     means, errors, counts = zip(*(_cluster(residual[arm], arms.customers[arm]) for arm in (treated, held)), strict=True)
     return _interval(means[0] - means[1], errors, counts, confidence=confidence)
+
+
+def _explain_away(outcome: Floats, baseline: Floats, groups: Sequence[npt.NDArray[np.bool_]]) -> Floats:
+    """Return an outcome less its regression, within each group, on what was known before."""
+    centred = [(outcome[rows] - outcome[rows].mean(), baseline[rows] - baseline[rows].mean()) for rows in groups]
+    explained = sum(float(x @ x) for _, x in centred)
+    slope = sum(float(y @ x) for y, x in centred) / explained if explained > 0 else 0.0
+    residual: Floats = outcome - slope * (baseline - baseline.mean())
+    return residual
+
+
+def value_kept(decisions: "pd.DataFrame", *, lasting_share: float = 1.0) -> "pd.DataFrame":
+    """Return the decisions with a known outcome and, as `outcome`, the value that each kept, freed as above."""
+    known = decisions.loc[_is_known(decisions)]
+    arms = _read_arms(known)
+    groups = [rows for rows in (arms.is_held_out, ~arms.is_held_out) if rows.any()]
+    if not groups:
+        return known.assign(outcome=0.0)
+    kept = _explain_away(arms.retained * arms.value, arms.expected * arms.value, groups)
+    return known.assign(outcome=kept * lasting_share)
+
+
+def _is_known(decisions: "pd.DataFrame") -> "pd.Series[bool]":
+    return decisions["is_mature"].astype(bool) & decisions["retained"].notna() & decisions["value_from_now"].notna()
 
 
 def _cluster(values: Floats, customers: npt.NDArray[np.int64]) -> tuple[float, float, int]:
@@ -165,10 +188,11 @@ def _columns(name: str, difference: Difference, *, value: str) -> dict[str, obje
     return {value: difference.value, f"{name}_low": difference.low, f"{name}_high": difference.high}
 
 
-def list_harms(money: "pd.DataFrame") -> "pd.DataFrame":
+def list_harms(money: "pd.DataFrame", *, fewest: int) -> "pd.DataFrame":
     """Return the strategies and groups of `measure_money` that cost customers: scope, name, harm and its interval.
 
-    `harm` is the value lost, positive; `is_certain` whether its whole interval is a loss. What lost most comes first.
+    `harm` is the value lost, positive; it `is_certain` where its whole interval is a loss and at least `fewest`
+    decisions were held out: below, a handful of leavers makes too narrow an interval. What lost most comes first.
     """
     import pandas as pd
 
@@ -183,7 +207,7 @@ def list_harms(money: "pd.DataFrame") -> "pd.DataFrame":
             "harm_low": -high,
             "harm_high": -low,
             "spent": found["spent"],
-            "is_certain": high.lt(0),
+            "is_certain": high.lt(0) & found["count_holdout"].ge(fewest),
         }
     )
     return harms.sort_values(["harm", "name"], ascending=[False, True], ignore_index=True)

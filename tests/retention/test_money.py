@@ -110,11 +110,13 @@ def test_the_score_of_before_narrows_the_interval() -> None:
     )
 
 
-def test_harm_is_listed_in_money_and_certain_only_where_the_whole_interval_is_a_loss() -> None:
+def test_harm_is_listed_in_money_and_certain_where_the_whole_interval_of_enough_decisions_is_a_loss() -> None:
     bad = [_decide("treated", [False] * 60 + [True] * 40), _decide("holdout", [True] * 60 + [False] * 40)]
     doubtful = [_decide("treated", [True, False]), _decide("holdout", [True, True, False])]
     doubtful = [part.assign(planned_strategy_id="call", customer_id=part["customer_id"] + "call") for part in doubtful]
-    harms = list_harms(measure_money(pd.concat([*bad, *doubtful]), confidence=0.95))
+    money = measure_money(pd.concat([*bad, *doubtful]), confidence=0.95)
+    harms = list_harms(money, fewest=100)
     strategies = harms.loc[harms["scope"] == "strategy"]
     assert strategies[["name", "is_certain"]].to_numpy().tolist() == [["voucher", True], ["call", False]]
     assert strategies["harm"].tolist() == pytest.approx([2000, 2 * 100 * (2 / 3 - 1 / 2)])
+    assert not list_harms(money, fewest=101).loc[strategies.index, "is_certain"].any()

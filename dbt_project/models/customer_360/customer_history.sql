@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy=snapshot_strategy(),
     unique_key='as_of',
-    on_schema_change='fail'
+    on_schema_change='append_new_columns'
 ) }}
 with
 
@@ -22,7 +22,9 @@ states as (
         rfm_grade,
         rfm_score,
         clv,
-        tags
+        tags,
+        value_from_now,
+        value_from_now / years_expected as value_of_year
     from customers
 
 )
