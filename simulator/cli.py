@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from simulator.contacts import ContactsError
 from simulator.parameters import INDUSTRIES, load_parameters
 from simulator.story import Summary, simulate
 
@@ -19,6 +20,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--customers", type=int, default=5000)
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--contacts", type=Path, help="messages that customers got, from `holdfast outbox export`")
+    parser.add_argument("--reduction", type=float, help="share by which an action lowers churn, below 0 where it harms")
     parser.add_argument("--out", type=Path, required=True, help="folder for the sources and the truth")
     return parser
 
@@ -29,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     try:
         summary = simulate(
-            load_parameters(asked.industry), asked.out, customers=asked.customers, months=asked.months, seed=asked.seed
-        )
-    except FileExistsError as error:
+            load_parameters(asked.industry), asked.out, customers=asked.customers, months=asked.months, seed=asked.seed,
+            contacts=asked.contacts, reduction=asked.reduction,
+        )  # fmt: skip
+    except (FileExistsError, ContactsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     company = _EXAMPLES / asked.industry / "company.yaml"

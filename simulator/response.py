@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.hazard import Risk, expit
+from simulator.hazard import Risk, State, assess, expit
 from simulator.parameters.schema import CAUSES
 from simulator.streams import Flags, Floats, Indices
 from simulator.world import World
@@ -14,6 +14,7 @@ KINDS = ("sure_thing", "persuadable", "lost_cause", "sleeping_dog")
 _SLEEPS_ABOVE = 1.0
 _BISECTIONS = 40
 _MOST = 8.0
+_TOP = 0.10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +75,17 @@ def respond(world: World, risk: Risk, draw: Floats) -> Response:
     return Response(draw=draw, untreated=risk.hazard, treated=treated, kinds=kinds)
 
 
-def calibrate_strength(world: World, risk: Risk, rows: Flags, *, reduction: float) -> Strength:
-    """Return the strength at which an action drawn at random lowers the hazard of `rows` by `reduction` on average.
+def calibrate_strength(world: World, state: State, *, intercept: float, reduction: float | None) -> Strength:
+    """Return the strength at which an action drawn at random lowers monthly churn by `reduction` on average.
 
-    Below zero it raises it: then contact repels, and relieves nobody.
+    The average is over the tenth at highest risk when the world begins. Below 0 churn rises: then contact repels, and
+    relieves nobody. None is what the parameter file holds.
     """
+    if reduction is None:
+        return AS_DECLARED
+    risk = assess(world, state, month=0, intercept=intercept)
+    known = world.signed_month < 0
+    rows = known & (risk.hazard >= np.quantile(risk.hazard[known], 1 - _TOP))
     low, high = 0.0, _MOST
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2

@@ -1,5 +1,10 @@
-"""The story of one company, told month by month and written to disk as it happens."""
+"""The story of one company, lived month by month and written to disk as it happens.
 
+Where customers were contacted, the story is lived twice: untouched, and as it went. Whoever was never contacted has the
+tickets and campaigns of the first, so that contact changes nothing for anybody else.
+"""
+
+import copy
 import json
 from dataclasses import dataclass, replace
 from datetime import date
@@ -15,12 +20,13 @@ from simulator.behaviour.service import ask_opinions, open_tickets
 from simulator.behaviour.usage import read_meters
 from simulator.behaviour.visits import browse
 from simulator.calendar import DAY_MS, Calendar, Month
+from simulator.contacts import read_contacts
 from simulator.defects import Ledger
-from simulator.hazard import Fate, Risk, State
+from simulator.hazard import Fate, Risk, State, expit
 from simulator.parameters import Parameters
-from simulator.response import respond
+from simulator.response import Strength, calibrate_strength, respond
 from simulator.silence import Silence
-from simulator.streams import Floats, generator
+from simulator.streams import Flags, Floats, generator
 from simulator.systems.clicks import ClickLogs
 from simulator.systems.database import Database
 from simulator.systems.desk import DeskRecords
@@ -46,10 +52,31 @@ class Summary:
     left_share: tuple[float, ...]
 
 
-class Story:
-    """One company from its first to its last month. `tell` writes everything below `folder`."""
+@dataclass(frozen=True, kw_only=True)
+class Untouched:
+    """A month as it would have gone without any contact; `contacted` are those whom contact has reached by its end."""
 
-    def __init__(self, parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int) -> None:
+    contacted: Flags
+    tickets: Columns
+    severity: Floats
+    touches: Columns
+    touch: Floats
+
+    def splice(self, own: Columns, untouched: Columns, *, order: tuple[str, ...]) -> Columns:
+        """Return the rows of the contacted from `own` and those of everybody else from `untouched`."""
+        kept = [self.contacted[own["customer"]], ~self.contacted[untouched["customer"]]]
+        rows = {name: np.concatenate([own[name][kept[0]], untouched[name][kept[1]]]) for name in own}
+        place = np.lexsort([rows[name] for name in order])
+        return {name: values[place] for name, values in rows.items()}
+
+
+class Story:
+    """One company from its first to its last month. `write` writes everything below `folder`."""
+
+    def __init__(
+        self, parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int,
+        contacts: Path | None = None, reduction: float | None = None,
+    ) -> None:  # fmt: skip
         """Create the world and its systems; nothing has happened yet."""
         calendar = Calendar(start=START, count=months, timezone=parameters.timezone)
         self.world: World = create_world(parameters, calendar, customers=customers, seed=seed)
@@ -64,13 +91,17 @@ class Story:
         self._counts = dict.fromkeys(("orders", "order_lines", "events", "tickets"), 0)
         self._left_share: list[float] = []
         self._silence = Silence.fresh(customers, rhythm=parameters.orders.rhythm)
+        self._contacts = read_contacts(contacts, self.world, directory) if contacts else None
+        self._reduction = reduction
 
     def write(self) -> Summary:
         """Live through every month and write it; returns what was written."""
         state = hazard.burn_in(self.world)
         intercept = hazard.calibrate(self.world, state)
+        untouched = None if self._contacts is None else copy.deepcopy(state)
+        strength = calibrate_strength(self.world, state, intercept=intercept, reduction=self._reduction)
         for month in self.world.calendar.months:
-            self._live(state, month, intercept)
+            self._live(state, month, intercept, strength=strength, untouched=untouched)
         self._database.close(state)
         self._desk.close()
         self._truth.close(state, self._facts(intercept))
@@ -82,18 +113,47 @@ class Story:
             **self._counts,
         )
 
-    def _live(self, state: State, month: Month, intercept: float) -> None:
+    def _live(
+        self, state: State, month: Month, intercept: float, *, strength: Strength, untouched: State | None
+    ) -> None:
         world = self.world
         risk = hazard.assess(world, state, month=month.index, intercept=intercept)
         self._truth.remember(state)
-        fate = hazard.depart(world, state, risk, month=month)
+        base = None if untouched is None else self._live_untouched(untouched, month, intercept)
+        felt = self._feel(state, risk, month, strength=strength)
+        fate = hazard.depart(world, state, felt, month=month)
         self._left_share.append(round(float(fate.left.sum() / max(fate.known.sum(), 1)), 5))
-        presence = self._experience(state, month, risk.contributions)
+        presence, tickets, _ = self._experience(state, month, risk.contributions, base)
+        self._desk.write_month(month, tickets, ask_opinions(presence))
+        self._counts["tickets"] += len(tickets["customer"])
         self._write_truth(risk, fate, presence)
-        self._act(state, month, risk, presence)
+        self._act(state, month, risk, presence, base)
 
-    def _experience(self, state: State, month: Month, before: Floats) -> Presence:
-        """Let the month happen to everyone, and return who is there in what mood by then."""
+    def _feel(self, state: State, risk: Risk, month: Month, *, strength: Strength) -> Risk:
+        """Return the month's hazard with what the contacts in it change."""
+        if self._contacts is None:
+            return risk
+        alone = copy.deepcopy(state)
+        hazard.depart(self.world, alone, risk, month=month)
+        change = self._contacts.change(self.world, risk, month, alone.left_day, strength=strength)
+        log_odds = risk.log_odds + change
+        return replace(risk, log_odds=log_odds, hazard=np.where(change == 0, risk.hazard, expit(log_odds)))
+
+    def _live_untouched(self, state: State, month: Month, intercept: float) -> Untouched:
+        """Let the month pass as if nobody was ever contacted; return what comes of it for those who were not."""
+        world = self.world
+        risk = hazard.assess(world, state, month=month.index, intercept=intercept)
+        hazard.depart(world, state, risk, month=month)
+        presence, tickets, severity = self._experience(state, month, risk.contributions, None)
+        _, touches, state.touch = run_campaigns(presence, risk)
+        assert self._contacts is not None  # noqa: S101 - without contacts there is nothing to compare with
+        contacted = self._contacts.known_by(month, world.size)
+        return Untouched(contacted=contacted, tickets=tickets, severity=severity, touches=touches, touch=state.touch)
+
+    def _experience(
+        self, state: State, month: Month, before: Floats, base: Untouched | None
+    ) -> tuple[Presence, Columns, Floats]:
+        """Let the month happen to everyone; return who is there in what mood by then, and the tickets with severity."""
         world, rng = self.world, generator(self.world.seed, "experience", month.index)
         state.need = hazard.fade_need(world, state, rng)
         state.product, incident = hazard.disappoint(world, state, rng)
@@ -101,13 +161,14 @@ class Story:
         state.rival = hazard.attract(world, state, rng, month=month.index)
         early = be_present(world, state, month, felt=hazard.contributions(world, state), surprised=surprised)
         tickets, severity = open_tickets(early, incident=incident)
+        if base is not None:
+            tickets = base.splice(tickets, base.tickets, order=("customer",))
+            severity = np.where(base.contacted, severity, base.severity)
         state.service = hazard.complain(world, state, severity)
         after = hazard.contributions(world, state)
         mood = ((1 - _NOW) * before + _NOW * after).astype(np.float32)
         presence = be_present(world, state, month, felt=mood, surprised=surprised)
-        self._desk.write_month(month, tickets, ask_opinions(presence))
-        self._counts["tickets"] += len(tickets["customer"])
-        return presence
+        return presence, tickets, severity
 
     def _write_truth(self, risk: Risk, fate: Fate, presence: Presence) -> None:
         before = replace(presence, felt=risk.contributions)
@@ -144,7 +205,7 @@ class Story:
         since = (end - last) / (presence.month.days * DAY_MS)
         self._silence.live(risk.hazard, expected_orders(presence) * self._paid, bought=last > 0, since=since)
 
-    def _act(self, state: State, month: Month, risk: Risk, presence: Presence) -> None:
+    def _act(self, state: State, month: Month, risk: Risk, presence: Presence, base: Untouched | None) -> None:
         orders, lines = place_orders(presence, state)
         if self.world.parameters.churn.definition == "inactivity":
             self._watch(risk, presence, orders)
@@ -152,6 +213,9 @@ class Story:
         events = browse(presence, orders)
         self._clicks.write_month(month, events)
         campaigns, touches, state.touch = run_campaigns(presence, risk)
+        if base is not None:
+            touches = base.splice(touches, base.touches, order=("customer", "campaign"))
+            state.touch = np.where(base.contacted, state.touch, base.touch)
         self._drops.write_month(month, campaigns, touches)
         self._counts["orders"] += len(orders["customer"])
         self._counts["order_lines"] += len(lines["order"]) if lines else 0
@@ -173,13 +237,21 @@ class Story:
         }
 
 
-def simulate(parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int) -> Summary:
+def simulate(
+    parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int,
+    contacts: Path | None = None, reduction: float | None = None,
+) -> Summary:  # fmt: skip
     """Write a company with `customers` customers over `months` months below `folder`.
 
     `folder/sources` holds what the company's systems hold, `folder/truth` what nobody knows. The same arguments give
-    the same files, byte for byte. Raises FileExistsError when the folder already holds a world.
+    the same files, byte for byte. With `contacts`, messages that the company's customers got (see
+    `simulator.contacts`), the same world is lived through as it would have gone with them; `reduction` is the share by
+    which an action lowers the churn of those at highest risk, instead of what the parameters hold.
+    Raises FileExistsError when the folder already holds a world, and ContactsError.
     """
     for part in ("sources", "truth"):
         if (folder / part).exists():
             raise FileExistsError(f"`{folder / part}` exists already; name an empty folder, or remove that one first")
-    return Story(parameters, folder, customers=customers, months=months, seed=seed).write()
+    return Story(
+        parameters, folder, customers=customers, months=months, seed=seed, contacts=contacts, reduction=reduction
+    ).write()

@@ -86,6 +86,32 @@ def redrive(
 
 
 @app.command()
+def export(
+    path: Annotated[Path, typer.Argument(help="the file, one JSON object a line")],
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Write what the built-in gateway received, without addresses: a simulated company can answer to it."""
+    import json
+
+    from retention.acting.channels.gateway import INBOX
+    from retention.acting.inbox import Inbox
+
+    with entered(company, home) as (deployment, _):
+        arrivals = Inbox(deployment.settings.outbox_folder / INBOX).read(limit=-1)
+    lines = [
+        json.dumps(
+            {"customer_id": each.body["customer_id"], "channel": each.channel, "offers": each.body["offers"],
+             "arrived_at": each.arrived_at.isoformat()}
+        )
+        for each in reversed(arrivals)
+        if {"customer_id", "offers"} <= set(each.body)
+    ]  # fmt: skip
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    open_console().print(f"{len(lines)} messages written to {path}.", highlight=False)
+
+
+@app.command()
 def prove(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
     """Prove that plans, ledger, outbox and receivers agree, message by message; exit code 1 where they do not."""
     from orchestration.sending import open_channels, open_gateway

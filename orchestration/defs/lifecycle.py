@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from orchestration.deployment import Deployment
-from orchestration.metadata import describe_table
+from orchestration.metadata import describe_table, write_table
 from orchestration.partitions import read_as_of
 from orchestration.sending import now
 from orchestration.warehouse import Warehouse
@@ -49,14 +49,31 @@ def strategy_reviews(
     if is_due(past, as_of=as_of):
         past += store.strategy_reviews.record(_review(warehouse, deployment, past, as_of=as_of))
     warehouse.replace(TABLE, write_reviews(past))
+    page = {"review": write_table(_show([each for each in past if each.as_of == as_of]))} if past else {}
     moved = {each.strategy_id: each.state for each in past if each.as_of == as_of and each.state != each.state_before}
-    return dg.MaterializeResult(metadata=describe_table(warehouse, TABLE) | moved)
+    return dg.MaterializeResult(metadata=describe_table(warehouse, TABLE) | page | moved)
 
 
 def _review(warehouse: Warehouse, deployment: Deployment, past: list[Review], *, as_of: date) -> list[Review]:
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
     effects = read_effects(decisions, deployment.policy, today=as_of)
     return review(effects, break_evens(decisions), past, as_of=as_of, at=now())
+
+
+def _show(reviews: list[Review]) -> list[dict[str, object]]:
+    """Return the day's reviews as the page shows them: what moved first, then what is to be decided."""
+    moved_first = sorted(reviews, key=lambda each: (each.state == each.state_before, not each.suggestion))
+    return [
+        {
+            "strategy": each.strategy_id,
+            "state": each.state if each.state == each.state_before else f"{each.state_before} to {each.state}",
+            "why": each.note or REASONS[each.reason][0],
+            "kept": "" if each.difference is None else f"{each.difference:+.1%}",
+            "pays from": "" if each.needs is None else f"{each.needs:+.2%}",
+            "to decide": SUGGESTIONS[each.suggestion][0],
+        }
+        for each in moved_first
+    ]
 
 
 def write_reviews(reviews: list[Review]) -> pa.Table:

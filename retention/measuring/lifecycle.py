@@ -32,14 +32,14 @@ REASONS = {
     ),
     "works": ("customers who got it stayed more often than those who did not", "接受该方案的客户留存更高"),
     "works_again": ("it works after having been watched", "观察期后确认有效"),
-    "no_verdict": ("too few decisions have matured to tell", "已成熟的样本还不足以下结论"),
+    "no_verdict": ("too few decisions have matured for a verdict", "已成熟的样本还不足以下结论"),
     "may_pay": ("no effect was found yet, and one that pays is not ruled out", "尚未发现效果但仍可能收回成本"),
     "set_by_person": ("a person decided", "由人工决定"),
 }
 SUGGESTIONS = {
     "widen": ("It works: give it more budget, or a wider group.", "方案有效，可增加预算或扩大适用人群。"),  # noqa: RUF001
     "change": ("Change its offer or its group, or let it go.", "请调整优惠或适用人群，或停用。"),  # noqa: RUF001
-    "retire": ("A person keeps it in plans; the figures say to retire it.", "人工保留中，但数据建议停用。"),  # noqa: RUF001
+    "retire": ("A person keeps it in plans; the figures would retire it.", "人工保留中，但数据建议停用。"),  # noqa: RUF001
     "": ("", ""),
 }
 
@@ -103,7 +103,7 @@ def review(
         as_of: the day of the review.
         at: the moment of deciding.
 
-    A strategy that does harm is retired at once; where only all together have the sample to tell, so is each that does
+    A strategy that does harm is retired at once; where only all together have the sample for a verdict, so is each that does
     not do better by its own figures. One that keeps fewer than the policy's floor, or that could not pay
     its cost even at the upper end of its interval, is watched for a month and then retired. One that works is live, and
     worth widening. A state that a person set stays; what the figures ask for is then a suggestion.
@@ -153,7 +153,7 @@ def _find_reason(row: Mapping[str, object], needs: float | None) -> str:
 
 
 def _join(reason: str, together: str, *, own: float | None, needs: float | None) -> str:
-    """Return what holds of all strategies for one that cannot be told apart from them."""
+    """Return what holds of all strategies for one that cannot be distinguished from them."""
     if reason not in {"no_verdict", "may_pay"}:
         return reason
     if together == "harms" and (own is None or own <= 0):

@@ -1,5 +1,6 @@
 """`holdfast outbox` and `holdfast consent`, as a person uses them on an instance with six planned messages."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -115,3 +116,12 @@ def test_without_an_instance_one_paragraph_says_so(folder: Path) -> None:
     )
     assert (done.exit_code, other.exists()) == (2, False)
     assert "there is no instance here yet" in " ".join(done.output.split())
+
+
+def test_what_the_gateway_received_is_exported_without_an_address(call: Call, folder: Path) -> None:
+    call("outbox", "send")
+    path = folder / "contacts.jsonl"
+    assert call("outbox", "export", str(path)) == (0, f"{COUNT} messages written to {path}.\n")
+    contacts = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert sorted(each["customer_id"] for each in contacts) == [f"c{number:06}" for number in range(COUNT)]
+    assert {tuple(each) for each in contacts} == {("customer_id", "channel", "offers", "arrived_at")}
