@@ -1,4 +1,4 @@
-"""The life of strategies: once a month each is judged by what has matured, and moved, watched or retired."""
+"""The life of strategies: once a month each is reviewed by what has matured, and moved, watched or retired."""
 
 from datetime import date
 

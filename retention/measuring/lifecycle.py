@@ -103,8 +103,8 @@ def review(
         as_of: the day of the review.
         at: the moment of deciding.
 
-    A strategy that does harm is retired at once; where only all together have the sample for a verdict, so is each that does
-    not do better by its own figures. One that keeps fewer than the policy's floor, or that could not pay
+    A strategy that does harm is retired at once; where only all together have the sample for a verdict, so is each
+    that does not do better by its own figures. One that keeps fewer than the policy's floor, or that could not pay
     its cost even at the upper end of its interval, is watched for a month and then retired. One that works is live, and
     worth widening. A state that a person set stays; what the figures ask for is then a suggestion.
     """
