@@ -111,12 +111,8 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "text_en": ["Another 1,000 would bring 400."], "text_zh": ["预算每增加 1,000, 可多带来 400。"],
             }
         ),
-        "strategy_effects": pd.DataFrame(
-            {
-                "strategy_id": ["voucher"], "n_treated": [830], "n_holdout": [81], "difference": [0.034],
-                "difference_low": [-0.011], "difference_high": [0.072], "verdict": ["insufficient"],
-            }
-        ),
+        "strategy_effects": _list_looks(),
+        "version_effects": _list_looks().assign(version="short", against="holdout"),
         "performance": pd.DataFrame(
             {
                 "as_of": [AS_OF], "model_version": ["3"], "state": ["sound"], "n": [2243], "base_rate": [0.124],
@@ -162,3 +158,22 @@ def write_snapshot(path: Path, tables: dict[str, pd.DataFrame]) -> None:
             connection.register("incoming", rows)
             connection.execute(f"create table {name} as select * from incoming")
     fresh.replace(path)
+
+
+def _list_looks() -> pd.DataFrame:
+    """Return two looks at a strategy, of which the second has no verdict yet, and one that is blocked."""
+    looks = pd.DataFrame(
+        {
+            "strategy_id": ["voucher", "voucher", "all"], "period": "before 2027", "look": [1, 2, 2],
+            "looked_on": [date(2024, 9, 1), date(2024, 10, 1), date(2024, 10, 1)], "is_latest": [False, True, True],
+            "n_treated": [410, 830, 830], "n_holdout": [40, 81, 81], "n_immature": 0,
+            "difference": [0.02, 0.034, 0.034],
+            "verdict": ["insufficient", "insufficient", "blocked"], "because": [None, None, "holdout_contacted"],
+            "verdict_expected_on": [date(2025, 5, 1), date(2025, 4, 1), None], "decided_on": None,
+            "needed_treated": 6155, "needed_holdout": 601, "share_of_information": 0.13, "amount_difference": 3.5,
+        }
+    )  # fmt: skip
+    names = {"difference_low": -0.011, "difference_high": 0.072, "band_low": -0.03, "band_high": 0.09}
+    others = {"retention_treated": 0.76, "retention_holdout": 0.73, "unadjusted": 0.03, "amount_low": -8.0}
+    rest = {"unadjusted_low": -0.02, "unadjusted_high": 0.08, "amount_high": 15.0}
+    return looks.assign(**names, **others, **rest).astype({"decided_on": "datetime64[us]"})

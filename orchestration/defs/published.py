@@ -48,6 +48,7 @@ PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' 
 # what is measured after a night, or the first time only after some: published as it stood when the night began
 MEASURED = {
     "strategy_effects": ("outcomes.strategy_effects", "select * from outcomes.strategy_effects"),
+    "version_effects": ("outcomes.version_effects", "select * from outcomes.version_effects"),
     "performance": ("monitoring.performance", "select * from monitoring.performance where as_of <= date '{as_of}'"),
     "drift": ("monitoring.drift", "select * from monitoring.drift where as_of <= date '{as_of}'"),
     "gate_verdicts": (

@@ -24,7 +24,7 @@ COLUMNS = (
     "strategy_id", "period", "looked_on", "look", "is_latest", "n_treated", "n_holdout", "n_immature",
     "retention_treated", "retention_holdout", "difference", "difference_low", "difference_high", "band_low",
     "band_high", "unadjusted", "unadjusted_low", "unadjusted_high", "variance_explained",
-    "share_of_information", "needed_treated", "needed_holdout", "verdict_expected_on", "amount",
+    "share_of_information", "needed_treated", "needed_holdout", "verdict_expected_on", "amount_difference",
     "amount_low", "amount_high", "unadjusted_amount", "unadjusted_amount_low", "unadjusted_amount_high",
     "cost_per_treated", "verdict", "decided_on", "because", "is_below_floor",
 )  # fmt: skip
@@ -209,19 +209,22 @@ def _describe(seen: _Decisions, found: Estimate | None, trial: Trial, *, is_look
         "variance_explained": found.explained if found else None,
         "share_of_information": trial.share_of(found),
         **_name("unadjusted", seen.compare(seen.stayed), reach, most=1.0),
-        **_name("amount", seen.compare(seen.spent, before=seen.spent_before), reach),
+        **_name("amount", seen.compare(seen.spent, before=seen.spent_before), reach, value="amount_difference"),
         **_name("unadjusted_amount", seen.compare(seen.spent), reach),
         "cost_per_treated": _mean(treated.cost),
     }
 
 
-def _name(name: str, found: Estimate | None, reach: float, *, most: float = inf) -> dict[str, float | None]:
-    """Return an estimate and its interval as columns; `most` is what a difference cannot exceed."""
+def _name(
+    name: str, found: Estimate | None, reach: float, *, most: float = inf, value: str = ""
+) -> dict[str, float | None]:
+    """Return an estimate, as `value` or else `name`, and its interval; `most` is what a difference cannot exceed."""
+    value = value or name
     if found is None:
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+        return dict.fromkeys((value, f"{name}_low", f"{name}_high"))
     low, high = found.value - reach * found.error, found.value + reach * found.error
     limits = (max(low, -most), min(high, most))
-    return {name: found.value} | {
+    return {value: found.value} | {
         f"{name}_{end}": limit if isfinite(limit) else None for end, limit in zip(("low", "high"), limits, strict=True)
     }
 

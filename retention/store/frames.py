@@ -51,7 +51,8 @@ def _types() -> "dict[str, pa.DataType]":
 _EFFECTS = (
     "retention_treated", "retention_holdout", "difference", "difference_low", "difference_high", "band_low",
     "band_high", "unadjusted", "unadjusted_low", "unadjusted_high", "variance_explained", "share_of_information",
-    "amount", "amount_low", "amount_high", "unadjusted_amount", "unadjusted_amount_low", "unadjusted_amount_high",
+    "amount_difference", "amount_low", "amount_high", "unadjusted_amount", "unadjusted_amount_low",
+    "unadjusted_amount_high",
     "cost_per_treated",
 )  # fmt: skip
 _EFFECT_DAYS = ("looked_on", "verdict_expected_on", "decided_on")

@@ -147,7 +147,7 @@ def test_money_is_a_difference_of_means_that_what_was_spent_before_makes_sharper
     outcomes["amount_spent_before"] = usual + rng.normal(size=len(outcomes))
     outcomes["amount_spent_after"] = usual + np.where(outcomes["arm"] == "treated", 2.0, 0.0)
     row = _row(outcomes)
-    assert (row["amount"], row["cost_per_treated"]) == (pytest.approx(2, abs=0.1), 2.0)
+    assert (row["amount_difference"], row["cost_per_treated"]) == (pytest.approx(2, abs=0.1), 2.0)
     assert row["amount_low"] < 2 < row["amount_high"]
     widths = [row[f"{name}_high"] - row[f"{name}_low"] for name in ("amount", "unadjusted_amount")]
     assert widths[0] < 0.1 * widths[1]

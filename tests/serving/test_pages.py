@@ -22,9 +22,9 @@ ACCESS = read_access()
 PASSWORD = "correct horse battery"
 PAGES = (
     "/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/delivery", "/strategies",
-    "/health", "/audit", "/users",
+    "/experiments", "/health", "/audit", "/users",
 )  # fmt: skip
-ACTION_OF = {"/customers.csv": "export", "/customers/secret-001": "customer"}
+ACTION_OF = {"/experiments": "strategies", "/customers.csv": "export", "/customers/secret-001": "customer"}
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
 
@@ -359,6 +359,22 @@ def test_a_strategy_is_paused_on_its_page_and_not_set_out_of_its_bounds(sign_in:
     analyst = sign_in("analyst")
     refused = submit(analyst, str(analyst.get("/strategies").text), "/strategies/voucher", change="pause", reason="x")
     assert refused.status_code == 403
+
+
+def test_experiments_show_what_is_missing_for_a_verdict_and_what_blocks_one(sign_in: SignIn) -> None:
+    client = sign_in("retention_manager")
+    text = client.get("/experiments?strategy_id=voucher").text
+    shown = (
+        "2025-04-01",
+        "6,155 / 601",
+        "held-out customers were contacted",
+        "2024-09-01",
+        "3.4",
+        "short",
+    )
+    assert [part for part in shown if part not in text] == []
+    assert "预计可下结论日期" in client.get("/experiments?language=zh").text
+    assert client.get("/experiments?strategy_id=nobody").status_code == 200
 
 
 def test_health_shows_the_model_next_to_its_baselines_and_the_gate_that_is_closed(sign_in: SignIn) -> None:
