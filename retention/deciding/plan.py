@@ -121,13 +121,14 @@ def plan(
     return Plan(rows=rows, prices=price_table(limits, allocation.prices, used))
 
 
-def _name_versions(decided: "pd.DataFrame", strategies: Sequence["Strategy"]) -> list[str | None]:
+def _name_versions(decided: "pd.DataFrame", strategies: Sequence["Strategy"]) -> "pd.Series[str]":
     """Return the version of the strategy of each row, None where it has no strategy or the strategy no versions."""
-    is_chosen = decided["strategy_id"].notna()
-    pairs = zip(decided.loc[is_chosen, "customer_id"], decided.loc[is_chosen, "strategy_id"], strict=True)
-    settings = find_settings(pairs, strategies)
-    versions = (next(settings).version if chosen else None for chosen in is_chosen)
-    return [version.id if version else None for version in versions]
+    import pandas as pd
+
+    chosen = decided.loc[decided["strategy_id"].notna()]
+    settings = find_settings(zip(chosen["customer_id"], chosen["strategy_id"], strict=True), strategies)
+    versions = [each.version.id if each.version else None for each in settings]
+    return pd.Series(versions, index=chosen.index, dtype=object).reindex(decided.index)
 
 
 def _accept(options: Options, is_persons_choice: Bools) -> Options:
