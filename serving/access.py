@@ -175,9 +175,13 @@ class Grant:
         """
         return _Compiler(grant=self, relation=question.relation, types=types).compile(question)
 
+    def is_about_all(self, relation: str) -> bool:
+        """Return whether a relation has no rows of single customers."""
+        return relation in self.access.relations.company
+
     def confine(self, relation: str) -> tuple[str, dict[str, Any]]:
         """Return the condition, with its parameters, that keeps the rows of `relation` which the role may see."""
-        if relation in self.access.relations.company:
+        if self.is_about_all(relation):
             return "true", {}
         if relation not in self.access.relations.customer:
             raise AccessDeniedError(f"The relation {relation} is not one that anybody may read.")

@@ -85,10 +85,10 @@ class Actor:
         """Return what the actor may see of the answer to a question."""
         return self.desk.snapshot.ask(self.grant, question)
 
-    def find(self, relation: str, column: str, value: str) -> dict[str, Any]:
+    def find(self, relation: str, column: str, value: str, *, columns: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return the row of a relation that has a value. Raises NotFoundError when the actor may see none."""
         is_it = Condition(column=column, comparison="=", value=value)
-        rows = self.ask(Question(relation=relation, where=(is_it,), limit=1))
+        rows = self.ask(Question(relation=relation, columns=columns, where=(is_it,), limit=1))
         if not rows:
             raise NotFoundError
         return rows[0]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _MEMORY = "1GB"
+_MOST_KEPT = 500
 
 
 class NothingPublishedError(Exception):
@@ -25,6 +26,7 @@ class _Opened:
     version: tuple[int, int, int]
     connection: "duckdb.DuckDBPyConnection"
     types: Mapping[str, Mapping[str, str]]
+    answers: dict[tuple[str, Question], list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -46,11 +48,14 @@ class Snapshot:
         if not types:  # a relation that this publication does not have, asked by somebody who might read it
             grant.confine(question.relation)
             return []
-        query, parameters = grant.compile(question, types)
-        with opened.connection.cursor() as cursor:
-            answer = cursor.execute(query, parameters)
-            names = [column[0] for column in answer.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        is_kept = grant.is_about_all(question.relation) and not (question.where or question.after)
+        if not is_kept or len(opened.answers) >= _MOST_KEPT:
+            return _read(opened, grant, question)
+        # what holds for the whole company is asked by every page, is small, and differs by role alone
+        place = (grant.role, question)
+        if place not in opened.answers:
+            opened.answers[place] = _read(opened, grant, question)
+        return [dict(row) for row in opened.answers[place]]
 
     def types(self, relation: str) -> Mapping[str, str]:
         """Return a relation's columns with their types; none for one that this publication does not have."""
@@ -79,6 +84,14 @@ class Snapshot:
                 f"{self.path}: nothing is published yet. Run the pipeline first: `holdfast run`."
             ) from None
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _read(opened: _Opened, grant: Grant, question: Question) -> list[dict[str, Any]]:
+    query, parameters = grant.compile(question, opened.types[question.relation])
+    with opened.connection.cursor() as cursor:
+        answer = cursor.execute(query, parameters)
+        names = [column[0] for column in answer.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 def _open(path: Path, version: tuple[int, int, int]) -> _Opened:
