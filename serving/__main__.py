@@ -1,11 +1,14 @@
-"""The desk on loopback: `python -m serving --snapshot FILE --company company.yaml --port 8000`.
+"""The desk and the API: `python -m serving --snapshot FILE --company company.yaml --port 8000`.
 
+On loopback without TLS, elsewhere with it alone: `--host 0.0.0.0 --name desk.example --certificate FILE --key FILE`.
 The URL of the operational store is read from HOLDFAST_OPERATIONAL_URL: a command line would show a password in it.
 """
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from company.company_file import list_strategy_files
 from company.industries import load_industry
@@ -16,39 +19,77 @@ from retention.store.store import Store
 from serving.access import read_access
 from serving.desk.app import create_app, read_templates
 from serving.desk.visit import Desk, utc_now
+from serving.same_site import LOOPBACK_NAMES
 from serving.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import uvicorn
 
 LOOPBACK = "127.0.0.1"
 LINKS = {"Dagster": "HOLDFAST_WEBSERVER_URL", "MLflow": "HOLDFAST_REGISTRY_URL", "dbt": "HOLDFAST_DOCS_URL"}
 
 
 def main() -> None:
-    """Serve until asked to end. Only loopback is listened on: there is no TLS here."""
+    """Serve until asked to end."""
     import uvicorn
 
-    parser = argparse.ArgumentParser(prog="python -m serving", description="Serve the desk of an instance on loopback.")
+    given = read_arguments()
+    links = {name: os.environ[key] for name, key in LINKS.items() if key in os.environ}
+    with Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store:
+        store.migrate()
+        uvicorn.Server(configure(given, open_desk(given, store, links))).run()
+
+
+def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line; ends with one sentence where they would serve without TLS."""
+    parser = argparse.ArgumentParser(prog="python -m serving", description="Serve the desk and the API of an instance.")
     parser.add_argument("--snapshot", type=Path, required=True, help="the published file")
     parser.add_argument("--company", type=Path, required=True, help="the company file")
     parser.add_argument("--port", type=int, default=8000)
-    given = parser.parse_args()
+    parser.add_argument("--host", default=LOOPBACK, help="the address to listen on; beyond loopback with TLS alone")
+    parser.add_argument("--name", action="append", default=[], help="a name under which browsers ask for it")
+    parser.add_argument("--certificate", type=Path, help="the TLS certificate with its chain, as PEM")
+    parser.add_argument("--key", type=Path, help="its private key, as PEM")
+    given = parser.parse_args(arguments)
+    if (given.certificate is None) != (given.key is None):
+        parser.error("TLS needs a certificate and its key: pass --certificate and --key.")
+    if given.host not in LOOPBACK_NAMES and given.certificate is None:
+        parser.error(f"{given.host} is not loopback, where it is served by TLS alone: pass --certificate and --key.")
+    return given
+
+
+def open_desk(given: argparse.Namespace, store: Store, links: dict[str, str]) -> Desk:
+    """Return what the requests share."""
     content = read_yaml(given.company).content  # which `holdfast` has read as a whole before it started the desk
     industry = load_industry(content["industry"])
     policy = load_policy(industry.policy, content.get("policy"))
     files = [industry.path, *list_strategy_files(given.company, content.get("strategies"))]
-    with Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store:
-        store.migrate()
-        desk = Desk(
-            snapshot=Snapshot(path=given.snapshot),
-            store=store,
-            access=read_access(),
-            policy=policy,
-            strategies=load_strategies(*files, policy=policy, currency=content["currency"]),
-            templates=read_templates(),
-            now=utc_now,
-            links={name: os.environ[key] for name, key in LINKS.items() if key in os.environ},
-        )
-        # addresses name customers, so that requests are not logged; what was opened stands in the audit log
-        uvicorn.run(create_app(desk), host=LOOPBACK, port=given.port, access_log=False, log_level="warning")
+    return Desk(
+        snapshot=Snapshot(path=given.snapshot),
+        store=store,
+        access=read_access(),
+        policy=policy,
+        strategies=load_strategies(*files, policy=policy, currency=content["currency"]),
+        templates=read_templates(),
+        now=utc_now,
+        links=links,
+    )
+
+
+def configure(given: argparse.Namespace, desk: Desk) -> "uvicorn.Config":
+    """Return the server of a desk, by TLS where a certificate is named."""
+    import uvicorn
+
+    has_tls = given.certificate is not None
+    return uvicorn.Config(
+        create_app(desk, hosts=(*LOOPBACK_NAMES, *given.name), has_tls=has_tls),
+        host=given.host,
+        port=given.port,
+        ssl_certfile=given.certificate,
+        ssl_keyfile=given.key,
+        access_log=False,  # addresses name customers; what was opened stands in the audit log
+        log_level="warning",
+    )
 
 
 if __name__ == "__main__":

@@ -364,6 +364,9 @@ USERS = Table(
     Column("locked_until", Moment),
     Column("is_disabled", Boolean, nullable=False),
     Column("changed_at", Moment, nullable=False),
+    Column("totp_secret", String(64)),
+    Column("totp_pending", String(64)),
+    Column("totp_step", Integer),
     comment="one row per account of the desk; passwords and sign-in links are kept as digests",
 )
 

@@ -46,11 +46,12 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
 NOTHING, DENIED, MISSING, INVALID, FAILED, EMPTY = 204, 403, 404, 400, 500, 503
 
 
-def create_app(desk: Desk, *, hosts: "Iterable[str]" = LOOPBACK_NAMES) -> "ASGIApp":
-    """Return the application; `hosts` are the names under which it may be asked."""
+def create_app(desk: Desk, *, hosts: "Iterable[str]" = LOOPBACK_NAMES, has_tls: bool = False) -> "ASGIApp":
+    """Return the application; `hosts` are the names under which it may be asked, `has_tls` whether by TLS alone."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = desk
     for found in iter_modules(pages.__path__):
@@ -60,7 +61,7 @@ def create_app(desk: Desk, *, hosts: "Iterable[str]" = LOOPBACK_NAMES) -> "ASGIA
     app.mount(PATH, create_api(desk))
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
-    return SameSite(_with_headers(limit_bodies(app)), hosts)
+    return SameSite(_with_headers(limit_bodies(app), has_tls=has_tls), hosts)
 
 
 def read_templates() -> Environment:
@@ -77,18 +78,24 @@ def _no_icon() -> Response:
     return Response(status_code=NOTHING)
 
 
-def _with_headers(app: "ASGIApp") -> "ASGIApp":
+def _with_headers(app: "ASGIApp", *, has_tls: bool) -> "ASGIApp":
     async def answer(scope: "Scope", receive: "Receive", send: "Send") -> None:
         async def send_with_headers(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in (HEADERS | (TLS_HEADERS if has_tls else {})).items():
                     headers.setdefault(name, value)
+                message["headers"] = [_secure(*header) if has_tls else header for header in headers.raw]
             await send(message)
 
         await app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
     return answer
+
+
+def _secure(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a header; a cookie as one that browsers send by TLS alone."""
+    return (name, value + b"; Secure") if name == b"set-cookie" else (name, value)
 
 
 def _ask_to_sign_in(request: Request, _error: Exception) -> Response:

@@ -10,6 +10,7 @@ from retention.store.database import Database
 from retention.store.tables import SESSIONS, USERS
 from serving.audit import Entry, add_entry
 from serving.sign_in.passwords import hash_password, hash_secret, make_secret, verify_password
+from serving.sign_in.second_factor import find_step, make_totp_secret
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -111,19 +112,22 @@ class Users:
             row = _find_link(connection, secret, at=at)
             if row is None:
                 raise SignInError("link")
-            _update(connection, row["name"], password=digest, link_digest=None, count_failures=0, locked_until=None)
+            _update(connection, row["name"], password=digest, link_digest=None, **_FRESH)
             _end_sessions(connection, row["name"], at=at)
             add_entry(connection, Entry(done_at=at, done_by=row["name"], action="password"))
             return self._start(connection, row["name"], at=at)
 
-    def sign_in(self, name: str, password: str, *, at: datetime) -> str:
-        """Return the secret of a new session. Raises SignInError, the same for a wrong name and a wrong password."""
+    def sign_in(self, name: str, password: str, *, at: datetime, code: str = "") -> str:
+        """Return the secret of a new session; `code` is that of the second factor of an account that has one.
+
+        Raises SignInError, the same for a wrong name, password and code.
+        """
         with self._database.read() as connection:
             row = _find(connection, name)
         is_right = verify_password(password, row["password"] if row else None)
         with self._database.write() as connection:
             row = _find(connection, name)
-            reason = self._refuse(row, is_right=is_right, at=at)
+            reason = self._refuse(row, is_right=is_right and _use_code(connection, row, code, at=at), at=at)
             if row is not None and reason == "wrong" and not row["is_disabled"]:
                 self._count_failure(connection, row, at=at)
             who = NOBODY if row is None else name
@@ -132,6 +136,30 @@ class Users:
         if secret is None:
             raise SignInError(reason or "wrong")
         return secret
+
+    def has_second_factor(self, name: str) -> bool:
+        """Return whether an account needs a code to sign in."""
+        with self._database.read() as connection:
+            row = _find(connection, name)
+            return row is not None and row["totp_secret"] is not None
+
+    def begin_second_factor(self, name: str) -> str:
+        """Return a new secret for an account; it is needed from the moment that a code of it has been confirmed."""
+        secret = make_totp_secret()
+        with self._database.write() as connection:
+            _update(connection, name, totp_pending=secret)
+        return secret
+
+    def confirm_second_factor(self, name: str, code: str, *, at: datetime) -> None:
+        """Need a code from now on. Raises SignInError when the code is not one of the secret handed out last."""
+        with self._database.write() as connection:
+            row = _find(connection, name)
+            pending = None if row is None else row["totp_pending"]
+            step = None if pending is None else find_step(pending, code, at=at, after=None)
+            if step is None:
+                raise SignInError("code")
+            _update(connection, name, totp_secret=pending, totp_pending=None, totp_step=step)
+            add_entry(connection, Entry(done_at=at, done_by=name, action="second_factor", subject=name))
 
     def find_session(self, secret: str, *, at: datetime) -> User | None:
         """Return whose session it is; None when it has ended, expired, idled too long, or its account changed."""
@@ -184,11 +212,23 @@ class Users:
 
 
 _LONGEST_NAME = 80
+# what a link gives back to somebody who has lost their password, or the phone with the second factor
+_FRESH = {"count_failures": 0, "locked_until": None, "totp_secret": None, "totp_pending": None, "totp_step": None}
 _SEEN_EVERY = timedelta(minutes=1)
 
 
 def _find(connection: Connection, name: str) -> "RowMapping | None":
     return connection.execute(select(USERS).where(USERS.c.name == name)).mappings().one_or_none()
+
+
+def _use_code(connection: Connection, row: "RowMapping | None", code: str, *, at: datetime) -> bool:
+    """Return whether an account has no second factor, or this is a code of it that was not used before; use it up."""
+    if row is None or row["totp_secret"] is None:
+        return True
+    step = find_step(row["totp_secret"], code, at=at, after=row["totp_step"])
+    if step is not None:
+        _update(connection, row["name"], totp_step=step)
+    return step is not None
 
 
 def _find_link(connection: Connection, secret: str, *, at: datetime) -> "RowMapping | None":

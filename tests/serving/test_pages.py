@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from published_shop import AS_OF, NOW, make_tables, write_snapshot
+from pyotp import TOTP
 from starlette.testclient import TestClient
 
 from serving.access import MASK_OF_TEXT, read_access
@@ -381,3 +382,17 @@ def test_health_shows_the_model_next_to_its_baselines_and_the_gate_that_is_close
     text = sign_in("data_engineer").get("/health").text
     assert all(figure in text for figure in ("0.870", "0.789", "88.1", "87.6", "recency_days is never null"))
     assert "漂移" in sign_in("data_engineer").get("/health?language=zh").text
+
+
+def test_a_second_factor_is_set_up_on_ones_own_page(sign_in: SignIn, desk: Desk) -> None:
+    client = sign_in("analyst", "second")
+    begun = submit(client, client.get("/account").text, "/account/second-factor")
+    secret = re.search(r"<code>(\w{32})</code>", begun.text)
+    assert secret is not None
+    wrong = submit(client, begun.text, "/account/second-factor/confirm", code="000000")
+    assert (wrong.status_code, secret[1] in wrong.text) == (400, False)
+    done = submit(client, begun.text, "/account/second-factor/confirm", code=TOTP(secret[1]).at(NOW))
+    assert "needs a code" in done.text
+    fresh = TestClient(create_app(desk), base_url=HOST)
+    alone = submit(fresh, fresh.get("/sign-in").text, "/sign-in", name="analyst second", password=PASSWORD)
+    assert alone.status_code == 401

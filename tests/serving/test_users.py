@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyotp import TOTP
 from stores import sqlite_store
 
 from company.policy import load_policy
 from retention.store.store import Store
 from serving.audit import AuditLog
 from serving.sign_in import passwords
+from serving.sign_in.second_factor import find_step
 from serving.sign_in.users import SignInError, User, Users
 
 __all__ = ["sqlite_store"]
@@ -123,3 +125,38 @@ def test_a_change_of_an_account_is_logged_before_and_after(ann: Users, sqlite_st
         "ann",
         "role: agent -> analyst; owner: ann -> None",
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code"), [(59, "287082"), (1111111109, "081804"), (1234567890, "005924"), (20000000000, "353130")]
+)
+def test_codes_are_those_of_the_standard(seconds: int, code: str) -> None:
+    """Appendix B of RFC 6238, its last six digits."""
+    secret, at = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", datetime.fromtimestamp(seconds, UTC)
+    assert find_step(secret, code, at=at, after=None) == seconds // 30
+    assert find_step(secret, code, at=at + timedelta(seconds=90), after=None) is None
+
+
+def test_an_account_with_a_second_factor_needs_a_code_and_each_code_once(ann: Users) -> None:
+    secret = ann.begin_second_factor("ann")
+    assert ann.sign_in("ann", PASSWORD, at=AT)  # not needed before a code was confirmed
+    with pytest.raises(SignInError, match="code"):
+        ann.confirm_second_factor("ann", "000000", at=AT)
+    ann.confirm_second_factor("ann", TOTP(secret).at(AT), at=AT)
+    later = AT + timedelta(minutes=1)
+    code = TOTP(secret).at(later)
+    for wrong in ("", "000000", TOTP(secret).at(AT)):
+        with pytest.raises(SignInError, match="wrong"):
+            ann.sign_in("ann", PASSWORD, code=wrong, at=later)
+    with pytest.raises(SignInError, match="wrong"):
+        ann.sign_in("ann", "guess", code=code, at=later)
+    assert ann.sign_in("ann", PASSWORD, code=TOTP(secret).at(later + timedelta(seconds=30)), at=later)
+    with pytest.raises(SignInError, match="wrong"):
+        ann.sign_in("ann", PASSWORD, code=code, at=later)
+
+
+def test_a_new_link_takes_a_lost_second_factor_away(ann: Users) -> None:
+    secret = ann.begin_second_factor("ann")
+    ann.confirm_second_factor("ann", TOTP(secret).at(AT), at=AT)
+    ann.choose_password(ann.renew_link("ann", by="admin", at=AT), PASSWORD, at=AT)
+    assert (ann.has_second_factor("ann"), len(ann.sign_in("ann", PASSWORD, at=AT)) > 0) == (False, True)

@@ -43,7 +43,9 @@ def sign_in(request: Request, form: Annotated[dict[str, str], Depends(read_form)
     """Begin a session, or show the form again with the reason."""
     desk: Desk = request.app.state.desk
     try:
-        secret = desk.users.sign_in(form.get("name", ""), form.get("password", ""), at=desk.now())
+        secret = desk.users.sign_in(
+            form.get("name", ""), form.get("password", ""), code=form.get("code", ""), at=desk.now()
+        )
     except SignInError as error:
         return _form(request, "sign_in.html", reason=error.reason, status=REFUSED)
     return _begin(secret)
