@@ -27,6 +27,7 @@ import yaml
 
 from bench.figures import Figure, at_most, machine, record
 from company.policy import load_policy
+from orchestration.defs.published import INDEXED
 from orchestration.pages import find_port
 from retention.store.store import Store
 from serving.desk.visit import SESSION_COOKIE
@@ -113,7 +114,14 @@ def main() -> None:
         publish(folder / "holdfast.duckdb", given.size)
         with serve(folder) as (begun, person, program):
             figures = [*measure_pages(begun, person, program, given.size), *measure_load(folder, person, program)]
-    common = {"size": f"{given.size:,} customers", "seed": SEED, "command": COMMAND, "machine": machine()}
+    load = f"load average of the machine while measured: {os.getloadavg()[0]:.1f}"
+    common = {
+        "reference": load,
+        "size": f"{given.size:,} customers",
+        "seed": SEED,
+        "command": COMMAND,
+        "machine": machine(),
+    }
     record("desk", [Figure(**figure, **common) for figure in figures])
 
 
@@ -122,6 +130,8 @@ def publish(path: Path, size: int) -> None:
     with duckdb.connect(str(path)) as connection:
         for table, query in TABLES.items():
             connection.execute(f"create table {table} as {query.format(seed=SEED, size=size)}")
+        for table, column in INDEXED.items():
+            connection.execute(f"create index {table}_by_{column} on {table}({column})")
 
 
 @contextmanager

@@ -111,8 +111,12 @@ class Warehouse:
                 _create_like(connection, table, rows)
                 _insert(connection, table, rows)
 
-    def publish(self, target: Path, tables: Mapping[str, str | pa.Table]) -> None:
+    def publish(
+        self, target: Path, tables: Mapping[str, str | pa.Table], *, indexed: Mapping[str, str] | None = None
+    ) -> None:
         """Write rows, or the answer to a query, as each table of a new file, and put it in the place of `target`.
+
+        `indexed` names by table the column by which single rows are looked up.
 
         Whoever still reads the file before keeps it until they close it; nobody ever sees half of one.
         """
@@ -127,6 +131,8 @@ class Warehouse:
                     connection.register("incoming", content)
                 query = content if isinstance(content, str) else "select * from incoming"
                 connection.execute(f"create table snapshot.{table} as {query}")
+            for table, column in (indexed or {}).items():
+                connection.execute(f"create index {table}_by_{column} on snapshot.{table}({column})")
             connection.execute("detach snapshot")
         os.replace(fresh, target)  # noqa: PTH105 - atomic, also over a file that is being read
 

@@ -45,6 +45,7 @@ REASONS_OF_DAY = """
 """
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
+INDEXED = {"customers": "customer_id", "alerts": "customer_id", "plans": "customer_id"}
 # what is measured after a night, or the first time only after some: published as it stood when the night began
 MEASURED = {
     "strategy_effects": ("outcomes.strategy_effects", "select * from outcomes.strategy_effects"),
@@ -109,7 +110,7 @@ def publish(
     """Swap in what passed the gates, and count the declared segments in it."""
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
-    warehouse.publish(published.path, _list_tables(deployment, warehouse, as_of=as_of))
+    warehouse.publish(published.path, _list_tables(deployment, warehouse, as_of=as_of), indexed=INDEXED)
     for former in published.path.parent.glob("*.duckdb"):  # what an earlier release published under another name
         if former != published.path:
             former.unlink()

@@ -48,6 +48,15 @@ def test_a_publication_that_fails_leaves_what_stood(published: Published, wareho
     assert published.segment("true", limit=0).count == 9
 
 
+def test_single_rows_are_found_by_an_index(published: Published, warehouse: Warehouse) -> None:
+    tables = {"customers": CUSTOMERS.format(count=3000)}
+    warehouse.publish(published.path, tables, indexed={"customers": "customer_id"})
+    with published._open() as reader:
+        indexes = reader.execute("select table_name, expressions from duckdb_indexes()").fetchall()
+        assert reader.execute("select score from customers where customer_id = $1", ["c7"]).fetchall() == [(7,)]
+    assert indexes == [("customers", "[customer_id]")]
+
+
 @pytest.mark.parametrize(
     ("condition", "words"),
     [
