@@ -10,6 +10,7 @@ from orchestration.metadata import describe_table, write_table
 from orchestration.partitions import read_as_of
 from orchestration.sending import now
 from orchestration.warehouse import Warehouse
+from retention.measuring.checks import block, find_faults
 from retention.measuring.lifecycle import REASONS, SUGGESTIONS, Review, break_evens, is_due, review
 from retention.measuring.outcomes import read_effects
 from retention.store.store import Store
@@ -20,6 +21,7 @@ MATURED = """
     where event = 'assigned' and is_mature and outcome_until <= $as_of
     order by entry_id
 """
+LEDGER = "select * from retention.ledger where as_of <= $as_of order by entry_id"
 SCHEMA = pa.schema([
     ("review_id", pa.int64()), ("as_of", pa.date32()), ("strategy_id", pa.string()), ("state_before", pa.string()),
     ("state", pa.string()), ("reason", pa.string()), ("reason_en", pa.string()), ("reason_zh", pa.string()),
@@ -32,7 +34,7 @@ SCHEMA = pa.schema([
 
 @dg.asset(
     key=TABLE.split("."),
-    deps=[["outcomes", "strategy_effects"]],
+    deps=[["outcomes", "strategy_effects"], ["retention", "ledger"]],
     group_name="outcomes",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -56,7 +58,10 @@ def strategy_reviews(
 
 def _review(warehouse: Warehouse, deployment: Deployment, past: list[Review], *, as_of: date) -> list[Review]:
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
+    ledger = warehouse.read(LEDGER, {"as_of": as_of}).to_pandas()
+    faults = find_faults(ledger, deployment.policy, today=as_of)
     effects = read_effects(decisions, deployment.policy, today=as_of)
+    effects = block(effects, faults, deployment.policy, today=as_of)
     return review(effects, break_evens(decisions), past, as_of=as_of, at=now())
 
 

@@ -73,6 +73,11 @@ def test_what_only_all_together_can_tell_retires_whoever_does_not_do_better() ->
     }
 
 
+def test_a_comparison_that_cannot_be_trusted_moves_nothing() -> None:
+    (found,) = _live(("blocked", -0.05, -0.08, -0.02))
+    assert (found.state, found.reason, found.verdict) == ("live", "no_verdict", "blocked")
+
+
 def test_a_strategy_below_the_floor_is_watched_for_a_month_and_then_retired() -> None:
     effects = _effects(voucher=WORKS).assign(is_below_floor=True)
     first = review(effects, NEEDS, [], as_of=date(2026, 1, 1), at=AT)
