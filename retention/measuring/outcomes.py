@@ -109,7 +109,8 @@ def read_effects(outcomes: "pd.DataFrame", policy: "Policy", *, today: date) -> 
     probability of leaving that the decision saw, that of the money by what was spent before it, and both stand
     unadjusted beside. The verdict of a period is `insufficient` until a look's interval lies above 0 (`works`) or below
     (`harms`), or until the full information is reached or could bring neither (`no_effect_found`); then it stands.
-    Rows that are no look, between looks and after the verdict, have the always-valid band as their interval.
+    Rows that are no look, between looks and after the verdict, have the always-valid band as their interval, and so do
+    looks so early that they could claim nothing.
     """
     import pandas as pd
 
@@ -198,7 +199,8 @@ def _describe(seen: _Decisions, found: Estimate | None, trial: Trial, *, is_look
     """Return what is seen of the arms; all intervals of a row reach equally far in standard errors."""
     treated, untreated = seen[seen.is_treated], seen[~seen.is_treated]
     band = trial.reach_of_band(found) if found else inf
-    reach = trial.reach_of_look() if is_look else band
+    bound = trial.reach_of_look() if is_look else inf
+    reach = bound if isfinite(bound) else band
     return {
         "n_treated": len(treated),
         "n_holdout": len(untreated),
