@@ -143,14 +143,14 @@ def show_quarantine(warehouse: Path, console: Console, *, limit: int) -> None:
 
 
 def tabulate(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return rows of one shape as a table for the screen."""
+    """Return rows of one shape as a table for the screen, without the columns in which no row has a value."""
     table = Table(title=title, title_justify="left")
-    for column, value in rows[0].items():
-        table.add_column(
-            column.replace("_", " "), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
-        )
+    filled = [column for column in rows[0] if any(row[column] is not None for row in rows)]
+    for column in filled:
+        is_number = any(isinstance(row[column], int | float) for row in rows)
+        table.add_column(column.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_say(value) for value in row.values()))
+        table.add_row(*(_say(row[column]) for column in filled))
     return table
 
 
