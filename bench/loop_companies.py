@@ -190,7 +190,7 @@ def _margin(world: World, policy: Policy) -> Floats:
     parameters = world.parameters
     bought = np.zeros(world.size)
     if parameters.orders.kind == "baskets":
-        bought = world.order_rate * parameters.orders.basket * policy.clv.revenue_share
+        bought = (world.order_rate * parameters.orders.basket * policy.clv.revenue_share).astype(np.float64)
     fees = np.zeros(world.size)
     if parameters.contracts:
         prices = np.array([plan.price for plan in parameters.contracts.plans.values()], dtype=np.float64)

@@ -11,6 +11,7 @@ from published_shop import AS_OF, NOW, make_tables, write_snapshot
 from pyotp import TOTP
 from starlette.testclient import TestClient
 
+from retention.measuring.lifecycle import Review
 from serving.access import MASK_OF_TEXT, read_access
 from serving.audit import AuditLog
 from serving.desk.app import create_app
@@ -23,9 +24,12 @@ ACCESS = read_access()
 PASSWORD = "correct horse battery"
 PAGES = (
     "/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/delivery", "/strategies",
-    "/experiments", "/health", "/audit", "/users",
+    "/experiments", "/review", "/health", "/audit", "/users",
 )  # fmt: skip
-ACTION_OF = {"/experiments": "strategies", "/customers.csv": "export", "/customers/secret-001": "customer"}
+ACTION_OF = {
+    "/experiments": "strategies", "/review": "strategies", "/customers.csv": "export",
+    "/customers/secret-001": "customer",
+}  # fmt: skip
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
 
@@ -396,3 +400,16 @@ def test_a_second_factor_is_set_up_on_ones_own_page(sign_in: SignIn, desk: Desk)
     fresh = TestClient(create_app(desk), base_url=HOST)
     alone = submit(fresh, fresh.get("/sign-in").text, "/sign-in", name="analyst second", password=PASSWORD)
     assert alone.status_code == 401
+
+
+def test_the_review_shows_what_moved_by_which_figures_in_both_languages(sign_in: SignIn, desk: Desk) -> None:
+    moved = Review(
+        strategy_id="voucher", as_of=AS_OF, state_before="live", state="retired", reason="harms", suggestion="change",
+        verdict="harms", difference=-0.034, difference_low=-0.06, difference_high=-0.01, needs=0.0123, n_treated=900,
+        n_holdout=100, decided_at=NOW,
+    )  # fmt: skip
+    desk.store.strategy_reviews.record([moved])
+    client = sign_in("retention_manager")
+    page = client.get("/review").text
+    assert [part in page for part in ("live → retired", "left more often", "-3.4 points", "1.23 points")] == [True] * 4
+    assert "启用 → 停用" in client.get("/review?language=zh").text
