@@ -11,14 +11,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
+
+HERE = Path(__file__).parent
 LIBRARIES = ["dagster", "dbt.cli.main", "duckdb", "great_expectations", "mlflow", "sklearn.pipeline", "xgboost"]
+PARSED = "parsed_project"  # an import is the only way to have something done before a fork server forks
 CLI = "from orchestration.cli import app; app()"
 DBT = "from dbt.cli.main import cli; cli()"
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(LIBRARIES)
+_forks.set_forkserver_preload([*LIBRARIES, PARSED])
 
 
 def call(
@@ -36,9 +41,17 @@ def call(
 
 def start(code: str, *arguments: str, environment: Mapping[str, str], folder: Path, output: Path) -> BaseProcess:
     """Start `code` in a process group of its own, which appends what it prints to `output`."""
+    _start_server()
     process = _forks.Process(target=_run, args=(code, arguments, dict(environment), str(folder), str(output)))
     process.start()
     return process
+
+
+def _start_server() -> None:
+    """Start the process to fork from unless it runs; it imports from nowhere but the path of its environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (HERE, HERE.parent))))
+        forkserver.ensure_running()
 
 
 def kill(process: BaseProcess) -> None:
@@ -49,6 +62,7 @@ def kill(process: BaseProcess) -> None:
 
 
 def _run(code: str, arguments: tuple[str, ...], environment: dict[str, str], folder: str, output: str) -> None:
+    assert PARSED in sys.modules, "the process that this one was forked from has not parsed the project"
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
