@@ -1,4 +1,4 @@
-"""A small world with a known hazard, models trained on it, and a registry server."""
+"""A small world with a known hazard, models trained on it, and registries: a database's, and a server's."""
 
 import os
 import signal
@@ -9,16 +9,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from ml.dataset import Columns, Feature, month_starts
+from ml.registry import Registry, create_database
 from ml.training.config import TrainConfig
 from ml.training.monthly import Training, train
 from ml.training.train import Fitted, fit
@@ -135,17 +137,23 @@ def training(train_month: Callable[[], Training]) -> Training:
     return train_month()
 
 
-@dataclass(frozen=True)
-class Server:
-    """Where a registry server answers, and the folder it keeps files in."""
+@pytest.fixture(scope="session")
+def registry_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a registry, as the product creates it for an instance without a server."""
+    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    create_database(path, artifacts=(path.parent / "files").as_uri())
+    return path
 
-    address: str
-    files: Path
+
+@pytest.fixture
+def registry(registry_file: Path, tmp_path: Path) -> Registry:
+    """A model that has no version yet, with files of its own below `artifacts`."""
+    return Registry(f"sqlite:///{registry_file}", f"churn-{uuid4().hex[:8]}", artifacts=str(tmp_path / "files"))
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real MLflow server on a loopback port."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MLflow server on a loopback port."""
     home = tmp_path_factory.mktemp("mlflow")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -159,7 +167,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ):
         try:
             _wait(f"http://127.0.0.1:{port}", process, home / "log")
-            yield Server(f"http://127.0.0.1:{port}", home / "files")
+            yield f"http://127.0.0.1:{port}"
         finally:
             os.killpg(process.pid, signal.SIGKILL)
 

@@ -1,14 +1,11 @@
 import os
 import pickle
-import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
-from uuid import uuid4
 
+import processes
 import pyarrow as pa
 import pytest
 
@@ -17,18 +14,12 @@ from ml.training.monthly import Training
 from ml.training.train import Fitted
 from ml.training.tune import TrialRecord
 
-
-class Server(Protocol):
-    address: str
-    files: Path
-
-
 STOP_AT = """
 import pickle, sys, time
 from pathlib import Path
 from ml.registry import Registry
 
-address, name, step, fitted, reached = sys.argv[1:]
+address, name, artifacts, step, fitted, reached = sys.argv[1:]
 
 def stop(*given, **named):
     Path(reached).touch()
@@ -36,20 +27,14 @@ def stop(*given, **named):
 
 setattr(Registry, step, stop)
 model = pickle.loads(Path(fitted).read_bytes())
-Registry(address, name).register(model, as_of="2025-07-01", fingerprint="f", trigger="t")
+Registry(address, name, artifacts=artifacts).register(model, as_of="2025-07-01", fingerprint="f", trigger="t")
 """
 
 
-@pytest.fixture
-def registry(server: Server) -> Registry:
-    return Registry(server.address, f"churn-{uuid4().hex[:8]}")
-
-
-def files(registry: Registry, server: Server) -> Path:
-    """Return the folder of the registry's only run."""
-    experiment = registry._client.get_experiment_by_name(registry.model_name)
-    assert experiment is not None
-    return server.files / experiment.experiment_id
+def files(registry: Registry) -> Path:
+    """Return the folder of the registry's runs."""
+    assert registry.artifacts is not None
+    return Path(registry.artifacts)
 
 
 def register(registry: Registry, fitted: Fitted, fingerprint: str = "f", *, review: bool = False) -> str:
@@ -90,9 +75,10 @@ def test_a_registered_version_is_challenger_and_not_champion(registry: Registry,
     }
 
 
-def test_a_promoted_version_scores_to_the_bit_like_the_model_that_was_trained(
-    registry: Registry, small: Fitted, table: pa.Table
+def test_a_version_promoted_on_a_server_scores_to_the_bit_like_the_model_that_was_trained(
+    server: str, small: Fitted, table: pa.Table
 ) -> None:
+    registry = Registry(server)
     registry.promote(register(registry, small))
 
     champion = registry.champion()
@@ -194,17 +180,24 @@ def test_a_training_killed_while_it_registers_leaves_no_champion_and_one_version
 def _kill_at(step: str, registry: Registry, fitted: Fitted, folder: Path) -> None:
     reached, model = folder / "reached", folder / "fitted.pickle"
     model.write_bytes(pickle.dumps(fitted))
-    arguments = [registry.tracking_uri, registry.model_name, step, str(model), str(reached)]
-    with subprocess.Popen([sys.executable, "-c", STOP_AT, *arguments], stderr=subprocess.DEVNULL) as process:
-        while not reached.exists() and process.poll() is None:
-            time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
+    arguments = [registry.tracking_uri, registry.model_name, str(registry.artifacts), step, str(model), str(reached)]
+    kill_when(reached.exists, STOP_AT, *arguments, folder=folder)
     assert reached.exists()
 
 
-def test_a_version_whose_content_was_changed_is_refused(registry: Registry, server: Server, small: Fitted) -> None:
+def kill_when(is_time: Callable[[], bool], code: str, *arguments: str, folder: Path) -> None:
+    """Run code in a process of its own and kill it as soon as it is time."""
+    output = folder / "output.txt"
+    process = processes.start(code, *arguments, environment=os.environ, folder=folder, output=output)
+    while not is_time():
+        assert process.exitcode is None, output.read_text()
+        time.sleep(0.005)
+    processes.kill(process)
+
+
+def test_a_version_whose_content_was_changed_is_refused(registry: Registry, small: Fitted) -> None:
     version = register(registry, small)
-    written = next(files(registry, server).rglob("model.json"))
+    written = next(files(registry).rglob("model.json"))
     other = replace(small.model, weights={"logistic_regression": 0.5})
     written.write_bytes(other.to_bytes())
 
@@ -233,12 +226,10 @@ def test_a_rejected_version_never_becomes_champion(registry: Registry, small: Fi
         registry.promote(version)
 
 
-def test_no_artifact_holds_a_customer_or_an_example_row(
-    registry: Registry, server: Server, small: Fitted, table: pa.Table
-) -> None:
+def test_no_artifact_holds_a_customer_or_an_example_row(registry: Registry, small: Fitted, table: pa.Table) -> None:
     register(registry, small)
 
-    written = {path.name: path.read_bytes() for path in files(registry, server).rglob("*") if path.is_file()}
+    written = {path.name: path.read_bytes() for path in files(registry).rglob("*") if path.is_file()}
 
     assert set(written) == {
         "MLmodel",
@@ -271,11 +262,7 @@ def test_a_database_killed_while_it_is_created_is_made_anew_and_one_that_stands_
     path = tmp_path / "mlflow" / "mlflow.db"
     called = f"create_database(Path({str(path)!r}), artifacts='file:///nowhere')"
     command = f"from pathlib import Path; from ml.registry import create_database; {called}"
-    child = subprocess.Popen([sys.executable, "-c", command])
-    while not list(path.parent.glob("mlflow.db.new*")) and child.poll() is None:
-        time.sleep(0.005)
-    child.kill()
-    child.wait()
+    kill_when(lambda: bool(list(path.parent.glob("mlflow.db.new*"))), command, folder=tmp_path)
     assert not path.exists()
     create_database(path, artifacts=tmp_path.as_uri())
     assert Registry(f"sqlite:///{path}", artifacts=tmp_path.as_uri()).champion() is None
@@ -285,7 +272,7 @@ def test_a_database_killed_while_it_is_created_is_made_anew_and_one_that_stands_
 
 
 def test_lead_times_live_with_their_version_and_are_read_back_by_their_hash(
-    registry: Registry, server: Server, training: Training, table: pa.Table
+    registry: Registry, training: Training, table: pa.Table
 ) -> None:
     models = {lead: each.model for lead, each in training.lead_times.fitted.items()}
     version = registry.register(
@@ -296,7 +283,7 @@ def test_lead_times_live_with_their_version_and_are_read_back_by_their_hash(
 
     assert list(found) == [30]
     assert found[30].predict(table).tolist() == models[30].predict(table).tolist()
-    file = next(files(registry, server).rglob("lead_30.json"))
+    file = next(files(registry).rglob("lead_30.json"))
     file.write_bytes(training.fitted.model.to_bytes())
     with pytest.raises(RegistryError, match="for the lead times 30"):
         registry.lead_times(version)

@@ -1,10 +1,8 @@
-"""What becomes of versions, against a real MLflow server and a real store."""
+"""What becomes of versions, against a real registry and a real store."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
-from uuid import uuid4
 
 import pytest
 
@@ -17,15 +15,6 @@ from retention.store.store import Store
 
 AT = datetime(2025, 7, 1, tzinfo=UTC)
 BETTER, WORSE = Decision(promote=True, reason="better"), Decision(promote=False, reason="worse")
-
-
-class Server(Protocol):
-    address: str
-
-
-@pytest.fixture
-def registry(server: Server) -> Registry:
-    return Registry(server.address, f"review-{uuid4().hex[:8]}")
 
 
 @pytest.fixture(scope="module")
