@@ -62,22 +62,20 @@ class Dbt:
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
-        """The manifest of the project's files and the company's variables as they are; parsed when those changed."""
-        path, inputs = self.target / "manifest.json", self.inputs
-        parsed_from = path.with_name("parsed_from.json")
-        if not _is_made_from(path, parsed_from, inputs):
-            self.call("parse")
-            parsed_from.write_text(inputs)
-        content: Mapping[str, Any] = json.loads(path.read_text())
+        """The manifest of the project's files and the company's variables as they are; parsed when those changed.
+
+        Raises DbtError when the project cannot be parsed.
+        """
+        inputs = self.inputs
+        if not self._is_parsed(inputs):
+            self._parse()
+            self._parsed_from.write_text(inputs)
+        content: Mapping[str, Any] = json.loads(self._manifest_file.read_text())
         return content
 
     def call(self, *command: str) -> None:
         """Run a dbt command that stands for no day; raises DbtError when it fails."""
-        code = self.execute(command, run={})
-        if code:
-            raise DbtError(
-                f"`dbt {command[0]}` ended with code {code}; what it reported is in {self.home / 'dbt'}/logs."
-            )
+        self._expect_success(command[0], self.execute(command, run={}))
 
     def build(self, nodes: Sequence[str], *, run: Mapping[str, str]) -> list[NodeResult]:
         """Build models and run tests by their names, in dbt's order; return what became of each."""
@@ -85,7 +83,7 @@ class Dbt:
         report.unlink(missing_ok=True)
         # unit tests judge the models' code, not a night's data: `make test` runs them
         command = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "empty", "--select", *nodes]
-        code = self.execute(command, run=run)
+        code = self._build(command, run=run, report=report)
         if not report.exists():
             raise DbtError(f"`dbt build` ended with code {code} and no results; see {self.home / 'dbt' / 'logs'}.")
         return [_read_result(each) for each in json.loads(report.read_text())["results"]]
@@ -112,9 +110,28 @@ class Dbt:
     def warm(self) -> Iterator["WarmDbt"]:
         """Yield the same project with calls that one process serves: from the first on, to the end of the block."""
         with ExitStack() as stack:
-            yield WarmDbt(
-                home=self.home, variables=self.variables, environment=self.environment, cold=self, stack=stack
-            )
+            yield WarmDbt(home=self.home, variables=self.variables, environment=self.environment, stack=stack)
+
+    @property
+    def _manifest_file(self) -> Path:
+        return self.target / "manifest.json"
+
+    @property
+    def _parsed_from(self) -> Path:
+        return self.target / "parsed_from.json"
+
+    def _is_parsed(self, inputs: str) -> bool:
+        return _is_made_from(self._manifest_file, self._parsed_from, inputs)
+
+    def _parse(self) -> None:
+        self.call("parse")
+
+    def _build(self, command: Sequence[str], *, run: Mapping[str, str], report: Path) -> int:  # noqa: ARG002 - dbt writes there
+        return self.execute(command, run=run)
+
+    def _expect_success(self, command: str, code: int) -> None:
+        if code:
+            raise DbtError(f"`dbt {command}` ended with code {code}; what it reported is in {self.home / 'dbt'}/logs.")
 
     def _environment(self) -> dict[str, str]:
         return {**self.environment, "HOLDFAST_HOME": str(self.home)}
@@ -131,16 +148,22 @@ class Dbt:
 
 @dataclass(frozen=True, kw_only=True)
 class WarmDbt(Dbt):
-    """The project with a `worker` that serves its calls, each in a fork of its own; `cold` has read the manifest."""
+    """The project with a `worker` that parses it once and serves its calls, each in a fork of its own."""
 
-    cold: Dbt
     stack: ExitStack = field(repr=False, compare=False)
+
+    @contextmanager
+    def warm(self) -> Iterator["WarmDbt"]:
+        """Yield this project: its process serves until the outermost block ends."""
+        yield self
 
     @cached_property
     def worker(self) -> subprocess.Popen[str]:
-        """The process that has loaded the project; `stack` ends it."""
+        """The process that loads the project and answers when it has; `stack` ends it."""
         # -P: dbt imports every module of a path whose name begins with dbt_, and the working directory is the user's
         command = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *self._options()]
+        if self._is_parsed(self.inputs):
+            command.append("--no-write-json")
         process = self.stack.enter_context(
             subprocess.Popen(  # noqa: S603 - our own module
                 command, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -150,24 +173,40 @@ class WarmDbt(Dbt):
         return process
 
     @cached_property
-    def manifest(self) -> Mapping[str, Any]:
-        """The manifest as it was when the worker started, which may be writing it anew."""
-        return self.cold.manifest
+    def parsed(self) -> int:
+        """The exit code of the parse that the worker began with."""
+        return self._read_code()
 
     def execute(self, command: Sequence[str], *, run: Mapping[str, str], is_quiet: bool = True) -> int:
         """Have the worker run a dbt command and return its exit code; raises DbtError when the worker is gone."""
-        request = {"arguments": self._arguments(command, is_quiet=is_quiet), "environment": dict(run)}
-        requests, replies = self.worker.stdin, self.worker.stdout
-        if requests is None or replies is None:
-            raise DbtError("The process that runs dbt was started without pipes.")
+        return self._request(self._arguments(command, is_quiet=is_quiet), environment=run)
+
+    def _request(self, arguments: Sequence[str], *, environment: Mapping[str, str], report: Path | None = None) -> int:
+        request = {"arguments": arguments, "environment": dict(environment), "report": report and str(report)}
+        _ = self.parsed  # the first line is the answer to no request
         try:
-            print(json.dumps(request), file=requests, flush=True)
-            reply = replies.readline()
+            print(json.dumps(request), file=self.worker.stdin, flush=True)
         except BrokenPipeError:
-            reply = ""
+            raise self._gone() from None
+        return self._read_code()
+
+    def _build(self, command: Sequence[str], *, run: Mapping[str, str], report: Path) -> int:
+        # the manifest is as the parse left it: to write it again would cost more than many a model
+        arguments = [*self._arguments(command, is_quiet=True), "--no-write-json"]
+        return self._request(arguments, environment=run, report=report)
+
+    def _parse(self) -> None:
+        self._expect_success("parse", self.parsed)
+
+    def _read_code(self) -> int:
+        replies = self.worker.stdout
+        reply = replies.readline() if replies else ""
         if not reply:
-            raise DbtError(f"The process that runs dbt has ended; what it reported is in {self.home / 'logs'}.")
+            raise self._gone()
         return int(json.loads(reply)["code"])
+
+    def _gone(self) -> DbtError:
+        return DbtError(f"The process that runs dbt has ended; what it reported is in {self.home / 'logs'}.")
 
 
 def _read_result(result: Mapping[str, Any]) -> NodeResult:

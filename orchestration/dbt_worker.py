@@ -1,8 +1,9 @@
 """dbt in a process that stays warm: `python -m orchestration.dbt_worker` parses the project, then serves calls.
 
-It reads a JSON request a line, `arguments` and `environment`, and answers with a JSON line, the exit `code`. Each call
-runs in a fork, which lets go of the warehouse when it ends, as DuckDB's one writer needs; the interpreter's start,
-dbt's import and the parsed project are paid for once.
+It answers with a JSON line, the exit `code`: first of the parse, then of each request, a JSON line of `arguments`,
+`environment` and the file to `report` the results of a build to, if any. Each call runs in a fork, which lets go of the
+warehouse when it ends, as DuckDB's one writer needs; the interpreter's start, dbt's import and the parsed project are
+paid for once.
 """
 
 import json
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
 
 
@@ -22,6 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what dbt prints is no reply
     parsed = dbtRunner().invoke(["--quiet", "parse", *arguments])
+    answer(read_code(parsed), replies)
     manifest = parsed.result if parsed.success else None  # a call then reports what is wrong with the project
     serve(manifest, requests=sys.stdin, replies=replies)  # type: ignore[arg-type]
 
@@ -32,20 +35,35 @@ def serve(manifest: "Manifest | None", *, requests: TextIO, replies: TextIO) -> 
         request = json.loads(line)
         child = os.fork()
         if not child:
-            call(manifest, request["arguments"], request["environment"])
+            call(manifest, request["arguments"], request["environment"], report=request["report"])
         _, status = os.waitpid(child, 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), file=replies, flush=True)
+        answer(os.waitstatus_to_exitcode(status), replies)
 
 
-def call(manifest: "Manifest | None", arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+def answer(code: int, replies: TextIO) -> None:
+    """Write one reply."""
+    print(json.dumps({"code": code}), file=replies, flush=True)
+
+
+def read_code(done: "dbtRunnerResult") -> int:
+    """Return the exit code that dbt's own command line gives for a result."""
+    return 0 if done.success else 2 if done.exception else 1
+
+
+def call(
+    manifest: "Manifest | None", arguments: Sequence[str], environment: Mapping[str, str], *, report: str | None
+) -> None:
     """Run one dbt command with its own environment and end this process with its exit code."""
+    from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunner
 
     code = 2
     try:
         os.environ.update(environment)
         done = dbtRunner(manifest=manifest).invoke(list(arguments))
-        code = 0 if done.success else 2 if done.exception else 1
+        code = read_code(done)
+        if report and isinstance(done.result, RunExecutionResult):
+            done.result.write(report)
         if done.exception:
             print(done.exception, file=sys.stderr)  # noqa: T201 - as dbt's own command line does
     finally:

@@ -19,22 +19,14 @@ from retention.deciding.strategy_files import load_strategies
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A company with its industry's preset, its policy and its strategies, and the settings of its instance."""
+    """A company with its industry's preset, policy, strategies and dbt project, and the settings of its instance."""
 
     settings: Settings
     company: Company
     industry: Industry
     policy: Policy
     strategies: tuple[Strategy, ...]
-
-    @cached_property
-    def dbt(self) -> Dbt:
-        """The dbt project with the company's variables."""
-        return Dbt(
-            home=self.settings.home,
-            variables=read_variables(self.company, self.policy),
-            environment=self.settings.environment,
-        )
+    dbt: Dbt
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
@@ -79,4 +71,5 @@ def load_deployment(settings: Settings) -> Deployment:
         industry=industry,
         policy=policy,
         strategies=load_strategies(*files, policy=policy, currency=company.currency),
+        dbt=Dbt(home=settings.home, variables=read_variables(company, policy), environment=settings.environment),
     )

@@ -1,6 +1,7 @@
 """The whole pipeline for one day: refresh, retrain when it is due, act and measure."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -27,6 +28,13 @@ def run_pipeline(
 
     The night is one run of Dagster; when the month's training is due it comes between its two halves.
     """
+    with deployment.dbt.warm() as dbt:  # one process parses the project and serves all that follows
+        return _run(replace(deployment, dbt=dbt), as_of, console=console, is_verbose=is_verbose, is_sending=is_sending)
+
+
+def _run(
+    deployment: Deployment, as_of: date, *, console: Console, is_verbose: bool, is_sending: bool
+) -> dict[str, Any]:
     definitions = build_definitions(deployment)
     graph = definitions.resolve_asset_graph()
     night, training = (job.selection.resolve(graph) for job in (nightly, retrain))

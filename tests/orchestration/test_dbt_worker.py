@@ -28,6 +28,14 @@ def test_a_run_that_asks_nothing_of_dbt_starts_no_process(tmp_path: Path) -> Non
     assert "worker" not in vars(idle)
 
 
+def test_the_process_that_serves_has_parsed_the_project_for_whoever_asks_for_its_manifest(dbt: WarmDbt) -> None:
+    assert not dbt.target.exists()
+    assert "model.holdfast.customer_features" in dbt.manifest["nodes"]
+    with dbt.warm() as within:
+        assert (within, within.worker.pid, within.parsed) == (dbt, dbt.worker.pid, 0)
+    assert dbt.worker.poll() is None
+
+
 def compile_day(dbt: WarmDbt, day: str) -> str:
     """Compile a query of the day that a call stands for, and read what dbt made of it."""
     query = ["compile", "--no-introspect", "--inline", "select {{ as_of() }}"]
