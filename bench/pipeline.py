@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,31 +84,30 @@ def measure_runs(
     """Measure the first run of an instance and the same day again."""
     command = [sys.executable, "-m", "orchestration.cli", "run", "--company", str(company), "--as-of", as_of]
     for name, bar in (("first run", 240), ("second run, nothing new", 30)):
+        began = datetime.now(UTC)
         found = measure(*command, environment=environment)
         yield name, "s", at_most(found.wall, bar)
         yield f"{name}, processor", "s", without_bar(found.processor)
         yield f"{name}, memory of the largest process", "GiB", without_bar(found.memory)
-    yield from read_stages(Path(environment["HOLDFAST_HOME"]))
+        for step, seconds in read_stages(Path(environment["HOLDFAST_HOME"]), since=began):
+            yield f"{name}, {step}", "s", without_bar(seconds)
 
 
-def read_stages(home: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Read from Dagster's history how long each stage of the two runs took, and each step that took a while."""
+def read_stages(home: Path, *, since: datetime) -> Iterator[tuple[str, float]]:
+    """Read from Dagster's history how long each stage of a command took, and each step that took a while."""
     import dagster as dg
 
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
-        records = sorted(instance.get_run_records(), key=lambda each: each.create_timestamp)
-        refreshed = records[0].dagster_run.asset_selection
-        count = 0
-        for each in records:
-            is_refresh = each.dagster_run.asset_selection == refreshed
-            count += is_refresh
-            stage = "refresh" if is_refresh else "train" if each.dagster_run.job_name == "retrain" else "act"
-            run = "first run" if count == 1 else "second run"
-            yield f"{run}, {stage}", "s", without_bar((each.end_time or 0) - (each.start_time or 0))
+        records = instance.get_run_records(dg.RunsFilter(created_after=since), ascending=True)
+        for number, each in enumerate(records):
+            # a night is one run, and two where the month's training comes between its halves
+            half = "whole night" if len(records) == 1 else "act" if number else "refresh"
+            stage = "train" if each.dagster_run.job_name == "retrain" else half
+            yield stage, (each.end_time or 0) - (each.start_time or 0)
             for step in instance.get_run_step_stats(each.dagster_run.run_id):
                 seconds = (step.end_time or 0) - (step.start_time or 0)
                 if seconds >= SHORTEST_STEP:
-                    yield f"{run}, {stage}, {step.step_key}", "s", without_bar(seconds)
+                    yield f"{stage}, {step.step_key}", seconds
 
 
 def measure_contributor(*, tests: bool, ci: bool) -> Iterator[tuple[str, str, dict[str, Any]]]:
