@@ -164,9 +164,11 @@ class WarmDbt(Dbt):
         command = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *self._options()]
         if self._is_parsed(self.inputs):
             command.append("--no-write-json")
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        log = self.stack.enter_context(self._log.open("ab"))
         process = self.stack.enter_context(
             subprocess.Popen(  # noqa: S603 - our own module
-                command, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                command, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
         )
         self.stack.callback(process.terminate)
@@ -206,7 +208,11 @@ class WarmDbt(Dbt):
         return int(json.loads(reply)["code"])
 
     def _gone(self) -> DbtError:
-        return DbtError(f"The process that runs dbt has ended; what it reported is in {self.home / 'logs'}.")
+        return DbtError(f"The process that runs dbt has ended; what it reported is in {self._log}.")
+
+    @property
+    def _log(self) -> Path:
+        return self.home / "logs" / "run.log"
 
 
 def _read_result(result: Mapping[str, Any]) -> NodeResult:
