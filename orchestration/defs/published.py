@@ -46,10 +46,43 @@ REASONS_OF_DAY = """
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
 INDEXED = {"customers": "customer_id", "alerts": "customer_id", "plans": "customer_id"}
+
+
+def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
+    """Return a table of money and the query of its newest day up to that of the run."""
+    latest = f"select max(as_of) from outcomes.{table} where as_of <= date '{{as_of}}'"
+    return f"outcomes.{table}", f"select {columns} from outcomes.{table} where as_of = ({latest})"
+
+
 # what is measured after a night, or the first time only after some: published as it stood when the night began
 MEASURED = {
     "strategy_effects": ("outcomes.strategy_effects", "select * from outcomes.strategy_effects"),
     "version_effects": ("outcomes.version_effects", "select * from outcomes.version_effects"),
+    "money": _of_latest_day("money", "*"),
+    "harms": _of_latest_day("harms", "*"),
+    "attribution": _of_latest_day(
+        "attribution", "kind as action_kind, action, count_customers, shapley, markov, last_touch"
+    ),
+    "losses": _of_latest_day("losses", "line, basis, count_customers, amount, share as part"),
+    "goals": _of_latest_day("goals", "goal, against as compared_with, value, low, high, target, state as goal_state"),
+    "churn_lines": _of_latest_day("churn_lines", "name, value, low, high, line, line_value, source as line_source"),
+    "churn_bridge": (
+        "outcomes.churn_bridge",
+        """
+        select as_of, other_definition, cell, cast(count(*) as bigint) as count_customers
+        from outcomes.churn_bridge
+        where as_of <= date '{as_of}'
+        group by all
+        """,
+    ),
+    "months": (
+        "outcomes.outcomes_by_period",
+        """
+        select * exclude (period, strategy_id, effect_group)
+        from outcomes.outcomes_by_period
+        where period = 'month' and strategy_id = 'all' and effect_group = 'all' and period_start <= date '{as_of}'
+        """,
+    ),
     "performance": ("monitoring.performance", "select * from monitoring.performance where as_of <= date '{as_of}'"),
     "drift": ("monitoring.drift", "select * from monitoring.drift where as_of <= date '{as_of}'"),
     "gate_verdicts": (

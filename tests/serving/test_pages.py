@@ -23,8 +23,8 @@ from serving.snapshot import Snapshot
 ACCESS = read_access()
 PASSWORD = "correct horse battery"
 PAGES = (
-    "/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/delivery", "/strategies",
-    "/experiments", "/review", "/health", "/audit", "/users",
+    "/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/money", "/delivery",
+    "/strategies", "/experiments", "/review", "/health", "/audit", "/users",
 )  # fmt: skip
 ACTION_OF = {
     "/experiments": "strategies", "/review": "strategies", "/customers.csv": "export",

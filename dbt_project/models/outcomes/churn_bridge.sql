@@ -25,6 +25,12 @@ leavers as (
 
 ),
 
+months as (
+
+    select distinct as_of from leavers
+
+),
+
 -- of who left by the main definition, who stayed away until they count as lost; of who stayed, nobody
 lasting as (
 
@@ -40,7 +46,7 @@ lasting as (
         end as is_other,
         true as is_in_other
     from main
-    inner join (select distinct as_of from leavers) as days on main.as_of = days.as_of
+    inner join months on main.as_of = months.as_of
     left join leavers
         on
             main.as_of = leavers.as_of

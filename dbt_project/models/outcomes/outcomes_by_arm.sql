@@ -1,3 +1,5 @@
+-- noqa: disable=LT02
+-- the loop below writes whole selects
 with
 
 decisions as (
@@ -22,13 +24,45 @@ periods as (
 
 ),
 
+-- each decision counts for its strategy and group, and for all of them
+scopes as (
+
+    select
+        true as is_strategy,
+        true as is_group
+    union all
+    select
+        true as is_strategy,
+        false as is_group
+    union all
+    select
+        false as is_strategy,
+        true as is_group
+    union all
+    select
+        false as is_strategy,
+        false as is_group
+
+),
+
+scoped as (
+
+    select
+        periods.*,
+        case when scopes.is_strategy then periods.planned_strategy_id else 'all' end as scope_strategy,
+        case when scopes.is_group then periods.effect_group else 'all' end as scope_group
+    from periods
+    cross join scopes
+
+),
+
 counted as (
 
     select
         period,
         period_start,
-        coalesce(planned_strategy_id, 'all') as strategy_id,
-        coalesce(effect_group, 'all') as effect_group,
+        scope_strategy as strategy_id,
+        scope_group as effect_group,
         assigned_arm as arm,
         cast(count(*) as bigint) as count_decisions,
         cast(count_if(is_sent) as bigint) as count_sent,
@@ -47,14 +81,11 @@ counted as (
         cast(sum(value_12_months * value_12_months) filter (where outcome_until <= {{ as_of() }}) as double)
             as value_12_months_squared,
         cast(count_if(value_basis = 'measured' and outcome_until <= {{ as_of() }}) as bigint) as count_value_measured
-    from periods
-    group by
-        grouping sets (
-            (period, period_start, planned_strategy_id, effect_group, assigned_arm),
-            (period, period_start, planned_strategy_id, assigned_arm),
-            (period, period_start, effect_group, assigned_arm),
-            (period, period_start, assigned_arm)
-        )
+    from scoped
+    where
+        scope_strategy is not null
+        and scope_group is not null
+    group by period, period_start, scope_strategy, scope_group, assigned_arm
 
 )
 

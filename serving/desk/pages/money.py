@@ -1,0 +1,56 @@
+"""Money and retention: churn, what was saved, spent and lost, and which strategy has which part."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+
+from serving.access import Order, Question
+from serving.desk.pages.today import read_names
+from serving.desk.visit import Visit, enter
+
+router = APIRouter()
+MONTHS = 12
+CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
+
+
+@router.get("/money")
+def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+    """Show the page."""
+    visit.require("money")
+    money = _read(visit, "money")
+    return visit.render(
+        "money.html",
+        all=next((row for row in money if row["scope"] == "all"), None),
+        tiers=[row for row in money if row["scope"] == "value_tier"],
+        by_strategy={row["name"]: row for row in money if row["scope"] == "strategy"},
+        parts_of=_list_parts(_read(visit, "attribution")),
+        harms=_read(visit, "harms", Order(column="harm", descending=True)),
+        losses=_read(visit, "losses"),
+        goals=_read(visit, "goals"),
+        lines=_read(visit, "churn_lines"),
+        months=_read(visit, "months", Order(column="period_start", descending=True), limit=MONTHS),
+        bridge=_cross(_read(visit, "churn_bridge")),
+        cells=CELLS,
+        names=read_names(visit, "strategies", "strategy_id"),
+    )
+
+
+def _read(visit: Visit, relation: str, *order: Order, limit: int | None = None) -> list[dict[str, Any]]:
+    return [row for row in visit.ask(Question(relation=relation, order=order, limit=limit)) if "nothing" not in row]
+
+
+def _list_parts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the parts of strategies, the largest first, and the rest, which has no name, at the end."""
+    strategies = [row for row in rows if row["action_kind"] == "strategy"]
+    return sorted(strategies, key=lambda row: (not row["action"], -(row["shapley"] or 0.0)))
+
+
+def _cross(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row per month and other definition with its cells, the newest first."""
+    crossed: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for row in rows:
+        key = (row["as_of"], row["other_definition"])
+        one = crossed.setdefault(key, {"as_of": row["as_of"], "other_definition": row["other_definition"], "cells": {}})
+        one["cells"][row["cell"]] = row["count_customers"]
+    return sorted(crossed.values(), key=lambda row: (row["as_of"], row["other_definition"]), reverse=True)[:MONTHS]
