@@ -30,6 +30,7 @@ SECTIONS: dict[str, Any] = {
     "training": {"groups"},
     "fairness": {"protected", "segments"},
     "forecast": {"groups"},
+    "incidents": {"group_by", "days", "baseline_weeks"},
 }
 
 

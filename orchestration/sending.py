@@ -4,10 +4,12 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+import dagster as dg
+
 from ingestion.addresses import reveal_addresses
 from ingestion.vault import URL_NAME, Asked, Vault
+from orchestration.automation import SEND
 from orchestration.deployment import Deployment
-from orchestration.settings import Settings
 from orchestration.warehouse import Warehouse
 from retention.acting.channels import Channel, ChannelError, build_channels, parse_settings
 from retention.acting.channels.base import Addresses, AddressKind
@@ -15,6 +17,7 @@ from retention.acting.channels.webhook import read_keys
 from retention.acting.dispatch import Sending
 from retention.acting.rules import SendingRules
 from retention.store.consents import Consent
+from retention.store.notices import is_owner, owner_in
 from retention.store.store import Store
 
 ASKER = "holdfast outbox"
@@ -61,7 +64,7 @@ def prepare_sending(
         channels=open_gateway(deployment) if is_replay else channels,
         delivery=deployment.policy.delivery,
         rules=make_rules(deployment),
-        addresses=find_addresses(deployment.settings, store),
+        addresses=find_addresses(deployment, store),
         is_replay=is_replay,
         clock=now,
     )
@@ -72,18 +75,26 @@ def make_rules(deployment: Deployment) -> SendingRules:
     return SendingRules(contact=deployment.policy.contact_rules, timezone=deployment.company.timezone)
 
 
-def find_addresses(settings: Settings, store: Store) -> Addresses | None:
-    """Return the audited look-up of addresses, None for an instance without a vault."""
-    if not Vault.is_named(settings.environment):
-        return None
-    vault = Vault.from_secrets(settings.environment)
+def find_addresses(deployment: Deployment, store: Store) -> Addresses:
+    """Return the look-up of addresses: of customers the audited one in the vault, of owners that in the secrets."""
+    secrets, owners = deployment.settings.environment, deployment.policy.owners
+    vault = Vault.from_secrets(secrets) if Vault.is_named(secrets) else None
 
-    def look_up(customers: Collection[str], kind: AddressKind) -> dict[str, str]:
+    def look_up(receivers: Collection[str], kind: AddressKind) -> dict[str, str]:
+        customers = sorted(receiver for receiver in receivers if not is_owner(receiver))
+        declared = {each: owners.get(owner_in(each)) for each in receivers if is_owner(each)}
+        found = {
+            each: secrets[owner.address]
+            for each, owner in declared.items()
+            if owner is not None and owner.address is not None and owner.address in secrets
+        }
+        if vault is None:
+            return found
         wanted = {
             each.customer_id: Asked(source=each.source, customer_id=each.account, column=kind, token=each.token)
-            for each in store.recipients.references(sorted(customers), kind)
+            for each in store.recipients.references(customers, kind)
         }
-        return reveal_addresses(vault, wanted, asker=ASKER, at=now().replace(tzinfo=None))
+        return found | reveal_addresses(vault, wanted, asker=ASKER, at=now().replace(tzinfo=None))
 
     return look_up
 
@@ -97,6 +108,13 @@ def refresh_recipients(warehouse: Warehouse, store: Store) -> None:
     consents = warehouse.read(CONSENTS, customers).to_pylist()
     dated = [{**row, "changed_at": row["changed_at"].replace(tzinfo=UTC)} for row in consents]
     store.consents.record((Consent(**row, reported_by="feed") for row in dated), at=now())
+
+
+def is_replayed(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, deployment: Deployment, as_of: date
+) -> bool:
+    """Tell whether a run replays its day: it is over on the company's clock, and real sending was not asked for."""
+    return is_past(deployment, as_of) and SEND not in context.run.tags
 
 
 def is_past(deployment: Deployment, as_of: date) -> bool:

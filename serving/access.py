@@ -18,8 +18,8 @@ FILE = Path(__file__).with_name("access.yaml")
 CUSTOMERS = "customers"
 Visibility = Literal["clear", "masked", "hidden"]
 Action = Literal[
-    "today", "alerts", "answer", "customer", "customers", "override", "plan", "money", "delivery", "strategies",
-    "change", "health", "export", "audit", "users",
+    "today", "alerts", "incidents", "answer", "customer", "customers", "override", "plan", "money", "delivery",
+    "strategies", "change", "health", "export", "audit", "users",
 ]  # fmt: skip
 Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null"]
 MASK_OF_TEXT = "•••"

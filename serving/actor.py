@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment
 
 from company.policy import Policy
+from retention.acting.clock import Clock, make_clock
 from retention.deciding.strategies import Strategy
 from retention.store.store import Store
 from serving.access import Access, Action, Condition, Grant, Measure, Question, Visibility
@@ -80,6 +81,11 @@ class Actor:
                 f"{self.desk.snapshot.path}: an earlier release published this file; run again."
             )
         return rows[0]
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The company's clock, by which answers are due. Raises NothingPublishedError."""
+        return make_clock(self.desk.policy, timezone=self.about["timezone"])
 
     def ask(self, question: Question) -> list[dict[str, Any]]:
         """Return what the actor may see of the answer to a question."""

@@ -17,9 +17,10 @@ from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploratio
 from company.policy.gates import Gates
 from company.policy.measuring import Goals, Losses, Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
+from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
 from company.policy.serving import Desk
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
-from company.policy.units import Count, Days, Money, Section
+from company.policy.units import Count, Days, Level, Money, Section
 from company.policy.warehouse import Clv, Coverage, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
 
 __all__ = ["Policy", "PolicyError", "load_policy"]
@@ -39,6 +40,13 @@ class Policy(Section):
     alerts: Alerts
     cutoffs: Cutoffs
     responses: Responses
+    working_time: WorkingTime
+    owners: dict[str, Owner]
+    notices: Notices
+    escalation: dict[Level, tuple[Rung, ...]]
+    response_steps: dict[Level, tuple[Step, ...]]
+    incidents: Incidents
+    audit: Audit
     holdout: Holdout
     exploration: Exploration
     budget: Budget

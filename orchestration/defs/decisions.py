@@ -7,15 +7,15 @@ from datetime import date, timedelta
 import dagster as dg
 import pandas as pd
 
-from orchestration.automation import SEND
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
 from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
-from orchestration.sending import is_past, make_rules, now, prepare_sending, refresh_recipients
+from orchestration.sending import is_replayed, make_rules, now, prepare_sending, refresh_recipients
 from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
+from retention.acting.clock import make_clock
 from retention.acting.dispatch import dispatch
 from retention.deciding.contact_rules import find_capped
 from retention.deciding.holdout import period_of
@@ -51,9 +51,15 @@ def alerts(
     """One row per customer at risk and as_of: why, who answers and by when, the most money at risk first."""
     as_of = read_as_of(context)
     require_passed(warehouse, store, "scores", as_of=as_of)
-    raised = raise_alerts(warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas(), deployment.policy)
-    quiet = timedelta(days=deployment.policy.desk.quiet_days)
-    new = store.alerts.record(raised, at=now(), quiet=quiet)
+    candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
+    raised = raise_alerts(candidates, deployment.policy, load=store.alerts.read_load())
+    new = store.alerts.record(
+        raised,
+        at=now(),
+        quiet=timedelta(days=deployment.policy.desk.quiet_days),
+        clock=make_clock(deployment.policy, timezone=deployment.company.timezone),
+        is_replay=is_replayed(context, deployment, as_of),
+    )
     warehouse.replace_day("retention.alerts", to_arrow(raised), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
@@ -91,7 +97,7 @@ def plans(
     if store.plans.has(as_of):
         decided = _read_plan(store, as_of)
     else:
-        decided = _decide(warehouse, store, deployment, as_of, is_replay=_is_replay(context, deployment, as_of))
+        decided = _decide(warehouse, store, deployment, as_of, is_replay=is_replayed(context, deployment, as_of))
     warehouse.replace_day("retention.plans", to_arrow(decided.rows), as_of=as_of)
     warehouse.replace_day("retention.plan_prices", to_arrow(decided.prices.assign(as_of=as_of)), as_of=as_of)
     warehouse.replace("retention.ledger", to_arrow(store.ledger.read()))  # the gate judges by what has left since
@@ -150,7 +156,7 @@ def plans_gate(
     from expectations.plans import build as build_suites
 
     as_of = read_as_of(context)
-    is_replay = _is_replay(context, deployment, as_of)
+    is_replay = is_replayed(context, deployment, as_of)
     suites = build_suites(
         as_of=as_of,
         budget=deployment.policy.budget.amount,
@@ -189,7 +195,7 @@ def outbox(
     """
     as_of = read_as_of(context)
     require_passed(warehouse, store, "plans", as_of=as_of)
-    is_replay = _is_replay(context, deployment, as_of)
+    is_replay = is_replayed(context, deployment, as_of)
     replayed_at = make_rules(deployment).replayed_at(as_of) if is_replay else None
     decided, prices = (warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (PLAN, PRICES))
     strategies = adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True)
@@ -220,9 +226,3 @@ def ledger(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store
     """One row per decision or delivery ever recorded: the operational ledger, read back into the warehouse."""
     warehouse.replace("retention.ledger", to_arrow(store.ledger.read()))
     return dg.MaterializeResult(metadata=describe_table(warehouse, "retention.ledger"))
-
-
-def _is_replay(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, deployment: Deployment, as_of: date
-) -> bool:
-    return is_past(deployment, as_of) and SEND not in context.run.tags

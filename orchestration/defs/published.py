@@ -105,16 +105,29 @@ MEASURED = {
         """,
     ),
 }
+INCIDENTS = """
+    select row_number() over (order by raised_at desc, p_value, incident_id) as position, incident_id, as_of, measure,
+        group_name, first_date, last_date, count_customers, count_expected, ratio, p_value, q_value, money_at_risk,
+        cause_en, cause_zh, grade, raised_at
+    from retention.incidents
+    where as_of > date '{since}' and as_of <= date '{as_of}'
+    order by position
+"""
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
-    "plan_prices": PLAN_PRICES,
+    "plan_prices": PLAN_PRICES, "incidents": INCIDENTS,
 }  # fmt: skip
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=["published", table],
-        deps=[["decisions", "published_customers"], ["scores", "churn_reasons"], ["retention", "plans"]],
+        deps=[
+            ["decisions", "published_customers"],
+            ["scores", "churn_reasons"],
+            ["retention", "plans"],
+            ["retention", "incidents"],
+        ],
         group_name="published",
         owners=[OWNER],
         kinds={"duckdb", "table"},

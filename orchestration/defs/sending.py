@@ -21,8 +21,9 @@ def send_due_messages(
     channels: dg.ResourceParam[Mapping[str, Channel]],
 ) -> None:
     """Send what is due, and ask what became of messages without an answer."""
-    report = dispatch(store, prepare_sending(deployment, store, channels))
-    context.log.info("sending: %s", {name: value for name, value in asdict(report).items() if value})
+    for is_replay in (False, True):  # owners are told of the alerts of a replayed day by the built-in gateway
+        report = dispatch(store, prepare_sending(deployment, store, channels, is_replay=is_replay))
+        context.log.info("sending: %s", {name: value for name, value in asdict(report).items() if value})
 
 
 @dg.job(description="Messages that are due between two nights.")
@@ -34,8 +35,8 @@ def sending() -> None:
 @dg.sensor(job_name=sending.name, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
 def send_when_due(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.RunRequest | dg.SkipReason:
     """Start the sending when a message is due, and none is under way."""
-    due = store.outbox.next_due(is_replay=False)
-    if due is None or due > now():
+    dues = [store.outbox.next_due(is_replay=is_replay) for is_replay in (False, True)]
+    if not any(due is not None and due <= now() for due in dues):
         return dg.SkipReason("No message is due.")
     running = context.instance.get_run_records(dg.RunsFilter(job_name=sending.name, statuses=UNFINISHED), limit=1)
     if running:

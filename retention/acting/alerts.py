@@ -1,13 +1,17 @@
 """Alerts: who is about to leave, why, who answers, and until when; the most money at risk first."""
 
+from datetime import date
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from company.policy.units import LEVELS
 from company.taxonomy import NO_REASON
+from retention.acting.owners import assign_owners
 from retention.deciding.tiers import NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from company.policy import Policy
@@ -18,7 +22,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
+def raise_alerts(
+    scores: "pd.DataFrame", policy: "Policy", *, load: "Mapping[str, int] | None" = None
+) -> "pd.DataFrame":
     """Return one alert per customer whose level the policy acts on, ordered by money at risk.
 
     Where the policy asks for confirmation, a customer without any reason that holds is left out.
@@ -26,8 +32,9 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     Args:
         scores: output of `tiers.assign` with customer_id, as_of, probability, score, main_reason, why_en, why_zh
             (the reasons in words), clv and money_at_risk, in the company's currency (may be missing for a customer)
-            and, where the company has it, owner.
-        policy: gives the owner and the hours to the first answer per level.
+            and, where the company has it, owner, region and value_tier.
+        policy: gives the team, its members and the working hours to the first answer per level.
+        load: how many unfinished alerts each owner has already.
 
     Returns:
         `COLUMNS`, customers of unknown value last. alert_id is the same whenever the same customer is alerted for the
@@ -39,7 +46,6 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     responses = policy.responses
     for field in ("priority", "respond_within_hours"):
         raised[field] = raised["level"].map({level: getattr(getattr(responses, level), field) for level in LEVELS})
-    raised["owner"] = _owner(raised, policy)
     for name in ("clv", "money_at_risk"):
         raised[name] = raised[name].astype(float)
     raised["alert_id"] = [
@@ -49,6 +55,7 @@ def raise_alerts(scores: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
         ["money_at_risk", "score", "customer_id"], ascending=[False, False, True], ignore_index=True
     )
     ordered["rank"] = range(1, len(ordered) + 1)
+    ordered["owner"] = _assign(ordered, policy, load=load or {})
     return ordered[list(COLUMNS)]
 
 
@@ -57,6 +64,16 @@ def alert_id(as_of: object, customer_id: str) -> str:
     return sha256(f"alert|{str(as_of)[:10]}|{customer_id}".encode()).hexdigest()[:32]
 
 
-def _owner(raised: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
-    by_level = raised["level"].map({level: getattr(policy.responses, level).owner for level in LEVELS})
-    return raised["owner"].fillna(by_level) if "owner" in raised else by_level
+def _assign(ordered: "pd.DataFrame", policy: "Policy", *, load: "Mapping[str, int]") -> list[str]:
+    """Return the owners, the most urgent alerts being given first."""
+    known = [name for name in ("level", "owner", "region", "value_tier", "main_reason") if name in ordered]
+    urgent = ordered.sort_values("priority", kind="stable")
+    day = max(ordered["as_of"], default=None)
+    owners = assign_owners(urgent[known].to_dict("records"), policy, load=load, day=as_date(day)) if day else []
+    by_row = dict(zip(urgent.index, owners, strict=True))
+    return [by_row[row] for row in ordered.index]
+
+
+def as_date(day: object) -> date:
+    """Return a day of a data frame as a date."""
+    return date.fromisoformat(str(day)[:10])

@@ -21,7 +21,7 @@ from retention.acting.channels.base import (
     UnclearError,
     route,
 )
-from retention.store.ledger import FAILED, SENT, UNKNOWN
+from retention.store.ledger import FAILED, INTERNAL, SENT, UNKNOWN
 from retention.store.outbox import PLANNED, Move, left, stopped
 
 if TYPE_CHECKING:
@@ -232,9 +232,7 @@ class _Sender:
         if too_late or route_.failures >= sending.delivery.pause_after_failures:
             return Move(state=PLANNED, at=now, attempts=row["attempts"], not_before=now, trouble=row["trouble"])
         if channel.needs is not None and message.address is None:
-            return stopped(
-                row, FAILED, at=message.moment, trouble=f"the vault holds no {channel.needs} of the customer"
-            )
+            return stopped(row, FAILED, at=message.moment, trouble=_explain_absence(row, channel.needs))
         try:
             receipt = channel.send(message)
         except RefusedError as error:
@@ -294,6 +292,12 @@ def write_message(row: "RowMapping", *, language: str, address: str | None) -> M
         address=address,
         is_replay=row["is_replay"],
     )
+
+
+def _explain_absence(row: "RowMapping", kind: str) -> str:
+    if row["purpose"] != INTERNAL:
+        return f"the vault holds no {kind} of the customer"
+    return f"no secret holds the {kind} of the owner; name one as `address` under `policy.owners`"
 
 
 def _routes(channels: Mapping[str, "Channel"], media: Sequence[str]) -> Iterator[_Route]:

@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping, func, select
 
 from retention.acting.channels.base import AskLaterError, UnclearError, route
 from retention.deciding.plan import TREATED
-from retention.store.ledger import ASSIGNED, SENT, STOPPED, UNKNOWN
+from retention.store.ledger import ASSIGNED, INTERNAL, SENT, STOPPED, UNKNOWN
 from retention.store.outbox import CLAIMED, PLANNED
 from retention.store.tables import LEDGER, OUTBOX, PLAN_ROWS
 
@@ -48,7 +48,8 @@ def prove(store: "Store", channels: Mapping[str, "Channel"], *, replays: Mapping
         events: dict[str, dict[str, int]] = {}
         for key, event, count in connection.execute(counts.group_by(LEDGER.c.idempotency_key, LEDGER.c.event)):
             events.setdefault(key, {})[event] = count
-    found = [*_compare_plans(planned, messages), *_compare_ledger(messages, events)]
+    treatments = [row for row in messages if row["purpose"] != INTERNAL]  # messages to owners are in no plan
+    found = [*_compare_plans(planned, treatments), *_compare_ledger(treatments, events)]
     left = [row for row in messages if row["state"] == SENT]
     answers = [_ask(route(replays if row["is_replay"] else channels, row["channel"]), row) for row in left]
     missing = [row for row, answer in zip(left, answers, strict=True) if answer is False]

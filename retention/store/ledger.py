@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from company.policy.units import Period
 
 ASSIGNED = "assigned"
+INTERNAL = "internal"  # the purpose of messages to the company's own people, which are no treatment of anybody
 # what becomes of a message: the states of the outbox in which it rests
 SENT, UNKNOWN, FAILED, LATE, CAPPED, HELD = "sent", "unknown", "failed", "late", "capped", "held"
 STOPPED = (FAILED, LATE, CAPPED, HELD)
@@ -62,7 +63,7 @@ class Ledger:
     def read_treated(self, *, is_replay: bool = True) -> "pd.DataFrame":
         """Return customer_id and, as `as_of`, the day of every message that left, may have left, or is under way."""
         day = func.coalesce(OUTBOX.c.left_on, OUTBOX.c.as_of).label("as_of")
-        counts = OUTBOX.c.state.not_in(STOPPED) & _lived(OUTBOX.c.is_replay, is_replay=is_replay)
+        counts = OUTBOX.c.state.not_in(STOPPED) & _lived(OUTBOX.c.is_replay, is_replay=is_replay) & _is_to_customer()
         return self._database.read_frame(select(OUTBOX.c.customer_id, day).where(counts))
 
     def spent(self, as_of: date, *, period: "Period", is_replay: bool = True) -> float:
@@ -102,7 +103,7 @@ class Ledger:
             return (day > as_of - near) & (day < as_of + near)
 
         day = func.coalesce(OUTBOX.c.left_on, OUTBOX.c.as_of)
-        contacted = is_near(day) & (OUTBOX.c.as_of != as_of) & OUTBOX.c.state.not_in(STOPPED)
+        contacted = is_near(day) & (OUTBOX.c.as_of != as_of) & OUTBOX.c.state.not_in(STOPPED) & _is_to_customer()
         held_out = is_near(LEDGER.c.as_of) & (LEDGER.c.as_of != as_of) & LEDGER.c.arm.in_((HOLDOUT, CONTROL))
         queries = [
             select(table.c.customer_id, table.c.strategy_id).where(
@@ -119,6 +120,10 @@ class Ledger:
         is_contact = LEDGER.c.event.in_(CONTACTS) & (LEDGER.c.as_of >= since) & (LEDGER.c.recorded_at > after)
         query = select(LEDGER).where(is_contact & LEDGER.c.customer_id.in_(held))
         return self._database.read_frame(query.order_by(LEDGER.c.recorded_at, LEDGER.c.entry_id))
+
+
+def _is_to_customer() -> ColumnElement[bool]:
+    return OUTBOX.c.purpose != INTERNAL
 
 
 def _lived(column: ColumnElement[bool], *, is_replay: bool) -> ColumnElement[bool]:

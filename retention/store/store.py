@@ -7,6 +7,7 @@ from typing import Any, Self
 from retention.store.alerts import Alerts
 from retention.store.consents import Consents
 from retention.store.database import Database, lock_for_migration
+from retention.store.incidents import Incidents
 from retention.store.ledger import Ledger
 from retention.store.outbox import Outbox
 from retention.store.plan_overrides import PlanOverrides
@@ -29,6 +30,7 @@ class Store:
         self.outbox = Outbox(self.database)
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
+        self.incidents = Incidents(self.database)
         self.plan_overrides = PlanOverrides(self.database)
         self.strategy_changes = StrategyChanges(self.database)
         self.strategy_reviews = StrategyReviews(self.database)

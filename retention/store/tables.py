@@ -206,7 +206,11 @@ ALERTS = Table(
     Column("why_en", Text),
     Column("why_zh", Text),
     Column("raised_at", Moment, nullable=False),
-    Column("due_at", Moment, nullable=False),
+    Column("answer_minutes", Integer, nullable=False),
+    Column("due_at", Moment),
+    Column("breached_at", Moment),
+    Column("is_replay", Boolean, nullable=False),
+    Column("incident_id", String(32), index=True),
     Column("state", String, nullable=False, index=True),
     Column("acknowledged_by", String),
     Column("acknowledged_at", Moment),
@@ -229,7 +233,61 @@ ALERT_EVENTS = Table(
     Column("feedback", String),
     Column("note", Text),
     Column("snoozed_until", Moment),
-    comment="one row per thing done with an alert: acknowledged, snoozed, closed or superseded; append-only",
+    Column("owner", String),
+    Column("deadline", String),
+    Column("message_key", String(64)),
+    comment="one row per thing done with an alert, by people or by its clock; append-only",
+)
+
+ALERT_LOOKS = Table(
+    "alert_looks",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("looked_at", Moment, nullable=False, index=True),
+    Column("count_alerts", Integer, nullable=False),
+    Column("count_notices", Integer, nullable=False),
+    Column("count_breaches", Integer, nullable=False),
+    comment="one row per look at the clocks of alerts; append-only",
+)
+
+INCIDENTS = Table(
+    "incidents",
+    METADATA,
+    Column("incident_id", String(32), primary_key=True),
+    Column("as_of", Date, nullable=False, index=True),
+    Column("measure", String, nullable=False),
+    Column("group_name", String, nullable=False),
+    Column("first_date", Date, nullable=False),
+    Column("last_date", Date, nullable=False),
+    Column("count_customers", Integer, nullable=False),
+    Column("count_expected", Double, nullable=False),
+    Column("ratio", Double, nullable=False),
+    Column("p_value", Double, nullable=False),
+    Column("q_value", Double, nullable=False),
+    Column("money_at_risk", Double),
+    Column("cause_en", Text, nullable=False),
+    Column("cause_zh", Text, nullable=False),
+    Column("grade", String, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("answer_minutes", Integer, nullable=False),
+    Column("due_at", Moment),
+    Column("is_replay", Boolean, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("acknowledged_by", String),
+    Column("acknowledged_at", Moment),
+    Column("closed_by", String),
+    Column("closed_at", Moment),
+    Column("feedback", String),
+    Column("note", Text),
+    comment="one row per rate that rose in a group: open, acknowledged or closed",
+)
+
+INCIDENT_CUSTOMERS = Table(
+    "incident_customers",
+    METADATA,
+    Column("incident_id", String(32), ForeignKey("incidents.incident_id"), primary_key=True),
+    Column("customer_id", String, primary_key=True),
+    comment="one row per incident and customer with the event; grows while the incident is open",
 )
 
 GATE_OVERRIDES = Table(
@@ -426,5 +484,5 @@ AUDIT_LOG = Table(
 
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
-    STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, AUDIT_LOG,
+    STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, AUDIT_LOG,
 )  # fmt: skip

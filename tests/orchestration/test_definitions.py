@@ -86,6 +86,7 @@ def test_schedules_and_sensors_run_by_default(described: dict[str, dict[str, obj
         "schedules": {"every_month": "RUNNING", "every_night": "RUNNING"},
         "sensors": {
             "apply_model_reviews": "RUNNING",
+            "look_at_alerts": "RUNNING",
             "request_retrain_on_drift": "RUNNING",
             "notify_holdout_contact": "RUNNING",
             "notify_run_failure": "RUNNING",

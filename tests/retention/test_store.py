@@ -18,6 +18,7 @@ from orchestration.control.identity_decisions import IdentityDecisions
 from orchestration.control.model_events import ModelEvents
 from orchestration.control.retrain_requests import RetrainRequests
 from retention.acting.alerts import raise_alerts
+from retention.acting.look import look
 from retention.deciding.allocation import Limit
 from retention.deciding.plan import plan
 from retention.deciding.prices import price_table
@@ -178,6 +179,7 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     withdrawn = Consent(customer_id="C1", purpose="marketing", channel="all", is_granted=False, changed_at=AT,
                         reported_by="ann")  # fmt: skip
     store.consents.record([withdrawn], at=AT)
+    look(store, load_policy(), timezone="UTC", at=AT)
     target = METADATA.tables[table]
     for statement in (update(target).values({list(target.columns)[-1].name: None}), delete(target)):
         with (
@@ -259,7 +261,7 @@ def test_alerts_are_recorded_once_with_their_due_time(store: Store) -> None:
     found = store.alerts.read(AS_OF)
     assert counts == [2, 0]
     assert found[["customer_id", "state"]].to_numpy().tolist() == [["a", "open"], ["b", "open"]]
-    assert [moment.to_pydatetime() for moment in found["due_at"]] == [AT + timedelta(hours=1), AT + timedelta(hours=24)]
+    assert [moment.to_pydatetime() for moment in found["due_at"]] == [AT + timedelta(hours=1), AT + timedelta(hours=9)]
 
 
 def test_an_alert_is_acknowledged_then_closed_with_feedback(store: Store) -> None:
@@ -301,7 +303,9 @@ def test_a_customer_has_one_unfinished_alert_and_the_more_urgent_one_takes_its_p
         ["b", "open", "high"],
     ]
     events = store.alerts.read_events(found["alert_id"])
-    assert [(each["event"], each["done_by"]) for each in events] == [("superseded", "holdfast")]
+    assert [(each["event"], each["done_by"]) for each in events if each["event"] != "raised"] == [
+        ("superseded", "holdfast")
+    ]
 
 
 @pytest.mark.parametrize(("days", "count"), [(2, 1), (8, 2)])
@@ -319,9 +323,9 @@ def test_a_snoozed_alert_is_not_open_until_its_moment(store: Store) -> None:
     alert_id = store.alerts.read().set_index("customer_id")["alert_id"]["a"]
     until = AT + timedelta(days=1)
     store.alerts.snooze(alert_id, by="ann", at=AT, until=until, note="on holiday")
-    found = {at: [alert_id in store.alerts.find(state, at=at) for state in ("open", "overdue", "snoozed")]
-             for at in (AT + timedelta(hours=3), until)}  # fmt: skip
-    assert found == {AT + timedelta(hours=3): [False, False, True], until: [True, True, False]}
+    found = [[alert_id in store.alerts.find(state, at=at) for state in ("open", "overdue", "snoozed")]
+             for at in (AT + timedelta(hours=3), until, until + timedelta(hours=2))]  # fmt: skip
+    assert found == [[False, False, True], [True, False, False], [True, True, False]]  # its clock stood until then
     event = store.alerts.read_events([alert_id])[0]
     assert (event["event"], event["done_by"], event["snoozed_until"]) == ("snoozed", "ann", until)
     with pytest.raises(ValueError, match="has passed"):

@@ -55,7 +55,7 @@ def test_alerts_come_by_money_at_risk_and_unknown_value_last() -> None:
     ].to_numpy().tolist() == [
         ["b", 1, "high", 1, 1.0, "retention desk"],
         ["a", 2, "high", 1, 1.0, "retention desk"],
-        ["c", 3, "medium", 2, 24.0, "customer service"],
+        ["c", 3, "medium", 2, 9.0, "customer service"],
     ]
     assert alerts["money_at_risk"].tolist()[:2] == [850.0, 9.5]
 

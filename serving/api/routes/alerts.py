@@ -73,7 +73,7 @@ def acknowledge(program: Program, alert_id: AlertId, idempotency_key: Idempotenc
     alerts = program.desk.store.alerts
     return _answer(
         program, alert_id=alert_id, idempotency_key=idempotency_key, body=None, action="acknowledge",
-        move=lambda by, at: alerts.acknowledge(alert_id, by=by, at=at),
+        move=lambda by, at: alerts.acknowledge(alert_id, by=by, at=at, clock=program.clock),
     )  # fmt: skip
 
 
@@ -83,7 +83,9 @@ def snooze(program: Program, alert_id: AlertId, body: Snooze, idempotency_key: I
     alerts = program.desk.store.alerts
     return _answer(
         program, alert_id=alert_id, idempotency_key=idempotency_key, body=body, action="snooze",
-        move=lambda by, at: alerts.snooze(alert_id, by=by, at=at, until=body.until, note=body.note),
+        move=lambda by, at: alerts.snooze(
+            alert_id, by=by, at=at, until=body.until, note=body.note, clock=program.clock
+        ),
     )  # fmt: skip
 
 
@@ -93,7 +95,9 @@ def close(program: Program, alert_id: AlertId, body: Close, idempotency_key: Ide
     alerts = program.desk.store.alerts
     return _answer(
         program, alert_id=alert_id, idempotency_key=idempotency_key, body=body, action="close",
-        move=lambda by, at: alerts.close(alert_id, by=by, at=at, feedback=body.feedback, note=body.note),
+        move=lambda by, at: alerts.close(
+            alert_id, by=by, at=at, feedback=body.feedback, note=body.note, clock=program.clock
+        ),
     )  # fmt: skip
 
 

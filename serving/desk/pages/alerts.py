@@ -6,13 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from retention.store.alerts import FEEDBACK
+from retention.store.alerts import FEEDBACK, STATES
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.pages.today import COUNT, TIERS
 from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
 
 router = APIRouter()
-STATES = ("open", "overdue", "acknowledged", "snoozed", "closed")
 SNOOZE_DAYS = (1, 3, 7, 14)
 PAGE = 25
 CONFLICT = 409
@@ -88,15 +87,18 @@ def _find(visit: Visit, alert_id: str) -> dict[str, Any]:
 def _apply(visit: Visit, alert_id: str, answer: str, form: dict[str, str]) -> str:
     """Write the answer to the store and return what became of the alert. Raises ValueError when it has moved on."""
     alerts, by, at = visit.desk.store.alerts, visit.user.name, visit.now
-    note = form.get("note", "")
+    note, clock = form.get("note", ""), visit.clock
     if answer == "acknowledge":
-        alerts.acknowledge(alert_id, by=by, at=at)
+        alerts.acknowledge(alert_id, by=by, at=at, clock=clock)
         return "acknowledged"
+    if answer == "hand_over" and form.get("owner") in visit.desk.policy.owners:
+        alerts.hand_over(alert_id, to=form["owner"], by=by, at=at, note=note, clock=clock)
+        return f"handed over to {form['owner']}"
     if answer == "snooze" and form.get("days") in {str(days) for days in SNOOZE_DAYS}:
         until = at + timedelta(days=int(form["days"]))
-        alerts.snooze(alert_id, by=by, at=at, until=until, note=note)
+        alerts.snooze(alert_id, by=by, at=at, until=until, note=note, clock=clock)
         return f"snoozed until {until:%Y-%m-%d %H:%M} UTC"
     if answer == "close" and form.get("feedback") in FEEDBACK:
-        alerts.close(alert_id, by=by, at=at, feedback=form["feedback"], note=note)
+        alerts.close(alert_id, by=by, at=at, feedback=form["feedback"], note=note, clock=clock)
         return f"closed, {form['feedback']}"
     raise InvalidRequestError("There is no such answer to an alert.")

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
-from retention.store.alerts import ACKNOWLEDGED, OPEN
+from retention.acting.clock import ACKNOWLEDGED
+from retention.store.alerts import OPEN
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.visit import Visit, enter
 

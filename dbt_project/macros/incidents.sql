@@ -1,0 +1,26 @@
+{# The groups in which incidents are looked for: those of the policy that the customers have, and their plan and cohort. #}
+{% macro incident_groups() -%}
+    {%- set asked = policy('incidents', 'group_by') -%}
+    {{ return(known_columns('customers', asked) + (asked | select('in', ['plan', 'cohort']) | list)) }}
+{%- endmacro %}
+
+
+{# The latest days, as window 0, and the same days of the weeks before. #}
+{% macro incident_windows() -%}
+{%- for number in range(policy('incidents', 'baseline_weeks') + 1) -%}
+select
+    {{ number }} as window_number,
+    {{ days_before(as_of(), 7 * number + policy('incidents', 'days')) }} as first_date,
+    {{ days_before(as_of(), 7 * number + 1) }} as last_date
+{{ 'union all\n' if not loop.last }}
+{%- endfor -%}
+{%- endmacro %}
+
+
+{# What may happen to a customer that makes an incident when it happens to many. #}
+{% macro incident_measures() -%}
+{%- for name in ['complaints', 'failures', 'departures', 'inactivity'] -%}
+select '{{ name }}' as measure
+{{ 'union all\n' if not loop.last }}
+{%- endfor -%}
+{%- endmacro %}

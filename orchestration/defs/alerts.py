@@ -1,0 +1,97 @@
+"""Incidents, the clocks of alerts between the nights, what users think of them, and whether anything stands still."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from orchestration.deployment import Deployment
+from orchestration.metadata import describe_table
+from orchestration.partitions import read_as_of
+from orchestration.sending import is_replayed, now
+from orchestration.warehouse import Warehouse
+from retention.acting.audit import audit
+from retention.acting.channels import Channel
+from retention.acting.clock import make_clock
+from retention.acting.incidents import find_incidents
+from retention.acting.look import look
+from retention.store.frames import to_arrow
+from retention.store.store import Store
+
+FEEDBACK, INCIDENTS = "monitoring.alert_feedback", "retention.incidents"
+WINDOWS = "select * from decisions.group_windows order by measure, group_name, window_number"
+EVENTS = "select * from decisions.group_events order by measure, group_name, customer_id"
+
+
+@dg.sensor(minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+def look_at_alerts(
+    context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment], store: dg.ResourceParam[Store]
+) -> dg.SkipReason:
+    """Look at the clocks of alerts; what is due goes into the outbox, from which `send_when_due` sends it."""
+    found = look(store, deployment.policy, timezone=deployment.company.timezone, at=now())
+    summary = f"{len(found.notices)} messages to owners, {len(found.breaches)} deadlines missed since the last look."
+    context.log.info(summary)
+    return dg.SkipReason(summary)
+
+
+@dg.asset(
+    key=FEEDBACK.split("."),
+    deps=[["retention", "alerts"]],
+    group_name="monitoring",
+    owners=["team:retention"],
+    kinds={"duckdb", "table"},
+)
+def alert_feedback(
+    warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]
+) -> dg.MaterializeResult[None]:
+    """One row per alert that a user closed: its score, level and reason, when it was answered, and the feedback."""
+    feedback = store.alerts.read_feedback()
+    warehouse.replace(FEEDBACK, to_arrow(feedback))
+    counts = {str(word): int(count) for word, count in feedback["feedback"].value_counts().items()}
+    return dg.MaterializeResult(metadata={**describe_table(warehouse, FEEDBACK), **counts})
+
+
+@dg.asset(
+    key=INCIDENTS.split("."),
+    deps=[["retention", "alerts"], ["decisions", "group_windows"], ["decisions", "group_events"]],
+    group_name="retention",
+    owners=["team:retention"],
+    kinds={"duckdb", "table"},
+)
+def incidents(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.MaterializeResult[None]:
+    """One row per rate that rose in a group of customers, with its likely cause; their alerts are folded into it."""
+    as_of, policy, timezone = read_as_of(context), deployment.policy, deployment.company.timezone
+    found = find_incidents(warehouse.read(WINDOWS).to_pandas(), warehouse.read(EVENTS).to_pandas(), policy.incidents)
+    new, folded = store.incidents.record(
+        found,
+        as_of=as_of,
+        at=now(),
+        hours={name: each.answer_within_hours for name, each in policy.incidents.grades.items()},
+        clock=make_clock(policy, timezone=timezone),
+        is_replay=is_replayed(context, deployment, as_of),
+    )
+    warehouse.replace(INCIDENTS, to_arrow(store.incidents.read()))
+    causes = "\n".join(f"- {each.cause_en}" for each in found)
+    return dg.MaterializeResult(
+        metadata=describe_table(warehouse, INCIDENTS)
+        | {"new": new, "folded_alerts": folded, "found": dg.MetadataValue.md(causes or "none")}
+    )
+
+
+@dg.asset_check(asset=["retention", "alerts"])
+def nothing_stands_still(
+    deployment: dg.ResourceParam[Deployment],
+    store: dg.ResourceParam[Store],
+    channels: dg.ResourceParam[Mapping[str, Channel]],
+) -> dg.AssetCheckResult:
+    """Warn of alerts, messages and looks that have not moved though they should have."""
+    found = audit(store, deployment.policy, channels, at=now())
+    return dg.AssetCheckResult(
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"findings": dg.MetadataValue.md("\n".join(f"- {each}" for each in found) or "none")},
+    )

@@ -1,0 +1,139 @@
+"""Incidents: what rises in a group is found and what wavers is not; one event is one incident, its alerts folded in."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+
+from company.policy import load_policy
+from retention.acting.incidents import adjust, find_incidents, grade, measure_rates
+from retention.acting.look import look
+from retention.store.store import Store
+
+RULES = load_policy().incidents
+DAY = date(2026, 6, 1)
+AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+
+
+def make_windows(counts: dict[str, list[int]], *, customers: int = 2000, measure: str = "complaints") -> pd.DataFrame:
+    """Return windows of groups, the latest count first."""
+    rows = [
+        {
+            "measure": measure, "group_name": name, "window_number": number, "count_customers": customers,
+            "count_events": count, "first_date": DAY - timedelta(days=3 + 7 * number),
+            "last_date": DAY - timedelta(days=1 + 7 * number),
+        }
+        for name, listed in counts.items()
+        for number, count in enumerate(listed)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def make_events(
+    customers: dict[str, list[str]], *, measure: str = "complaints", detail: str = "signal"
+) -> pd.DataFrame:
+    rows = [(measure, name, each, detail, 50.0) for name, listed in customers.items() for each in listed]
+    return pd.DataFrame(rows, columns=["measure", "group_name", "customer_id", "detail", "money_at_risk"])
+
+
+def people(count: int, first: int = 0) -> list[str]:
+    return [f"c{number}" for number in range(first, first + count)]
+
+
+def test_an_outage_of_one_quarter_is_one_incident_whatever_groups_its_customers_are_in() -> None:
+    windows = make_windows(
+        {"region: north": [200, *[10] * 8], "plan: basic": [260, *[60] * 8], "region: south": [11, *[10] * 8]}
+    )
+    events = make_events(
+        {
+            "region: north": people(200),
+            "plan: basic": [*people(190), *people(70, 500)],
+            "region: south": people(11, 600),
+        }
+    )
+    (found,) = find_incidents(windows, events, RULES)
+    assert (found.group_name, len(found.customers), found.grade) == ("region: north", 200, "red")
+    assert found.cause_en == "region: north: 200 customers complained, mostly about signal."
+    assert found.money_at_risk == 10_000
+    assert found.ratio == pytest.approx(20)
+
+
+def test_two_events_apart_are_two_incidents() -> None:
+    windows = make_windows({"region: north": [80, *[10] * 8], "region: south": [70, *[10] * 8]})
+    events = make_events({"region: north": people(80), "region: south": people(70, 100)})
+    assert [each.group_name for each in find_incidents(windows, events, RULES)] == ["region: north", "region: south"]
+
+
+def test_the_chance_is_that_of_the_binomial_given_both_counts() -> None:
+    measured = measure_rates(make_windows({"a": [25, *[10] * 8]}))
+    assert measured["p_value"].iloc[0] == pytest.approx(binom.sf(24, 105, 1 / 9))
+
+
+def test_a_group_that_always_wavers_needs_more_to_be_an_incident() -> None:
+    calm, restless = [30, *[10] * 8], [30, 2, 22, 1, 20, 3, 25, 2, 5]
+    measured = measure_rates(make_windows({"calm": calm, "restless": restless})).set_index("group_name")
+    assert measured.loc["calm", "p_value"] < 1e-5
+    assert measured.loc["restless", "p_value"] > 0.01
+
+
+def test_the_false_discovery_rate_is_that_of_benjamini_and_hochberg() -> None:
+    assert adjust(np.array([0.04, 0.01, 0.03, 0.5])).tolist() == pytest.approx([0.16 / 3, 0.04, 0.16 / 3, 0.5])
+
+
+def test_chance_alone_makes_no_incident() -> None:
+    chance, reported = np.random.default_rng(0), 0
+    for _ in range(100):
+        counts = {f"group {number}": chance.poisson(20, size=9).tolist() for number in range(25)}
+        reported += int((measure_rates(make_windows(counts))["q_value"] <= RULES.false_discovery_rate).any())
+    assert reported <= 3
+
+
+def test_a_group_without_a_past_is_not_compared() -> None:
+    windows = make_windows({"new": [50, 1, 1]})
+    assert find_incidents(windows, make_events({"new": people(50)}), RULES) == []
+    assert find_incidents(windows.iloc[:0], make_events({}), RULES) == []
+
+
+def test_the_crisis_plan_goes_by_customers_or_by_money() -> None:
+    assert [grade(*case, RULES) for case in ((250, 0.0), (20, 25_000.0), (60, 0.0), (12, 10.0), (5, 0.0))] == [
+        "red", "orange", "orange", "yellow", "yellow",
+    ]  # fmt: skip
+
+
+def test_an_incident_takes_its_customers_alerts_in_and_is_told_of_once(tmp_path: Path) -> None:
+    policy = load_policy()
+    windows, events = make_windows({"region: north": [60, *[5] * 8]}), make_events({"region: north": people(60)})
+    found = find_incidents(windows, events, policy.incidents)
+    hours = {name: each.answer_within_hours for name, each in policy.incidents.grades.items()}
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.migrate()
+        store.alerts.record(_alerts(["c1", "c2", "c900"]), at=AT)
+        taken_on = store.alerts.read().set_index("customer_id")["alert_id"]["c2"]
+        store.alerts.acknowledge(taken_on, by="ann", at=AT)
+        given = {"as_of": DAY, "at": AT, "hours": hours}
+        assert [store.incidents.record(found, **given) for _ in range(2)] == [(1, 1), (0, 0)]
+        states = store.alerts.read().set_index("customer_id")["state"].to_dict()
+        assert states == {"c1": "closed", "c2": "acknowledged", "c900": "open"}
+        for _ in range(2):
+            look(store, policy, timezone="UTC", at=AT)
+        told = store.outbox.read()
+        assert sorted(told.loc[told["strategy_id"] == "incident", "customer_id"]) == [
+            "owner:customer service", "owner:retention desk",
+        ]  # fmt: skip
+        (row,) = store.incidents.find()
+        store.incidents.acknowledge(row["incident_id"], by="ann", at=AT)
+        store.incidents.close(row["incident_id"], by="ann", at=AT, feedback="useful")
+        with pytest.raises(ValueError, match="is not open or acknowledged"):
+            store.incidents.close(row["incident_id"], by="ann", at=AT, feedback="useful")
+        assert store.incidents.find() == []
+
+
+def _alerts(customers: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"customer_id": customers}).assign(
+        alert_id=[f"a-{each}" for each in customers], as_of=DAY, rank=1, level="high", tier="high", alert_level="high",
+        score=95.0, probability=0.95, clv=100.0, money_at_risk=95.0, priority=1, owner="retention desk",
+        respond_within_hours=1.0, main_reason="service", why_en="w", why_zh="因",
+    )  # fmt: skip
