@@ -43,6 +43,8 @@ NEEDED = {
     ("GET", "/plan"): ("plan",),
     ("GET", "/plan/prices"): ("plan",),
     ("GET", "/strategies"): ("strategies",),
+    ("GET", "/effects"): ("strategies",),
+    ("GET", "/health"): ("health",),
     ("POST", "/strategies/{strategy_id}/changes"): ("change",),
     ("GET", "/exports/{name}"): ("export", "customers"),
 }
