@@ -239,8 +239,8 @@ def _shapley(name: str, actions: Actions, worth: Mapping[Coalition, float]) -> f
 def divide_by_removal(journeys: Sequence[Journeys], worth: Mapping[Coalition, float]) -> dict[str, float]:
     """Return each action's removal effect, scaled so that they sum to the increment of all journeys.
 
-    Removing an action takes what comes behind it as well, so that the effects are larger than their sum; where they
-    cancel, and scaling would enlarge them or change their sign, they stay as they are.
+    Without an action its customers go on to the next: a message that is not sent ends nobody's other contacts. Where
+    the effects cancel, and scaling would enlarge them or change their sign, they stay as they are.
     """
     names = sorted({name for each in journeys for name in each.actions})
     if not names:
@@ -281,7 +281,8 @@ def _expect(starts: Floats, moves: Floats, rewards: Floats) -> float:
 
 
 def _without(place: int, starts: Floats, moves: Floats, rewards: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the chain in which whoever would arrive at one action leaves instead."""
+    """Return the chain in which whoever would arrive at one action goes on to what comes behind it."""
     kept = np.ones(len(starts))
     kept[place] = 0.0
-    return starts * kept, moves * kept[None, :], rewards
+    skipping = moves + np.outer(moves[:, place], moves[place])
+    return (starts + starts[place] * moves[place]) * kept, skipping * kept[None, :] * kept[:, None], rewards * kept

@@ -69,10 +69,9 @@ def test_a_coalition_that_nobody_got_is_worth_the_sum_of_its_actions() -> None:
     assert divide_by_shapley([_journey("ab")], {frozenset(): 0.0, A: 6.0, B: 2.0}) == {"a": 6.0, "b": 2.0}
 
 
-def test_removing_an_action_takes_what_came_behind_it_and_is_scaled_to_the_sum() -> None:
-    # without a nobody arrives at b either: 8 are lost, without b 2, and the 8 of both are divided 8 to 2
+def test_without_an_action_its_customers_go_on_to_the_next() -> None:
     worth = {frozenset(): 0.0, A: 6.0, B: 2.0}
-    assert divide_by_removal([_journey("ab")], worth) == pytest.approx({"a": 8 * 8 / 10, "b": 8 * 2 / 10})
+    assert divide_by_removal([_journey("ab"), _journey("b", 3)], worth) == pytest.approx({"a": 6.0, "b": 8.0})
 
 
 def test_effects_that_cancel_are_not_enlarged_to_meet_the_sum() -> None:
