@@ -132,6 +132,16 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "failed": ["", "recency_days is never null"], "judged_at": [datetime(2024, 10, 1, 4)] * 2,  # noqa: DTZ001
             }
         ),
+        "incidents": pd.DataFrame(
+            {
+                "position": [1], "incident_id": ["i-north"], "as_of": [AS_OF], "measure": ["complaints"],
+                "group_name": ["region: north"], "first_date": [AS_OF - timedelta(days=3)],
+                "last_date": [AS_OF - timedelta(days=1)], "count_affected": [60], "count_expected": [5.0],
+                "ratio": [12.0], "p_value": [1e-9], "q_value": [1e-8], "money_at_risk": [3000.0],
+                "cause_en": ["region: north: 60 customers complained."], "cause_zh": ["region: north: 60 名客户投诉。"],
+                "grade": ["orange"], "raised_at": [datetime(2024, 10, 1, 4, 0)],  # noqa: DTZ001
+            }
+        ),
         "reconciliation": pd.DataFrame(
             {
                 "source": ["shop"], "table_name": ["orders"], "rows_landed": [100], "rows_staged": [97],

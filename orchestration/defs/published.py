@@ -107,8 +107,8 @@ MEASURED = {
 }
 INCIDENTS = """
     select row_number() over (order by raised_at desc, p_value, incident_id) as position, incident_id, as_of, measure,
-        group_name, first_date, last_date, count_customers, count_expected, ratio, p_value, q_value, money_at_risk,
-        cause_en, cause_zh, grade, raised_at
+        group_name, first_date, last_date, count_customers as count_affected, count_expected, ratio, p_value, q_value,
+        money_at_risk, cause_en, cause_zh, grade, raised_at
     from retention.incidents
     where as_of > date '{since}' and as_of <= date '{as_of}'
     order by position

@@ -12,6 +12,7 @@ from pyotp import TOTP
 from starlette.testclient import TestClient
 
 from retention.measuring.lifecycle import Review
+from retention.store.tables import INCIDENTS
 from serving.access import MASK_OF_TEXT, read_access
 from serving.audit import AuditLog
 from serving.desk.app import create_app
@@ -23,8 +24,8 @@ from serving.snapshot import Snapshot
 ACCESS = read_access()
 PASSWORD = "correct horse battery"
 PAGES = (
-    "/today", "/alerts", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/money", "/delivery",
-    "/strategies", "/experiments", "/review", "/health", "/audit", "/users",
+    "/today", "/alerts", "/incidents", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/money",
+    "/delivery", "/strategies", "/experiments", "/review", "/health", "/audit", "/users",
 )  # fmt: skip
 ACTION_OF = {
     "/experiments": "strategies", "/review": "strategies", "/customers.csv": "export",
@@ -120,6 +121,26 @@ def test_a_list_page_by_page_shows_everybody_once(sign_in: SignIn) -> None:
             assert sorted(found) == sorted(make_tables()["customers"]["customer_id"])
     finally:
         page.PAGE = size
+
+
+def test_an_incident_is_taken_on_and_closed_with_feedback(sign_in: SignIn, desk: Desk) -> None:
+    shown = {"incident_id": "i-north", "measure": "complaints", "group_name": "region: north", "grade": "orange",
+             "cause_en": "60 customers complained.", "cause_zh": "60 名客户投诉。"}  # fmt: skip
+    figures = {"count_customers": 60, "count_expected": 5.0, "ratio": 12.0, "p_value": 1e-9, "q_value": 1e-8}
+    days = {"as_of": AS_OF, "first_date": AS_OF, "last_date": AS_OF, "raised_at": NOW, "due_at": NOW}
+    with desk.store.database.write() as connection:
+        row = {**shown, **figures, **days, "answer_minutes": 60, "is_replay": False, "state": "open"}
+        connection.execute(INCIDENTS.insert().values(**row))
+    client = sign_in("retention_manager")
+    page = client.get("/incidents").text
+    assert "60 customers complained" in page
+    answers = [
+        submit(client, page, f"/incidents/i-north/{word}", feedback="useful") for word in ("acknowledge", "close")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert submit(client, page, "/incidents/i-north/close", feedback="useful").status_code == 409
+    assert submit(client, page, "/incidents/unknown/close", feedback="useful").status_code == 404
+    assert "Yes, useful" in client.get("/incidents").text
 
 
 def test_an_answer_to_an_alert_is_written_audited_and_shown(sign_in: SignIn, desk: Desk) -> None:
