@@ -187,3 +187,44 @@ def _list_looks() -> pd.DataFrame:
     others = {"retention_treated": 0.76, "retention_holdout": 0.73, "unadjusted": 0.03, "amount_low": -8.0}
     rest = {"unadjusted_low": -0.02, "unadjusted_high": 0.08, "amount_high": 15.0}
     return looks.assign(**names, **others, **rest).astype({"decided_on": "datetime64[us]"})
+
+
+def make_money() -> dict[str, pd.DataFrame]:
+    """Return what the page on money reads, of one strategy."""
+    interval = {"saved": 1200.0, "saved_low": -150.0, "saved_high": 2550.0, "spent": 300.0, "spent_open": 20.0}
+    figures = interval | {"return_on_spend": 4.0, "return_low": -0.5, "return_high": 8.5, "count_treated": 830.0}
+    figures |= {"count_holdout": 81.0, "count_open": 12.0, "lasting_share": 0.14, "basis": "measured", "as_of": AS_OF}
+    figures |= {"holdout_cost": 90.0, "holdout_cost_low": -40.0, "holdout_cost_high": 220.0}
+    scopes = [("all", "all"), ("value_tier", "gold"), ("strategy", "voucher")]
+    return {
+        "money": pd.DataFrame([{"scope": scope, "name": name, **figures} for scope, name in scopes]),
+        "attribution": pd.DataFrame(
+            {"action_kind": "strategy", "action": ["", "voucher"], "shapley": [200.0, 1000.0],
+             "markov": [200.0, 1000.0], "last_touch": [None, 1200.0]}
+        ),
+        "harms": pd.DataFrame(
+            {"scope": ["group"], "name": ["gold"], "harm": [70.0], "harm_low": [-10.0], "harm_high": [150.0],
+             "is_certain": [False]}
+        ),
+        "losses": pd.DataFrame(
+            {"line": ["value", "image"], "basis": ["measured", "assumption"], "count_customers": [142.0, None],
+             "amount": [54925.0, None], "part": [None, 0.15]}
+        ),
+        "goals": pd.DataFrame(
+            {"goal": ["churn_fall"], "compared_with": ["held_out"], "value": [0.25], "low": [0.21], "high": [0.29],
+             "target": [0.2], "goal_state": ["reached"]}
+        ),
+        "churn_lines": pd.DataFrame(
+            {"name": ["year"], "value": [0.067], "line": ["industry"], "line_value": [0.24],
+             "line_source": ["a survey"]}
+        ),
+        "churn_bridge": pd.DataFrame(
+            {"as_of": [AS_OF] * 2, "other_definition": ["lost"] * 2, "cell": ["both", "main only"],
+             "count_customers": [43, 247]}
+        ),
+        "months": pd.DataFrame(
+            {"period_start": [AS_OF], "known_treated": [830.0], "known_holdout": [81.0], "retained_treated": [0.7],
+             "retained_holdout": [0.66], "retained_difference": [0.04], "retained_low": [-0.01],
+             "retained_high": [0.09], "spent_difference": [2.5], "spent_low": [-1.0], "spent_high": [6.0]}
+        ),
+    }  # fmt: skip

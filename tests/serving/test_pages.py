@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from published_shop import AS_OF, NOW, make_tables, write_snapshot
+from published_shop import AS_OF, NOW, make_money, make_tables, write_snapshot
 from pyotp import TOTP
 from starlette.testclient import TestClient
 
@@ -434,3 +434,18 @@ def test_the_review_shows_what_moved_by_which_figures_in_both_languages(sign_in:
     page = client.get("/review").text
     assert [part in page for part in ("live → retired", "left more often", "-3.4 points", "1.23 points")] == [True] * 4
     assert "启用 → 停用" in client.get("/review?language=zh").text
+
+
+def test_money_shows_what_was_saved_with_its_interval_the_rest_and_marked_assumptions(
+    sign_in: SignIn, desk: Desk, tmp_path: Path
+) -> None:
+    client = sign_in("executive")
+    write_snapshot(tmp_path / "money.duckdb", make_tables() | make_money())
+    published, desk.snapshot.path = desk.snapshot.path, tmp_path / "money.duckdb"
+    try:
+        english, chinese = client.get("/money?language=en").text, client.get("/money?language=zh").text
+    finally:
+        desk.snapshot.path = published
+    expected = ("1,200", "-150", "2,550", "Rest", "assumption", "6.7 %", "24.0 % in the industry", "did not come back")
+    assert [words for words in expected if words not in english] == []
+    assert "剩余" in chinese
