@@ -1,4 +1,4 @@
-{#- noqa: disable=LT02 -#}
+-- noqa: disable=LT02
 -- the loops below write whole selects
 with
 
