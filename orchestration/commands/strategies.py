@@ -129,7 +129,8 @@ def set_state(  # noqa: PLR0917 - the options of a command
         from orchestration.resources import open_store
         from retention.measuring.lifecycle import STATES, decide
 
-        if (state is None) != release or state not in {None, *STATES}:
+        chosen = next((each for each in STATES if each == state), None)
+        if (state is None) != release or (chosen is None) != (state is None):
             raise ValueError(f"Name one state of {', '.join(STATES)}, or pass --release alone.")
         if strategy_id not in {strategy.id for strategy in deployment.strategies}:
             known = ", ".join(strategy.id for strategy in deployment.strategies)
@@ -138,7 +139,7 @@ def set_state(  # noqa: PLR0917 - the options of a command
         with open_store(deployment.settings) as store:
             past = store.strategy_reviews.read()
             [decided] = store.strategy_reviews.record(
-                [decide(past, strategy_id, state, as_of=at.date(), by=by, note=reason, at=at)]
+                [decide(past, strategy_id, chosen, as_of=at.date(), by=by, note=reason, at=at)]
             )
     said = "is decided by its figures again" if release else f"is {decided.state} until it is released"
     open_console().print(f"{strategy_id} {said}. The next plan goes by it.", highlight=False)

@@ -110,5 +110,7 @@ def version_effects(
     effects = read_versions(decisions, deployment.strategies, deployment.policy, today=today)
     warehouse.replace("outcomes.version_effects", to_arrow(effects))
     latest = effects.loc[effects["is_latest"].astype(bool)]
-    verdicts = {f"{row.strategy_id} {row.version} against {row.against}": row.verdict for row in latest.itertuples()}
+    verdicts = {
+        f"{row.strategy_id} {row.version} against {row.against}": str(row.verdict) for row in latest.itertuples()
+    }
     return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.version_effects"), **verdicts})

@@ -22,6 +22,7 @@ from retention.acting.look import look
 from retention.deciding.allocation import Limit
 from retention.deciding.plan import plan
 from retention.deciding.prices import price_table
+from retention.deciding.plan_overrides import PlanOverride
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
@@ -173,6 +174,9 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
         StrategyChange(strategy_id="voucher", strength=1.5, decided_by="ann", reason="a test", decided_at=AT)
     )
     store.strategy_reviews.record([decide([], "voucher", "draft", as_of=AS_OF, by="ann", note="a test", at=AT)])
+    store.plan_overrides.record(
+        PlanOverride(customer_id="C1", kind="never_contact", decided_by="ann", reason="a test", decided_at=AT)
+    )
     AuditLog(store.database).add(Entry(done_at=AT, done_by="ann", action="export"))
     store.alerts.record(_alerts(), at=AT)
     store.alerts.acknowledge(store.alerts.read()["alert_id"].iloc[0], by="ann", at=AT)
