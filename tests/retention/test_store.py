@@ -21,8 +21,8 @@ from retention.acting.alerts import raise_alerts
 from retention.acting.look import look
 from retention.deciding.allocation import Limit
 from retention.deciding.plan import plan
-from retention.deciding.prices import price_table
 from retention.deciding.plan_overrides import PlanOverride
+from retention.deciding.prices import price_table
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_changes import StrategyChange
 from retention.deciding.tiers import assign
