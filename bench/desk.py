@@ -141,7 +141,7 @@ def serve(folder: Path) -> Iterator[tuple[float, httpx.Client, httpx.Client]]:
     limits = {"desk": {"api": {"requests_per_minute": 10**6}}}
     company.write_text(yaml.safe_dump({"industry": "retail", "currency": "EUR", "policy": limits}), encoding="utf-8")
     url, port = f"sqlite:///{folder / 'operational.db'}", find_port(0)
-    session, key = make_admin(url)
+    session, key = sign_in_manager(url)
     command = [
         sys.executable,
         "-m",
@@ -166,7 +166,7 @@ def serve(folder: Path) -> Iterator[tuple[float, httpx.Client, httpx.Client]]:
         server.wait(30)
 
 
-def make_admin(url: str) -> tuple[str, str]:
+def sign_in_manager(url: str) -> tuple[str, str]:
     """Return the secret of a session and a key, both of a retention manager."""
     at, role = datetime.now(UTC), "retention_manager"
     with Store(url) as store:
