@@ -24,18 +24,28 @@ events as (
 
 ),
 
--- of every measure but inactivity all customers known by then are exposed
-exposed as (
+known as (
 
     select
-        measures.measure,
         members.group_name,
         windows.window_number,
         count(*) as count_customers
     from members
     inner join windows on members.known_date < windows.first_date
+    group by members.group_name, windows.window_number
+
+),
+
+-- of every measure but inactivity all customers known by then are exposed
+exposed as (
+
+    select
+        measures.measure,
+        known.group_name,
+        known.window_number,
+        known.count_customers
+    from known
     cross join measures
-    group by measures.measure, members.group_name, windows.window_number
 
 ),
 
