@@ -7,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import brentq
-from scipy.special import expit, logit
 
 from company.policy.training import RiskSignal, Training
 from ml.cold_start.rules import raise_by_rules, score_by_rules
@@ -146,6 +144,8 @@ def score_cold_start(
     says what a score rests on: rules, survival or none. `confidence` lies in [0, `CEILING`], since no outcome has
     tested either. Columns that the table lacks are missing values; `missing` names the signals without a value.
     """
+    from scipy.special import logit
+
     data = as_table(table)
     rules = score_by_rules(data, signals)
     chance, inactivities = _survive(data, rhythm or Rhythm(), horizon_days)
@@ -188,6 +188,9 @@ def _survive(data: pa.Table, rhythm: Rhythm, horizon_days: int) -> tuple[Floats,
 
 def _move_to(odds: Floats, level: float) -> Floats:
     """Return probabilities of the same order and distances in log-odds whose mean is `level`."""
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
     if not len(odds):
         return odds
     shift = brentq(lambda by: float(expit(odds + by).mean()) - level, -50, 50)

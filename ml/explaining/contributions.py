@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.special import logit
 
 from company.policy.training import RiskSignal
 from ml.cold_start.rules import find_signals
@@ -73,6 +72,8 @@ def weigh_rules(
 
 def _exceed(chance: Floats) -> Floats:
     """Return how far the log-odds of a chance lie above the mean customer's, 0 where they do not or it is unknown."""
+    from scipy.special import logit
+
     odds = logit(np.clip(chance, LEAST, MOST))
     known = odds[~np.isnan(odds)]
     return np.nan_to_num(odds - known.mean()).clip(min=0) if len(known) else np.zeros(len(odds))
