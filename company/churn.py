@@ -12,6 +12,8 @@ TABLE_OF: dict[Kind, str] = {
     "account_closed": "subscriptions",
 }
 
+FINAL: tuple[Kind, ...] = ("contract_end", "account_closed")
+
 
 class ChurnDefinition(BaseModel):
     """What losing a customer means: who counts as active, and how far ahead the loss is looked for, in days.
@@ -39,3 +41,8 @@ class ChurnDefinition(BaseModel):
     def table(self) -> str:
         """The canonical table that the definition reads."""
         return TABLE_OF[self.definition]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether who leaves by it is gone: who is silent or spends less may come back."""
+        return self.definition in FINAL

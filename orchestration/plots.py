@@ -48,7 +48,8 @@ def plot_drift(features: Sequence[FeatureDrift], *, limit: float) -> dg.Markdown
 def plot_forecast(months: pa.Table) -> dg.MarkdownMetadataValue:
     """Plot one group's churn rate by month with its interval and forecast, next to the industry's usual rate.
 
-    `months` has the columns month, rate, low, high, industry_line and is_forecast; a rate may be unknown.
+    `months` has the columns month, rate, low, high, industry_line (empty without one) and is_forecast; a rate may be
+    unknown.
     """
     figure, axes = _start("", "churn rate")
     rows = sorted((row for row in months.to_pylist() if row["rate"] is not None), key=lambda row: row["month"])
@@ -62,7 +63,8 @@ def plot_forecast(months: pa.Table) -> dg.MarkdownMetadataValue:
             [row["month"] for row in part], [row["rate"] for row in part],
             color=MODEL, linestyle=style, marker="o", markersize=3, label=label,
         )  # fmt: skip
-    axes.plot(days, [row["industry_line"] for row in rows], color=BASELINE, linestyle="--", label="industry")
+    if not months.column("industry_line").null_count:
+        axes.plot(days, [row["industry_line"] for row in rows], color=BASELINE, linestyle="--", label="industry")
     _show_shares(axes, y=True)
     axes.tick_params(axis="x", labelrotation=30, labelsize=8)
     axes.legend(frameon=False, fontsize=8)

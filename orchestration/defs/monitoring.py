@@ -281,16 +281,17 @@ def churn_forecast(
     deployment: dg.ResourceParam[Deployment],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult[None]:
-    """One row per as_of, group and month, past and to come: the churn rate, its interval and the industry's rate."""
+    """One row per as_of, group and month, past and to come: churn rate, interval, and the industry's if comparable."""
     from ml.forecasting.churn_rate import forecast_groups
 
-    as_of, forecast = read_as_of(context), deployment.policy.forecast
+    as_of, forecast, churn = read_as_of(context), deployment.policy.forecast, deployment.company.churn
     history = warehouse.read(HISTORY, {"fewest": forecast.minimum_customers})
     if not history.num_rows:
         return dg.MaterializeResult(metadata={"state": "no month's labels have matured yet"})
     found = forecast_groups(
         history,
-        line=deployment.industry.churn_line.over(deployment.company.churn.horizon_days),
+        # an industry's yearly losses and a rate of silences, most of which end, count different things
+        line=deployment.industry.churn_line.over(churn.horizon_days) if churn.is_final else None,
         ahead=forecast.months_ahead,
         coverage=forecast.coverage,
     )
@@ -308,10 +309,12 @@ def churn_forecast(
 
 def _tell(rows: pa.Table) -> str:
     """Return the forecast of all customers as a table in Markdown."""
-    lines = ["| month | rate | from | to | industry |", "|---|---|---|---|---|"]
+    shown = {"rate": "rate", "low": "from", "high": "to", "industry_line": "industry"}
+    if rows.column("industry_line").null_count:
+        del shown["industry_line"]
+    lines = [f"| month | {' | '.join(shown.values())} |", "|---" * (1 + len(shown)) + "|"]
     for row in rows.to_pylist():
         if row["group"] == EVERYBODY and row["rate"] is not None:
             month = f"{row['month']:%Y-%m}" + (" (forecast)" if row["is_forecast"] else "")
-            figures = " | ".join(f"{row[name]:.1%}" for name in ("rate", "low", "high", "industry_line"))
-            lines.append(f"| {month} | {figures} |")
+            lines.append(f"| {month} | {' | '.join(f'{row[name]:.1%}' for name in shown)} |")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from company.churn import TABLE_OF, ChurnDefinition
 from company.contract import TABLES
 from company.facts import WORDS
 from company.industries import FOLDER, Industry, IndustryError, load_industry, names, read_industry
@@ -105,3 +106,10 @@ def test_a_preset_is_read_from_any_folder(tmp_path: Path) -> None:
     path.write_bytes((FOLDER / "retail.yaml").read_bytes())
     bakery: Industry = read_industry(path)
     assert (bakery.name, bakery.path) == ("bakery", path)
+
+
+def test_only_who_ended_a_contract_is_gone_for_good() -> None:
+    kinds = {
+        kind: ChurnDefinition(definition=kind, fall_share=0.8 if kind == "spend_fall" else None) for kind in TABLE_OF
+    }
+    assert [kind for kind, churn in kinds.items() if churn.is_final] == ["contract_end", "account_closed"]
