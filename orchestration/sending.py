@@ -14,6 +14,7 @@ from orchestration.warehouse import Warehouse
 from retention.acting.channels import Channel, ChannelError, build_channels, parse_settings
 from retention.acting.channels.base import Addresses, AddressKind
 from retention.acting.channels.webhook import read_keys
+from retention.acting.clock import Clock, make_clock
 from retention.acting.dispatch import Sending
 from retention.acting.rules import SendingRules
 from retention.store.consents import Consent
@@ -73,6 +74,11 @@ def prepare_sending(
 def make_rules(deployment: Deployment) -> SendingRules:
     """Return the rules of contact by the company's clock."""
     return SendingRules(contact=deployment.policy.contact_rules, timezone=deployment.company.timezone)
+
+
+def company_clock(deployment: Deployment) -> Clock:
+    """Return the clock of alerts by the company's calendar and its owners'."""
+    return make_clock(deployment.policy, timezone=deployment.company.timezone)
 
 
 def find_addresses(deployment: Deployment, store: Store) -> Addresses:

@@ -1,5 +1,7 @@
 """`holdfast alerts`: who answers until when, the answers, and what stands still."""
 
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,11 +13,11 @@ from orchestration.commands.outbox import By, entered
 from orchestration.entry import CompanyFile, Home, open_console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from orchestration.deployment import Deployment
     from retention.acting.clock import Clock
-    from retention.store.store import Store
+    from retention.store.alerts import Alerts
 
 app = typer.Typer(no_args_is_help=True, help="Alerts: who answers until when, the answers, and what stands still.")
 
@@ -57,8 +59,7 @@ def list_alerts(
 def show(alert_id: AlertId, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Show one alert: its deadlines by the log, and everything that was done with it."""
     from orchestration.report import tabulate
-    from orchestration.sending import now
-    from retention.acting.clock import make_clock
+    from orchestration.sending import company_clock, now
     from retention.acting.notices import measure
 
     console, at = open_console(), now()
@@ -66,7 +67,7 @@ def show(alert_id: AlertId, company: CompanyFile = COMPANY, home: Home = HOME) -
         alert = store.alerts.read_log(store.alerts.resolve(alert_id))
         events = store.alerts.read_events([alert.alert_id])[::-1]
         timezone = deployment.company.timezone
-        dues = measure(alert, clock=make_clock(deployment.policy, timezone=timezone), policy=deployment.policy)
+        dues = measure(alert, clock=company_clock(deployment), policy=deployment.policy)
     row = alert.row
     console.print(f"{alert.alert_id}: customer {row['customer_id']}, {row['level']}, {row['owner']}", highlight=False)
     console.print(f"{row['why_en'] or '-'}", highlight=False)
@@ -87,7 +88,8 @@ def show(alert_id: AlertId, company: CompanyFile = COMPANY, home: Home = HOME) -
 @app.command()
 def ack(alert_id: AlertId, by: By, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Take an alert on: its ladder stops, the steps of the response begin."""
-    _act(company, home, alert_id, lambda store, found, given: store.alerts.acknowledge(found, by=by, **given))
+    with answering(company, home, alert_id) as given:
+        given.alerts.acknowledge(given.alert_id, by=by, at=given.at, clock=given.clock)
 
 
 @app.command()
@@ -100,12 +102,9 @@ def snooze(  # noqa: PLR0917 - the options of a command
     home: Home = HOME,
 ) -> None:
     """Put an alert off; its clock stands until then."""
-
-    def put_off(store: "Store", found: str, given: dict[str, Any]) -> None:
-        moment = until.replace(tzinfo=ZoneInfo(given.pop("timezone")))
-        store.alerts.snooze(found, by=by, until=moment, note=note, **given)
-
-    _act(company, home, alert_id, put_off, with_timezone=True)
+    with answering(company, home, alert_id) as given:
+        moment = until.replace(tzinfo=ZoneInfo(given.timezone))
+        given.alerts.snooze(given.alert_id, by=by, until=moment, note=note, at=given.at, clock=given.clock)
 
 
 @app.command("hand-over")
@@ -118,23 +117,22 @@ def hand_over(  # noqa: PLR0917 - the options of a command
     home: Home = HOME,
 ) -> None:
     """Give an alert to another owner, who is notified; its clock runs on, by the new owner's working time."""
-
-    def give(store: "Store", found: str, given: dict[str, Any]) -> None:
-        store.alerts.hand_over(found, to=to, by=by, note=note, **given)
-
-    _act(company, home, alert_id, give)
+    with answering(company, home, alert_id) as given:
+        given.alerts.hand_over(given.alert_id, to=to, by=by, note=note, at=given.at, clock=given.clock)
 
 
 @app.command()
 def pause(alert_id: AlertId, by: By, note: Note = "", company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Stop an alert's clock, such as while the customer has the word."""
-    _act(company, home, alert_id, lambda store, found, given: store.alerts.pause(found, by=by, note=note, **given))
+    with answering(company, home, alert_id) as given:
+        given.alerts.pause(given.alert_id, by=by, note=note, at=given.at, clock=given.clock)
 
 
 @app.command()
 def resume(alert_id: AlertId, by: By, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Let an alert's clock run on."""
-    _act(company, home, alert_id, lambda store, found, given: store.alerts.resume(found, by=by, **given))
+    with answering(company, home, alert_id) as given:
+        given.alerts.resume(given.alert_id, by=by, at=given.at, clock=given.clock)
 
 
 @app.command()
@@ -147,11 +145,8 @@ def step(  # noqa: PLR0917 - the options of a command
     home: Home = HOME,
 ) -> None:
     """Record that a step of the response is done; the clock of the next one begins."""
-
-    def finish(store: "Store", found: str, given: dict[str, Any]) -> None:
-        store.alerts.finish_step(found, step=name, by=by, note=note, **given)
-
-    _act(company, home, alert_id, finish)
+    with answering(company, home, alert_id) as given:
+        given.alerts.finish_step(given.alert_id, step=name, by=by, note=note, at=given.at, clock=given.clock)
 
 
 @app.command()
@@ -164,11 +159,8 @@ def close(  # noqa: PLR0917 - the options of a command
     home: Home = HOME,
 ) -> None:
     """Close an alert with your feedback on it."""
-
-    def finish(store: "Store", found: str, given: dict[str, Any]) -> None:
-        store.alerts.close(found, by=by, feedback=feedback, note=note, **given)
-
-    _act(company, home, alert_id, finish)
+    with answering(company, home, alert_id) as given:
+        given.alerts.close(given.alert_id, by=by, feedback=feedback, note=note, at=given.at, clock=given.clock)
 
 
 @app.command()
@@ -206,32 +198,29 @@ def audit(company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     raise typer.Exit(int(bool(found)))
 
 
-def _act(
-    company: Path,
-    home: Path,
-    alert_id: str,
-    act: "Callable[[Store, str, dict[str, Any]], None]",
-    *,
-    with_timezone: bool = False,
-) -> None:
-    """Do something with an alert, and print how it stands then."""
-    from orchestration.sending import now
+@dataclass(frozen=True, kw_only=True)
+class Answering:
+    """What an answer to an alert is given with."""
+
+    alerts: "Alerts"
+    alert_id: str
+    at: datetime
+    clock: "Clock"
+    timezone: str
+
+
+@contextmanager
+def answering(company: Path, home: Path, alert_id: str) -> "Iterator[Answering]":
+    """Find an alert for an answer, and print how it stands after it."""
+    from orchestration.sending import company_clock, now
 
     with entered(company, home) as (deployment, store):
-        found = store.alerts.resolve(alert_id)
-        given: dict[str, Any] = {"at": now(), "clock": make_company_clock(deployment)}
-        timezone = deployment.company.timezone
-        act(store, found, given | ({"timezone": timezone} if with_timezone else {}))
+        found, timezone = store.alerts.resolve(alert_id), deployment.company.timezone
+        clock = company_clock(deployment)
+        yield Answering(alerts=store.alerts, alert_id=found, at=now(), clock=clock, timezone=timezone)
         row = store.alerts.states([found])[found]
     due = _moment(row["due_at"], timezone)
     open_console().print(f"{found} is {row['state']}, of {row['owner']}, due {due}.", highlight=False, soft_wrap=True)
-
-
-def make_company_clock(deployment: "Deployment") -> "Clock":
-    """Return the clock of an instance's company."""
-    from retention.acting.clock import make_clock
-
-    return make_clock(deployment.policy, timezone=deployment.company.timezone)
 
 
 def _show_row(row: dict[Any, Any], deployment: "Deployment") -> dict[str, object]:

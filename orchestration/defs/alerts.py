@@ -7,11 +7,10 @@ import dagster as dg
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
-from orchestration.sending import is_replayed, now
+from orchestration.sending import company_clock, is_replayed, now
 from orchestration.warehouse import Warehouse
 from retention.acting.audit import audit
 from retention.acting.channels import Channel
-from retention.acting.clock import make_clock
 from retention.acting.incidents import find_incidents
 from retention.acting.look import look
 from retention.store.frames import to_arrow
@@ -64,14 +63,14 @@ def incidents(
     store: dg.ResourceParam[Store],
 ) -> dg.MaterializeResult[None]:
     """One row per rate that rose in a group of customers, with its likely cause; their alerts are folded into it."""
-    as_of, policy, timezone = read_as_of(context), deployment.policy, deployment.company.timezone
+    as_of, policy = read_as_of(context), deployment.policy
     found = find_incidents(warehouse.read(WINDOWS).to_pandas(), warehouse.read(EVENTS).to_pandas(), policy.incidents)
     new, folded = store.incidents.record(
         found,
         as_of=as_of,
         at=now(),
         hours={name: each.answer_within_hours for name, each in policy.incidents.grades.items()},
-        clock=make_clock(policy, timezone=timezone),
+        clock=company_clock(deployment),
         is_replay=is_replayed(context, deployment, as_of),
     )
     warehouse.replace(INCIDENTS, to_arrow(store.incidents.read()))

@@ -11,11 +11,10 @@ from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
 from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
-from orchestration.sending import is_replayed, make_rules, now, prepare_sending, refresh_recipients
+from orchestration.sending import company_clock, is_replayed, make_rules, now, prepare_sending, refresh_recipients
 from orchestration.warehouse import Warehouse
 from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
-from retention.acting.clock import make_clock
 from retention.acting.dispatch import dispatch
 from retention.deciding.contact_rules import find_capped
 from retention.deciding.holdout import period_of
@@ -57,7 +56,7 @@ def alerts(
         raised,
         at=now(),
         quiet=timedelta(days=deployment.policy.desk.quiet_days),
-        clock=make_clock(deployment.policy, timezone=deployment.company.timezone),
+        clock=company_clock(deployment),
         is_replay=is_replayed(context, deployment, as_of),
     )
     warehouse.replace_day("retention.alerts", to_arrow(raised), as_of=as_of)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs, urlencode
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from serving.access import Order
@@ -131,6 +131,10 @@ async def read_form(request: Request) -> dict[str, str]:
     if not secret or form.pop("csrf", "") != hash_secret(secret, "form"):
         raise NotSignedInError
     return form
+
+
+Person = Annotated[Visit, Depends(enter)]
+Form = Annotated[dict[str, str], Depends(read_form)]
 
 
 def language_of(request: Request) -> str:

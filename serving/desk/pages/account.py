@@ -1,18 +1,14 @@
 """One's own account: the second factor."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.desk.visit import Visit, enter, go_to, read_form
+from serving.desk.visit import Form, Person, Visit, go_to
 from serving.sign_in.second_factor import write_address
 from serving.sign_in.users import SignInError
 
 router = APIRouter()
 INVALID = 400
-Form = Annotated[dict[str, str], Depends(read_form)]
-Person = Annotated[Visit, Depends(enter)]
 
 
 @router.get("/account")

@@ -1,23 +1,21 @@
 """Alerts: who answers for whom until when, and the answers."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.store.alerts import FEEDBACK, STATES
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.pages.today import COUNT, TIERS
-from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
 
 router = APIRouter()
 SNOOZE_DAYS = (1, 3, 7, 14)
 PAGE = 25
 CONFLICT = 409
 ORDER = (Order(column="position"),)
-Form = Annotated[dict[str, str], Depends(read_form)]
-Person = Annotated[Visit, Depends(enter)]
 
 
 @router.get("/alerts")
@@ -77,11 +75,10 @@ def answer(visit: Person, alert_id: str, answer: str, form: Form) -> Response:
 
 def _find(visit: Visit, alert_id: str) -> dict[str, Any]:
     """Return an alert among those that the person may see. Raises NotFoundError."""
-    is_it = Condition(column="alert_id", comparison="=", value=alert_id)
-    rows = visit.ask(Question(relation="alerts", where=(is_it,), limit=1))
-    if not rows or alert_id not in visit.desk.store.alerts.states([alert_id]):
+    alert = visit.find("alerts", "alert_id", alert_id)
+    if alert_id not in visit.desk.store.alerts.states([alert_id]):
         raise NotFoundError
-    return rows[0]
+    return alert
 
 
 def _apply(visit: Visit, alert_id: str, answer: str, form: dict[str, str]) -> str:

@@ -1,18 +1,16 @@
 """The audit log, newest first."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.desk.visit import InvalidRequestError, Visit, enter
+from serving.desk.visit import InvalidRequestError, Person
 
 router = APIRouter()
 PAGE = 100
 
 
 @router.get("/audit")
-def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+def show(visit: Person) -> Response:
     """Show a page of entries."""
     visit.require("audit")
     before = visit.parameter("before")

@@ -1,8 +1,8 @@
 """A customer: who, how the score moved, why, what they are worth, what is done or not and why, and what people did."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.deciding.plan_overrides import KINDS
@@ -10,7 +10,7 @@ from retention.store.alerts import FEEDBACK
 from serving.access import Condition, Order, Question
 from serving.desk.pages.alerts import SNOOZE_DAYS
 from serving.desk.pages.today import read_names
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person, Visit
 from serving.overrides import read_override
 
 router = APIRouter()
@@ -26,7 +26,7 @@ HABITS = (
 
 
 @router.get("/customers/{customer_id:path}")
-def show(visit: Annotated[Visit, Depends(enter)], customer_id: str) -> Response:
+def show(visit: Person, customer_id: str) -> Response:
     """Show the page; that it was opened stands in the audit log."""
     visit.require("customer")
     is_it = Condition(column="customer_id", comparison="=", value=customer_id)

@@ -1,14 +1,14 @@
 """Customers at risk: filtered, sorted, page by page, and as CSV."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.pages.today import COUNT, read_names
-from serving.desk.visit import InvalidRequestError, Visit, enter
+from serving.desk.visit import InvalidRequestError, Person, Visit
 from serving.export import write_csv
 
 router = APIRouter()
@@ -26,7 +26,6 @@ SHOWN = (
     "money_at_risk", "value_from_now", "main_reason_en", "main_reason_zh", "strategy_id", "arm", "responsible",
     "recency_days",
 )  # fmt: skip
-Person = Annotated[Visit, Depends(enter)]
 
 
 @router.get("/customers")

@@ -1,17 +1,16 @@
 """Delivery: from planned to redeemed, what is unknown, late or failed, and the proof of what left."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from serving.delivery import SHOWN, STATES, STEPS, TROUBLED, count_messages, count_steps, list_messages
 from serving.desk.pages.today import read_names
-from serving.desk.visit import InvalidRequestError, Visit, enter
+from serving.desk.visit import InvalidRequestError, Person, Visit
 from serving.export import write_rows
 
 router = APIRouter()
-Person = Annotated[Visit, Depends(enter)]
 MOST, MOST_EXPORTED = 100, 100_000
 
 

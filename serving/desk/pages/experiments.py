@@ -1,13 +1,13 @@
 """What is known of every strategy: its verdict, what a verdict still takes, the looks so far, and its versions."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Condition, Order, Question
 from serving.desk.pages.today import read_names
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 ALL = "all"
@@ -15,7 +15,7 @@ BY_DAY = (Order(column="looked_on"),)
 
 
 @router.get("/experiments")
-def show(visit: Annotated[Visit, Depends(enter)], strategy_id: str = ALL) -> Response:
+def show(visit: Person, strategy_id: str = ALL) -> Response:
     """Show the page, with the looks at one strategy."""
     visit.require("strategies")
     of_one = Condition(column="strategy_id", comparison="=", value=strategy_id)

@@ -1,12 +1,10 @@
 """Model and data health: accuracy next to its baselines, drift, gates, rows left out, and where to look further."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Order, Question
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person
 
 router = APIRouter()
 NEWEST = Order(column="as_of", descending=True)
@@ -14,7 +12,7 @@ MONTHS = 12
 
 
 @router.get("/health")
-def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("health")
 

@@ -1,20 +1,18 @@
 """Incidents: rates that rose in a group of customers, their likely cause, and who takes them on."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.store.alerts import FEEDBACK
 from serving.access import Condition, Order, Question
-from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
 
 router = APIRouter()
 ORDER = (Order(column="position"),)
 MOST = 100
 CONFLICT = 409
-Form = Annotated[dict[str, str], Depends(read_form)]
-Person = Annotated[Visit, Depends(enter)]
 
 
 @router.get("/incidents")

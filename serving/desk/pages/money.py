@@ -1,13 +1,13 @@
 """Money and retention: churn, what was saved, spent and lost, and which strategy has which part."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Order, Question
 from serving.desk.pages.today import read_names
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 MONTHS = 12
@@ -15,7 +15,7 @@ CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
 
 
 @router.get("/money")
-def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("money")
     money = _read(visit, "money")

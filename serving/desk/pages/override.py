@@ -1,22 +1,19 @@
 """What a person decides about one customer; the next plan goes by it."""
 
 from datetime import date
-from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.deciding.plan_overrides import KINDS
-from serving.desk.visit import InvalidRequestError, Visit, enter, go_to, read_form
+from serving.desk.visit import Form, InvalidRequestError, Person, go_to
 from serving.overrides import override_plan
 
 router = APIRouter()
 
 
 @router.post("/override/{customer_id:path}")
-def override(
-    visit: Annotated[Visit, Depends(enter)], customer_id: str, form: Annotated[dict[str, str], Depends(read_form)]
-) -> Response:
+def override(visit: Person, customer_id: str, form: Form) -> Response:
     """Record a decision and go back to the customer; it stands in the audit log, before and after."""
     visit.require("override")
     visit.find("customers", "customer_id", customer_id)

@@ -1,13 +1,13 @@
 """Plan and budget: what is spent on which strategy, what it should bring, and why others are not contacted."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.pages.today import COUNT, read_names
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 COST = Measure(function="sum", name="cost", column="cost")
@@ -16,7 +16,7 @@ MONEY = Measure(function="sum", name="money", column="money_at_risk")
 
 
 @router.get("/plan")
-def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("plan")
     by_arm = Question(relation="plans", columns=("arm",), measures=(COUNT, COST, EXPECTED))

@@ -1,16 +1,16 @@
 """The review of the month: what moved and why, what to decide, what nothing answers, how alerts were answered."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.measuring.lifecycle import REASONS, SUGGESTIONS, Review
 from retention.measuring.review import assess_alerts, pick_latest
 from serving.access import Condition, Measure, Question
 from serving.desk.pages.today import COUNT, read_names
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 MONEY = Measure(function="sum", name="money", column="money_at_risk")
@@ -18,7 +18,7 @@ UNANSWERED = Condition(column="decision_reason", comparison="=", value="no_strat
 
 
 @router.get("/review")
-def show(visit: Annotated[Visit, Depends(enter)]) -> Response:
+def show(visit: Person) -> Response:
     """Show the page; it prints as it is."""
     visit.require("strategies")
     day, reviews = pick_latest(visit.desk.store.strategy_reviews.read())

@@ -1,23 +1,10 @@
 """Signing in and out, and the link by which somebody chooses their first password."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from serving.desk.language import Words
-from serving.desk.visit import (
-    SESSION_COOKIE,
-    VISIT_COOKIE,
-    Desk,
-    Visit,
-    enter,
-    go_to,
-    language_of,
-    read_form,
-    render,
-    set_cookie,
-)
+from serving.desk.visit import SESSION_COOKIE, VISIT_COOKIE, Desk, Form, Person, go_to, language_of, render, set_cookie
 from serving.sign_in.passwords import hash_secret, make_secret
 from serving.sign_in.users import SignInError
 
@@ -39,7 +26,7 @@ def show(request: Request) -> Response:
 
 
 @router.post("/sign-in")
-def sign_in(request: Request, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+def sign_in(request: Request, form: Form) -> Response:
     """Begin a session, or show the form again with the reason."""
     desk: Desk = request.app.state.desk
     try:
@@ -62,7 +49,7 @@ def show_link(request: Request, secret: str) -> Response:
 
 
 @router.post("/link/{secret}")
-def choose(request: Request, secret: str, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+def choose(request: Request, secret: str, form: Form) -> Response:
     """Set the password and begin a session."""
     desk: Desk = request.app.state.desk
     try:
@@ -74,9 +61,7 @@ def choose(request: Request, secret: str, form: Annotated[dict[str, str], Depend
 
 
 @router.post("/sign-out")
-def sign_out(
-    visit: Annotated[Visit, Depends(enter)], _form: Annotated[dict[str, str], Depends(read_form)]
-) -> RedirectResponse:
+def sign_out(visit: Person, _form: Form) -> RedirectResponse:
     """End the session."""
     visit.desk.users.sign_out(visit.secret, at=visit.now)
     answer = go_to("/sign-in")

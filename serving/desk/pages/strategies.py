@@ -1,18 +1,17 @@
 """Strategies: how each is set, whom it covers, what came of it, and how to change it within its bounds."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from serving.access import Measure, Question
 from serving.desk.pages.today import COUNT
-from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
 from serving.export import write_rows
 from serving.strategies import change_strategy, list_settings
 
 router = APIRouter()
-Person = Annotated[Visit, Depends(enter)]
 COST = Measure(function="sum", name="cost", column="cost")
 EXPORTED = (
     "strategy_id", "name_en", "name_zh", "customer_id", "channel", "is_paused", "strength", "valid_days", "cost",
@@ -40,7 +39,7 @@ def export(visit: Person) -> Response:
 
 
 @router.post("/strategies/{strategy_id}")
-def change(visit: Person, strategy_id: str, form: Annotated[dict[str, str], Depends(read_form)]) -> Response:
+def change(visit: Person, strategy_id: str, form: Form) -> Response:
     """Pause, resume or set a strategy; the next plan goes by it, and it stands in the audit log."""
     visit.require("change")
     if strategy_id not in {strategy.id for strategy in visit.desk.strategies}:

@@ -1,14 +1,14 @@
 """Today: who has the most to lose, what changed since the day before, and which alerts wait."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.acting.clock import ACKNOWLEDGED
 from retention.store.alerts import OPEN
 from serving.access import Condition, Measure, Order, Question
-from serving.desk.visit import Visit, enter
+from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 MOST = 5
@@ -24,7 +24,7 @@ SHOWN = (
 
 
 @router.get("/today")
-def today(visit: Annotated[Visit, Depends(enter)]) -> Response:
+def today(visit: Person) -> Response:
     """Show the page."""
     visit.require("today")
     most = Question(relation="customers", columns=SHOWN, order=(Order(column="position"),), limit=MOST)

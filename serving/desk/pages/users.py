@@ -1,18 +1,14 @@
 """Accounts and keys: who may sign in, and which program may ask, with which role; for administrators."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.desk.visit import InvalidRequestError, NotFoundError, Visit, enter, go_to, read_form
+from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
 from serving.sign_in.keys import ApiKey
 from serving.sign_in.users import User
 
 router = APIRouter()
 INVALID = 400
-Form = Annotated[dict[str, str], Depends(read_form)]
-Person = Annotated[Visit, Depends(enter)]
 
 
 @router.get("/users")
