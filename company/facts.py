@@ -7,10 +7,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from company.taxonomy import Reason
+from company.yaml_file import load_yaml
 
 FACTS = Path(__file__).with_name("facts.yaml")
 _READ = (
@@ -129,7 +129,7 @@ def _fields(sentence: str) -> tuple[str, ...]:
 @cache
 def load_facts() -> Facts:
     """Return the facts of `facts.yaml`; raises FactsError."""
-    return read_facts(yaml.safe_load(FACTS.read_text(encoding="utf-8")), path=FACTS)
+    return read_facts(load_yaml(FACTS), path=FACTS)
 
 
 def read_facts(content: Mapping[str, Mapping[str, object]], *, path: Path) -> Facts:

@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from company.yaml_file import load_yaml
 
 FILE = Path(__file__).with_name("access.yaml")
 CUSTOMERS = "customers"
@@ -89,7 +90,7 @@ class Access(BaseModel):
 @cache
 def read_access(path: Path = FILE) -> Access:
     """Return the rights that a file declares."""
-    return Access.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return Access.model_validate(load_yaml(path))
 
 
 class MissingFieldError(Exception):

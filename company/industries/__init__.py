@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from company.churn import ChurnDefinition
 from company.cleaning import Bound
 from company.facts import WORDS, Wording
+from company.yaml_file import load_yaml
 
 FOLDER = Path(__file__).parent
 
@@ -85,7 +86,7 @@ def load_industry(name: str) -> Industry:
 def read_industry(path: Path) -> Industry:
     """Read a preset from any file; raises IndustryError."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path)
         return Industry.model_validate({"name": path.stem, "path": path, **content})
     except (OSError, yaml.YAMLError, TypeError) as error:
         raise IndustryError(

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from company.policy.acting import Delivery
@@ -22,6 +21,7 @@ from company.policy.serving import Desk
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
 from company.policy.units import Count, Days, Level, Money, Section
 from company.policy.warehouse import Clv, Coverage, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
+from company.yaml_file import load_yaml
 
 __all__ = ["Policy", "PolicyError", "load_policy"]
 
@@ -131,7 +131,7 @@ def load_policy(*overrides: Mapping[str, Any] | None) -> Policy:
 
 @cache
 def _defaults() -> dict[str, Any]:
-    return dict(yaml.safe_load(DEFAULTS.read_text(encoding="utf-8")))
+    return dict(load_yaml(DEFAULTS))
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any], *, at: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from company.yaml_file import load_yaml
 
 RULES = Path(__file__).with_name("rules.yaml")
 
@@ -70,4 +71,4 @@ class Rules(_Part):
 @cache
 def load_rules(path: Path = RULES) -> Rules:
     """Return the rules that stand in `path`."""
-    return Rules.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return Rules.model_validate(load_yaml(path))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
 from company.contract import TABLES, Column, Table
+from company.yaml_file import load_yaml
 
 DBT_PROJECT = Path(__file__).parents[2] / "dbt_project" / "dbt_project.yml"
 HEAD = """# Canonical tables
@@ -25,7 +25,7 @@ def tables() -> None:
 
 def write_page() -> str:
     """Return the page as Markdown that ends with a line end."""
-    cleaning = yaml.safe_load(DBT_PROJECT.read_text(encoding="utf-8"))["vars"]["cleaning"]
+    cleaning = load_yaml(DBT_PROJECT)["vars"]["cleaning"]
     return "\n".join([HEAD, *(line for table in TABLES.values() for line in _describe(table, cleaning))]) + "\n"
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from company.policy.people import Owner
+from company.yaml_file import load_yaml
 from retention.acting.clock import ANSWER, HANDED_OVER, RAISED, RUNG, STEP, list_deadlines
 
 if TYPE_CHECKING:
@@ -234,7 +233,7 @@ def write_notice(
 @cache
 def read_words() -> Mapping[str, Mapping[str, str]]:
     """Return the words of messages to owners, by language."""
-    return dict(yaml.safe_load(WORDS.read_text(encoding="utf-8")))
+    return dict(load_yaml(WORDS))
 
 
 def _line(row: Mapping[Any, Any], words: Mapping[str, str], zone: ZoneInfo) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from company.taxonomy import CHANNEL_NAMES
+from company.yaml_file import load_yaml
 from serving.access import MASK_OF_TEXT
 
 FILE = Path(__file__).with_name("texts.yaml")
@@ -23,7 +22,7 @@ _HOURS_SHOWN = 48
 @cache
 def read_texts() -> Mapping[str, Mapping[str, str]]:
     """Return every text by its key, in each language; channels have their names from the taxonomy."""
-    return _flatten({**yaml.safe_load(FILE.read_text(encoding="utf-8")), "channel": CHANNEL_NAMES})
+    return _flatten({**load_yaml(FILE), "channel": CHANNEL_NAMES})
 
 
 def _flatten(node: Mapping[str, Any], above: str = "") -> dict[str, Mapping[str, str]]:

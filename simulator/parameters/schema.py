@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict
+
+from company.yaml_file import load_yaml
 
 INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
 CAUSES = ("service", "price", "product", "rival", "need")
@@ -278,7 +279,7 @@ class People(_Frozen):
 
 def _read(name: str) -> dict[str, Any]:
     path = _HERE / f"{name}.yaml"
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return dict(load_yaml(path))
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
