@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 
 from company.file_faults import CompanyError
-from orchestration.home import HomeError, prepare_home
+from orchestration.home import HomeError, prepare_home, require_instance
 from orchestration.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from orchestration.deployment import Deployment
+    from retention.store.store import Store
 
 BAD_INPUT = 2
 PLAIN_WIDTH = 130  # columns of a console that is no terminal
@@ -36,6 +37,7 @@ QUIET_LIBRARIES = {
 
 CompanyFile = Annotated[Path, typer.Option("--company", envvar="HOLDFAST_COMPANY", help="the company file")]
 Home = Annotated[Path, typer.Option("--home", envvar="HOLDFAST_HOME", help="where the instance keeps its state")]
+By = Annotated[str, typer.Option(help="who decides")]
 
 
 def open_console() -> Console:
@@ -102,3 +104,15 @@ def enter_deployment(company: Path, home: Path) -> "Deployment":
     dagster.mkdir(exist_ok=True)
     shutil.copyfile(DAGSTER_CONFIG, dagster / "dagster.yaml")
     return deployment
+
+
+@contextmanager
+def entered(company: Path, home: Path) -> "Iterator[tuple[Deployment, Store]]":
+    """Yield the deployment and its open store; what a person can fix leaves as one paragraph."""
+    with plain_faults(ValueError):
+        require_instance(home)
+        deployment = enter_deployment(company, home)
+        from orchestration.resources import open_store
+
+        with open_store(deployment.settings) as store:
+            yield deployment, store

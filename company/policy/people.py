@@ -137,12 +137,16 @@ class Notices(Section):
 
 
 class Grade(Section):
-    """A grade of a crisis: from how many customers or how much money at risk, owners notified, hours to answer."""
+    """A grade of a crisis: from how many customers or how much money at risk, who is notified, hours to answer, ladder.
+
+    The first of `owners`, or its member on duty, answers; the others are notified too.
+    """
 
     from_customers: Annotated[int, Field(ge=1)]
     from_money: Money
     owners: Annotated[tuple[str, ...], Field(min_length=1)]
     answer_within_hours: Hours
+    escalation: tuple[Rung, ...] = ()
 
 
 class Incidents(Section):

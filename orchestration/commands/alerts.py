@@ -1,30 +1,25 @@
 """`holdfast alerts`: who answers until when, the answers, and what stands still."""
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
-from orchestration.commands.outbox import By, entered
-from orchestration.entry import CompanyFile, Home, open_console
+from orchestration.answers import COMPANY, HOME, Id, Note, add_answers, answering, show_clock, show_moment
+from orchestration.entry import By, CompanyFile, Home, entered, open_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from orchestration.deployment import Deployment
-    from retention.acting.clock import Clock
     from retention.store.alerts import Alerts
+    from retention.store.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Alerts: who answers until when, the answers, and what stands still.")
 
-AlertId = Annotated[str, typer.Argument(help="the id of an alert, or how it begins")]
-Note = Annotated[str, typer.Option(help="what others should know")]
-COMPANY, HOME = Path("company.yaml"), Path(".holdfast")
 _LIMIT = 25
+
+
+def find_alerts(store: "Store") -> "Alerts":
+    """Return what these commands answer."""
+    return store.alerts
 
 
 @app.command("list")
@@ -56,88 +51,23 @@ def list_alerts(
 
 
 @app.command()
-def show(alert_id: AlertId, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
+def show(its_id: Id, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Show one alert: its deadlines by the log, and everything that was done with it."""
-    from orchestration.report import tabulate
-    from orchestration.sending import company_clock, now
-    from retention.acting.notices import measure
-
-    console, at = open_console(), now()
+    console = open_console()
     with entered(company, home) as (deployment, store):
-        alert = store.alerts.read_log(store.alerts.resolve(alert_id))
-        events = store.alerts.read_events([alert.alert_id])[::-1]
-        timezone = deployment.company.timezone
-        dues = measure(alert, clock=company_clock(deployment), policy=deployment.policy)
-    row = alert.row
-    console.print(f"{alert.alert_id}: customer {row['customer_id']}, {row['level']}, {row['owner']}", highlight=False)
-    console.print(f"{row['why_en'] or '-'}", highlight=False)
-    deadlines = [
-        {"deadline": due.deadline.name, "whose": due.owner, "due": _moment(due.due_at, timezone),
-         "ended": _moment(due.ended_at, timezone), "missed": "yes" if due.is_breached(at) else ""}
-        for due in dues
-    ]  # fmt: skip
-    console.print(tabulate("Deadlines", deadlines))
-    done = [
-        {"at": _moment(each["done_at"], timezone), "event": each["event"], "by": each["done_by"],
-         "about": " ".join(str(each[name]) for name in ("deadline", "owner", "feedback", "note") if each[name])}
-        for each in events
-    ]  # fmt: skip
-    console.print(tabulate("Log", done))
+        alert = store.alerts.read_log(store.alerts.resolve(its_id))
+        row = alert.row
+        console.print(f"{alert.id}: customer {row['customer_id']}, {row['level']}, {alert.owner}", highlight=False)
+        console.print(f"{row['why_en'] or '-'}", highlight=False)
+        show_clock(deployment, store.alerts, alert)
 
 
-@app.command()
-def ack(alert_id: AlertId, by: By, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
-    """Take an alert on: its ladder stops, the steps of the response begin."""
-    with answering(company, home, alert_id) as given:
-        given.alerts.acknowledge(given.alert_id, by=by, at=given.at, clock=given.clock)
-
-
-@app.command()
-def snooze(  # noqa: PLR0917 - the options of a command
-    alert_id: AlertId,
-    by: By,
-    until: Annotated[datetime, typer.Option(help="on the company's clock")],
-    note: Note = "",
-    company: CompanyFile = COMPANY,
-    home: Home = HOME,
-) -> None:
-    """Put an alert off; its clock stands until then."""
-    with answering(company, home, alert_id) as given:
-        moment = until.replace(tzinfo=ZoneInfo(given.timezone))
-        given.alerts.snooze(given.alert_id, by=by, until=moment, note=note, at=given.at, clock=given.clock)
-
-
-@app.command("hand-over")
-def hand_over(  # noqa: PLR0917 - the options of a command
-    alert_id: AlertId,
-    by: By,
-    to: Annotated[str, typer.Option(help="the new owner")],
-    note: Note = "",
-    company: CompanyFile = COMPANY,
-    home: Home = HOME,
-) -> None:
-    """Give an alert to another owner, who is notified; its clock runs on, by the new owner's working time."""
-    with answering(company, home, alert_id) as given:
-        given.alerts.hand_over(given.alert_id, to=to, by=by, note=note, at=given.at, clock=given.clock)
-
-
-@app.command()
-def pause(alert_id: AlertId, by: By, note: Note = "", company: CompanyFile = COMPANY, home: Home = HOME) -> None:
-    """Stop an alert's clock, such as while the customer has the word."""
-    with answering(company, home, alert_id) as given:
-        given.alerts.pause(given.alert_id, by=by, note=note, at=given.at, clock=given.clock)
-
-
-@app.command()
-def resume(alert_id: AlertId, by: By, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
-    """Let an alert's clock run on."""
-    with answering(company, home, alert_id) as given:
-        given.alerts.resume(given.alert_id, by=by, at=given.at, clock=given.clock)
+add_answers(app, find_alerts)
 
 
 @app.command()
 def step(  # noqa: PLR0917 - the options of a command
-    alert_id: AlertId,
+    its_id: Id,
     name: Annotated[str, typer.Argument(help="the step that is done: identify, cause, solution, carry_out ...")],
     by: By,
     note: Note = "",
@@ -145,22 +75,8 @@ def step(  # noqa: PLR0917 - the options of a command
     home: Home = HOME,
 ) -> None:
     """Record that a step of the response is done; the clock of the next one begins."""
-    with answering(company, home, alert_id) as given:
-        given.alerts.finish_step(given.alert_id, step=name, by=by, note=note, at=given.at, clock=given.clock)
-
-
-@app.command()
-def close(  # noqa: PLR0917 - the options of a command
-    alert_id: AlertId,
-    by: By,
-    feedback: Annotated[str, typer.Option(help="useful, wrong or already_known")],
-    note: Note = "",
-    company: CompanyFile = COMPANY,
-    home: Home = HOME,
-) -> None:
-    """Close an alert with your feedback on it."""
-    with answering(company, home, alert_id) as given:
-        given.alerts.close(given.alert_id, by=by, feedback=feedback, note=note, at=given.at, clock=given.clock)
+    with answering(company, home, its_id, find_alerts) as given:
+        given.give(given.of.finish_step, step=name, by=by, note=note)
 
 
 @app.command()
@@ -198,31 +114,6 @@ def audit(company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     raise typer.Exit(int(bool(found)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answering:
-    """What an answer to an alert is given with."""
-
-    alerts: "Alerts"
-    alert_id: str
-    at: datetime
-    clock: "Clock"
-    timezone: str
-
-
-@contextmanager
-def answering(company: Path, home: Path, alert_id: str) -> "Iterator[Answering]":
-    """Find an alert for an answer, and print how it stands after it."""
-    from orchestration.sending import company_clock, now
-
-    with entered(company, home) as (deployment, store):
-        found, timezone = store.alerts.resolve(alert_id), deployment.company.timezone
-        clock = company_clock(deployment)
-        yield Answering(alerts=store.alerts, alert_id=found, at=now(), clock=clock, timezone=timezone)
-        row = store.alerts.states([found])[found]
-    due = _moment(row["due_at"], timezone)
-    open_console().print(f"{found} is {row['state']}, of {row['owner']}, due {due}.", highlight=False, soft_wrap=True)
-
-
 def _show_row(row: dict[Any, Any], deployment: "Deployment") -> dict[str, object]:
     money = row["money_at_risk"]
     return {
@@ -231,12 +122,6 @@ def _show_row(row: dict[Any, Any], deployment: "Deployment") -> dict[str, object
         "level": row["level"],
         "at risk": "-" if money is None or money != money else f"{money:,.0f}",  # noqa: PLR0124 - not a number
         "owner": row["owner"],
-        "due": _moment(row["due_at"], deployment.company.timezone),
+        "due": show_moment(row["due_at"], deployment.company.timezone),
         "why": row["why_en"] or "-",
     }
-
-
-def _moment(value: Any, timezone: str) -> str:  # noqa: ANN401 - a moment, or a missing one of a data frame
-    if value is None or value != value:  # noqa: PLR0124 - not a time
-        return "-"
-    return value.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M")  # type: ignore[no-any-return]

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands.outbox import By, entered
-from orchestration.entry import CompanyFile, Home, open_console
+from orchestration.entry import By, CompanyFile, Home, entered, open_console
 
 app = typer.Typer(no_args_is_help=True, help="Consents that must count before the next feed brings them.")
 

@@ -1,23 +1,14 @@
 """`holdfast outbox`: what became of every message, and what a person decides about those that are stuck."""
 
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
-from orchestration.home import require_instance
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestration.deployment import Deployment
-    from retention.store.store import Store
+from orchestration.entry import By, CompanyFile, Home, entered, open_console
 
 app = typer.Typer(no_args_is_help=True, help="What became of every message, and what to do about those that are stuck.")
 
-By = Annotated[str, typer.Option(help="who decides")]
 Keys = Annotated[list[str] | None, typer.Argument(help="keys of messages; without any, all failed ones")]
 
 
@@ -129,15 +120,3 @@ def prove(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdf
         soft_wrap=True,
     )
     raise typer.Exit(int(bool(proof.disagreements)))
-
-
-@contextmanager
-def entered(company: Path, home: Path) -> "Iterator[tuple[Deployment, Store]]":
-    """Yield the deployment and its open store; what a person can fix leaves as one paragraph."""
-    with plain_faults(ValueError):
-        require_instance(home)
-        deployment = enter_deployment(company, home)
-        from orchestration.resources import open_store
-
-        with open_store(deployment.settings) as store:
-            yield deployment, store

@@ -25,7 +25,7 @@ EVENTS = "select * from decisions.group_events order by measure, group_name, cus
 def look_at_alerts(
     context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment], store: dg.ResourceParam[Store]
 ) -> dg.SkipReason:
-    """Look at the clocks of alerts; what is due goes into the outbox, from which `send_when_due` sends it."""
+    """Look at the clocks of alerts and incidents; what is due goes into the outbox, and `send_when_due` sends it."""
     found = look(store, deployment.policy, timezone=deployment.company.timezone, at=now())
     summary = f"{len(found.notices)} messages to owners, {len(found.breaches)} deadlines missed since the last look."
     context.log.info(summary)
@@ -69,7 +69,7 @@ def incidents(
         found,
         as_of=as_of,
         at=now(),
-        hours={name: each.answer_within_hours for name, each in policy.incidents.grades.items()},
+        policy=policy,
         clock=company_clock(deployment),
         is_replay=is_replayed(context, deployment, as_of),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from retention.acting.channels.base import ChannelError, route
 from retention.acting.notices import owner_of
-from retention.store.alerts import HOLDFAST, OPEN, UNFINISHED
+from retention.store.answers import HOLDFAST, OPEN, UNFINISHED
 from retention.store.outbox import CLAIMED, PLANNED
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def audit(store: "Store", policy: "Policy", channels: Mapping[str, "Channel"], *
 def _audit_looks(store: "Store", policy: "Policy", waiting: "pd.DataFrame", *, at: datetime) -> Iterator[str]:
     since = at - timedelta(minutes=policy.audit.looks_within_minutes)
     is_due = len(waiting) > 0 and waiting["raised_at"].min() < since
-    if is_due and not store.alerts.read_looks(since=since):
+    if is_due and not store.looks.read(since=since):
         yield (
             f"Nobody has looked at the clocks of {len(waiting)} alerts for {policy.audit.looks_within_minutes} "
             "minutes; `holdfast ui` does so by itself, `holdfast alerts look` does it once."

@@ -1,4 +1,4 @@
-"""The clock of alerts: what is due when, by replaying what was done. The log is the truth, not when anybody looked."""
+"""The clock of alerts and incidents: what is due when, by replaying the log, whenever anybody looks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,7 @@ from retention.acting.calendar import ALWAYS, Calendar, inherit, make_calendar
 
 if TYPE_CHECKING:
     from company.policy import Policy
+    from company.policy.people import Rung, Step
 
 RAISED, ACKNOWLEDGED, CLOSED, SUPERSEDED = "raised", "acknowledged", "closed", "superseded"
 SNOOZED, HANDED_OVER, PAUSED, RESUMED, STEP_DONE = "snoozed", "handed_over", "paused", "resumed", "step_done"
@@ -182,22 +183,22 @@ def make_clock(policy: "Policy", *, timezone: str) -> Clock:
     return Clock(usual=make_calendar(usual, timezone=timezone), owners=own)
 
 
-def list_deadlines(policy: "Policy", level: str, *, answer: timedelta) -> list[Deadline]:
-    """Return what an alert of a level asks for: the answer, the rungs until then, and the steps after it."""
-    rungs = [
+def list_deadlines(rungs: "Sequence[Rung]", steps: "Sequence[Step]" = (), *, answer: timedelta) -> list[Deadline]:
+    """Return what is asked for: the answer within a working time, the rungs until then, and the steps after it."""
+    ladder = [
         Deadline(
             name=f"rung {number}", kind=RUNG, span=timedelta(hours=rung.after_hours), owner=rung.owner, ends=ANSWERS
         )
-        for number, rung in enumerate(policy.escalation.get(level, ()), start=1)  # type: ignore[call-overload]
+        for number, rung in enumerate(rungs, start=1)
     ]
-    steps: list[Deadline] = []
-    for step in policy.response_steps.get(level, ()):  # type: ignore[call-overload]
-        before = steps[-1].step if steps else None
-        steps.append(
+    response: list[Deadline] = []
+    for step in steps:
+        before = response[-1].step if response else None
+        response.append(
             Deadline(
                 name=f"step {step.step}", kind=STEP, span=timedelta(hours=step.within_hours), owner=step.owner,
                 step=step.step, begins=STEP_DONE if before else ACKNOWLEDGED, after_step=before,
                 ends=(STEP_DONE, *ENDS),
             )
         )  # fmt: skip
-    return [Deadline(name=ANSWER, kind=ANSWER, span=answer, ends=ANSWERS), *rungs, *steps]
+    return [Deadline(name=ANSWER, kind=ANSWER, span=answer, ends=ANSWERS), *ladder, *response]

@@ -1,4 +1,4 @@
-"""A look at the clocks of alerts, by whomever and however often: each owner is notified once, a breach counts once."""
+"""A look at the clocks of alerts and incidents, however often: each owner is notified once, a breach counts once."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 
 
 def look(store: "Store", policy: "Policy", *, timezone: str, at: datetime) -> "Look":
-    """Find what is due by the log of alerts, put the messages to their owners into the outbox, and record it.
+    """Find what is due by the logs, put the messages to their owners into the outbox, and record it.
 
     A look that is killed has done nothing; one that comes late finds what the ones before it would have found.
     """
     writer = NoticeWriter(policy=policy, timezone=timezone, at=at)
     decide = partial(look_at, clock=make_clock(policy, timezone=timezone), policy=policy, at=at)
     cooldown = timedelta(days=policy.notices.cooldown_days)
-    found = store.alerts.look(decide, writer.write, at=at, today=writer.today, cooldown=cooldown)
-    store.incidents.notify(writer)
-    return found
+    return store.looks.look(decide, writer.write, at=at, today=writer.today, cooldown=cooldown)

@@ -1,48 +1,28 @@
-"""What a look at the clocks of alerts finds: who is notified of what, and which deadlines were missed."""
+"""What a look at the clocks of alerts and incidents finds: who is notified of what, and which deadlines were missed."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from company.policy.people import Owner
 from company.yaml_file import load_yaml
-from retention.acting.clock import ANSWER, HANDED_OVER, RAISED, RUNG, STEP, list_deadlines
+from retention.acting.clock import ANSWER, HANDED_OVER, RAISED, RUNG, STEP
+from retention.acting.watched import ALERT, AlertLog
 
 if TYPE_CHECKING:
     from company.policy import Policy
-    from retention.acting.clock import Clock, Due, Event
+    from retention.acting.clock import Clock, Due
+    from retention.acting.watched import Watched
 
-ALERT, REMINDER, ESCALATION, DIGEST, HAND_OVER = "alert", "reminder", "escalation", "digest", "hand_over"
-INCIDENT = "incident"
+REMINDER, ESCALATION, DIGEST, HAND_OVER = "reminder", "escalation", "digest", "hand_over"
 WORDS = Path(__file__).with_name("notices.yaml")
 COOLED_DOWN, BY_INCIDENT = "notified of lately", "part of an incident"
 MOST_LISTED = 20  # alerts that one digest names; the desk has the others
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlertLog:
-    """An alert as a look reads it: its row, what was done with it, and the deadlines already notified or noted."""
-
-    row: Mapping[Any, Any]
-    log: tuple["Event", ...]
-    notified: frozenset[str] = frozenset()
-    breached: frozenset[str] = frozenset()
-    is_finished: bool = False
-
-    @property
-    def alert_id(self) -> str:
-        """The alert's id."""
-        return str(self.row["alert_id"])
-
-    @property
-    def answer(self) -> timedelta:
-        """The working time within which an answer is due."""
-        return timedelta(minutes=self.row["answer_minutes"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +39,7 @@ class Notified:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """One message to one owner about the deadlines of some alerts; its occasion makes it unique for ever."""
+    """One message to one owner, whose occasion makes it unique for ever; `items` are pairs of an id and a deadline."""
 
     owner: str
     kind: str
@@ -70,9 +50,9 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class Breach:
-    """A deadline that was missed, and since when."""
+    """A deadline of an alert or incident that was missed, and since when."""
 
-    alert_id: str
+    id: str
     deadline: str
     kind: str
     due_at: datetime
@@ -89,14 +69,16 @@ class Look:
 
 @dataclass(frozen=True)
 class _Item:
-    alert: AlertLog
+    watched: "Watched"
     deadline: str
     kind: str
     owner: str
     moment: datetime
 
 
-def look_at(alerts: Sequence[AlertLog], known: Notified, *, clock: "Clock", policy: "Policy", at: datetime) -> Look:
+def look_at(
+    everything: "Sequence[Watched]", known: Notified, *, clock: "Clock", policy: "Policy", at: datetime
+) -> Look:
     """Return what is due at a moment: first notices, rungs of the ladder, steps, and every deadline that was missed.
 
     Nobody is notified while not at work; the next look then does it. Of several rungs that became due since the last
@@ -105,81 +87,76 @@ def look_at(alerts: Sequence[AlertLog], known: Notified, *, clock: "Clock", poli
     """
     breaches: list[Breach] = []
     items: list[_Item] = []
-    for alert in alerts:
-        dues = measure(alert, clock=clock, policy=policy)
-        breaches += _find_breaches(alert, dues, at=at)
-        if not alert.is_finished:
-            items += _find_items(alert, dues, at=at)
+    for watched in everything:
+        dues = watched.measure(clock, policy)
+        breaches += _find_breaches(watched, dues, at=at)
+        if not watched.is_finished:
+            items += _find_items(watched, dues, policy, at=at)
     items = [item for item in items if clock.of(item.owner).is_open(at)]
     silenced = [item for item in items if _is_cooled_down(item, known)]
     remaining = [item for item in items if item not in silenced]
     return Look(
         notices=tuple(_make_notices(remaining, known, clock=clock, policy=policy, at=at)),
         breaches=tuple(breaches),
-        silenced=tuple((item.alert.alert_id, item.deadline, COOLED_DOWN) for item in silenced),
+        silenced=tuple((item.watched.id, item.deadline, COOLED_DOWN) for item in silenced),
     )
 
 
-def measure(alert: AlertLog, *, clock: "Clock", policy: "Policy") -> "list[Due]":
-    """Return every deadline of an alert by its log."""
-    deadlines = list_deadlines(policy, alert.row["level"], answer=alert.answer)
-    return [clock.measure(alert.log, deadline) for deadline in deadlines]
-
-
-def _find_breaches(alert: AlertLog, dues: "Sequence[Due]", *, at: datetime) -> Iterator[Breach]:
+def _find_breaches(watched: "Watched", dues: "Sequence[Due]", *, at: datetime) -> Iterator[Breach]:
     for due in dues:
-        is_counted = due.deadline.kind in {ANSWER, STEP} and due.deadline.name not in alert.breached
+        is_counted = due.deadline.kind in {ANSWER, STEP} and due.deadline.name not in watched.breached
         if is_counted and due.is_breached(at) and due.due_at is not None:
-            yield Breach(alert_id=alert.alert_id, deadline=due.deadline.name, kind=due.deadline.kind, due_at=due.due_at)
+            yield Breach(id=watched.id, deadline=due.deadline.name, kind=due.deadline.kind, due_at=due.due_at)
 
 
-def _find_items(alert: AlertLog, dues: "Sequence[Due]", *, at: datetime) -> Iterator[_Item]:
-    owner = str(alert.row["owner"])
-    if RAISED not in alert.notified:
-        yield _Item(alert, RAISED, ALERT, owner, alert.row["raised_at"])
-    for number, event in enumerate((each for each in alert.log if each.event == HANDED_OVER), start=1):
+def _find_items(watched: "Watched", dues: "Sequence[Due]", policy: "Policy", *, at: datetime) -> Iterator[_Item]:
+    """Yield whom to notify of what: of each thing once."""
+    known = watched.notified
+    for name, owner in watched.first_owners(policy):
+        if name not in known:
+            yield _Item(watched, name, watched.kind, owner, watched.row["raised_at"])
+    for number, event in enumerate((each for each in watched.log if each.event == HANDED_OVER), start=1):
         name = f"{HANDED_OVER} {number}"
-        if name not in alert.notified and event.owner:
-            yield _Item(alert, name, HAND_OVER, event.owner, event.at)
+        if name not in known and event.owner:
+            yield _Item(watched, name, HAND_OVER, event.owner, event.at)
     for due in dues:
-        is_waiting = due.ended_at is None and due.due_at is not None and due.due_at <= at
-        if due.due_at is not None and is_waiting and due.deadline.kind in {RUNG, STEP}:
-            is_new = due.deadline.name not in alert.notified
+        is_waiting = due.ended_at is None and due.deadline.kind in {RUNG, STEP} and due.deadline.name not in known
+        if is_waiting and due.due_at is not None and due.due_at <= at:
             kind = ESCALATION if due.deadline.owner else REMINDER
-            if is_new:
-                yield _Item(alert, due.deadline.name, kind, due.owner, due.due_at)
+            yield _Item(watched, due.deadline.name, kind, due.owner, due.due_at)
 
 
 def _is_cooled_down(item: _Item, known: Notified) -> bool:
-    row = item.alert.row
-    urgency = known.causes.get((row["customer_id"], row["main_reason"]))
-    return item.deadline == RAISED and urgency is not None and urgency <= row["priority"]
+    cause = item.watched.cause
+    urgency = None if cause is None else known.causes.get(cause)
+    return item.deadline == RAISED and urgency is not None and urgency <= item.watched.priority
 
 
 def _make_notices(
     items: Sequence[_Item], known: Notified, *, clock: "Clock", policy: "Policy", at: datetime
 ) -> Iterator[Notice]:
-    """Yield one message per alert and owner, urgent ones first, then what is left as one digest per owner and day."""
+    """Yield one message per thing and owner, urgent ones first, then what is left as one digest per owner and day."""
     sent: Counter[str] = Counter(known.today)
     left: dict[tuple[str, bool], list[_Item]] = {}
-    for group in _group_by_alert(items):
+    for group in _group(items):
         first = group[0]
-        is_single = first.kind != ALERT or first.alert.row["level"] in policy.notices.single
-        if is_single and sent[first.owner] < policy.notices.messages_per_day:
+        is_single = first.kind != ALERT or first.watched.is_single(policy)
+        has_room = not first.watched.is_capped or sent[first.owner] < policy.notices.messages_per_day
+        if is_single and has_room:
             sent[first.owner] += 1
-            yield _notice(first.owner, group[-1].kind, f"{first.alert.alert_id} {group[-1].deadline}", group)
+            yield _notice(first.owner, group[-1].kind, f"{first.watched.id} {group[-1].deadline}", group)
         else:
-            left.setdefault((first.owner, bool(first.alert.row["is_replay"])), []).extend(group)
+            left.setdefault((first.owner, bool(first.watched.row["is_replay"])), []).extend(group)
     for (owner, is_replay), waiting in sorted(left.items()):
         if owner not in known.digested:
             day = at.astimezone(ZoneInfo(clock.of(owner).timezone)).date()
             yield _notice(owner, DIGEST, f"{day}{' replay' if is_replay else ''}", waiting)
 
 
-def _group_by_alert(items: Sequence[_Item]) -> list[list[_Item]]:
+def _group(items: Sequence[_Item]) -> list[list[_Item]]:
     groups: dict[tuple[str, str], list[_Item]] = {}
-    for item in sorted(items, key=lambda item: (item.alert.row["priority"], item.moment, item.alert.alert_id)):
-        groups.setdefault((item.alert.alert_id, item.owner), []).append(item)
+    for item in sorted(items, key=lambda item: (item.watched.priority, item.moment, item.watched.id)):
+        groups.setdefault((item.watched.id, item.owner), []).append(item)
     return list(groups.values())
 
 
@@ -188,8 +165,8 @@ def _notice(owner: str, kind: str, occasion: str, items: Sequence[_Item]) -> Not
         owner=owner,
         kind=kind,
         occasion=occasion,
-        items=tuple((item.alert.alert_id, item.deadline) for item in items),
-        is_replay=bool(items[0].alert.row["is_replay"]),
+        items=tuple((item.watched.id, item.deadline) for item in items),
+        is_replay=bool(items[0].watched.row["is_replay"]),
     )
 
 
@@ -210,7 +187,7 @@ def owner_of(name: str, policy: "Policy") -> Owner:
 
 def write_notice(
     notice: Notice,
-    alerts: Mapping[str, Mapping[Any, Any]],
+    everything: "Mapping[str, Watched]",
     briefs: Mapping[str, Brief],
     *,
     language: str,
@@ -218,32 +195,22 @@ def write_notice(
 ) -> str:
     """Return the text of a message, in its owner's language: what is asked, by when, why, history and proposed plan."""
     words = read_words()[language]
-    rows = [alerts[alert_id] for alert_id in dict.fromkeys(alert_id for alert_id, _ in notice.items)]
+    named = [everything[each] for each in dict.fromkeys(each for each, _ in notice.items)]
     if notice.kind == DIGEST:
-        head = words["digest"].format(count=len(rows))
-        lines = [_line(row, words, zone) for row in rows[:MOST_LISTED]]
-        rest = [words["more"].format(count=len(rows) - MOST_LISTED)] if len(rows) > MOST_LISTED else []
+        head = words["digest"].format(count=len(named))
+        lines = [each.describe(words, zone) for each in named[:MOST_LISTED]]
+        rest = [words["more"].format(count=len(named) - MOST_LISTED)] if len(named) > MOST_LISTED else []
         return "\n".join([head, *lines, *rest])
-    row = rows[0]
+    (watched,) = named
     head = words[notice.kind].format(deadline=notice.items[-1][1])
-    brief = briefs.get(row["customer_id"], Brief())
-    return "\n".join([head, _line(row, words, zone), *_history(brief, words)])
+    brief = briefs.get(watched.row["customer_id"], Brief()) if isinstance(watched, AlertLog) else Brief()
+    return "\n".join([head, watched.describe(words, zone), *_history(brief, words)])
 
 
 @cache
 def read_words() -> Mapping[str, Mapping[str, str]]:
     """Return the words of messages to owners, by language."""
     return dict(load_yaml(WORDS))
-
-
-def _line(row: Mapping[Any, Any], words: Mapping[str, str], zone: ZoneInfo) -> str:
-    due = row["due_at"].astimezone(zone).strftime("%Y-%m-%d %H:%M") if row["due_at"] else words["stands"]
-    money = "-" if row["money_at_risk"] is None else f"{row['money_at_risk']:,.0f}"
-    why = row[words["why"]] or "-"
-    return words["line"].format(
-        alert=row["alert_id"][:8], customer=row["customer_id"], level=words[row["level"]], score=row["score"],
-        money=money, due=due, why=why,
-    )  # fmt: skip
 
 
 def _history(brief: Brief, words: Mapping[str, str]) -> Iterator[str]:

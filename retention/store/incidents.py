@@ -3,30 +3,28 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from retention.acting.clock import ACKNOWLEDGED, CLOSED, ROUND_THE_CLOCK, Clock
-from retention.acting.notices import INCIDENT, Notice, owner_of, read_words
-from retention.store.alerts import FEEDBACK, FOLDED, HOLDFAST, OPEN, UNFINISHED, finish
-from retention.store.database import Database, digest
-from retention.store.tables import ALERTS, INCIDENT_CUSTOMERS, INCIDENTS, OUTBOX
+from retention.acting.clock import ROUND_THE_CLOCK, Clock
+from retention.acting.owners import choose_member
+from retention.store.alerts import finish
+from retention.store.answers import FOLDED, HOLDFAST, OF_INCIDENTS, OPEN, UNFINISHED, Answerable, record_raised
+from retention.store.database import digest
+from retention.store.tables import ALERTS, INCIDENT_CUSTOMERS, INCIDENTS
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import RowMapping
 
+    from company.policy import Policy
     from retention.acting.incidents import Incident
-    from retention.store.notices import NoticeWriter
 
 
-class Incidents:
+class Incidents(Answerable):
     """One row per incident: open, then acknowledged, then closed; the alerts of its customers are folded into it."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep them in `database`."""
-        self._database = database
+    register = OF_INCIDENTS
 
     def record(
         self,
@@ -34,7 +32,7 @@ class Incidents:
         *,
         as_of: date,
         at: datetime,
-        hours: "dict[str, float]",
+        policy: "Policy",
         clock: Clock = ROUND_THE_CLOCK,
         is_replay: bool = False,
     ) -> tuple[int, int]:
@@ -47,8 +45,8 @@ class Incidents:
             found: the incidents of a day.
             as_of: the day.
             at: now; their clocks begin here.
-            hours: working hours to the answer, by grade.
-            clock: the company's.
+            policy: gives the owners and the working hours to the answer, by grade.
+            clock: the company's, and its owners'.
             is_replay: whether the day is replayed, so that nobody is notified by a real channel.
         """
         new = folded = 0
@@ -57,11 +55,10 @@ class Incidents:
                 known = self._find_unfinished(connection, each)
                 incident_id = known or digest("incident", as_of.isoformat(), each.measure, each.group_name)
                 if known is None and not self._is_known(connection, incident_id):
-                    minutes = round(hours[each.grade] * 60)
-                    values = _row(each) | {"incident_id": incident_id, "as_of": as_of, "raised_at": at, "state": OPEN}
-                    values |= {"answer_minutes": minutes, "is_replay": is_replay}
-                    values["due_at"] = clock.usual.add(at, timedelta(minutes=minutes))
+                    asked = _ask(each, policy, as_of=as_of, at=at, clock=clock)
+                    values = _row(each) | asked | {"incident_id": incident_id, "is_replay": is_replay}
                     connection.execute(insert(INCIDENTS).values(**values))
+                    record_raised(connection, OF_INCIDENTS, [(incident_id, asked["owner"])], at=at)
                     new += 1
                 self._add_customers(connection, incident_id, each.customers)
                 folded += self._fold(connection, incident_id, at=at)
@@ -78,58 +75,16 @@ class Incidents:
         with self._database.read() as connection:
             return list(connection.execute(select(INCIDENTS).where(is_meant).order_by(*order)).mappings())
 
-    def get(self, beginning: str) -> "RowMapping":
-        """Return the one incident whose id begins so; raises ValueError when there is none or several."""
-        is_it = INCIDENTS.c.incident_id.startswith(beginning, autoescape=True)
+    def get(self, incident_id: str) -> "RowMapping":
+        """Return an incident by its id."""
         with self._database.read() as connection:
-            rows = connection.execute(select(INCIDENTS).where(is_it).limit(2)).mappings().all()
-        if len(rows) != 1:
-            raise ValueError(
-                f"No single incident has an id that begins with {beginning!r}; see `holdfast incidents list`."
-            )
-        return rows[0]
+            return connection.execute(select(INCIDENTS).where(INCIDENTS.c.incident_id == incident_id)).mappings().one()
 
     def customers(self, incident_id: str) -> list[str]:
         """Return the customers of an incident."""
         query = select(INCIDENT_CUSTOMERS.c.customer_id).where(INCIDENT_CUSTOMERS.c.incident_id == incident_id)
         with self._database.read() as connection:
             return sorted(connection.scalars(query))
-
-    def acknowledge(self, incident_id: str, *, by: str, at: datetime) -> None:
-        """Record who takes an incident on; raises ValueError when it is not open."""
-        values = {"state": ACKNOWLEDGED, "acknowledged_by": by, "acknowledged_at": at}
-        self._move(incident_id, since=(OPEN,), values=values)
-
-    def close(self, incident_id: str, *, by: str, at: datetime, feedback: str, note: str = "") -> None:
-        """Close an incident with the feedback of its user; raises ValueError when it is closed already."""
-        if feedback not in FEEDBACK:
-            raise ValueError(f"{feedback!r} is no feedback on an incident; it is one of {', '.join(FEEDBACK)}.")
-        values = {"state": CLOSED, "closed_by": by, "closed_at": at, "feedback": feedback, "note": note}
-        self._move(incident_id, since=UNFINISHED, values=values)
-
-    def notify(self, writer: "NoticeWriter") -> int:
-        """Write one message per open incident and owner of its grade, once for ever; return how many were new."""
-        grades = writer.policy.incidents.grades
-        with self._database.write() as connection:
-            rows = connection.execute(select(INCIDENTS).where(INCIDENTS.c.state == OPEN)).mappings().all()
-            messages = [
-                _message(writer, row, owner)
-                for row in rows
-                if row["grade"] in grades
-                for owner in grades[row["grade"]].owners
-            ]
-            keys = [message["idempotency_key"] for message in messages]
-            known = set(connection.scalars(select(OUTBOX.c.idempotency_key).where(OUTBOX.c.idempotency_key.in_(keys))))
-            new = [message for message in messages if message["idempotency_key"] not in known]
-            if new:
-                connection.execute(insert(OUTBOX), new)
-        return len(new)
-
-    def _move(self, incident_id: str, *, since: tuple[str, ...], values: dict[str, Any]) -> None:
-        is_movable = (INCIDENTS.c.incident_id == incident_id) & INCIDENTS.c.state.in_(since)
-        with self._database.write() as connection:
-            if connection.execute(update(INCIDENTS).where(is_movable).values(**values)).rowcount != 1:
-                raise ValueError(f"The incident {incident_id} is not {' or '.join(since)}; read it for its state.")
 
     def _find_unfinished(self, connection: Connection, incident: "Incident") -> str | None:
         is_same = (INCIDENTS.c.measure == incident.measure) & (INCIDENTS.c.group_name == incident.group_name)
@@ -171,12 +126,13 @@ def _row(incident: "Incident") -> dict[str, Any]:
     return {name: getattr(incident, name) for name in _COPIED} | {"count_customers": len(incident.customers)}
 
 
-def _message(writer: "NoticeWriter", row: "RowMapping", owner: str) -> dict[str, Any]:
-    language = owner_of(owner, writer.policy).language
-    due = row["due_at"].astimezone(ZoneInfo(writer.timezone)).strftime("%Y-%m-%d %H:%M")
-    text = read_words()[language]["incident"].format(
-        grade=row["grade"], cause=row[f"cause_{language}"], customers=row["count_customers"],
-        expected=row["count_expected"], due=due,
-    )  # fmt: skip
-    notice = Notice(owner=owner, kind=INCIDENT, occasion=row["incident_id"], items=(), is_replay=row["is_replay"])
-    return writer.make_row(notice, text)
+def _ask(incident: "Incident", policy: "Policy", *, as_of: date, at: datetime, clock: Clock) -> dict[str, Any]:
+    """Return who answers a new incident, and until when: of the first owner of its grade, who is on duty."""
+    grade = policy.incidents.grades[incident.grade]
+    column, _, value = incident.group_name.partition(": ")
+    owner = choose_member(grade.owners[0], {column: value}, policy, load={}, day=as_of)
+    span = timedelta(hours=grade.answer_within_hours)
+    return {
+        "as_of": as_of, "owner": owner, "raised_at": at, "answer_minutes": round(span.total_seconds() / 60),
+        "due_at": clock.of(owner).add(at, span), "state": OPEN,
+    }  # fmt: skip

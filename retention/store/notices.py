@@ -1,4 +1,4 @@
-"""Messages to owners of alerts: written into the outbox next to those to customers, with the customer's history."""
+"""Messages to owners of alerts and incidents: in the outbox next to those to customers, with the customer's history."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, insert, select
 
 from retention.acting.notices import Brief, Look, Notice, owner_of, write_notice
+from retention.acting.watched import AlertLog
 from retention.deciding.plan import HOLDOUT, TREATED
 from retention.store.keys import message_key
 from retention.store.ledger import INTERNAL, SENT, chunks
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
     from company.policy import Policy
+    from retention.acting.watched import Watched
 
 VERSION = "1"
 USEFUL_DAYS = 7  # after which a notice that could not leave is late
@@ -58,22 +60,23 @@ class NoticeWriter:
         return self.at.astimezone(ZoneInfo(self.timezone)).date()
 
     def write(
-        self, connection: Connection, look: Look, alerts: "Mapping[str, RowMapping]"
+        self, connection: Connection, look: Look, everything: "Mapping[str, Watched]"
     ) -> Sequence[Mapping[str, Any]]:
         """Write one message per notice into the outbox; its key is that of owner, kind and occasion."""
-        named = {alerts[alert_id]["customer_id"] for notice in look.notices for alert_id, _ in notice.items}
-        briefs = read_briefs(connection, sorted(named), at=self.at)
-        rows = [self.make_row(notice, self._text(notice, alerts, briefs)) for notice in look.notices]
+        named = (everything[each] for notice in look.notices for each, _ in notice.items)
+        customers = {each.row["customer_id"] for each in named if isinstance(each, AlertLog)}
+        briefs = read_briefs(connection, sorted(customers), at=self.at)
+        rows = [self._make_row(notice, self._text(notice, everything, briefs)) for notice in look.notices]
         if rows:
             connection.execute(insert(OUTBOX), rows)
         return rows
 
-    def _text(self, notice: Notice, alerts: "Mapping[str, RowMapping]", briefs: Mapping[str, Brief]) -> str:
+    def _text(self, notice: Notice, everything: "Mapping[str, Watched]", briefs: Mapping[str, Brief]) -> str:
         owner = owner_of(notice.owner, self.policy)
         zone = ZoneInfo(owner.working_time.timezone or self.timezone)
-        return write_notice(notice, alerts, briefs, language=owner.language, zone=zone)
+        return write_notice(notice, everything, briefs, language=owner.language, zone=zone)
 
-    def make_row(self, notice: Notice, text: str) -> dict[str, Any]:
+    def _make_row(self, notice: Notice, text: str) -> dict[str, Any]:
         """Return the planned message of a notice."""
         address, owner = address_of(notice.owner), owner_of(notice.owner, self.policy)
         return {

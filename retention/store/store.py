@@ -9,6 +9,7 @@ from retention.store.consents import Consents
 from retention.store.database import Database, lock_for_migration
 from retention.store.incidents import Incidents
 from retention.store.ledger import Ledger
+from retention.store.looks import Looks
 from retention.store.outbox import Outbox
 from retention.store.plan_overrides import PlanOverrides
 from retention.store.plans import Plans
@@ -31,6 +32,7 @@ class Store:
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
         self.incidents = Incidents(self.database)
+        self.looks = Looks(self.database)
         self.plan_overrides = PlanOverrides(self.database)
         self.strategy_changes = StrategyChanges(self.database)
         self.strategy_reviews = StrategyReviews(self.database)

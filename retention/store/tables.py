@@ -222,22 +222,27 @@ ALERTS = Table(
     comment="one row per alert: open, acknowledged or closed",
 )
 
-ALERT_EVENTS = Table(
-    "alert_events",
-    METADATA,
-    Column("number", Integer, primary_key=True),
-    Column("alert_id", String(32), ForeignKey("alerts.alert_id"), nullable=False, index=True),
-    Column("event", String, nullable=False),
-    Column("done_by", String, nullable=False),
-    Column("done_at", Moment, nullable=False),
-    Column("feedback", String),
-    Column("note", Text),
-    Column("snoozed_until", Moment),
-    Column("owner", String),
-    Column("deadline", String),
-    Column("message_key", String(64)),
-    comment="one row per thing done with an alert, by people or by its clock; append-only",
-)
+
+def _events_of(noun: str) -> Table:
+    return Table(
+        f"{noun}_events",
+        METADATA,
+        Column("number", Integer, primary_key=True),
+        Column(f"{noun}_id", String(32), ForeignKey(f"{noun}s.{noun}_id"), nullable=False, index=True),
+        Column("event", String, nullable=False),
+        Column("done_by", String, nullable=False),
+        Column("done_at", Moment, nullable=False),
+        Column("feedback", String),
+        Column("note", Text),
+        Column("snoozed_until", Moment),
+        Column("owner", String),
+        Column("deadline", String),
+        Column("message_key", String(64)),
+        comment=f"one row per thing done with an {noun}, by people or by its clock; append-only",
+    )
+
+
+ALERT_EVENTS = _events_of("alert")
 
 ALERT_LOOKS = Table(
     "alert_looks",
@@ -269,8 +274,10 @@ INCIDENTS = Table(
     Column("cause_zh", Text, nullable=False),
     Column("grade", String, nullable=False),
     Column("raised_at", Moment, nullable=False),
+    Column("owner", String, nullable=False),
     Column("answer_minutes", Integer, nullable=False),
     Column("due_at", Moment),
+    Column("breached_at", Moment),
     Column("is_replay", Boolean, nullable=False),
     Column("state", String, nullable=False, index=True),
     Column("acknowledged_by", String),
@@ -279,8 +286,11 @@ INCIDENTS = Table(
     Column("closed_at", Moment),
     Column("feedback", String),
     Column("note", Text),
+    Column("snoozed_until", Moment),
     comment="one row per rate that rose in a group: open, acknowledged or closed",
 )
+
+INCIDENT_EVENTS = _events_of("incident")
 
 INCIDENT_CUSTOMERS = Table(
     "incident_customers",
@@ -484,5 +494,5 @@ AUDIT_LOG = Table(
 
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
-    STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, AUDIT_LOG,
+    STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, INCIDENT_EVENTS, AUDIT_LOG,
 )  # fmt: skip

@@ -170,14 +170,14 @@ def test_two_who_look_at_once_tell_once(store: Store) -> None:
     with Store(str(store.database.engine.url)) as other:
         counts = [*take_looks(store, policy, NINE), *take_looks(other, policy, NINE)]
     assert counts == [(1, 0), (0, 0)]
-    assert len(store.alerts.read_looks(since=NINE)) == 2
+    assert len(store.looks.read(since=NINE)) == 2
 
 
 def test_a_look_that_fails_has_told_nobody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = load_policy()
     raise_for(store, policy, 95.0)
     with monkeypatch.context() as patch:
-        patch.setattr("retention.store.alerts._record_look", _fail)
+        patch.setattr("retention.store.looks._record_found", _fail)
         with pytest.raises(RuntimeError):
             take_looks(store, policy, NINE)
     assert messages(store) == []

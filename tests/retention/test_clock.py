@@ -53,7 +53,11 @@ def test_a_step_begins_when_the_one_before_it_is_done() -> None:
         Event(event="acknowledged", at=MONDAY + timedelta(minutes=30)),
         Event(event="step_done", step="identify", at=MONDAY + timedelta(hours=2)),
     ]
-    steps = [each for each in list_deadlines(policy, "high", answer=timedelta(hours=1)) if each.kind == STEP]
+    steps = [
+        each
+        for each in list_deadlines((), policy.response_steps["high"], answer=timedelta(hours=1))
+        if each.kind == STEP
+    ]
     dues = [clock.measure(log, step) for step in steps]
     assert [due.due_at and due.due_at - MONDAY for due in dues] == [
         timedelta(hours=1, minutes=30), timedelta(hours=5), None, None,

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from company.policy import load_policy
+from retention.acting.clock import make_clock
 from retention.acting.incidents import adjust, find_incidents, grade, measure_rates
 from retention.acting.look import look
 from retention.store.store import Store
@@ -107,28 +108,59 @@ def test_an_incident_takes_its_customers_alerts_in_and_is_told_of_once(tmp_path:
     policy = load_policy()
     windows, events = make_windows({"region: north": [60, *[5] * 8]}), make_events({"region: north": people(60)})
     found = find_incidents(windows, events, policy.incidents)
-    hours = {name: each.answer_within_hours for name, each in policy.incidents.grades.items()}
     with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
         store.migrate()
         store.alerts.record(_alerts(["c1", "c2", "c900"]), at=AT)
         taken_on = store.alerts.read().set_index("customer_id")["alert_id"]["c2"]
         store.alerts.acknowledge(taken_on, by="ann", at=AT)
-        given = {"as_of": DAY, "at": AT, "hours": hours}
+        given = {"as_of": DAY, "at": AT, "policy": policy}
         assert [store.incidents.record(found, **given) for _ in range(2)] == [(1, 1), (0, 0)]
         states = store.alerts.read().set_index("customer_id")["state"].to_dict()
         assert states == {"c1": "closed", "c2": "acknowledged", "c900": "open"}
         for _ in range(2):
             look(store, policy, timezone="UTC", at=AT)
-        told = store.outbox.read()
-        assert sorted(told.loc[told["strategy_id"] == "incident", "customer_id"]) == [
-            "owner:customer service", "owner:retention desk",
-        ]  # fmt: skip
+        assert notified(store) == [("customer service", "incident"), ("retention desk", "incident")]
         (row,) = store.incidents.find()
         store.incidents.acknowledge(row["incident_id"], by="ann", at=AT)
         store.incidents.close(row["incident_id"], by="ann", at=AT, feedback="useful")
         with pytest.raises(ValueError, match="is not open or acknowledged"):
             store.incidents.close(row["incident_id"], by="ann", at=AT, feedback="useful")
         assert store.incidents.find() == []
+
+
+def test_an_incident_climbs_its_ladder_and_its_missed_answer_counts_once(tmp_path: Path) -> None:
+    duty = [{"from": "2026-06-01", "until": "2026-06-07"}]
+    policy = load_policy({"owners": {"ann": {"team": "customer service", "duty": duty, "regions": ["north"]}}})
+    found = find_incidents(
+        make_windows({"region: north": [60, *[5] * 8]}), make_events({"region: north": people(60)}), policy.incidents
+    )
+    clock = make_clock(policy, timezone="UTC")
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        store.migrate()
+        store.incidents.record(found, as_of=DAY, at=AT, policy=policy, clock=clock)
+        hours = (0, 3.9, 4, 4.1, 24.1, 24.2)  # nine working hours end at six; the next day begins after 24
+        looks = [look(store, policy, timezone="UTC", at=AT + timedelta(hours=each)) for each in hours]
+        assert [(len(each.notices), len(each.breaches)) for each in looks] == [
+            (2, 0), (0, 0), (1, 0), (0, 0), (1, 1), (0, 0),
+        ]  # fmt: skip
+        assert notified(store) == [
+            ("ann", "incident"), ("ann", "reminder"), ("management", "escalation"), ("retention desk", "incident"),
+        ]  # fmt: skip
+        (row,) = store.incidents.find()
+        assert (row["owner"], row["breached_at"]) == ("ann", AT + timedelta(hours=9))
+        assert "orange" in store.outbox.read()["body"].iloc[0]
+        store.incidents.hand_over(
+            row["incident_id"], to="marketing", by="ann", at=AT + timedelta(hours=25), clock=clock
+        )
+        assert len(look(store, policy, timezone="UTC", at=AT + timedelta(hours=26)).notices) == 1
+        events = [each["event"] for each in store.incidents.read_events([row["incident_id"]])]
+        assert (events[-1], events.count("breached"), events.count("notified")) == ("raised", 1, 5)
+
+
+def notified(store: Store) -> list[tuple[str, str]]:
+    rows = store.outbox.read()
+    owners = rows["customer_id"].str.removeprefix("owner:")
+    return sorted(pair for pair in zip(owners, rows["strategy_id"], strict=True) if pair[1] != "alert")
 
 
 def _alerts(customers: list[str]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from orchestration.control.identity_decisions import IdentityDecisions
 from orchestration.control.model_events import ModelEvents
 from orchestration.control.retrain_requests import RetrainRequests
 from retention.acting.alerts import raise_alerts
+from retention.acting.incidents import Incident
 from retention.acting.look import look
 from retention.deciding.allocation import Limit
 from retention.deciding.plan import plan
@@ -183,6 +184,7 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     withdrawn = Consent(customer_id="C1", purpose="marketing", channel="all", is_granted=False, changed_at=AT,
                         reported_by="ann")  # fmt: skip
     store.consents.record([withdrawn], at=AT)
+    store.incidents.record([make_incident()], as_of=AS_OF, at=AT, policy=load_policy())
     look(store, load_policy(), timezone="UTC", at=AT)
     target = METADATA.tables[table]
     for statement in (update(target).values({list(target.columns)[-1].name: None}), delete(target)):
@@ -393,6 +395,39 @@ def test_the_former_outbox_moves_forward_and_back_with_its_rows(url: str) -> Non
     assert states == former
     assert events == ["sent"] * 4 + ["uncertain"]
     store.migrate()
+    store.close()
+
+
+def make_incident() -> Incident:
+    return Incident(
+        measure="complaints", group_name="region: north", first_date=AS_OF, last_date=AS_OF, customers=("a",),
+        count_expected=0.5, ratio=2.0, p_value=1e-6, q_value=1e-5, money_at_risk=None, cause_en="up", cause_zh="上升",
+        grade="yellow",
+    )  # fmt: skip
+
+
+FORMER_INCIDENT = """
+insert into incidents (incident_id, as_of, measure, group_name, first_date, last_date, count_customers, count_expected,
+    ratio, p_value, q_value, cause_en, cause_zh, grade, raised_at, answer_minutes, due_at, is_replay, state)
+    values ('i', '2026-06-01', 'complaints', 'region: north', '2026-05-29', '2026-05-31', 60, 5, 12, 0.001, 0.01, 'up',
+    '上升', 'red', '2026-06-01 09:00:00', 240, '2026-06-01 13:00:00', false, 'open')
+"""
+
+
+def test_an_incident_of_before_the_clock_moves_forward_and_back(url: str) -> None:
+    store, at = Store(url), datetime(2026, 6, 1, 14, tzinfo=UTC)
+    store.migrate(to="0013")
+    with store.database.write() as connection:
+        connection.exec_driver_sql(FORMER_INCIDENT)
+    store.migrate()
+    found = look(store, load_policy(), timezone="UTC", at=at)
+    assert (sorted(each.owner for each in found.notices), len(found.breaches)) == (
+        ["customer service", "management", "retention desk"], 1,
+    )  # fmt: skip
+    store.incidents.close("i", by="ann", at=at, feedback="useful")
+    store.downgrade(to="0013")
+    store.migrate()
+    assert [row["state"] for row in store.incidents.find(state="closed")] == ["closed"]
     store.close()
 
 

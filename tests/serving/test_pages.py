@@ -129,18 +129,31 @@ def test_an_incident_is_taken_on_and_closed_with_feedback(sign_in: SignIn, desk:
     figures = {"count_customers": 60, "count_expected": 5.0, "ratio": 12.0, "p_value": 1e-9, "q_value": 1e-8}
     days = {"as_of": AS_OF, "first_date": AS_OF, "last_date": AS_OF, "raised_at": NOW, "due_at": NOW}
     with desk.store.database.write() as connection:
-        row = {**shown, **figures, **days, "answer_minutes": 60, "is_replay": False, "state": "open"}
+        row = {
+            **shown,
+            **figures,
+            **days,
+            "answer_minutes": 60,
+            "is_replay": False,
+            "state": "open",
+            "owner": "customer service",
+        }
         connection.execute(INCIDENTS.insert().values(**row))
     client = sign_in("retention_manager")
     page = client.get("/incidents").text
     assert "60 customers complained" in page
+    given = {"owner": "management", "feedback": "useful"}
     answers = [
-        submit(client, page, f"/incidents/i-north/{word}", feedback="useful") for word in ("acknowledge", "close")
+        submit(client, page, f"/incidents/i-north/{word}", **given) for word in ("hand_over", "acknowledge", "close")
     ]
-    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert submit(client, page, "/incidents/i-north/close", feedback="useful").status_code == 409
     assert submit(client, page, "/incidents/unknown/close", feedback="useful").status_code == 404
     assert "Yes, useful" in client.get("/incidents").text
+    entries = [each for each in AuditLog(desk.store.database).read(limit=9) if each["subject"] == "i-north"]
+    assert [each["detail"] for each in entries] == [
+        "acknowledged -> closed, useful", "open -> acknowledged", "open -> handed over to management",
+    ]  # fmt: skip
 
 
 def test_an_answer_to_an_alert_is_written_audited_and_shown(sign_in: SignIn, desk: Desk) -> None:

@@ -1,7 +1,5 @@
 """Alerts: the list with their states, and the answers."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -9,6 +7,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.access import Condition
+from serving.answers import Answer, MovedOnError, give_answer
 from serving.api.caller import Caller, Program
 from serving.api.idempotency import ConflictError, IdempotencyKey, write_once
 from serving.api.listing import Listing, Page, answer, answer_page
@@ -70,66 +69,35 @@ def list_alerts(program: Program, listing: Annotated[AlertListing, Query()]) -> 
 @router.post("/alerts/{alert_id}/acknowledge", response_model=Answered)
 def acknowledge(program: Program, alert_id: AlertId, idempotency_key: IdempotencyKey) -> Response:
     """Take an open alert on."""
-    alerts = program.desk.store.alerts
-    return _answer(
-        program, alert_id=alert_id, idempotency_key=idempotency_key, body=None, action="acknowledge",
-        move=lambda by, at: alerts.acknowledge(alert_id, by=by, at=at, clock=program.clock),
-    )  # fmt: skip
+    return _answer(program, alert_id, Answer(action="acknowledge"), None, idempotency_key)
 
 
 @router.post("/alerts/{alert_id}/snooze", response_model=Answered)
 def snooze(program: Program, alert_id: AlertId, body: Snooze, idempotency_key: IdempotencyKey) -> Response:
     """Put an unfinished alert off."""
-    alerts = program.desk.store.alerts
-    return _answer(
-        program, alert_id=alert_id, idempotency_key=idempotency_key, body=body, action="snooze",
-        move=lambda by, at: alerts.snooze(
-            alert_id, by=by, at=at, until=body.until, note=body.note, clock=program.clock
-        ),
-    )  # fmt: skip
+    given = Answer(action="snooze", until=body.until, note=body.note)
+    return _answer(program, alert_id, given, body, idempotency_key)
 
 
 @router.post("/alerts/{alert_id}/close", response_model=Answered)
 def close(program: Program, alert_id: AlertId, body: Close, idempotency_key: IdempotencyKey) -> Response:
     """Close an unfinished alert with feedback."""
-    alerts = program.desk.store.alerts
-    return _answer(
-        program, alert_id=alert_id, idempotency_key=idempotency_key, body=body, action="close",
-        move=lambda by, at: alerts.close(
-            alert_id, by=by, at=at, feedback=body.feedback, note=body.note, clock=program.clock
-        ),
-    )  # fmt: skip
+    given = Answer(action="close", feedback=body.feedback, note=body.note)
+    return _answer(program, alert_id, given, body, idempotency_key)
 
 
-def _answer(
-    program: Caller,
-    *,
-    alert_id: str,
-    idempotency_key: str,
-    body: BaseModel | None,
-    action: str,
-    move: Callable[[str, datetime], None],
-) -> Response:
-    """Move an alert once, for somebody who may answer it and sees it; before and after stand in the audit log."""
+def _answer(program: Caller, alert_id: str, given: Answer, body: BaseModel | None, idempotency_key: str) -> Response:
+    """Answer an alert once, for somebody who may answer it and sees it."""
     program.require("answer")
     alert = program.find("alerts", "alert_id", alert_id)
 
     def act() -> dict[str, Any]:
-        before = _read_state(program, alert_id)
         try:
-            move(program.name, program.now)
-        except ValueError as error:
+            before, after = give_answer(
+                program, program.desk.store.alerts, alert_id, given, customer_id=alert.get("customer_id")
+            )
+        except MovedOnError as error:
             raise ConflictError(str(error)) from None
-        after = _read_state(program, alert_id)
-        program.record(action, customer_id=alert.get("customer_id"), subject=alert_id, detail=f"{before} -> {after}")
         return {"alert_id": alert_id, "before": before, "after": after}
 
     return answer(program, write_once(program, idempotency_key, body, act))
-
-
-def _read_state(program: Caller, alert_id: str) -> str:
-    state = program.desk.store.alerts.states([alert_id]).get(alert_id)
-    if state is None:
-        return "superseded"
-    is_snoozed = state["snoozed_until"] is not None and state["snoozed_until"] > program.now
-    return "snoozed" if is_snoozed and state["state"] != "closed" else str(state["state"])

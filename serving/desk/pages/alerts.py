@@ -1,15 +1,16 @@
 """Alerts: who answers for whom until when, and the answers."""
 
 from datetime import timedelta
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from retention.store.alerts import FEEDBACK, STATES
+from retention.store.alerts import STATES
+from retention.store.answers import FEEDBACK, Answerable
 from serving.access import Condition, Measure, Order, Question
+from serving.answers import Answer, MovedOnError, give_answer
 from serving.desk.pages.today import COUNT, TIERS
-from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
+from serving.desk.visit import Form, InvalidRequestError, Person, Visit, go_to
 
 router = APIRouter()
 SNOOZE_DAYS = (1, 3, 7, 14)
@@ -57,45 +58,39 @@ def show_alerts(visit: Visit, *, message: str | None = None, status: int = 200) 
     )
 
 
-@router.post("/alerts/{alert_id}/{answer}")
-def answer(visit: Person, alert_id: str, answer: str, form: Form) -> Response:
-    """Take an alert on, put it off or close it; it stands in the audit log, before and after."""
+@router.post("/alerts/{alert_id}/{action}")
+def answer(visit: Person, alert_id: str, action: str, form: Form) -> Response:
+    """Take an alert on, put it off, hand it over or close it."""
     visit.require("answer")
-    alert = _find(visit, alert_id)
-    before = visit.desk.store.alerts.states([alert_id])[alert_id]["state"]
+    alert = visit.find("alerts", "alert_id", alert_id)
+    given = read_answer(visit, action, form)
+    return answer_or_report(visit, visit.desk.store.alerts, alert_id, given, alert["customer_id"]) or go_to(
+        form.get("back", "/alerts")
+    )
+
+
+def answer_or_report(
+    visit: Visit, of: Answerable, its_id: str, given: Answer, customer_id: str | None = None
+) -> Response | None:
+    """Give an answer; return a page where somebody else was faster."""
     try:
-        detail = _apply(visit, alert_id, answer, form)
-    except ValueError:
+        give_answer(visit, of, its_id, given, customer_id=customer_id)
+    except MovedOnError:
         message = visit.words.text("error.changed")
         return visit.render("error.html", status=CONFLICT, message=message, fix="")
-    customer = alert["customer_id"] if visit.sees("customer_id") == "clear" else None
-    visit.record(answer, customer_id=customer, subject=alert_id, detail=f"{before} -> {detail}")
-    return go_to(form.get("back", "/alerts"))
+    return None
 
 
-def _find(visit: Visit, alert_id: str) -> dict[str, Any]:
-    """Return an alert among those that the person may see. Raises NotFoundError."""
-    alert = visit.find("alerts", "alert_id", alert_id)
-    if alert_id not in visit.desk.store.alerts.states([alert_id]):
-        raise NotFoundError
-    return alert
-
-
-def _apply(visit: Visit, alert_id: str, answer: str, form: dict[str, str]) -> str:
-    """Write the answer to the store and return what became of the alert. Raises ValueError when it has moved on."""
-    alerts, by, at = visit.desk.store.alerts, visit.user.name, visit.now
-    note, clock = form.get("note", ""), visit.clock
-    if answer == "acknowledge":
-        alerts.acknowledge(alert_id, by=by, at=at, clock=clock)
-        return "acknowledged"
-    if answer == "hand_over" and form.get("owner") in visit.desk.policy.owners:
-        alerts.hand_over(alert_id, to=form["owner"], by=by, at=at, note=note, clock=clock)
-        return f"handed over to {form['owner']}"
-    if answer == "snooze" and form.get("days") in {str(days) for days in SNOOZE_DAYS}:
-        until = at + timedelta(days=int(form["days"]))
-        alerts.snooze(alert_id, by=by, at=at, until=until, note=note, clock=clock)
-        return f"snoozed until {until:%Y-%m-%d %H:%M} UTC"
-    if answer == "close" and form.get("feedback") in FEEDBACK:
-        alerts.close(alert_id, by=by, at=at, feedback=form["feedback"], note=note, clock=clock)
-        return f"closed, {form['feedback']}"
-    raise InvalidRequestError("There is no such answer to an alert.")
+def read_answer(visit: Visit, action: str, form: dict[str, str]) -> Answer:
+    """Return the answer that a form gives. Raises InvalidRequestError."""
+    days, owner, feedback = (form.get(name, "") for name in ("days", "owner", "feedback"))
+    is_whole = {
+        "acknowledge": True,
+        "snooze": days in {str(each) for each in SNOOZE_DAYS},
+        "hand_over": owner in visit.desk.policy.owners,
+        "close": feedback in FEEDBACK,
+    }
+    if not is_whole.get(action, False):
+        raise InvalidRequestError("There is no such answer.")
+    until = visit.now + timedelta(days=int(days)) if action == "snooze" else None
+    return Answer(action=action, until=until, owner=owner, feedback=feedback, note=form.get("note", ""))

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.deciding.plan_overrides import KINDS
-from retention.store.alerts import FEEDBACK
+from retention.store.answers import FEEDBACK
 from serving.access import Condition, Order, Question
 from serving.desk.pages.alerts import SNOOZE_DAYS
 from serving.desk.pages.today import read_names

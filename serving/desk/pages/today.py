@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.acting.clock import ACKNOWLEDGED
-from retention.store.alerts import OPEN
+from retention.store.answers import OPEN
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.visit import Person, Visit
 
