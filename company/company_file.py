@@ -31,10 +31,16 @@ from company.validation import explain
 from company.yaml_file import find_line, read_yaml
 
 TOKEN_KEY = "HOLDFAST_TOKEN_KEY"  # noqa: S105 - the name of a secret, not the secret
+SNAPSHOT = "snapshot"  # the key of a company that has one flat table and nothing else
 VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY")
 _NAME = r"^[a-z][a-z0-9_]*$"
 _EXTRA = "extra_"
 _ROWS_TO_TRY = 10_000
+_WITHOUT_HISTORY = Fault(
+    key=SNAPSHOT,
+    problem="a company with one flat table has no sources, tables and days, which this command needs.",
+    fix="`holdfast check` and `holdfast run` read such a file (docs/flat-table.md); connect `tables` for all else.",
+)
 _EXTRA_TYPES = {"text": ColumnType.TEXT, "number": ColumnType.NUMBER, "yes-no": ColumnType.FLAG}
 
 
@@ -283,6 +289,8 @@ def read_company(path: Path, *, kinds: Sequence[type[Source]]) -> Company:
     Raises CompanyError with one paragraph per fault: each names the file, the line, the key and the fix.
     """
     document = read_yaml(path)
+    if SNAPSHOT in document.content:
+        raise CompanyError(path, document.place(_WITHOUT_HISTORY))
     content = {**_usual_churn(document.content), **document.content, "path": path}
     if "path" in document.content:
         fault = Fault(key="path", problem="`path` is an unknown key.", fix="Take it out.")

@@ -7,6 +7,7 @@ from company.file_faults import CompanyError, Fault
 _STARTER = """\
 # One company in one file: who you are, where your rows come from, and which of your columns mean what.
 # Edit it, then run `holdfast check company.yaml`: it reports what is missing and shows how it reads your rows.
+# Nothing but one flat table, a customer per row? Then a few keys are enough: docs/flat-table.md.
 
 company: My Company
 industry: retail            # retail, ecommerce, finance, telecom or saas

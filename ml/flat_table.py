@@ -1,15 +1,18 @@
 """A company whose only data is one flat table: a customer per row, attributes, and whether the customer left."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.dataset import Columns, DatasetError, Floats, column
+from ml.dataset import Columns, DatasetError, Floats, Rows, column
 from ml.encode import is_text, numbers
+from ml.explaining.attributes import Attribute, describe_attribute
 from ml.explaining.contributions import EXACT, weigh_model
 from ml.training.config import TrainConfig
 from ml.training.leakage import require_no_leaks
@@ -20,6 +23,8 @@ Kind = Literal["id", "label", "number", "text", "constant", "row number", "ident
 KINDS_READ: frozenset[Kind] = frozenset({"number", "text"})
 DISTINCT_SHARE = 0.5  # of the known values, from which on text names rows and not categories
 FEWEST_DISTINCT = 50  # values below which text is never taken for an identifier
+_NO_ATTRIBUTE = "a date is no attribute; give days until a common day instead"
+_DATE = r"^(\d{4}[/.-]\d{1,2}[/.-]\d{1,2}|\d{1,2}[/.-]\d{1,2}[/.-](\d{4}|\d{2}))($|[ T])"
 OUTCOMES: Mapping[str, bool] = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t", "churned", "left"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f", "stayed", "active"), False),
@@ -39,6 +44,7 @@ REASONS = pa.schema(
         ("rank", pa.int32()),
         ("feature", pa.string()),
         ("value", pa.string()),
+        ("fact", pa.string()),
         ("contribution", pa.float64()),
     ]
 )
@@ -77,8 +83,9 @@ class FlatScores:
     """What one flat table gave.
 
     `scores` has a row per customer, see `SCORES`: customers whose outcome is known have the probability of a model that
-    had not learned from them (`is_out_of_fold`), the others that of the final one. `reasons` are the attributes that
-    raise the risk most, see `REASONS`, of customers whose probability is above the share of all who left.
+    had not learned from them (`is_out_of_fold`), the others that of the final one. `reasons` are facts about customers
+    whose probability is above the share of all who left, see `REASONS`: the attributes that raise the risk most, of
+    those in which customers like them left more often than all did.
     """
 
     training: Training
@@ -121,20 +128,35 @@ def score_flat_table(flat: FlatTable, config: TrainConfig) -> FlatScores:
     Folds are drawn by chance, stratified by the outcome, since there is no time. Raises a `LeakError` where a column
     gives the outcome away or rows repeat each other, and a `DatasetError` where the table cannot be learned from.
     """
-    columns = Columns("churned", features=flat.features)
-    require_no_leaks(flat.rows, replace(columns, customer="customer_id"), config)
-    training = train(flat.rows, columns, config)
+    require_learnable(flat, config)
+    training = train(flat.rows, Columns("churned", features=flat.features), config)
     model = training.fitted.model
     probability, is_out_of_fold = model.predict(flat.rows), np.zeros(flat.rows.num_rows, dtype=bool)
     validation = training.fitted.validation
     known = validation.column("row").to_numpy()
     probability[known], is_out_of_fold[known] = validation.column("probability").to_numpy(), True
-    at_risk = flat.rows.filter(pa.array(probability > training.fitted.base_rate))
     return FlatScores(
         training=training,
         scores=_list_scores(flat.rows, probability, is_out_of_fold),
-        reasons=_list_reasons(model, at_risk),
+        reasons=_list_reasons(model, flat.rows, np.flatnonzero(probability > training.fitted.base_rate)),
     )
+
+
+def require_learnable(flat: FlatTable, config: TrainConfig) -> None:
+    """Raise what `score_flat_table` would raise about the table, without training.
+
+    A `LeakError` where a column gives the outcome away or rows repeat each other, a `DatasetError` where too few
+    customers left or stayed.
+    """
+    counts = Counter(flat.rows.column("churned").to_pylist())
+    churned, stayed = counts[True], counts[False]
+    if min(churned, stayed) < config.minimum_of_each:
+        raise DatasetError(
+            f"{churned:,} customers are known to have left and {stayed:,} to have stayed, and a model needs "
+            f"{config.minimum_of_each} of each. A table without time has no other way to a score: add customers whose "
+            "outcome is known, or connect orders or contracts with their dates, which give scores from the first day."
+        )
+    require_no_leaks(flat.rows, Columns("churned", features=flat.features, customer="customer_id"), config)
 
 
 def _list_scores(rows: pa.Table, probability: Floats, is_out_of_fold: np.ndarray) -> pa.Table:
@@ -145,28 +167,31 @@ def _list_scores(rows: pa.Table, probability: Floats, is_out_of_fold: np.ndarray
     ).sort_by([("probability", "descending"), ("customer_id", "ascending")])
 
 
-def _list_reasons(model: Model, rows: pa.Table) -> pa.Table:
-    """Return up to `REASONS_EACH` attributes per customer that raise the risk, with the customer's own values."""
-    evidence = weigh_model(model, rows, exact=rows.num_rows <= EXACT)
-    order = np.argsort(-evidence.contributions, axis=1, kind="stable")[:, :REASONS_EACH]
-    raised = np.take_along_axis(evidence.contributions, order, axis=1)
-    at, rank = np.nonzero(raised > 0)
-    feature = order[at, rank]
-    values = [_show(rows.column(evidence.features[place])[row].as_py()) for row, place in zip(at, feature, strict=True)]
-    return pa.table(
-        [
-            rows.column("customer_id").combine_chunks().take(pa.array(at)),
-            pa.array(rank + 1, pa.int32()),
-            pa.array([evidence.features[place] for place in feature], pa.string()),
-            pa.array(values, pa.string()),
-            pa.array(raised[at, rank]),
-        ],
-        schema=REASONS,
-    )
+def _list_reasons(model: Model, rows: pa.Table, at_risk: Rows) -> pa.Table:
+    """Return up to `REASONS_EACH` facts for each of the rows `at_risk`, whose attributes raise the risk the most."""
+    evidence = weigh_model(model, rows.take(pa.array(at_risk)), exact=len(at_risk) <= EXACT)
+    attributes = [describe_attribute(rows, name, label="churned") for name in evidence.features]
+    customers = rows.column("customer_id")
+    found = [
+        {
+            "customer_id": customers[row].as_py(),
+            "rank": rank,
+            "feature": attribute.name,
+            "value": attribute.show(row),
+            "fact": attribute.state(row),
+            "contribution": contribution,
+        }
+        for row, contributions in zip(at_risk, evidence.contributions, strict=True)
+        for rank, (attribute, contribution) in enumerate(_choose(attributes, contributions, row), start=1)
+    ]
+    return pa.Table.from_pylist(found, schema=REASONS)
 
 
-def _show(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _choose(attributes: Sequence[Attribute], contributions: Floats, row: int) -> list[tuple[Attribute, float]]:
+    """Return the attributes that raise a customer's risk the most, of those of which a fact says the same."""
+    ranked = [(attributes[place], contributions[place]) for place in np.argsort(-contributions, kind="stable")]
+    elevated = ((each, value) for each, value in ranked if value > 0 and each.is_elevated(row))
+    return list(islice(elevated, REASONS_EACH))
 
 
 def _protect(column_kind: ColumnKind) -> ColumnKind:
@@ -184,13 +209,15 @@ def _guess(name: str, values: pa.ChunkedArray, customer: str, label: str) -> Col
     if distinct <= 1 and not (distinct and values.null_count):
         return ColumnKind(name, "constant", f"{distinct} value{missing}")
     if pa.types.is_temporal(values.type):
-        return ColumnKind(name, "date", f"a date is no attribute; give days until a common day instead{missing}")
+        return ColumnKind(name, "date", f"{_NO_ATTRIBUTE}{missing}")
     if is_text(values.type):
         return _guess_text(name, values, distinct, missing)
     return _guess_number(name, values, distinct, missing)
 
 
 def _guess_text(name: str, values: pa.ChunkedArray, distinct: int, missing: str) -> ColumnKind:
+    if pc.all(pc.match_substring_regex(values, _DATE)).as_py():
+        return ColumnKind(name, "date", f"{_NO_ATTRIBUTE}{missing}")
     if distinct > max(FEWEST_DISTINCT, DISTINCT_SHARE * (len(values) - values.null_count)):
         return ColumnKind(name, "identifier", f"{distinct:,} different texts name rows, not categories{missing}")
     return ColumnKind(name, "text", f"{distinct:,} categories{missing}")

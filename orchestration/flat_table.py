@@ -1,6 +1,5 @@
 """One flat table from its file to scores, reasons, a plan, a card and a version of its own in the registry."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,87 +9,102 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv, parquet
+from pyarrow import csv
 
-from company.company_file import Writing
 from company.policy import Policy
-from ingestion.readers.text import read_text
-from ingestion.readers.whole import FileFaultError
-from ingestion.values import NULL_WORDS
+from company.snapshot import Period, Snapshot
+from ingestion.flat_file import read_flat_file
 from orchestration.documents import as_json, fingerprint
+from orchestration.resources import open_registry
+from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ml.evaluate import Evaluation
     from ml.flat_table import FlatScores, FlatTable
     from ml.registry import Registry
+    from ml.training.config import TrainConfig
 
 TRIGGER = "score-table"
 SCORED_FILES = ("scores.csv", "reasons.csv", "plan.csv", "card.html")
 DECIMALS = {"expected_profit": 2, "probability": 4, "value": 2, "break_even_value": 2}  # of the plan as a file
-PERIODS = {"month": 12, "year": 1}  # how often a year what a customer pays is paid
+PERIODS: Mapping[Period, int] = {"month": 12, "year": 1}  # how often a year what a customer pays is paid
 ROWS_LOOKED_AT = 700  # of contributions that are averaged for the importance: it then errs by some 2 % of one
-
-
-class TableFileError(Exception):
-    """The file of a flat table cannot be read; the message is one paragraph with the file and the fix."""
 
 
 @dataclass(frozen=True)
 class ScoredTable:
-    """Where the results of one flat table are: the registered version, whether it passed the policy, and the files."""
+    """Where the results of one flat table are: the registered version, whether it passed the policy, and the files.
+
+    `evaluation` is that of the `chosen` algorithm, out of fold.
+    """
 
     model_name: str
     version: str
     decision: str
+    chosen: str
+    evaluation: "Evaluation"
     files: tuple[Path, ...]
     planned: Mapping[str, int]  # customers by the reason of the decision
     profit: float  # expected of the contacts that are planned, in money; not a number without values
 
 
-def read_file(path: Path) -> pa.Table:
-    """Return the table in a parquet or text file; words for nothing are null, all other text stays as it is written."""
-    try:
-        table = parquet.read_table(path) if path.suffix == ".parquet" else _read_text(path)
-    except FileNotFoundError:
-        raise TableFileError(f"{path}: there is no such file. Correct the path.") from None
-    except FileFaultError as fault:
-        raise TableFileError(f"{path}: {fault.problem} {fault.fix}") from None
-    except (pa.ArrowInvalid, OSError) as fault:
-        raise TableFileError(f"{path}: the file cannot be read ({fault}). Export it again as CSV or parquet.") from None
-    repeated = [name for name in table.column_names if table.column_names.count(name) > 1]
-    if repeated:
-        raise TableFileError(f"{path}: the column `{repeated[0]}` stands there twice. Rename one of the two.")
-    return table
+def open_table(snapshot: Snapshot, policy: Policy) -> "FlatTable":
+    """Return the flat table, with what each column was taken for.
+
+    Raises a FlatFileError where the file cannot be read, and a DatasetError that names the column and the fix.
+    """
+    from ml.flat_table import read_flat_table
+
+    return read_flat_table(
+        read_flat_file(snapshot.file, snapshot),
+        customer=snapshot.customer,
+        label=snapshot.label,
+        without=snapshot.without,
+        protected=policy.fairness.protected,
+    )
 
 
-def _read_text(path: Path) -> pa.Table:
-    with tempfile.TemporaryDirectory() as scratch:
-        text = read_text(path, Writing(), copy_to=Path(scratch) / "copy.csv")
-        if text is None:
-            raise TableFileError(f"{path}: the file is empty. Export it again.")
-        if text.broken:
-            first = text.broken[0]
-            raise TableFileError(
-                f"{path}: {len(text.broken):,} lines are no records, the first is line {first.line} ({first.error}). "
-                "Correct them, so that no customer is lost."
-            )
-        layout = text.layout
-        return csv.read_csv(
-            text.path,
-            read_options=csv.ReadOptions(column_names=list(layout.names), skip_rows=layout.head),
-            parse_options=csv.ParseOptions(
-                delimiter=layout.separator, quote_char=layout.quote or False, newlines_in_values=True
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(layout.names, pa.string()),
-                strings_can_be_null=True,
-                null_values=["", *NULL_WORDS],
-            ),
-        )
+def require_scorable(snapshot: Snapshot, flat: "FlatTable", policy: Policy) -> None:
+    """Raise the DatasetError that `score_table` would raise about the table, without training."""
+    from ml.flat_table import require_learnable
+
+    _value_customers(flat, policy, snapshot)
+    require_learnable(flat, _configure(policy))
 
 
-def keep_results(
+def score_table(
+    snapshot: Snapshot, flat: "FlatTable", policy: Policy, settings: Settings, *, as_of: date
+) -> ScoredTable:
+    """Train on the table, score and plan, and keep the results below the home of the instance.
+
+    Raises a DatasetError where the table cannot be learned from.
+    """
+    from ml.flat_table import score_flat_table
+
+    values = _value_customers(flat, policy, snapshot)
+    found = score_flat_table(flat, _configure(policy))
+    name = snapshot.file.stem
+    registry = replace(open_registry(settings), model_name=f"table {name}")  # apart from a company's own model
+    return _keep(flat, found, policy, registry, values=values, folder=settings.home / "tables" / name, as_of=as_of)
+
+
+def _configure(policy: Policy) -> "TrainConfig":
+    from ml.learners.base import Compute
+    from ml.training.config import TrainConfig
+
+    training = policy.training
+    return TrainConfig(
+        candidates=training.candidates,
+        seed=training.seed,
+        compute=Compute(device=training.device),
+        capacity_share=training.capacity_share,
+        tuning_seconds=training.tuning_seconds,
+    )
+
+
+def _keep(
     flat: "FlatTable",
     found: "FlatScores",
     policy: Policy,
@@ -102,7 +116,7 @@ def keep_results(
 ) -> ScoredTable:
     """Register the version, promote it where it passes the policy, and write the files into `folder`.
 
-    `values` holds what is lost with each customer of the table, see `value_customers`.
+    `values` holds what is lost with each customer of the table, see `_value_customers`.
     """
     from ml.training.promotion import decide
 
@@ -131,24 +145,30 @@ def keep_results(
         registry.model_name,
         version,
         decision.reason,
+        fitted.chosen,
+        fitted.evaluations[fitted.chosen],
         files,
         planned=Counter(plan["decision_reason"]),
         profit=plan.loc[plan["decision"] == "treat", "expected_profit"].sum(skipna=False),
     )
 
 
-def value_customers(flat: "FlatTable", policy: Policy, *, paid: str, per: str) -> pa.ChunkedArray:
-    """Return what is lost with each customer, by the policy's `clv`, where `paid` is paid per month or year.
+def _value_customers(flat: "FlatTable", policy: Policy, snapshot: Snapshot) -> pa.ChunkedArray | None:
+    """Return what is lost with each customer, by the policy's `clv` and what they pay; None where no column says it.
 
     Raises a DatasetError where the column is missing or holds no numbers.
     """
     from ml.dataset import DatasetError, column
 
-    amounts = column(flat.rows, paid)
+    if snapshot.paid is None:
+        return None
+    amounts = column(flat.rows, snapshot.paid)
     if not (pa.types.is_floating(amounts.type) or pa.types.is_integer(amounts.type)):
-        raise DatasetError(f"column {paid!r} holds {amounts.type}; what customers pay is a number in every row.")
+        raise DatasetError(
+            f"column {snapshot.paid!r} holds {amounts.type}; what customers pay is a number in every row."
+        )
     clv = policy.clv
-    return pc.multiply(pc.cast(amounts, pa.float64()), PERIODS[per] * clv.lifetime_years * clv.gross_margin)
+    return pc.multiply(pc.cast(amounts, pa.float64()), PERIODS[snapshot.per] * clv.lifetime_years * clv.gross_margin)
 
 
 def _plan(flat: "FlatTable", found: "FlatScores", policy: Policy, values: pa.ChunkedArray | None) -> "pd.DataFrame":
@@ -202,8 +222,3 @@ def _write_card(flat: "FlatTable", found: "FlatScores", policy: Policy, *, facts
 def _texts(values: pa.ChunkedArray) -> Sequence[str | None]:
     texts: list[str | None] = pc.cast(values, pa.string()).to_pylist()
     return texts
-
-
-def registry_of(registry: "Registry", file: Path) -> "Registry":
-    """Return the registry of the models of one file, apart from the company's own model."""
-    return replace(registry, model_name=f"table {file.stem}")

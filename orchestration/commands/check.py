@@ -23,6 +23,8 @@ def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml"), as_
     from orchestration.report import show_check
 
     with plain_faults():
+        if check_snapshot(company):
+            return
         declared = load_company(company)
         wrong = list(find_wrong_settings(declared))
         day = as_of.date() if as_of else None
@@ -31,6 +33,20 @@ def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml"), as_
     for fault in wrong:
         print_fault(fault)
     raise typer.Exit(BAD_INPUT if report.faults or wrong else int(bool(report.closed)))
+
+
+def check_snapshot(company: Path) -> bool:
+    """Check the flat table of a company that has nothing else; returns whether this is one."""
+    from company.snapshot import read_snapshot_company
+    from orchestration.commands.score_table import check_and_show, plain_flat_faults
+
+    declared = read_snapshot_company(company)
+    if declared is None:
+        return False
+    with plain_flat_faults():
+        check_and_show(declared.snapshot, declared.load_policy())
+    open_console().print("The table can be scored: `holdfast run` trains on it.", highlight=False)
+    return True
 
 
 def find_wrong_settings(company: "Company") -> Iterator[str]:

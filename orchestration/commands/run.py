@@ -4,7 +4,7 @@ import json
 import os
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -14,6 +14,7 @@ from orchestration.entry import (
     CompanyFile,
     Home,
     enter_deployment,
+    enter_home,
     open_console,
     plain_faults,
     print_fault,
@@ -21,7 +22,10 @@ from orchestration.entry import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from company.company_file import Company
+    from company.snapshot import SnapshotCompany
 
 
 def run(
@@ -34,30 +38,60 @@ def run(
     send: Annotated[bool, typer.Option("--send", help="really send the messages of a day that is over")] = False,
 ) -> None:
     """Run the pipeline for one day: ingest, build, gate, train when due, score, decide, send, measure."""
-    console = open_console()
+    console, day = open_console(), as_of.date()
     with plain_faults():
-        from ingestion.readers import load_company
+        from company.snapshot import read_snapshot_company
 
-        refuse_bad_input(load_company(company), is_new=not (home / "warehouse.duckdb").exists())
-        deployment = enter_deployment(company, home)
-        refuse_foreign_day(deployment.company, as_of.date())
-        from orchestration.home import hold
-        from orchestration.pipeline import run_pipeline
-        from orchestration.runs import PipelineStoppedError
-
-        try:
-            with hold(deployment.settings.home):
-                figures = run_pipeline(deployment, as_of.date(), console=console, is_verbose=verbose, is_sending=send)
-        except PipelineStoppedError as stop:
-            print_fault(f"The pipeline stopped. {stop}")
-            raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None
-    from orchestration.report import show
-
-    show(figures, console)
+        flat = read_snapshot_company(company)
+        if flat is not None:
+            figures = _run_snapshot(flat, home, day, is_sending=send)
+        else:
+            figures = _run_company(company, home, day, console=console, is_verbose=verbose, is_sending=send)
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(figures, indent=2, default=str) + "\n")
         console.print(f"Figures written to {report}.")
+
+
+def _run_company(
+    company: Path, home: Path, as_of: date, *, console: "Console", is_verbose: bool, is_sending: bool
+) -> dict[str, Any]:
+    from ingestion.readers import load_company
+
+    refuse_bad_input(load_company(company), is_new=not (home / "warehouse.duckdb").exists())
+    deployment = enter_deployment(company, home)
+    refuse_foreign_day(deployment.company, as_of)
+    from orchestration.home import hold
+    from orchestration.pipeline import run_pipeline
+    from orchestration.report import show
+    from orchestration.runs import PipelineStoppedError
+
+    try:
+        with hold(deployment.settings.home):
+            figures = run_pipeline(deployment, as_of, console=console, is_verbose=is_verbose, is_sending=is_sending)
+    except PipelineStoppedError as stop:
+        print_fault(f"The pipeline stopped. {stop}")
+        raise typer.Exit(BAD_INPUT if stop.is_bad_input else 1) from None
+    show(figures, console)
+    return figures
+
+
+def _run_snapshot(company: "SnapshotCompany", home: Path, as_of: date, *, is_sending: bool) -> dict[str, Any]:
+    """Run what a company with one flat table has: training, scores, reasons and a list of contacts."""
+    from orchestration.commands.score_table import check_and_show, plain_flat_faults, score_and_show
+    from orchestration.home import hold
+
+    today = datetime.now(ZoneInfo(company.timezone)).date()
+    if as_of > today:
+        refuse(f"--as-of {as_of} lies in the future: today is {today} in {company.timezone}. Name the table's day.")
+    if is_sending:
+        refuse("--send: a company with one flat table gets a list of contacts, and nothing is sent. Take it out.")
+    with plain_flat_faults():
+        policy = company.load_policy()
+        flat = check_and_show(company.snapshot, policy)
+        settings = enter_home(home)
+        with hold(settings.home):
+            return score_and_show(company.snapshot, flat, policy, settings, as_of=as_of)
 
 
 def refuse_foreign_day(company: "Company", as_of: date) -> None:

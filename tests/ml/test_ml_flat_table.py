@@ -6,7 +6,8 @@ import pyarrow.compute as pc
 import pytest
 
 from ml.dataset import DatasetError
-from ml.flat_table import FlatTable, read_flat_table, score_flat_table
+from ml.explaining.attributes import describe_attribute
+from ml.flat_table import FlatTable, read_flat_table, require_learnable, score_flat_table
 from ml.training.config import TrainConfig
 from ml.training.leakage import LeakError
 
@@ -83,11 +84,41 @@ def test_every_customer_is_scored_by_a_model_that_had_not_seen_the_outcome_and_g
     (own,) = flat.rows.filter(pc.equal(flat.rows.column("customer_id"), first)).to_pylist()
     reasons = [row for row in found.reasons.to_pylist() if row["customer_id"] == first]
     assert (reasons[0]["rank"], reasons[0]["feature"], reasons[0]["value"]) == (1, "silence", f"{own['silence']:g}")
+    assert reasons[0]["fact"].startswith(f"silence is {own['silence']:g} (above ")
     assert min(found.reasons.column("contribution").to_pylist()) > 0
     average = found.training.fitted.base_rate
     assert {row["customer_id"] for row in found.reasons.to_pylist()} <= {
         name for name, row in rows.items() if row["probability"] > average
     }
+
+
+def test_a_fact_counts_the_customers_who_are_alike_and_is_none_where_they_left_no_more_often_than_all() -> None:
+    rows = pa.table(
+        {
+            "plan": ["basic"] * 50 + ["plus"] * 50 + ["rare"] * 5,
+            "visits": [*range(100), *[None] * 5],
+            "churned": [True] * 30 + [False] * 20 + [True] * 4 + [False] * 46 + [True] * 5,
+        }
+    )
+
+    plan, visits = (describe_attribute(rows, name, label="churned") for name in ("plan", "visits"))
+
+    assert plan.state(0) == "plan is basic: 60% of such customers left, 37% of all"
+    assert visits.state(25) == "visits is 25 (above 19.8, at most 39.6): 50% of such customers left, 37% of all"
+    assert [plan.is_elevated(row) for row in (0, 50, 100)] == [True, False, False]  # more often; less; too few known
+
+
+def test_a_day_written_in_any_order_is_no_category() -> None:
+    flat = read(draw(began=[f"{row % 28 + 1}.{row % 2 + 1}.22" for row in range(ROWS)]))
+
+    assert {each.name: each.kind for each in flat.kinds}["began"] == "date"
+
+
+def test_a_table_in_which_too_few_left_is_refused_with_what_would_help() -> None:
+    table = draw(Churn=["yes"] * 9 + ["no"] * (ROWS - 9))
+
+    with pytest.raises(DatasetError, match=r"9 customers are known to have left and 591 to have stayed.*10 of each"):
+        require_learnable(read(table), CONFIG)
 
 
 def test_a_column_that_knows_the_outcome_is_refused_by_name_and_may_be_left_out() -> None:
