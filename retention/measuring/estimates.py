@@ -1,7 +1,7 @@
 """The difference between two arms with its standard error, with less noise where the time before is known."""
 
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -21,15 +21,24 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A difference of means, its standard error, and the share of the variance that the time before explained."""
+    """A difference of means and its standard error.
+
+    `freedom` are the degrees of freedom of the error, `explained` is the share of the variance that the time before
+    explained. What else the error rests on is kept for `Trial`, which plans by it: the `sizes` of the arms, treated
+    first, the `mean` of all values, and by how much repeated decisions of one customer widen a variance.
+    """
 
     value: float
     error: float
+    freedom: float = inf
     explained: float = 0.0
+    sizes: tuple[int, int]
+    mean: float
+    widening: float = 1.0
 
     @property
     def information(self) -> float:
-        """1 / variance of the difference."""
+        """1 / variance of the difference, as it was seen."""
         return 1 / self.error**2
 
 
@@ -55,12 +64,20 @@ def compare(values: Floats, is_treated: Bools, customers: Ints, *, before: Float
     plain = _within(values, is_treated)
     adjusted = values if before is None else values - _predict(values, is_treated, before)
     rest = _within(adjusted, is_treated)
-    error = _error(adjusted - adjusted.mean(), rest, is_treated, customers)
-    if not error:
+    variance = _variance(adjusted - adjusted.mean(), rest, is_treated)
+    if not variance:
         return None
-    value = float(adjusted[is_treated].mean() - adjusted[~is_treated].mean())
+    widening = _widening(rest, is_treated, customers)
     total = float(plain @ plain)
-    return Estimate(value=value, error=error, explained=1 - float(rest @ rest) / total if total else 0.0)
+    return Estimate(
+        value=float(adjusted[is_treated].mean() - adjusted[~is_treated].mean()),
+        error=sqrt(variance * widening),
+        freedom=min(len(np.unique(customers[arm])) for arm in (is_treated, ~is_treated)) - 1,
+        explained=1 - float(rest @ rest) / total if total else 0.0,
+        sizes=sizes,
+        mean=float(values.mean()),
+        widening=widening,
+    )
 
 
 def _within(values: Floats, is_treated: Bools) -> Floats:
@@ -80,18 +97,22 @@ def _predict(values: Floats, is_treated: Bools, before: Floats) -> Floats:
     return slope * centred
 
 
-def _error(overall: Floats, rest: Floats, is_treated: Bools, customers: Ints) -> float:
-    """Return the standard error from distances to the mean of everybody (`overall`) and of each arm (`rest`)."""
+def _variance(overall: Floats, rest: Floats, is_treated: Bools) -> float:
+    """Return the variance of the difference from distances to the mean of everybody (`overall`) and of each arm."""
     treated = int(is_treated.sum())
     untreated = len(rest) - treated
     common = float(overall @ overall) / (treated + untreated - 1) * (1 / treated + 1 / untreated)
-    weights = np.where(is_treated, 1 / treated, 1 / untreated)
-    scores = rest * weights
-    apart = float(scores @ scores)
     corrected = sum(
         float(rest[arm] @ rest[arm]) / (size * (size - 1))
         for arm, size in ((is_treated, treated), (~is_treated, untreated))
     )
+    return max(common, corrected)
+
+
+def _widening(rest: Floats, is_treated: Bools, customers: Ints) -> float:
+    """Return by how much a variance grows because decisions of one customer are alike; never below 1."""
+    treated = int(is_treated.sum())
+    scores = rest * np.where(is_treated, 1 / treated, 1 / (len(rest) - treated))
+    apart = float(scores @ scores)
     by_customer = np.bincount(customers, weights=scores)
-    repeated = float(by_customer @ by_customer) / apart if apart else 1.0
-    return sqrt(max(common, corrected) * max(repeated, 1.0))
+    return max(float(by_customer @ by_customer) / apart, 1.0) if apart else 1.0

@@ -78,11 +78,11 @@ def break_evens(outcomes: "pd.DataFrame") -> dict[str, float]:
     """Return, by strategy and for `all`, the difference in retention at which its treatments pay what they cost.
 
     Args:
-        outcomes: decisions with strategy_id, arm, cost, money_at_risk and probability; of the treated counts what one
-            cost, of both arms what a customer who stays is worth, money_at_risk / probability.
+        outcomes: decisions with strategy_id, arm, cost and value_from_now; of the treated counts what one cost, of both
+            arms what a customer is worth who stays or comes back.
     """
-    decided = outcomes.loc[outcomes["arm"].isin([TREATED, HOLDOUT]) & outcomes["probability"].gt(0)]
-    worth = decided["money_at_risk"].astype(float) / decided["probability"].astype(float)
+    decided = outcomes.loc[outcomes["arm"].isin([TREATED, HOLDOUT]) & outcomes["value_from_now"].notna()]
+    worth = decided["value_from_now"].astype(float).clip(lower=0)
     cost = decided["cost"].where(decided["arm"].eq(TREATED)).astype(float)
     frame = decided[["strategy_id"]].assign(worth=worth, cost=cost)
     means = frame.groupby("strategy_id")[["worth", "cost"]].mean()

@@ -40,6 +40,7 @@ class _Decisions:
     is_mature: Bools
     is_treated: Bools
     customers: Ints
+    was_customer: Bools
     stayed: Floats
     probability: Floats
     spent: Floats
@@ -52,13 +53,16 @@ class _Decisions:
         import pandas as pd
 
         ordered = rows.sort_values("as_of", kind="stable")
+        left, retained = _numbers(ordered, "churned"), _numbers(ordered, "retained")
+        stayed = np.where(np.isfinite(left), 1 - left, retained)
         return cls(
             decided=_days(ordered["as_of"]),
             until=_days(ordered["outcome_until"]),
-            is_mature=ordered["is_mature"].to_numpy(dtype=bool) & ordered["churned"].notna().to_numpy(),
+            is_mature=ordered["is_mature"].to_numpy(dtype=bool) & np.isfinite(stayed),
             is_treated=ordered["arm"].eq(TREATED).to_numpy(),
             customers=pd.factorize(ordered["customer_id"])[0].astype(np.int64),
-            stayed=1 - _numbers(ordered, "churned"),
+            was_customer=np.isfinite(left),
+            stayed=stayed,
             probability=_numbers(ordered, "probability"),
             spent=_numbers(ordered, "amount_spent_after"),
             spent_before=_numbers(ordered, "amount_spent_before"),
@@ -97,20 +101,21 @@ def read_effects(outcomes: "pd.DataFrame", policy: "Policy", *, today: date) -> 
 
     Args:
         outcomes: one row per ledger decision: customer_id, strategy_id, arm (treated or holdout), as_of, outcome_until,
-            churned, is_mature; may have event, planned_strategy_id, probability, amount_spent_before,
-            amount_spent_after and cost. Only `assigned` decisions count, whatever became of their messages: who was
+            churned, is_mature; may have retained, event, planned_strategy_id, probability, amount_spent_before,
+            amount_spent_after and cost. Of who was no customer `churned` is missing and `retained` tells whether they
+            came back. Only `assigned` decisions count, whatever became of their messages: who was
             meant to be treated is what the hash decided. Decisions that exploration changed are left out: the held-out
             group was chosen by the plan.
         policy: `outcomes` and `holdout`.
         today: the day of the last row, which is a look if it is the first of a month.
 
     A look on the first day of a month takes the decisions whose windows were over by then; whoever acts on a verdict of
-    a past day reads the rows up to it. Retention is the share that did not leave; its difference is adjusted by the
-    probability of leaving that the decision saw, that of the money by what was spent before it, and both stand
-    unadjusted beside. The verdict of a period is `insufficient` until a look's interval lies above 0 (`works`) or below
-    (`harms`), or until the full information is reached or could bring neither (`no_effect_found`); then it stands.
-    Rows that are no look, between looks and after the verdict, have the always-valid band as their interval, and so do
-    looks so early that they could claim nothing.
+    a past day reads the rows up to it. Retention is the share that did not leave, or that came back; its difference is
+    adjusted by the probability of leaving that the decision saw, that of the money by what was spent before it, and
+    both stand unadjusted beside. The verdict of a period is `insufficient` until a look's interval lies above 0
+    (`works`) or below (`harms`), or until the full information is reached or could bring neither (`no_effect_found`);
+    then it stands. Rows that are no look, between looks and after the verdict, have the always-valid band as their
+    interval, and so do looks so early that they could claim nothing.
     """
     import pandas as pd
 
@@ -183,7 +188,7 @@ def _look(
 
 
 def _keeps_few(seen: _Decisions, policy: "Policy") -> bool:
-    kept = _mean(seen.stayed[seen.is_treated])
+    kept = _mean(seen.stayed[seen.is_treated & seen.was_customer])  # of the dormant few come back, however good it is
     return kept is not None and kept < policy.outcomes.take_down_below
 
 
@@ -199,7 +204,7 @@ def _describe(seen: _Decisions, found: Estimate | None, trial: Trial, *, is_look
     """Return what is seen of the arms; all intervals of a row reach equally far in standard errors."""
     treated, untreated = seen[seen.is_treated], seen[~seen.is_treated]
     band = trial.reach_of_band(found) if found else inf
-    bound = trial.reach_of_look() if is_look else inf
+    bound = trial.reach_of_look(found) if found and is_look else inf
     reach = bound if isfinite(bound) else band
     return {
         "n_treated": len(treated),

@@ -96,6 +96,16 @@ def _legendre() -> "tuple[Floats, Floats]":
     return nodes, weights
 
 
+def widen(bound: float, *, freedom: float) -> float:
+    """Return the bound that Student's t of so many degrees of freedom exceeds as rarely as the normal exceeds `bound`.
+
+    Source: C. Jennison & B. W. Turnbull, Group Sequential Methods, 2000, ch. 3 (significance levels for t-tests).
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return bound if bound > _FAR or freedom == inf else float(-stdtrit(freedom, ndtr(-bound)))
+
+
 def full_information(effect: float, *, confidence: float, power: float) -> float:
     """Return the information, 1 / variance of the estimate, at which `effect` is found with `power` by one test."""
     from scipy.special import ndtri

@@ -118,8 +118,8 @@ def test_a_month_is_reviewed_once_and_no_earlier_one_after_it() -> None:
 
 def test_a_treatment_pays_where_what_it_keeps_is_worth_its_cost() -> None:
     outcomes = pd.DataFrame(
-        [("voucher", "treated", 4.0, 50.0, 0.5), ("voucher", "holdout", 0.0, 90.0, 0.3)],
-        columns=["strategy_id", "arm", "cost", "money_at_risk", "probability"],
+        [("voucher", "treated", 4.0, 100.0), ("voucher", "holdout", 0.0, 300.0), ("voucher", "treated", 9.0, None)],
+        columns=["strategy_id", "arm", "cost", "value_from_now"],
     )
     assert break_evens(outcomes) == pytest.approx({"voucher": 4 / 200, "all": 4 / 200})
 

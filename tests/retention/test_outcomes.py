@@ -133,6 +133,20 @@ def test_all_strategies_together_come_first() -> None:
     ]
 
 
+def test_a_win_back_is_judged_by_who_came_back_and_not_by_a_floor_for_customers() -> None:
+    arms = {"treated": (320, 3680), "holdout": (80, 3920)}
+    back = pd.concat(
+        [
+            _decisions(arm, 0, sum(counts), retained=[True] * counts[0] + [False] * counts[1]).assign(churned=None)
+            for arm, counts in arms.items()
+        ]
+    )
+    row = _row(back)
+    shown = ("verdict", "n_treated", "retention_treated", "retention_holdout", "is_below_floor")
+    assert [row[name] for name in shown] == ["works", 4000, 0.08, 0.02, False]
+    assert row["difference_low"] > 0
+
+
 def test_repeated_decisions_of_the_same_customers_are_not_so_many_customers() -> None:
     once = _outcomes((300, 100), (270, 130))
     repeated = pd.concat([once.assign(as_of=JANUARY + timedelta(days=day)) for day in range(4)])

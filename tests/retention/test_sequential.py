@@ -1,4 +1,6 @@
+from dataclasses import replace
 from datetime import date, timedelta
+from math import inf
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from retention.measuring.sequential import (
     inflation,
     reach_of_band,
     spend,
+    widen,
 )
 from retention.measuring.trials import Trial, foretell
 
@@ -77,9 +80,37 @@ def test_the_chance_to_find_an_effect_falls_where_half_of_the_trial_saw_none() -
     assert chances[1] == pytest.approx(0.2101, abs=1e-4)
 
 
-def _estimate(trial: Trial, *, z: float, share: float) -> Estimate:
-    error = (share * trial.full) ** -0.5
-    return Estimate(value=z * error, error=error)
+def _estimate(trial: Trial, *, z: float, share: float, error: float = 0.01) -> Estimate:
+    """Return an estimate from arms that have so much of the full information where half of the customers stay."""
+    size = round(share * trial.full * 2 * (0.25 - (ASKED.smallest_effect / 2) ** 2))
+    return Estimate(value=z * error, error=error, sizes=(size, size), mean=0.5)
+
+
+@pytest.mark.parametrize(("retention", "holdout_share"), [(0.6, 0.5), (0.9, 0.1), (0.9, 0.5)])
+def test_the_needed_sample_is_the_full_information_if_the_smallest_effect_is_there(
+    retention: float, holdout_share: float
+) -> None:
+    trial = Trial.begin(ASKED)
+    treated, untreated = trial.needed_sample(retention, holdout_share=holdout_share)
+    mean = retention + ASKED.smallest_effect * treated / (treated + untreated)
+    shares = [
+        trial.share_of(Estimate(value=0.0, error=error, sizes=(treated, untreated), mean=mean))
+        for error in (0.001, 0.1)  # however little the untreated happen to vary
+    ]
+    assert shares == pytest.approx([1.0, 1.0], abs=0.01)
+
+
+def test_repeated_customers_and_a_score_that_explains_move_the_information() -> None:
+    trial = Trial.begin(ASKED)
+    plain = Estimate(value=0.0, error=0.01, sizes=(500, 500), mean=0.5)
+    shares = [trial.share_of(each) for each in (plain, replace(plain, widening=2.0), replace(plain, explained=0.5))]
+    assert shares == pytest.approx([shares[0], shares[0] / 2, shares[0] * 2])
+
+
+def test_few_untreated_move_the_bounds_away() -> None:
+    # quantiles of Student's t: 2.2281 with ten degrees of freedom, 1.9840 with a hundred
+    reached = [widen(1.959964, freedom=freedom) for freedom in (10, 100, inf)]
+    assert reached == pytest.approx([2.2281, 1.9840, 1.959964], abs=1e-4)
 
 
 @pytest.mark.parametrize(
