@@ -54,7 +54,8 @@ def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share
 
     `saved` is the number of treated decisions times the difference of the mean retained value per decision, treated
     less held out; both means are freed of what the value and the score explained before the decision (a control
-    variate: Deng and others, WSDM 2013). Intervals are Welch's with variances clustered by customer. Money that
+    variate: Deng and others, WSDM 2013). Intervals are Welch's with variances clustered by customer, or with one
+    variance for both arms where that is larger: the few held-out who leave may happen to be small customers. Money that
     was spent counts where the message left. `holdout_cost` is what treating the held-out as well would have
     saved, less what it would have cost. All are None where an arm has fewer than two customers.
     """
@@ -121,7 +122,9 @@ def contrast(arms: Arms, outcome: Floats, baseline: Floats, *, confidence: float
         return UNKNOWN
     residual = _explain_away(outcome, baseline, (treated, held))
     means, errors, counts = zip(*(_cluster(residual[arm], arms.customers[arm]) for arm in (treated, held)), strict=True)
-    return _interval(means[0] - means[1], errors, counts, confidence=confidence)
+    centred = residual - np.where(treated, means[0], means[1])
+    common = _cluster(centred, arms.customers)[1] * len(centred) * (1 / treated.sum() + 1 / held.sum())
+    return _interval(means[0] - means[1], errors, counts, least=common, confidence=confidence)
 
 
 def _explain_away(outcome: Floats, baseline: Floats, groups: Sequence[npt.NDArray[np.bool_]]) -> Floats:
@@ -157,15 +160,17 @@ def _cluster(values: Floats, customers: npt.NDArray[np.int64]) -> tuple[float, f
     return mean, float(sums @ sums) / len(values) ** 2 * count / (count - 1), count
 
 
-def _interval(value: float, variances: tuple[float, ...], counts: tuple[int, ...], *, confidence: float) -> Difference:
-    """Return Welch's interval of a difference of two means (Biometrika 34, 1947)."""
+def _interval(
+    value: float, variances: tuple[float, ...], counts: tuple[int, ...], *, least: float, confidence: float
+) -> Difference:
+    """Return Welch's interval of a difference of two means (Biometrika 34, 1947), with no variance below `least`."""
     from scipy.special import stdtrit
 
     total = sum(variances)
     if total == 0:
         return Difference(value=value, low=value, high=value)
     spread = [variance**2 / (count - 1) for variance, count in zip(variances, counts, strict=True)]
-    reach = float(stdtrit(total**2 / sum(spread), (1 + confidence) / 2)) * total**0.5
+    reach = float(stdtrit(total**2 / sum(spread), (1 + confidence) / 2)) * max(total, least) ** 0.5
     return Difference(value=value, low=value - reach, high=value + reach)
 
 

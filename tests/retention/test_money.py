@@ -53,6 +53,16 @@ def test_only_customers_who_do_not_come_back_are_a_loss_that_can_be_saved() -> N
     assert _money(*parts, lasting_share=0.2)["saved"] == pytest.approx(0.2 * _money(*parts)["saved"])
 
 
+def test_the_held_out_who_happen_to_be_small_customers_do_not_make_the_interval_narrow() -> None:
+    worth = [100.0] * 12 + [10.0] * 48
+    treated = _decide("treated", ([False] * 6 + [True] * 6 + [False] * 24 + [True] * 24) * 5, value_from_now=worth * 5)
+    rich, poor = (
+        _decide("holdout", [False] * 3 + [True] * 3, value_from_now=value) for value in (100.0, [10.0] * 3 + [11.0] * 3)
+    )
+    widths = [row["saved_high"] - row["saved_low"] for row in (_money(treated, rich), _money(treated, poor))]
+    assert widths[1] > 0.3 * widths[0]
+
+
 def test_holding_out_costs_what_treating_would_have_saved_less_its_price() -> None:
     row = _money(_decide("treated", [True] * 20), _decide("holdout", [True] * 5 + [False] * 5))
     assert row["holdout_cost"] == pytest.approx(10 * (0.5 * 100 - 2))
