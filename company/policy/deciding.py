@@ -126,6 +126,7 @@ class Effects(Section):
     group_by: tuple[Literal["value_tier", "tier", "level", "main_reason", "lifecycle_stage", "kind", "region"], ...]
     group_spread: Annotated[float, Field(gt=0, le=1)]
     declared_spread: Annotated[float, Field(gt=0, le=1)]
+    level_spread: Annotated[float, Field(ge=0)]
     harm_probability: Annotated[float, Field(ge=0.5, le=1)]
     minimum_rows: Annotated[int, Field(ge=20)]
     minimum_group_rows: Annotated[int, Field(ge=2)]

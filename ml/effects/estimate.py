@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.effects.doubly_robust import assign_folds, score
+from ml.effects.level import find_level
 from ml.effects.policy_value import Estimate, mean
 from ml.effects.randomised import NOTHING, Floats, Ints, Randomised
 from ml.effects.shrinkage import Cells, deviations, pool, shrink
@@ -20,7 +21,8 @@ DECLARED, MEASURED = "declared", "measured"
 EVERYBODY = "all"  # the group where there are no decisions yet
 COLUMNS = (
     "strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "count_treated", "count_untreated",
-    "raw_effect", "source", "is_used", "group_effect", "group_low", "group_high", "group_harm",
+    "raw_effect", "source", "is_used", "group_effect", "group_low", "group_high", "group_harm", "level", "level_low",
+    "level_high",
 )  # fmt: skip
 TINY = 1e-12
 WIDTH = 2 * NormalDist().inv_cdf(0.975)  # of a declared interval, in standard deviations
@@ -32,6 +34,7 @@ class EffectConfig:
 
     group_spread: float
     declared_spread: float
+    level_spread: float
     minimum_rows: int
     minimum_group_rows: int
     folds: int
@@ -44,6 +47,7 @@ class EffectConfig:
         return cls(
             group_spread=asked.group_spread,
             declared_spread=asked.declared_spread,
+            level_spread=asked.level_spread,
             minimum_rows=asked.minimum_rows,
             minimum_group_rows=asked.minimum_group_rows,
             folds=asked.folds,
@@ -81,13 +85,15 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
     multiply it by the same prediction; who was not scored has the doubly robust rate under nothing instead. One with
     fewer than `minimum_rows` rows with or without it in the data is left as declared. `group_effect` with its interval
     is the mean effect of the measured strategies in a group; `harm` is the probability that a strategy's effect is
-    below 0, `group_harm` that the group's is.
+    below 0, `group_harm` that the group's is. `level` is the factor by which all declared effects are off, the same in
+    every row; see `find_level`.
     """
     cells = _cells(rows, declared, config)
     scores = score(rows, folds=config.folds)
     found = _measure(rows, scores, cells, config)
     average, covariance = shrink(cells, found.effect, found.error, least_spread=config.group_spread)
     gain = _gain(rows, scores, declared, cells, config) if found.is_enough.any() else None
+    level = find_level(rows, declared, spread=config.level_spread)
     reach = NormalDist().inv_cdf(0.5 + config.confidence / 2)
     table = _table(declared, cells, found, average=average, half=reach * deviations(covariance))
     group, spread = pool(cells, average, covariance, weight=found.is_enough.astype(float))
@@ -97,6 +103,9 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
         group_low=group - reach * spread,
         group_high=group + reach * spread,
         group_harm=_harm(group, spread),
+        level=level.value,
+        level_low=level.value - reach * level.deviation,
+        level_high=level.value + reach * level.deviation,
     )
     result = Effects(table=table, gain=gain)
     return replace(result, table=table.assign(is_used=result.is_better & table["basis"].eq(MEASURED)))
@@ -199,7 +208,7 @@ def _table(
 
 
 def _gain(rows: Randomised, scores: Floats, declared: "pd.DataFrame", cells: Cells, config: EffectConfig) -> Estimate:
-    """Return what choosing by measured effects brings beyond choosing by declared ones, on rows they have not seen."""
+    """Return what choosing by measured effects brings beyond choosing by declared ones at their level, on new rows."""
     fold, difference = assign_folds(rows.customers, folds=config.folds), np.zeros(len(rows.given))
     for number in np.unique(fold):
         is_held_out = fold == number
@@ -208,7 +217,9 @@ def _gain(rows: Randomised, scores: Floats, declared: "pd.DataFrame", cells: Cel
         held_out = rows.take(is_held_out)
         rewards = _rewards(held_out, scores[is_held_out], declared)
         places = np.arange(len(rewards))
-        chosen, simple = (choose(held_out, declared, cells, effects) for effects in (average, cells.declared))
+        level = find_level(rows.take(~is_held_out), declared, spread=config.level_spread)
+        options = (average, level.value * cells.declared)
+        chosen, simple = (choose(held_out, declared, cells, effects) for effects in options)
         difference[is_held_out] = rewards[places, chosen] - rewards[places, simple]
     return mean(difference, rows.customers, confidence=config.confidence)
 

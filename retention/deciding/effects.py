@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from company.policy import Policy
 
 DECLARED, MEASURED, ALL = "declared", "measured", "all"
-COLUMNS = ("strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "is_used", "group_harm")
+COLUMNS = ("strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "is_used", "group_harm", "level")
 UNKNOWN = "unknown"
 
 
@@ -26,15 +26,19 @@ def apply_effects(
 ) -> "pd.DataFrame":
     """Return `options` with effects and intervals of their group, and `would_hurt` where contact is known to do harm.
 
+    `lift` is by how much an effect counts as more than is believed, so that a customer who is a probe may be chosen.
+
     Args:
-        options: columns strategy_id, effect_group, and the declared effect with effect_low and effect_high.
+        options: columns strategy_id, effect_group, the declared effect with effect_low and effect_high; may have
+            is_probe: for these customers a declared effect counts in full, however low the level is.
         effects: `COLUMNS`, one row per strategy and group; None where nothing was measured yet. What is not `is_used`
-            was not proven better than the declared effect and replaces nothing. Harm is acted on all the same.
+            was not proven better than the declared effect and replaces nothing: then the declared effect counts times
+            `level`, the factor by which all of them are off together. Harm is acted on all the same.
         harm_probability: a strategy that does harm to a group with so much probability is no option there; a group to
             which the strategies together do is left alone.
     """
     if effects is None or effects.empty or options.empty:
-        return options.assign(would_hurt=False)
+        return options.assign(would_hurt=False, lift=0.0)
     effects = effects.reindex(columns=list(COLUMNS))
     by_option = effects.loc[effects["basis"] == MEASURED].set_index(["strategy_id", "effect_group"])
     keys = list(zip(options["strategy_id"], options["effect_group"], strict=True))
@@ -46,8 +50,19 @@ def apply_effects(
     )
     is_used = own["is_used"].eq(other=True) & own["effect"].notna()
     driven_away = effects.loc[effects["group_harm"].astype(float) >= harm_probability, "effect_group"]
+    level = _read_level(effects)
+    is_lifted = ~is_used & options.get("is_probe", False)
+    lift = (max(1 - level, 0.0) * options["effect"]).where(is_lifted, 0.0)
+    moved = (level - 1) * options["effect"] + lift
     measured = {"effect": "effect", "effect_low": "low", "effect_high": "high"}
     return options.assign(
-        **{name: own[column].where(is_used, options[name]).astype(float) for name, column in measured.items()},
+        **{name: own[column].where(is_used, options[name] + moved).astype(float) for name, column in measured.items()},
+        lift=lift,
         would_hurt=own["harm"].astype(float).ge(harm_probability) | options["effect_group"].isin(set(driven_away)),
     )
+
+
+def _read_level(effects: "pd.DataFrame") -> float:
+    """Return the level, the same in all rows; 1 where it was never measured."""
+    levels = effects["level"].dropna()
+    return float(levels.iloc[0]) if len(levels) else 1.0

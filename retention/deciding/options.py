@@ -29,7 +29,8 @@ class Options:
     `columns` are pairs of strategy and channel. `expected` is the expected value, missing where a row has no such
     option; `effects` the share of the leaving whom it keeps; `deviations` the standard deviation of the expected value,
     that of the effect times the money at risk; `costs` a cost per column, or per row and column;
-    `is_profitable` whether it brings what the policy asks for; `harmed` the rows whose every option does harm.
+    `is_profitable` whether it brings what the policy asks for, and `is_probing` whether it does so only because the
+    declared effect counts in full for a customer who is a probe; `harmed` the rows whose every option does harm.
     """
 
     columns: list[tuple[str, str]]
@@ -38,6 +39,7 @@ class Options:
     deviations: Floats
     costs: Floats
     is_profitable: Bools
+    is_probing: Bools
     harmed: Bools
 
     @property
@@ -67,10 +69,13 @@ def build_options(
 ) -> Options:
     """Match, lay measured effects over declared ones, and price every option of `people`, one row each, in their order.
 
-    Expected value is money_at_risk x effect - cost; options known to do harm are no options. Customers `held_back` get
-    no marketing, and nobody a strategy that is among their `recent_strategies`.
+    Expected value is money_at_risk x effect - cost, for customers with `is_probe` at the declared effect; options known
+    to do harm are no options. Customers `held_back` get no marketing, and nobody a strategy that is among their
+    `recent_strategies`.
     """
-    place = people[["customer_id", "money_at_risk", "effect_group"]].assign(place=np.arange(len(people)))
+    place = people[["customer_id", "money_at_risk", "effect_group"]].assign(
+        place=np.arange(len(people)), is_probe=people.get("is_probe", False)
+    )
     matched = match(people, strategies, policy, held_back=held_back)
     free = _drop_recent(matched, recent_strategies).merge(place, on="customer_id")
     found = apply_effects(free, effects, harm_probability=policy.effects.harm_probability)
@@ -84,6 +89,7 @@ def build_options(
     expected = np.where(hurts, np.nan, _spread(value, at, shape, missing=np.nan))
     costs = _costs(found["option_cost"].to_numpy(dtype=float), at, shape)
     floor = np.maximum(policy.budget.minimum_expected_value, policy.budget.minimum_return * costs)
+    lifted = _spread(found["money_at_risk"] * found["lift"], at, shape, missing=0.0)
     return Options(
         columns=pairs,
         expected=expected,
@@ -96,6 +102,7 @@ def build_options(
         ),
         costs=costs,
         is_profitable=expected > floor,
+        is_probing=(expected > floor) & (expected - lifted <= floor),
         harmed=hurts.any(axis=1) & np.isnan(expected).all(axis=1),
     )
 

@@ -31,6 +31,7 @@ REASONS = {
     "best_use_of_budget": ("the most that the budget can buy for this customer", "在预算内对该客户最有价值的方案"),
     "explored": ("drawn at random to measure a strategy that is not chosen today", "随机抽中，用于检验其他方案的效果"),  # noqa: RUF001
     "explored_nothing": ("drawn at random to get nothing this time", "随机抽中，本次不干预以便对照"),  # noqa: RUF001
+    "probed": ("drawn at random to see whether contact has begun to pay", "随机抽中，用于检验干预是否开始见效"),  # noqa: RUF001
     "chosen_by_person": ("a person chose this strategy for the customer", "由员工为该客户指定方案"),
     "left_alone_by_person": ("a person decided that the customer is left alone", "员工决定暂不联系该客户"),
     "held_out": ("stays untreated, so that the effect can be measured", "对照组不干预以便衡量效果"),
@@ -97,7 +98,8 @@ def plan(
 
     The untreated group is drawn before matching, then goes through the same matching and the same queue without using
     the budget, so that both arms of a strategy were chosen by one rule. So do the customers who explore: what was drawn
-    for them has been reserved from the limits before.
+    for them has been reserved from the limits before. For a share of all customers, drawn by a hash once for all,
+    declared effects count in full even where strategies together were found to keep less.
     """
     chosen = list_chosen(overrides or {})
     people = _prepare(candidates, policy, silent=list_silent(overrides or {})).assign(
@@ -143,6 +145,7 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", *, silent: Collection
     for name in ("clv", "money_at_risk"):
         people[name] = people[name].astype(float)
     people["is_held_out"] = hold_out(ids, people["as_of"], policy.holdout)
+    people["is_probe"] = fractions(ids, salt=f"{policy.exploration.salt}:level") < policy.exploration.share
     people["effect_group"] = name_groups(people, policy)
     closed = people["allowed_channels"].eq("") & people["service_channels"].eq("")
     bars = [ids.isin(set(silent)), closed, people["money_at_risk"].isna()]
@@ -233,6 +236,7 @@ def _decide(
         propensity=[_propensity(*decision, holdout_share=share) for decision in decisions],
         propensities=np.array([as_text(chance) for chance in chances], dtype=object),
         is_explored=explores & (final != planned),
+        is_probed=look_up(options.is_probing, rows, final) == 1,
         is_harmed=options.harmed,
         best=options.best(),
         has_profitable=np.asarray(options.is_profitable.any(axis=1)),
@@ -289,7 +293,7 @@ def _join(people: "pd.DataFrame", decided: "pd.DataFrame", *, holdout_share: flo
     of_group = np.where(joined["is_held_out"], holdout_share, 1 - holdout_share)
     joined["propensity"] = joined["propensity"].fillna(pd.Series(of_group, index=joined.index))
     joined["expected_value"] = joined["expected_value"].fillna(joined["best"])
-    for name in ("is_explored", "is_harmed", "has_option", "has_profitable"):
+    for name in ("is_explored", "is_probed", "is_harmed", "has_option", "has_profitable"):
         joined[name] = joined[name].eq(other=True)
     return joined
 
@@ -299,11 +303,12 @@ def _explain(joined: "pd.DataFrame") -> "pd.DataFrame":
     arm = joined["arm"]
     questions = [
         joined["bar"] != "", arm == HOLDOUT, arm == CONTROL, (arm == TREATED) & joined["is_explored"],
-        (arm == TREATED) & joined["is_persons_choice"], arm == TREATED, joined["is_harmed"],
+        (arm == TREATED) & joined["is_persons_choice"], (arm == TREATED) & joined["is_probed"], arm == TREATED,
+        joined["is_harmed"],
         ~joined["has_option"] & joined["waits"].ne(""), ~joined["has_option"], ~joined["has_profitable"],
     ]  # fmt: skip
     answers = [
-        joined["bar"], "held_out", "explored_nothing", "explored", "chosen_by_person", "best_use_of_budget",
+        joined["bar"], "held_out", "explored_nothing", "explored", "chosen_by_person", "probed", "best_use_of_budget",
         "contact_would_hurt", joined["waits"], "no_strategy", "not_worth_it",
     ]  # fmt: skip
     reasons = np.select(questions, [np.asarray(answer, dtype=object) for answer in answers], joined["rejected_because"])

@@ -9,13 +9,15 @@ import pytest
 
 from ml.effects.doubly_robust import correct, score
 from ml.effects.estimate import EffectConfig, estimate
+from ml.effects.level import find_level
 from ml.effects.policy_value import doubly_robust, snips
 from ml.effects.randomised import Randomised, read_randomised
 from ml.effects.shrinkage import Cells, deviations, pool, shrink
 
 CONFIG = EffectConfig(
-    group_spread=0.03, declared_spread=0.005, minimum_rows=200, minimum_group_rows=20, folds=3, confidence=0.95
-)
+    group_spread=0.03, declared_spread=0.005, level_spread=2, minimum_rows=200, minimum_group_rows=20, folds=3,
+    confidence=0.95,
+)  # fmt: skip
 DECLARED = pd.DataFrame(
     {
         "strategy_id": ["call", "coupon"], "effect": [0.1, 0.1], "low": [0.0, 0.0], "high": [0.2, 0.2],
@@ -75,6 +77,32 @@ def test_what_was_declared_rightly_is_not_replaced() -> None:
     truth = dict.fromkeys(TRUTH, 0.1)
     effects = estimate(read_randomised(_decide(6_000, truth)), DECLARED, CONFIG)
     assert not effects.table["is_used"].any()
+
+
+@pytest.mark.parametrize("times", [0.0, 2.0, -1.0])
+def test_the_level_is_by_how_much_all_declared_effects_are_off(times: float) -> None:
+    decisions = _decide(40_000, dict.fromkeys(TRUTH, 0.1 * times), seed=3)
+    level = find_level(read_randomised(decisions), DECLARED, spread=2)
+    assert level.value == pytest.approx(times, abs=3 * level.deviation)
+    assert level.deviation < 0.2
+
+
+def test_the_level_has_the_error_that_it_says() -> None:
+    drawn = [
+        find_level(read_randomised(_decide(400, dict.fromkeys(TRUTH, 0.1), seed=seed)), DECLARED, spread=1e6)
+        for seed in range(60)
+    ]
+    spread = float(np.std([each.value for each in drawn]))
+    assert spread == pytest.approx(float(np.mean([each.deviation for each in drawn])), rel=0.25)
+    assert float(np.mean([each.value for each in drawn])) == pytest.approx(1, abs=3 * spread / 60**0.5)
+
+
+def test_the_level_is_believed_until_decisions_are_many() -> None:
+    decisions = _decide(40, dict.fromkeys(TRUTH, 0.0))
+    few = find_level(read_randomised(decisions), DECLARED, spread=0.5)
+    none = find_level(read_randomised(decisions.assign(churned=None)), DECLARED, spread=0.5)
+    assert abs(few.value - 1) < 0.5
+    assert (none.value, none.deviation) == (1.0, 0.5)
 
 
 def test_few_decisions_leave_the_declared_effect_as_it_is() -> None:

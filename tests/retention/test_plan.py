@@ -374,6 +374,33 @@ def test_a_measured_effect_that_was_not_proven_better_replaces_nothing(
     assert decided["effect"].tolist() == [0.1]
 
 
+LEVEL = {"strategy_id": "voucher", "effect_group": "gold, high", "effect": 0.1, "basis": "declared", "is_used": False}
+
+
+def test_declared_effects_count_at_the_level_that_was_measured(
+    make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    effects = pd.DataFrame([LEVEL | {"level": 0.4}])
+    decided = _plan(make_candidates(1), [make_strategy()], policy, effects=effects)
+    assert decided[["effect", "expected_value"]].to_numpy().tolist() == [pytest.approx([0.04, 900 * 0.04 - 5])]
+
+
+def test_where_contact_keeps_nobody_only_a_drawn_share_of_the_customers_is_still_contacted(
+    make_candidates: Frame, make_strategy: Make
+) -> None:
+    policy = load_policy({"holdout": {"share": 0.0}, "exploration": {"share": 0.2}, "budget": {"amount": 1e6}})
+    people, effects = make_candidates(900), pd.DataFrame([LEVEL | {"level": 0.0}])
+    now, later = (
+        _plan(people.assign(as_of=day), [make_strategy()], policy, effects=effects)
+        for day in (date(2017, 12, 1), date(2018, 1, 1))
+    )
+    chosen = [set(each.loc[each["arm"].ne("none"), "customer_id"]) for each in (now, later)]
+    assert len(chosen[0]) == pytest.approx(180, abs=40)
+    assert chosen[0] == chosen[1]
+    assert set(now.loc[now["arm"].eq("treated"), "decision_reason"]) == {"probed"}
+    assert set(now.loc[now["arm"].eq("none"), "decision_reason"]) == {"not_worth_it"}
+
+
 def test_who_explores_gets_each_option_as_often_as_its_stored_probability_says(
     make_candidates: Frame, make_strategy: Make
 ) -> None:
