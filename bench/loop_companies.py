@@ -45,7 +45,7 @@ Ints = npt.NDArray[np.int64]
 
 LEVELS = {"low": 0.05, "middle": 0.10, "high": 0.20, "harmful": -0.56, "nothing": 0.0}
 NO_ACTION = -1
-LOOP, AFTER = 12, 12  # months of plans, and months after them without any, in which what was kept is counted
+LOOP, AFTER = 12, 36  # months of plans, and months after them without any, in which what was kept is counted
 REASONS = ("service", "price", "product", "rival", "inactivity", "other")  # for CAUSES, and for none of them
 FIRST_RIGHT, SECOND = 0.65, 0.80  # of the reasons given: the first is the true one, one of the others is
 NEW_MONTHS = 2
@@ -78,6 +78,18 @@ class Company:
         """How many there are."""
         return len(self.draw)
 
+    @property
+    def horizon(self) -> int:
+        """How many months ahead a customer's value looks."""
+        return round(self.policy.clv.lifetime_years * 12)
+
+    @cached_property
+    def true_value(self) -> Floats:
+        """What staying through each of the LOOP months truly brings, to the horizon, if nothing is done after it."""
+        stays = 1 - expit(self.log_odds).astype(np.float64)
+        ahead = [np.cumprod(stays[month + 1 : month + self.horizon], axis=0).sum(axis=0) for month in range(LOOP)]
+        return np.asarray(self.margin * (1 + np.stack(ahead)))
+
     def first_day(self, month: int) -> date:
         """The day on which a month's plan is made."""
         return self.world.calendar.months[month].first
@@ -102,6 +114,11 @@ class Company:
         change = np.where(action == NO_ACTION, 0.0, self.changes[action, month, rows])
         return np.asarray(expit(self.log_odds[month] + change), dtype=np.float64)
 
+    def best_action(self, month: int) -> Ints:
+        """Return the action that lowers each customer's probability of leaving most, NO_ACTION where none does."""
+        best = self.changes[:, month].argmin(axis=0)
+        return np.where(self.changes[:, month].min(axis=0) < 0, best, NO_ACTION)
+
     def action_of(self, strategy: Strategy) -> int:
         """Return the place of what a strategy does among the simulator's actions."""
         offers = [module.kind for module in strategy.modules]
@@ -116,8 +133,8 @@ class Company:
         rows = np.flatnonzero(self.is_known(month))
         people = pd.DataFrame({"customer_id": self.ids[rows], "place": rows, "as_of": self.first_day(month)})
         score = self.score[month, rows]
-        stays = min(self.policy.clv.lifetime_years * 12, 1 / max(float(score.mean()), 1e-6))
-        value = self.margin[rows] * stays
+        lifetime = 1 / max(float(score.mean()), 1e-6)
+        value = self.margin[rows] * lifetime * (1 - np.exp(-self.horizon / lifetime))
         tier = _share_out(score, {"high": 0.05, "medium": 0.15}, rest="low")
         tiers = self.policy.value_tiers
         value_tier = _share_out(value, {"platinum": tiers.platinum, "gold": tiers.gold}, rest="normal")
