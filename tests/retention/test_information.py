@@ -16,7 +16,7 @@ def _options(expected: list[list[float]], deviations: list[list[float]]) -> Opti
     closed = np.zeros(len(values), dtype=bool)
     return Options(
         columns=pairs, expected=values, effects=values, deviations=np.array(deviations), costs=np.ones(len(pairs)),
-        is_profitable=values > 0, harmed=closed,
+        is_profitable=values > 0, is_probing=values > np.inf, harmed=closed,
     )  # fmt: skip
 
 
