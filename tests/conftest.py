@@ -20,6 +20,8 @@ SCOPES = {
     "tests/test_kill.py": "prepared run",
     "tests/dbt_project/": "dbt_project",
     "tests/ml/": "ml",
+    "tests/orchestration/test_definitions.py": "demo",
+    "tests/orchestration/test_dbt_worker.py": "demo",
     "tests/test_small_companies.py": None,
     "tests/test_absent_tables.py": "another company",
     "tests/test_backfill.py": "backfill",

@@ -115,36 +115,28 @@ class Instance:
         return self.call("run", "--as-of", as_of, "--company", str(self.company))
 
 
-STAGES = ("refresh", "train", "act")
-AROUND_STAGES = """
-import os, shutil, sys
-from pathlib import Path
+KEEP_BEFORE_ACTING = """
+import os, shutil
 import orchestration.pipeline as pipeline
 from orchestration.cli import app
 
-only, home = sys.argv.pop(), Path(os.environ["HOLDFAST_HOME"])
-# once the month has its training, a night is one run
-execute, stages = pipeline.execute, iter(("act",) if only == "act" else ("refresh", "act"))
+execute, home = pipeline.execute, os.environ["HOLDFAST_HOME"]
 
 
-def around(definitions, job, **given):
-    stage = "train" if job == "retrain" else next(stages)
-    if only == "all":
-        shutil.copytree(home, home.with_name(f"before-{stage}"))
-    if only in (stage, "all"):
-        execute(definitions, job, **given)
-    if only == stage:
-        sys.exit()
+def keep(definitions, job, **given):
+    execute(definitions, job, **given)
+    if job == "retrain":
+        shutil.copytree(home, os.path.join(os.path.dirname(home), "before-acting"))
 
 
-pipeline.execute = around
+pipeline.execute = keep
 app()
 """
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """The shop's first run in `folder`, with its state before each stage and at its end; made once for all tests."""
+    """The shop's first run in `folder`, with its state once it was trained and at its end; made once for all tests."""
 
     folder: Path
 
@@ -156,16 +148,12 @@ class PreparedRun:
     @property
     def finished(self) -> Instance:
         """Return the instance at the end of the run; tests only read it."""
-        return self.before("end")
+        return Instance(folder=self.folder / "shop", home=self.folder / "end")
 
-    def before(self, stage: str) -> Instance:
-        """Return the instance as it was before a stage; tests only read it."""
-        return Instance(folder=self.folder / "shop", home=self.folder / f"before-{stage}")
-
-    def restore(self, stage: str) -> Instance:
-        """Bring the instance that ran back to where a stage began."""
+    def restore(self, state: str) -> Instance:
+        """Bring the instance that ran back to a state: `before-acting` or `end`."""
         shutil.rmtree(self.instance.home, ignore_errors=True)
-        shutil.copytree(self.before(stage).home, self.instance.home)
+        shutil.copytree(self.folder / state, self.instance.home)
         return self.instance
 
     def copy(self, home: Path) -> Instance:
@@ -183,11 +171,11 @@ class PreparedRun:
 
 
 def prepare_run(folder: Path) -> None:
-    """Run the shop once from end to end and keep what its state was before each stage."""
+    """Run the shop once from end to end and keep what its state was when it had been trained, and at its end."""
     prepared = PreparedRun(folder)
     write_shop(prepared.instance.folder)
     company = str(prepared.instance.company)
-    done = prepared.instance.execute(AROUND_STAGES, "run", "--as-of", AS_OF, "--company", company, "all")
+    done = prepared.instance.execute(KEEP_BEFORE_ACTING, "run", "--as-of", AS_OF, "--company", company)
     assert done.returncode == 0, done.stdout
     shutil.copytree(prepared.instance.home, prepared.finished.home)
 
@@ -251,47 +239,3 @@ def write_gym(folder: Path, *, members: int = 600, seed: int = 20240102) -> None
     people["voucher"], people["lockers"] = np.where(is_cheap, "yes", "no"), np.arange(members) % 3
     people.to_csv(folder / "members.csv", index=False)
     (folder / "company.yaml").write_text(CONTRACTS)
-
-
-def read_ledger(instance: Instance) -> pd.DataFrame:
-    """Return the operational ledger without the moments at which things happened to be recorded."""
-    from retention.store.store import Store
-
-    store = Store(f"sqlite:///{instance.home / 'operational.db'}")
-    ledger = store.ledger.read().drop(columns=["recorded_at", "happened_at"])
-    store.close()
-    return ledger
-
-
-CHANGES_WITH_THE_CLOCK = (
-    "_landed_at",
-    "_batch",
-    "landed_at",
-    "batch",
-    "judged_at",
-    "recorded_at",
-    "happened_at",
-    "sent_at",
-)
-
-
-def read_tables(instance: Instance) -> dict[str, tuple[int, str]]:
-    """Return rows and a content hash of every table people read, but for moments and run ids.
-
-    The days that a run had to rebuild are left out: a second run has none.
-    """
-    import duckdb
-
-    found = {}
-    with duckdb.connect(str(instance.home / "warehouse.duckdb"), read_only=True) as connection:
-        tables = connection.execute(
-            "select table_schema, table_name, list(column_name order by ordinal_position) "
-            "from information_schema.columns "
-            "where table_schema not in ('ingestion', 'intermediate', 'quarantine', 'staging') "
-            "and table_name not in ('days_to_rebuild', 'gate_verdicts', 'finished_builds') group by all order by all"
-        ).fetchall()
-        for schema, name, columns in tables:
-            kept = ", ".join(f'"{column}"' for column in columns if column not in CHANGES_WITH_THE_CLOCK)
-            query = f"select count(*), cast(coalesce(bit_xor(hash({kept})), 0) as varchar) from {schema}.{name}"
-            found[f"{schema}.{name}"] = connection.execute(query).fetchone()
-    return found

@@ -4,8 +4,9 @@ import sqlite3
 
 import duckdb
 import pandas as pd
-from instance import AS_OF, Instance, PreparedRun, read_ledger, read_tables
+from instance import AS_OF, Instance, PreparedRun
 
+from bench.state import read_ledger, read_tables
 from retention.acting.inbox import Inbox
 
 
@@ -24,7 +25,7 @@ def test_the_first_run_decides_sends_and_reads_back(finished_instance: Instance)
 
 def test_every_message_is_delivered_without_personal_data(finished_instance: Instance) -> None:
     messages = Inbox(finished_instance.home / "outbox" / "inbox.db").read(limit=10_000)
-    treated = read_ledger(finished_instance).query("event == 'sent'")
+    treated = read_ledger(finished_instance.home).query("event == 'sent'")
     assert sorted(message.key for message in messages) == sorted(treated["idempotency_key"])
     assert {message.body["customer_id"] for message in messages} == set(treated["customer_id"])
     assert {(message.times, message.is_replay) for message in messages} == {(1, True)}
@@ -32,15 +33,15 @@ def test_every_message_is_delivered_without_personal_data(finished_instance: Ins
 
 def test_the_same_month_again_changes_nothing_and_sends_nothing(prepared_run: PreparedRun) -> None:
     instance = prepared_run.restore("end")
-    before, ledger = read_tables(instance), read_ledger(instance)
+    before, ledger = read_tables(instance.home), read_ledger(instance.home)
     delivered = Inbox(instance.home / "outbox" / "inbox.db").read(limit=10_000)
     versions = read_versions(instance)
     again = instance.run(AS_OF)
     assert again.returncode == 0, again.stdout
     assert read_versions(instance) == versions
     assert Inbox(instance.home / "outbox" / "inbox.db").read(limit=10_000) == delivered
-    pd.testing.assert_frame_equal(read_ledger(instance), ledger)
-    assert read_tables(instance) == before
+    pd.testing.assert_frame_equal(read_ledger(instance.home), ledger)
+    assert read_tables(instance.home) == before
 
 
 def read_versions(instance: Instance) -> list[tuple[str, int]]:

@@ -1,25 +1,10 @@
 """dbt in a process that stays warm serves call after call, each with an environment of its own."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestration.dbt import Dbt, DbtError, WarmDbt
-from orchestration.deployment import load_deployment
-from orchestration.settings import read_settings
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmDbt]:
-    home = tmp_path_factory.mktemp("warm") / "home"
-    company = ROOT / "examples" / "complete_journey" / "company.yaml"
-    named = {"HOLDFAST_HOME": str(home), "HOLDFAST_COMPANY": str(company)}
-    with load_deployment(read_settings({**os.environ, **named})).dbt.warm() as warm:
-        yield warm
 
 
 def test_a_run_that_asks_nothing_of_dbt_starts_no_process(tmp_path: Path) -> None:
@@ -29,7 +14,6 @@ def test_a_run_that_asks_nothing_of_dbt_starts_no_process(tmp_path: Path) -> Non
 
 
 def test_the_process_that_serves_has_parsed_the_project_for_whoever_asks_for_its_manifest(dbt: WarmDbt) -> None:
-    assert not dbt.target.exists()
     assert "model.holdfast.customer_features" in dbt.manifest["nodes"]
     with dbt.warm() as within:
         assert (within, within.worker.pid, within.parsed) == (dbt, dbt.worker.pid, 0)
@@ -56,8 +40,9 @@ def test_a_call_that_fails_says_so_and_the_next_one_is_served(dbt: WarmDbt) -> N
     assert codes == [2, 0]
 
 
-def test_a_worker_that_is_gone_is_named(dbt: WarmDbt) -> None:
-    dbt.worker.kill()
-    dbt.worker.wait()
-    with pytest.raises(DbtError, match="The process that runs dbt has ended"):
-        dbt.execute(["ls"], run={})
+def test_a_worker_that_is_gone_is_named(tmp_path: Path) -> None:
+    with Dbt(home=tmp_path, variables={}, environment={}).warm() as dbt:
+        dbt.worker.kill()
+        dbt.worker.wait()
+        with pytest.raises(DbtError, match="The process that runs dbt has ended"):
+            dbt.execute(["ls"], run={})

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,15 +14,6 @@ from orchestration.cli import app
 from orchestration.home import HomeError, forget_old_runs, hold, prepare_home, require_instance
 
 COMPANY = Path(__file__).parents[2] / "examples" / "complete_journey" / "company.yaml"
-
-
-@pytest.fixture(autouse=True)
-def mask() -> Iterator[None]:
-    """Keep the process's file mode mask as it was."""
-    kept = os.umask(0o022)
-    os.umask(kept)
-    yield
-    os.umask(kept)
 
 
 def test_a_home_and_what_is_written_in_it_are_closed_to_others(tmp_path: Path) -> None:

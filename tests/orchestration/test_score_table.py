@@ -1,8 +1,6 @@
 """`holdfast score-table`, as a person calls it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +29,8 @@ def call(file: Path, home: Path, *more: str) -> tuple[int, str]:
 
 
 def holdfast(*arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "orchestration.cli", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.returncode, done.stdout
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    return done.exit_code, done.output
 
 
 def declare(folder: Path, **snapshot: str) -> Path:
