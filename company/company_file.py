@@ -148,11 +148,22 @@ class ExtraColumn(_Part):
 
     `never_changes` says that a customer has the same value from the first day on, as with the shop of the first visit.
     Only such a column is a feature: of any other today's value is all that is known, and the past must not see it.
+    `low` and `high` are the inclusive bounds of a number; a value outside is emptied and counted.
     """
 
     sql: Sql
     type: Literal["text", "number", "yes-no"]
     never_changes: bool = False
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _bounds_are_of_a_number(self) -> Self:
+        if self.type != "number" and not self.low is self.high is None:
+            raise ValueError("`low` and `high` are bounds of a number, and the type is another one")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("`low` lies above `high`")
+        return self
 
 
 class Feed(Writing):
@@ -234,7 +245,13 @@ class Company(_Part):
         if table != "customers":
             return contract
         extra = (
-            Column(name=name, type=_EXTRA_TYPES[each.type], description="a column of the company's own")
+            Column(
+                name=name,
+                type=_EXTRA_TYPES[each.type],
+                description="a column of the company's own",
+                low=each.low,
+                high=each.high,
+            )
             for name, each in self.extra_columns.items()
         )
         return replace(contract, columns=(*contract.columns, *extra))

@@ -138,8 +138,8 @@ def _extra_faults(company: "Company", key: str, table: str, feed: "Feed") -> lis
             fix = "It is personal data: map it under `columns`." if personal else f"Map it: `columns.{name}`."
             faults.append(Fault(key=place, problem=f"`{name}` is a canonical column of `{table}`.", fix=fix))
         others = [other.extra[name] for other in company.tables[table] if name in other.extra]
-        if any((extra.type, extra.never_changes) != (other.type, other.never_changes) for other in others):
-            problem = f"two feeds declare `{name}` with another `type` or `never_changes`."
+        if any(other.model_dump(exclude={"sql"}) != extra.model_dump(exclude={"sql"}) for other in others):
+            problem = f"two feeds declare `{name}` with another `type`, `never_changes`, `low` or `high`."
             faults.append(Fault(key=place, problem=problem, fix="Declare both alike, or give one another name."))
     return faults
 

@@ -321,6 +321,14 @@ def read_ranges(manifest: Mapping[str, Any], company: Company, *, null_share: fl
     )
 
 
+def read_own_ranges(company: Company) -> tuple[FeatureRange, ...]:
+    """Return what the features gate expects of the company's own columns that are features."""
+    own = {name: each for name, each in company.extra_columns.items() if each.never_changes}
+    return tuple(
+        FeatureRange(name=name, low=each.low, high=each.high, is_text=each.type == "text") for name, each in own.items()
+    )
+
+
 def _declared(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     columns = manifest["nodes"]["model.holdfast.customer_features"]["columns"].values()
     return ((column["name"], column["meta"]) for column in columns if "family" in column["meta"])

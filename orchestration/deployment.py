@@ -11,7 +11,7 @@ from company.policy import Policy, load_policy
 from expectations.features import FeatureRange
 from ingestion.readers import load_company
 from ml.dataset import Feature
-from orchestration.dbt import Dbt, list_extra_features, read_features, read_ranges, read_variables
+from orchestration.dbt import Dbt, list_extra_features, read_features, read_own_ranges, read_ranges, read_variables
 from orchestration.settings import Settings
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_files import load_strategies
@@ -42,6 +42,11 @@ class Deployment:
     def feature_ranges(self) -> tuple[FeatureRange, ...]:
         """What the features gate expects of every feature whose source tables the company connects."""
         return read_ranges(self.dbt.manifest, self.company, null_share=self.policy.gates.maximum_null_share)
+
+    @cached_property
+    def own_ranges(self) -> tuple[FeatureRange, ...]:
+        """What the features gate expects of the company's own columns that are features."""
+        return read_own_ranges(self.company)
 
     @cached_property
     def days(self) -> dg.DailyPartitionsDefinition:

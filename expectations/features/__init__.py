@@ -4,13 +4,13 @@ Rules with `TABLE = PROFILE` judge the profile of the features, one row per feat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
-from expectations.features.profile import FEATURES, FeatureRange, profile_query
+from expectations.features.profile import FEATURES, WITH_OWN, FeatureRange, profile_query
 from expectations.gate import Suite, find_rules
 
-__all__ = ["FEATURES", "FeatureRange", "build", "profile_query"]
+__all__ = ["FEATURES", "WITH_OWN", "FeatureRange", "build", "judge_by_range_alone", "profile_query"]
 
 SEAM = "features"
 PROFILE = "profile"
@@ -29,6 +29,7 @@ class Context:
 def build(
     features: Sequence[FeatureRange],
     *,
+    own: Sequence[FeatureRange] = (),
     as_of: date,
     previous: date | None,
     snapshots: Sequence[date],
@@ -41,7 +42,8 @@ def build(
     the snapshot at `previous` by more than `explosion_factor`, either way, and its mean moved by more than a standard
     deviation of that snapshot. A feature with fewer than `minimum_rows` values, or with
     values for hardly anybody, may be constant and may jump. What was already
-    empty or constant in the snapshot before, or all but so, may stay it: that is a feature without data.
+    empty or constant in the snapshot before, or all but so, may stay it: that is a feature without data. `own` are the
+    company's own columns that never change: every snapshot shows what holds today, so that only their range is judged.
     """
     context = Context(
         as_of=as_of,
@@ -62,4 +64,15 @@ def build(
         expectations=[rule for table, rule in rules if table == PROFILE],
         profile=profile_query(features, as_of=as_of, previous=previous),
     )
-    return [grain, profile]
+    own_profile = Suite(
+        seam=SEAM,
+        table=WITH_OWN,
+        expectations=profile.expectations,
+        profile=profile_query(judge_by_range_alone(own), as_of=as_of, previous=None, table=WITH_OWN),
+    )
+    return [grain, profile, *([own_profile] if own else [])]
+
+
+def judge_by_range_alone(ranges: Sequence[FeatureRange]) -> list[FeatureRange]:
+    """Return ranges of features that may be empty or constant, as in the first snapshot of all, which has no past."""
+    return [replace(each, null_share=1.0, may_be_constant=True) for each in ranges]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 FEATURES = "features.customer_features"
+WITH_OWN = "features.eligible_snapshots"  # next to them the company's own columns that are features
 NOTICEABLE = 0.01  # the share of rows from which on a value, or a difference, counts as there
 
 
@@ -23,8 +24,10 @@ class FeatureRange:
     is_text: bool = False
 
 
-def profile_query(features: Sequence[FeatureRange], *, as_of: date, previous: date | None) -> str:
-    """Return the query that measures all features of a snapshot and of the one before: one row per feature.
+def profile_query(
+    features: Sequence[FeatureRange], *, as_of: date, previous: date | None, table: str = FEATURES
+) -> str:
+    """Return the query that measures all features of a snapshot of `table` and of the one before: a row per feature.
 
     Each snapshot is aggregated whole and ungrouped, which DuckDB does several times faster than by group. Only
     aggregates that do not fail on an infinite or huge value are taken; the spread follows from the mean of the squares.
@@ -32,13 +35,13 @@ def profile_query(features: Sequence[FeatureRange], *, as_of: date, previous: da
     return f"""select * from (
 with described as (
     select *, sqrt(mean_square) as magnitude
-    from ({_measure(features, _describe, day=as_of)})
+    from ({_measure(features, _describe, table=table, day=as_of)})
 ),
 before as (
     select
         feature, filled, did_vary, row_count, mean, sqrt(mean_square) as magnitude,
         sqrt(greatest(mean_square - mean * mean, 0)) as deviation
-    from ({_measure(features, _remember, day=previous)})
+    from ({_measure(features, _remember, table=table, day=previous)})
 ),
 stacked as (
     select *, 1 as turn from before
@@ -62,14 +65,18 @@ qualify turn = 2
 
 
 def _measure(
-    features: Sequence[FeatureRange], measure: Callable[[FeatureRange], dict[str, str]], *, day: date | None
+    features: Sequence[FeatureRange],
+    measure: Callable[[FeatureRange], dict[str, str]],
+    *,
+    table: str,
+    day: date | None,
 ) -> str:
     """Return the query that unfolds one struct of measures per feature of a snapshot; without one, nulls and zeros."""
     where = f"as_of = date '{day}'" if day else "false"
     structs = ",\n".join(
         "{" + ", ".join(f"'{key}': {value}" for key, value in measure(feature).items()) + "}" for feature in features
     )
-    return f"select unnest([{structs}], recursive := true) from {FEATURES} where {where}"
+    return f"select unnest([{structs}], recursive := true) from {table} where {where}"
 
 
 def _summarize(feature: FeatureRange) -> dict[str, str]:

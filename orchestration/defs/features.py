@@ -1,12 +1,11 @@
 """Feature snapshots and churn labels per `as_of`, built by dbt, and the gate on them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from expectations.features import FeatureRange
+from expectations.features import WITH_OWN, judge_by_range_alone
 from ingestion.identity.history import drop_stale_snapshots
 from orchestration.dbt import Dbt, list_snapshots, read_run
 from orchestration.dbt_models import build_models, describe_models
@@ -42,11 +41,6 @@ def define(deployment: Deployment) -> dg.Definitions:
     return dg.Definitions(assets=[features_models])
 
 
-def judge_by_range_alone(ranges: Sequence[FeatureRange]) -> list[FeatureRange]:
-    """Return what the first snapshot of all must keep to: in a short history most features have no material yet."""
-    return [replace(each, null_share=1.0, may_be_constant=True) for each in ranges]
-
-
 @dg.asset_check(asset=TABLE.split("."), blocking=True)
 def features_gate(
     context: dg.AssetCheckExecutionContext,
@@ -62,6 +56,7 @@ def features_gate(
     previous = max((day for day in snapshots if day < as_of), default=None)
     suites = build_suites(
         judge_by_range_alone(deployment.feature_ranges) if previous is None else deployment.feature_ranges,
+        own=deployment.own_ranges if warehouse.has_table(WITH_OWN) else (),
         as_of=as_of,
         previous=previous,
         snapshots=snapshots,
@@ -69,4 +64,4 @@ def features_gate(
         minimum_rows=gates.minimum_rows,
     )
     judgement = judge(warehouse, store, "features", suites, as_of=as_of, docs=deployment.settings.gates_folder)
-    return judgement.result_for(TABLE.split("."), tables=[TABLE], check="features_gate")
+    return judgement.result_for(TABLE.split("."), tables=[TABLE, WITH_OWN], check="features_gate")

@@ -274,6 +274,18 @@ def test_features_of_any_number_are_measured_in_one_pass_over_each_slice() -> No
     assert query.count(features.FEATURES) == 2
 
 
+def test_a_column_of_the_companys_own_may_be_empty_and_must_keep_to_its_range(spoil: Spoil, failures: Failures) -> None:
+    spoil(
+        "create table features.eligible_snapshots as select *, count_orders as extra_seats, 'north' as extra_shop, "
+        "cast(null as double) as extra_card from features.customer_features"
+    )
+    seats, shop = FeatureRange(name="extra_seats", low=0, high=4), FeatureRange(name="extra_shop", is_text=True)
+    own = [seats, shop, FeatureRange(name="extra_card")]
+    assert failures(expect_features(own=own)) == set()
+    spoil("update features.eligible_snapshots set extra_seats = 5 where customer_id = 'c1' and as_of = '2026-03-01'")
+    assert failures(expect_features(own=own)) == {("feature_is_in_range", "extra_seats")}
+
+
 def test_a_feature_that_may_be_constant_or_empty_passes(spoil: Spoil, failures: Failures) -> None:
     spoil("update features.customer_features set amount_spent = null, count_orders = 0")
     ranges = [

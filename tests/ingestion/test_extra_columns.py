@@ -37,6 +37,32 @@ def test_own_columns_land_in_their_types_behind_the_canonical_ones_and_are_clean
     assert report.repairs["extra_has_card: unreadable_value"] == 1
 
 
+def test_a_number_outside_its_bounds_is_emptied_and_counted_and_its_row_stays(shop: "Shop") -> None:
+    declare(shop, points={"sql": "points", "type": "number"})
+    shop.write("people.csv", PEOPLE.replace(",x,", ",-3,"))
+    shop.land("customers")
+    declare(shop, points={"sql": "points", "type": "number", "low": 0, "high": 10})
+    shop.write("people.csv", PEOPLE.replace(",x,", ",-3,"))
+    report = shop.land("customers")
+    assert (report.skipped, report.repairs["extra_points: impossible_value"]) == (False, 1)
+    assert shop.rows("select extra_points from raw_shop.customers order by customer_id") == [(10.0,), (None,), (None,)]
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"sql": "shop", "type": "text", "low": 0}, "`low` and `high` are bounds of a number"),
+        ({"sql": "points", "type": "number", "low": 9, "high": 0}, "`low` lies above `high`"),
+    ],
+)
+def test_bounds_of_what_is_no_number_or_in_no_order_are_refused(
+    shop: "Shop", extra: dict[str, Any], message: str
+) -> None:
+    declare(shop, points=extra)
+    with pytest.raises(CompanyError, match=message):
+        shop.land("customers")
+
+
 def test_a_table_that_stands_gets_the_column_that_is_declared_later(shop: "Shop") -> None:
     shop.write("people.csv", PEOPLE)
     shop.land("customers")

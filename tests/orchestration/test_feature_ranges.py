@@ -1,7 +1,6 @@
 """The first snapshot of all is judged by ranges alone."""
 
-from expectations.features import FeatureRange
-from orchestration.defs.features import judge_by_range_alone
+from expectations.features import FeatureRange, judge_by_range_alone
 
 
 def test_in_a_short_history_features_may_be_empty_or_constant_but_keep_their_range() -> None:
