@@ -240,7 +240,11 @@ class Mapper:
         ]
         refusals = ((part, self._described(extract, query)) for part, query in parts)
         part, refusal = next(((part, said) for part, said in refusals if isinstance(said, str)), ("", whole))
-        raise self.company.error(f"{self.key}.{part}".rstrip("."), *_told(refusal, is_text=extract.is_text))
+        described = self._described(extract, f"select * from {extract.relation}")
+        known = list(described) if isinstance(described, dict) else []
+        texts = {self.feed.key_of(name): text for name, text in self.feed.expressions.items()}
+        fault = _unquoted(texts.get(part, ""), known) or _told(refusal, known, is_text=extract.is_text)
+        raise self.company.error(f"{self.key}.{part}".rstrip("."), *fault)
 
     def _described(self, extract: Extract, select: str) -> dict[str, str] | str:
         try:
@@ -337,12 +341,20 @@ def _with(steps: Sequence[str], select: str) -> str:
     return f"with {', '.join(steps)} {select}" if steps else select
 
 
-def _told(refusal: str, *, is_text: bool) -> tuple[str, str]:
-    """Turn DuckDB's refusal into a problem and a fix."""
+def _unquoted(text: str, known: Sequence[str]) -> tuple[str, str] | None:
+    """Return the problem and the fix where an expression is the name of a column that needs quotes."""
+    name = next((name for name in known if name.casefold() == text.strip().casefold()), None)
+    if name is None:
+        return None
+    return f"the name of the column `{name}` is no plain word.", f"Put it in quotes of both kinds: '{quoted(name)}'."
+
+
+def _told(refusal: str, known: Sequence[str], *, is_text: bool) -> tuple[str, str]:
+    """Turn DuckDB's refusal, of a part that reads the columns `known`, into a problem and a fix."""
     missing = _MISSING_COLUMN.search(refusal)
     if missing:
-        known = re.findall(r'"([^"]+)"', refusal.partition("Candidate bindings:")[2].partition("\n")[0])
-        fix = suggest(missing[1], known) if known else "Correct its name."
+        near = re.findall(r'"([^"]+)"', refusal.partition("Candidate bindings:")[2].partition("\n")[0])
+        fix = suggest(missing[1], known or near) if known or near else "Correct its name."
         problem = f"there is no column `{missing[1]}`"
         return (f"{problem};", f"d{fix[1:]}") if fix.startswith("Did") else (f"{problem}.", fix)
     said = refusal.partition(": ")[2].strip().splitlines()[0]

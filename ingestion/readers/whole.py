@@ -64,8 +64,8 @@ def _decoded(
     fix = "Correct the `encoding` of the feed."
     if not is_declared:
         fix = (
-            "Most likely its encoding is that of Windows: add `encoding: cp1252` to the feed, or another one, such as "
-            "`latin-1` or `utf-16`, if that is what the system writes."
+            "Most likely its encoding is that of Windows: add `encoding: cp1252` to the feed, its entry under "
+            "`tables`, or another one, such as `latin-1` or `utf-16`, if that is what the system writes."
         )
     raise FileFaultError(problem, fix)
 

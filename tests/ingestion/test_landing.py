@@ -281,6 +281,17 @@ def test_a_missing_file_a_missing_column_and_an_empty_table_are_each_named_and_l
     assert shop.raw_tables() == shop.rows("from quarantine.rows") == shop.rows("from ingestion.landings") == []
 
 
+@pytest.mark.parametrize("name", ["Betrag in EUR", "total sum", "paid-net"])
+def test_a_column_whose_name_is_no_plain_word_is_named_as_it_is_to_be_written(shop: "Shop", name: str) -> None:
+    shop.write("sales.csv", f"order_id,customer_id,ordered_at,{name}\no1,c1,2025-06-01,7.50\n")
+    shop.orders["columns"]["amount"] = name
+    fault = f"amount: the name of the column `{name}` is no plain word. Put it in quotes of both kinds: '\"{name}\"'."
+    assert fault in shop.refused("orders")
+    shop.orders["columns"]["amount"] = f'"{name}"'
+    shop.land("orders")
+    assert shop.rows("select amount from raw_shop.orders") == [(7.5,)]
+
+
 @pytest.mark.parametrize(
     ("part", "value", "parts"),
     [
