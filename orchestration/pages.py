@@ -12,6 +12,7 @@ from orchestration.processes import LOOPBACK, Program, supervise
 from orchestration.published import published_in
 from orchestration.settings import Settings
 from retention.store.store import Store
+from serving.lane.log import log_file
 from serving.sign_in.users import Users
 
 WORKSPACE = Path(__file__).parent.parent / "workspace.yaml"
@@ -75,7 +76,26 @@ def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
         ),
         program("Inbox", "inbox", *inbox, port=ports["inbox"]),
         program("dbt docs", "docs", *docs, str(settings.home / "docs"), port=ports["docs"]),
+        *list_lane(settings),
     ]
+
+
+def list_lane(settings: Settings) -> list[Program]:
+    """Return the two programs of the event lane: the collector, and what follows its log."""
+    logs, port = settings.home / "logs", find_port(8010)
+    logs.mkdir(parents=True, exist_ok=True)
+    environment = {**settings.environment, "HOLDFAST_OPERATIONAL_URL": settings.operational_url}
+    python = [sys.executable, "-m", "serving.lane"]
+    files = ["--log", str(log_file(settings.home)), "--company", str(settings.company_file)]
+    collect = [*python, "collect", *files, "--port", str(port)]
+    follow = [*python, "follow", *files, "--snapshot", str(published_in(settings.home).path)]
+    return [
+        Program(
+            name="Collector of events", command=collect, log=logs / "collector.log", port=port, page="/v1/events",
+            note=" (POST with a key; docs/lane.md)", environment=environment,
+        ),
+        Program(name="Event lane", command=follow, log=logs / "lane.log", environment=environment),
+    ]  # fmt: skip
 
 
 def find_port(wanted: int) -> int:

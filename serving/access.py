@@ -21,6 +21,7 @@ Visibility = Literal["clear", "masked", "hidden"]
 Action = Literal[
     "today", "alerts", "incidents", "answer", "customer", "customers", "override", "plan", "money", "delivery",
     "strategies", "change", "health", "export", "audit", "users",
+    "collect",
 ]  # fmt: skip
 Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null"]
 MASK_OF_TEXT = "•••"
@@ -32,7 +33,10 @@ class AccessDeniedError(Exception):
 
 
 class Role(BaseModel):
-    """One role: its names, the rule for its rows, the classes of fields it sees, and what it may do."""
+    """One role: its names, the rule for its rows, the classes of fields it sees, and what it may do.
+
+    `holder` says who may have it: people and keys, keys alone, or no account at all but a part of the platform.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +46,7 @@ class Role(BaseModel):
     clear: tuple[str, ...]
     masked: tuple[str, ...] = ()
     actions: tuple[Action, ...]
+    holder: Literal["anybody", "keys", "platform"] = "anybody"
 
 
 class Relations(BaseModel):
@@ -74,6 +79,11 @@ class Access(BaseModel):
             if unknown or role.rows not in self.rows or set(role.clear) & set(role.masked):
                 raise ValueError(f"the role {name!r} names rows or classes of fields that are unknown or contradict")
         return self
+
+    def roles_of(self, holder: Literal["people", "keys"]) -> dict[str, Role]:
+        """Return the roles that people, or keys, may have."""
+        holders = {"anybody", holder}
+        return {name: role for name, role in self.roles.items() if role.holder in holders}
 
     def visibility(self, role: str, column: str) -> Visibility:
         """Return how a role sees a column; one that no class lists is hidden."""

@@ -22,6 +22,7 @@ ENVIRONMENT_READERS = {
     "orchestration/definitions.py",
     "orchestration/dbt_worker.py",
     "serving/__main__.py",
+    "serving/lane/__main__.py",
 }
 CLOCKS = {
     "datetime.now",

@@ -14,6 +14,7 @@ from company.policy.acting import Delivery
 from company.policy.contact import ContactRules, InferredReasons, StatedReasons, Triggers
 from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploration, Holdout, Responses, Team, Tiers
 from company.policy.gates import Gates
+from company.policy.lane import Lane
 from company.policy.measuring import Goals, Losses, Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
 from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
@@ -82,6 +83,7 @@ class Policy(Section):
     performance: Performance
     run_history_days: Days
     gates: Gates
+    lane: Lane
     desk: Desk
 
     @model_validator(mode="after")

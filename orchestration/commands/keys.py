@@ -37,7 +37,7 @@ def add(  # noqa: PLR0917 - the options of a command
         from serving.access import read_access
         from serving.sign_in.keys import ApiKey
 
-        roles, most = read_access().roles, deployment.policy.desk.api.key_days
+        roles, most = read_access().roles_of("keys"), deployment.policy.desk.api.key_days
         if role not in roles:
             refuse(f"There is no role {role!r}; serving/access.yaml has {', '.join(roles)}.")
         if days is not None and days > most:

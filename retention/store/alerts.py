@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OVERDUE = "overdue"
 STATES = (OPEN, OVERDUE, ACKNOWLEDGED, SNOOZED, CLOSED)
+_FEW = 1_000  # customers that are looked up one by one
 
 
 class Alerts(Answerable):
@@ -41,29 +42,8 @@ class Alerts(Answerable):
         its answer, snoozed ones included, or was closed less than `quiet` ago; it takes the place of a less urgent one.
         Those of a replayed day are marked, so that their owners are notified by no real channel.
         """
-        import pandas as pd
-
-        minutes = (alerts["respond_within_hours"].astype(float) * 60).round().astype(int)
-        rows = alerts.drop(columns="respond_within_hours").assign(
-            as_of=pd.to_datetime(alerts["as_of"]).dt.date,
-            raised_at=at,
-            answer_minutes=minutes,
-            due_at=_due_at(alerts["owner"], minutes, at=at, clock=clock),
-            is_replay=is_replay,
-            state=OPEN,
-        )
         with self._database.write() as connection:
-            new = rows.loc[~rows["alert_id"].isin(_find_known(connection, rows["as_of"].unique().tolist()))]
-            waiting = _read_waiting(connection, closed_since=at - quiet)
-            urgency = new["customer_id"].map({row["customer_id"]: row["priority"] for row in waiting})
-            new = new.loc[urgency.isna() | (new["priority"] < urgency)]
-            customers = set(new["customer_id"])
-            insert_frame(connection, ALERTS, new)
-            record_raised(connection, OF_ALERTS, zip(new["alert_id"], new["owner"], strict=True), at=at)
-            unfinished = (row for row in waiting if row["state"] in UNFINISHED)
-            replaced = [row["alert_id"] for row in unfinished if row["customer_id"] in customers]
-            finish(connection, replaced, event=SUPERSEDED, by=HOLDFAST, at=at)
-        return len(new)
+            return record_alerts(connection, alerts, at=at, quiet=quiet, clock=clock, is_replay=is_replay)
 
     def read(self, as_of: date | None = None) -> "pd.DataFrame":
         """Return the alerts of a day, or all, the newest day and the most money at risk first."""
@@ -102,6 +82,40 @@ class Alerts(Answerable):
         return self._database.read_frame(query.order_by(ALERTS.c.as_of, ALERTS.c.alert_id))
 
 
+def record_alerts(
+    connection: Connection,
+    alerts: "pd.DataFrame",
+    *,
+    at: datetime,
+    quiet: timedelta = timedelta(0),
+    clock: Clock = ROUND_THE_CLOCK,
+    is_replay: bool = False,
+) -> int:
+    """Record alerts within a transaction, as `Alerts.record` does; return how many were new."""
+    import pandas as pd
+
+    minutes = (alerts["respond_within_hours"].astype(float) * 60).round().astype(int)
+    rows = alerts.drop(columns="respond_within_hours").assign(
+        as_of=pd.to_datetime(alerts["as_of"]).dt.date,
+        raised_at=at,
+        answer_minutes=minutes,
+        due_at=_due_at(alerts["owner"], minutes, at=at, clock=clock),
+        is_replay=is_replay,
+        state=OPEN,
+    )
+    new = rows.loc[~rows["alert_id"].isin(_find_known(connection, rows["alert_id"].tolist()))]
+    waiting = _read_waiting(connection, closed_since=at - quiet, customers=new["customer_id"].tolist())
+    urgency = new["customer_id"].map({row["customer_id"]: row["priority"] for row in waiting})
+    new = new.loc[urgency.isna() | (new["priority"] < urgency)]
+    customers = set(new["customer_id"])
+    insert_frame(connection, ALERTS, new)
+    record_raised(connection, OF_ALERTS, zip(new["alert_id"], new["owner"], strict=True), at=at)
+    unfinished = (row for row in waiting if row["state"] in UNFINISHED)
+    replaced = [row["alert_id"] for row in unfinished if row["customer_id"] in customers]
+    finish(connection, replaced, event=SUPERSEDED, by=HOLDFAST, at=at)
+    return len(new)
+
+
 def finish(
     connection: Connection,
     alert_ids: Iterable[str],
@@ -138,12 +152,17 @@ def _is_open(at: datetime) -> ColumnElement[bool]:
     return and_(ALERTS.c.state == OPEN, or_(ALERTS.c.snoozed_until.is_(None), ALERTS.c.snoozed_until <= at))
 
 
-def _find_known(connection: Connection, days: list[date]) -> set[str]:
-    return set(connection.scalars(select(ALERTS.c.alert_id).where(ALERTS.c.as_of.in_(days))))
+def _find_known(connection: Connection, alert_ids: list[str]) -> set[str]:
+    known: set[str] = set()
+    for part in chunks(alert_ids):
+        known |= set(connection.scalars(select(ALERTS.c.alert_id).where(ALERTS.c.alert_id.in_(part))))
+    return known
 
 
-def _read_waiting(connection: Connection, *, closed_since: datetime) -> "Sequence[RowMapping]":
-    """Return the alerts that wait or have just been closed, the most urgent of each customer last."""
+def _read_waiting(connection: Connection, *, closed_since: datetime, customers: list[str]) -> "Sequence[RowMapping]":
+    """Return the alerts of customers that wait or have just been closed, the most urgent of each customer last."""
     counts = ALERTS.c.state.in_(UNFINISHED) | and_(ALERTS.c.closed_at > closed_since, ALERTS.c.closed_by != HOLDFAST)
     query = select(ALERTS.c.alert_id, ALERTS.c.customer_id, ALERTS.c.priority, ALERTS.c.state).where(counts)
+    if len(customers) <= _FEW:  # as the event lane raises them, by the second
+        query = query.where(ALERTS.c.customer_id.in_(customers))
     return connection.execute(query.order_by(ALERTS.c.priority.desc())).mappings().all()

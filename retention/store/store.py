@@ -8,6 +8,7 @@ from retention.store.alerts import Alerts
 from retention.store.consents import Consents
 from retention.store.database import Database, lock_for_migration
 from retention.store.incidents import Incidents
+from retention.store.lane import LaneProgress
 from retention.store.ledger import Ledger
 from retention.store.looks import Looks
 from retention.store.outbox import Outbox
@@ -32,6 +33,7 @@ class Store:
         self.ledger = Ledger(self.database)
         self.alerts = Alerts(self.database)
         self.incidents = Incidents(self.database)
+        self.lane = LaneProgress(self.database)
         self.looks = Looks(self.database)
         self.plan_overrides = PlanOverrides(self.database)
         self.strategy_changes = StrategyChanges(self.database)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Date,
@@ -191,7 +192,7 @@ ALERTS = Table(
     METADATA,
     Column("alert_id", String(32), primary_key=True),
     Column("as_of", Date, nullable=False, index=True),
-    Column("customer_id", String, nullable=False),
+    Column("customer_id", String, nullable=False, index=True),
     Column("rank", Integer, nullable=False),
     Column("level", String, nullable=False),
     Column("tier", String, nullable=False),
@@ -496,3 +497,29 @@ APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
     STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, INCIDENT_EVENTS, AUDIT_LOG,
 )  # fmt: skip
+
+LANE_PROGRESS = Table(
+    "lane_progress",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("log_position", BigInteger, nullable=False),
+    Column("as_of", Date),
+    Column("beat_at", Moment, nullable=False),
+    Column("alert_p50_ms", Double),
+    Column("alert_p99_ms", Double),
+    comment="one row per reader of the event log: how far its effects reach, and its last sign of life",
+)
+
+LANE_NIGHTS = Table(
+    "lane_nights",
+    METADATA,
+    Column("as_of", Date, primary_key=True),
+    Column("group_name", String, primary_key=True),
+    Column("count_customers", Integer, nullable=False),
+    Column("probability_before", Double, nullable=False),
+    Column("probability_lane", Double, nullable=False),
+    Column("probability_night", Double, nullable=False),
+    Column("log_odds_gap", Double, nullable=False),
+    comment="one row per night and group of customers: what the event lane had made of their risk, and the night",
+)

@@ -60,7 +60,7 @@ def identify(request: Request, credentials: Annotated[HTTPAuthorizationCredentia
     """Return the program whose key the request carries. Raises NoKeyError and TooManyRequestsError."""
     desk: Desk = request.app.state.desk
     key = desk.keys.verify(credentials.credentials, at=desk.now()) if credentials else None
-    if key is None or key.role not in desk.access.roles:
+    if key is None or key.role not in desk.access.roles_of("keys"):
         raise NoKeyError
     request.app.state.rates.take(key.key_id)
     grant = desk.access.grant(key.role, owner=key.owner, region=key.region)

@@ -1,5 +1,7 @@
 """Accounts and keys: who may sign in, and which program may ask, with which role; for administrators."""
 
+from typing import Literal
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -49,7 +51,8 @@ def change(visit: Person, name: str, form: Form) -> Response:
 def add_key(visit: Person, form: Form) -> Response:
     """Make a key for a program and show it, once."""
     visit.require("users")
-    user, days, most = _read_user(visit, form, name=form.get("name", "")), form.get("days", ""), _most_days(visit)
+    user = _read_user(visit, form, name=form.get("name", ""), holder="keys")
+    days, most = form.get("days", ""), _most_days(visit)
     if not days.isdecimal() or not 1 <= int(days) <= most:
         raise InvalidRequestError("A key holds for a number of days within the policy's.")
     try:
@@ -74,8 +77,10 @@ def _most_days(visit: Visit) -> int:
     return visit.desk.policy.desk.api.key_days
 
 
-def _read_user(visit: Visit, form: dict[str, str], *, name: str) -> User:
-    if form.get("role") not in visit.desk.access.roles:
+def _read_user(
+    visit: Visit, form: dict[str, str], *, name: str, holder: Literal["people", "keys"] = "people"
+) -> User:
+    if form.get("role") not in visit.desk.access.roles_of(holder):
         raise InvalidRequestError("There is no such role.")
     return User(name=name, role=form["role"], owner=form.get("owner") or None, region=form.get("region") or None)
 
@@ -93,13 +98,16 @@ def _show(
     status: int = 200,
 ) -> Response:
     visit.require("users")
-    roles = {name: getattr(role, visit.words.language) for name, role in visit.desk.access.roles.items()}
+    access, language = visit.desk.access, visit.words.language
+    roles = {name: getattr(role, language) for name, role in access.roles_of("people").items()}
+    key_roles = {name: getattr(role, language) for name, role in access.roles_of("keys").items()}
     return visit.render(
         "users.html",
         rows=visit.desk.users.read(),
         keys=visit.desk.keys.read(),
         key_days=_most_days(visit),
         roles=roles,
+        key_roles=key_roles,
         new=new,
         new_key=new_key,
         message=message,

@@ -1,0 +1,79 @@
+"""What the event lane goes by: which events count as what, what each says of a customer's risk, and its limits."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from company.policy.units import Level, Section
+from company.taxonomy import Reason
+
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Signal(Section):
+    """Events of some types, or on some pages, and the log-odds of churn that each adds, up to `most` of them.
+
+    `en` and `zh` describe one of them to a person, `en_more` and `zh_more` several ({count}); a signal without words
+    moves the risk and is given as no reason.
+    """
+
+    types: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
+    weight: float
+    most: Positive
+    reason: Reason = "other"
+    en: str = ""
+    en_more: str = ""
+    zh: str = ""
+    zh_more: str = ""
+
+    @model_validator(mode="after")
+    def _names_events(self) -> Self:
+        if not (self.types or self.pages):
+            raise ValueError("it names neither `types` nor `pages` of events")
+        return self
+
+
+class Rule(Section):
+    """Signals that mean more together: `all_of` so many each within days; adds log-odds, or raises to a level."""
+
+    all_of: Annotated[dict[str, Positive], Field(min_length=1)]
+    within_days: Positive
+    weight: float = 0.0
+    at_least: Level | None = None
+
+
+class Collector(Section):
+    """What the collector accepts: origins of web pages, size of a body, events of a request, waiting events, clocks."""
+
+    origins: tuple[str, ...]
+    largest_body_kb: Positive
+    events_per_request: Positive
+    most_queued: Positive
+    most_waiting: Positive
+    retry_after_seconds: Positive
+    ahead_seconds: Positive
+
+
+class Lane(Section):
+    """The event lane: its memory in days, the bounds of its delta, its signals and rules, and its collector."""
+
+    memory_days: Annotated[int, Field(ge=2, le=31)]
+    log_days: Positive
+    most_delta: Annotated[float, Field(gt=0)]
+    events_per_step: Positive
+    checkpoint_minutes: Seconds
+    silent_after_seconds: Seconds
+    signals: Annotated[dict[str, Signal], Field(min_length=1)]
+    rules: tuple[Rule, ...]
+    collector: Collector
+
+    @model_validator(mode="after")
+    def _rules_name_signals(self) -> Self:
+        for rule in self.rules:
+            if unknown := sorted(set(rule.all_of) - set(self.signals)):
+                raise ValueError(f"a rule names the signal {unknown[0]!r}, which `signals` does not have")
+            if rule.within_days > self.memory_days:
+                raise ValueError(f"a rule looks back {rule.within_days} days, but `memory_days` is {self.memory_days}")
+        return self

@@ -1,0 +1,179 @@
+"""The event lane's two programs: `python -m serving.lane collect ...` and `python -m serving.lane follow ...`.
+
+The URL of the operational store is read from HOLDFAST_OPERATIONAL_URL: a command line would show a password in it.
+"""
+
+import argparse
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from company.industries import load_industry
+from company.policy import Policy, load_policy
+from company.yaml_file import read_yaml
+from retention.store.store import Store
+from serving.access import read_access
+from serving.lane.checkpoint import load_checkpoint, save_checkpoint
+from serving.lane.collector import Collecting, Keys, create_collector
+from serving.lane.follow import Lane
+from serving.lane.log import Log, SqliteLog
+from serving.lane.writer import GroupWriter
+from serving.sign_in.keys import ApiKeys
+from serving.snapshot import NothingPublishedError, Snapshot
+
+if TYPE_CHECKING:
+    import uvicorn
+
+LOOPBACK = "127.0.0.1"
+_IDLE_SECONDS = 0.01
+_BEAT_SECONDS = 1.0
+_NOTIFY_SECONDS = 5.0
+_WAIT_SECONDS = 5.0
+
+
+def main() -> None:
+    """Run one of the programs until asked to end."""
+    given = read_arguments()
+    policy = read_policy(given.company)
+    with (
+        Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store,
+        closing(SqliteLog(given.log)) as log,
+    ):
+        store.migrate()
+        if given.program == "collect":
+            import uvicorn
+
+            uvicorn.Server(configure(given, store, log, policy)).run()
+        else:
+            follow(given, store, log, policy)
+
+
+def read_arguments() -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m serving.lane", description=__doc__)
+    parser.add_argument("program", choices=("collect", "follow"))
+    parser.add_argument("--log", type=Path, required=True, help="the file of the log of events")
+    parser.add_argument("--company", type=Path, required=True, help="the company file")
+    parser.add_argument("--snapshot", type=Path, help="the published file, for `follow`")
+    parser.add_argument("--host", default=LOOPBACK, help="where `collect` listens; put a TLS proxy before it elsewhere")
+    parser.add_argument("--port", type=int, default=8010)
+    return parser.parse_args()
+
+
+def read_policy(company: Path) -> Policy:
+    """Return the policy of a company file, which `holdfast` has read as a whole before."""
+    content = read_yaml(company).content
+    return load_policy(load_industry(content["industry"]).policy, content.get("policy"))
+
+
+def configure(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> "uvicorn.Config":
+    """Return the server of the collector."""
+    import uvicorn
+
+    limits = policy.lane.collector
+    collecting = Collecting(
+        writer=GroupWriter(log, now=_milliseconds, most_queued=limits.most_queued),
+        keys=Keys(keys=ApiKeys(store.database), access=read_access(), now=_now),
+        limits=limits,
+        now=_now,
+        waiting=_count_waiting(store, log),
+    )
+    return uvicorn.Config(
+        create_collector(collecting), host=given.host, port=given.port, access_log=False, log_level="warning"
+    )
+
+
+def follow(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> None:
+    """Follow the log until asked to end; waits for the first published night."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    lane = None
+    while lane is None and not ending.is_set():
+        try:
+            lane = open_lane(given, store, log, policy)
+        except NothingPublishedError:
+            ending.wait(_WAIT_SECONDS)
+    if lane is not None:
+        lane.catch_up()
+        Turns(lane, file=given.log.with_name("state.npz"), ending=ending).run()
+
+
+def open_lane(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> Lane:
+    """Return the lane as its checkpoint left it. Raises NothingPublishedError."""
+    lane = Lane(
+        log=log, store=store, snapshot=Snapshot(path=given.snapshot), grant=read_access().grant("lane"), policy=policy,
+        now=_now,
+    )  # fmt: skip
+    load_checkpoint(lane, given.log.with_name("state.npz"))
+    return lane
+
+
+class Turns:
+    """What a lane does again and again: read on, beat, notify owners, take up nights, write checkpoints."""
+
+    def __init__(self, lane: Lane, *, file: Path, ending: threading.Event) -> None:
+        """Work on a lane, whose checkpoints go to `file`, until `ending`."""
+        self._lane, self._file, self._ending = lane, file, ending
+        self._last: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Work until asked to end, then write a checkpoint."""
+        is_new = False
+        while not self._ending.is_set():
+            count = self._lane.step()
+            is_new = is_new or count > 0
+            if self._is_time("beat", _BEAT_SECONDS):
+                self._lane.refresh()
+                self._lane.beat()
+            if is_new and self._is_time("notify", _NOTIFY_SECONDS):
+                self._lane.notify()
+                is_new = False
+            if self._is_time("checkpoint", self._lane.policy.lane.checkpoint_minutes * 60):
+                self._checkpoint()
+            if not count:
+                self._ending.wait(_IDLE_SECONDS)
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        save_checkpoint(self._lane, self._file)
+        oldest = self._lane.now() - timedelta(days=self._lane.policy.lane.log_days)
+        self._lane.log.trim(before=int(oldest.timestamp() * 1000), upto=self._lane.position)
+
+    def _is_time(self, what: str, seconds: float) -> bool:
+        at = time.monotonic()
+        if at - self._last.setdefault(what, at) < seconds:
+            return False
+        self._last[what] = at
+        return True
+
+
+def _count_waiting(store: Store, log: Log) -> Callable[[], int]:
+    """Return a function that counts events which the lane has not handled, by what both showed within a second."""
+    seen = {"at": 0.0, "count": 0}
+
+    def count() -> int:
+        if time.monotonic() - seen["at"] > _BEAT_SECONDS:
+            row = store.lane.read()
+            seen.update(at=time.monotonic(), count=log.last() - (int(row["position"]) if row else 0))
+        return int(seen["count"])
+
+    return count
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""The lane itself: reads the log on, moves the state, and records what follows together with how far it has read."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from company.policy.units import LEVELS
+from retention.acting.clock import make_clock
+from retention.acting.look import look
+from retention.store.alerts import record_alerts
+from serving.access import Grant
+from serving.lane.alarms import Raised, make_alerts
+from serving.lane.baseline import Baseline, place, read_baseline
+from serving.lane.log import Log, Read
+from serving.lane.risk import Risk, to_log_odds, to_probability
+from serving.lane.state import State, make_state
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from company.policy import Policy
+    from retention.store.store import Store
+    from serving.snapshot import Snapshot
+
+    Integers = NDArray[np.int64]
+
+_EPOCH = date(1970, 1, 1)
+_QUARTER = 15 * 60 * 1000  # time zones differ by quarters of an hour
+_MOST_DELAYS = 2000
+_LOAD_SECONDS = 10
+
+
+class LogReplacedError(Exception):
+    """The log ends before the position that effects reach; the message is one paragraph with the fix."""
+
+
+@dataclass(kw_only=True)
+class Lane:
+    """One lane over a log. `now` gives the moment; `state` and `position` are where a checkpoint left off."""
+
+    log: Log
+    store: "Store"
+    snapshot: "Snapshot"
+    grant: Grant
+    policy: "Policy"
+    now: Callable[[], datetime]
+    state: State = field(init=False)
+    position: int = 0
+    alerted: dict[str, int] = field(default_factory=dict)
+    delays: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Read the published night."""
+        self.state = make_state(self.policy.lane)
+        self.risk = Risk(policy=self.policy.lane)
+        self._codes = self.risk.codes()
+        self._days: dict[int, int] = {}
+        self._load: tuple[dict[str, int], datetime] | None = None
+        self._take_up(read_baseline(self.snapshot, self.grant, self.policy))
+
+    def catch_up(self) -> None:
+        """Bring the state to where effects reach, without effects. Raises LogReplacedError."""
+        reached = self.store.lane.begin(at=self.now())
+        if reached > self.log.last():
+            raise LogReplacedError(
+                f"The log of events ends at {self.log.last()}, but events up to {reached} had their effect: it was "
+                "replaced or lost. Bring it back from a backup, or delete the row of lane_progress to begin anew."
+            )
+        while self.position < reached:
+            limit = min(self.policy.lane.events_per_step, reached - self.position)
+            events = [event for event in self.log.read(after=self.position, limit=limit) if event.position <= reached]
+            self._apply(events)
+            self.position = events[-1].position if events else reached
+
+    def step(self) -> int:
+        """Handle the next events with all that follows from them, in one transaction; return how many there were."""
+        events = self.log.read(after=self.position, limit=self.policy.lane.events_per_step)
+        if not events:
+            return 0
+        self._commit(self._apply(events), to=events[-1].position)
+        return len(events)
+
+    def beat(self) -> None:
+        """Show that the lane is alive."""
+        self._commit([], to=self.position)
+
+    def refresh(self) -> bool:
+        """Take up a night that was published since; return whether there was one."""
+        if self.snapshot.version == self.baseline.version:
+            return False
+        baseline = read_baseline(self.snapshot, self.grant, self.policy)
+        self._compare(baseline)
+        self._take_up(baseline)
+        return True
+
+    def probabilities(self, customers: Sequence[str]) -> "NDArray[np.float64]":
+        """Return the lane's probability of each customer that the night scored and the lane has seen."""
+        rows = np.array([self.state.rows[each] for each in customers], dtype=np.int64)
+        scored = np.array([self.baseline.rows[each] for each in customers], dtype=np.int64)
+        counts = self.state.read(rows, since=self._since, windows=self.risk.windows)
+        return to_probability(self.baseline.log_odds[scored] + self.risk.delta(counts))
+
+    @property
+    def _since(self) -> int:
+        return (self.baseline.as_of - _EPOCH).days
+
+    def _take_up(self, baseline: Baseline) -> None:
+        self.baseline, self.alerted = baseline, {}
+        self._zone, self._days = ZoneInfo(baseline.timezone), {}
+        self._clock = make_clock(self.policy, timezone=baseline.timezone)
+
+    def _apply(self, events: Sequence[Read]) -> list[Raised]:
+        """Move the state by events in their order; return who rose to a level, each customer's events one by one."""
+        known = [(event, code) for event in events if (code := self._codes[event.type, event.page]) >= 0]
+        if not known:
+            return []
+        rows = np.array([self.state.row_of(event.customer_id) for event, _ in known], dtype=np.int64)
+        codes = np.array([code for _, code in known], dtype=np.int64)
+        days = np.array([self._day_of(event.occurred_at) for event, _ in known], dtype=np.int64)
+        raised: list[Raised] = []
+        for places in _rounds(rows):
+            self.state.add(rows[places], codes[places], days[places])
+            raised += self._find_raised([known[place][0] for place in places], rows[places])
+        return raised
+
+    def _find_raised(self, events: Sequence[Read], rows: "Integers") -> Iterator[Raised]:
+        """Yield whom the state puts on a stronger level than the night did, and than an alert has reported already."""
+        scored = np.array([self.baseline.rows.get(event.customer_id, -1) for event in events], dtype=np.int64)
+        if not (scored >= 0).any():
+            return
+        is_scored = np.flatnonzero(scored >= 0)
+        counts = self.state.read(rows[is_scored], since=self._since, windows=self.risk.windows)
+        before = scored[is_scored]
+        probability = to_probability(self.baseline.log_odds[before] + self.risk.delta(counts))
+        levels = np.minimum(place(probability, self.policy), self.risk.least_levels(counts))
+        for number in np.flatnonzero(levels < self.baseline.levels[before]):
+            event, level = events[is_scored[number]], int(levels[number])
+            if level >= self.alerted.get(event.customer_id, len(LEVELS)):
+                continue
+            self.alerted[event.customer_id] = level
+            seen, since = counts.since_score[number], self.baseline.as_of
+            yield Raised(
+                customer_id=event.customer_id,
+                level=level,
+                probability=float(probability[number]),
+                main_reason=self.risk.reason(seen),
+                why_en=self.risk.explain(seen, since=since, language="en"),
+                why_zh=self.risk.explain(seen, since=since, language="zh"),
+                received_at=event.received_at,
+            )
+
+    def _commit(self, raised: Sequence[Raised], *, to: int) -> None:
+        """Record alerts and the position together, then notify the owners."""
+        at = self.now()
+        quiet = timedelta(days=self.policy.desk.quiet_days)
+        with self.store.database.write() as connection:
+            for wave in _waves(raised):
+                record_alerts(connection, self._make_alerts(wave, at=at), at=at, quiet=quiet, clock=self._clock)
+            self.store.lane.move(connection, since=self.position, to=to, at=at, about=self._describe())
+        self.position = to
+        moment = self.now().timestamp() * 1000
+        self.delays = [*self.delays, *(moment - each.received_at for each in raised)][-_MOST_DELAYS:]
+
+    def _make_alerts(self, raised: Sequence[Raised], *, at: datetime) -> "pd.DataFrame":
+        return make_alerts(
+            raised, as_of=self.baseline.as_of, policy=self.policy, snapshot=self.snapshot, grant=self.grant,
+            load=self._read_load(at),
+        )  # fmt: skip
+
+    def notify(self) -> None:
+        """Put what owners must know into the outbox, as the sensor of the nights does."""
+        look(self.store, self.policy, timezone=self.baseline.timezone, at=self.now())
+
+    def _describe(self) -> dict[str, object]:
+        p50, p99 = np.percentile(self.delays, [50, 99]).tolist() if self.delays else (None, None)
+        return {
+            "log_position": self.log.last(), "as_of": self.baseline.as_of, "alert_p50_ms": p50, "alert_p99_ms": p99,
+        }  # fmt: skip
+
+    def _read_load(self, at: datetime) -> dict[str, int]:
+        if self._load is None or at - self._load[1] > timedelta(seconds=_LOAD_SECONDS):
+            self._load = (self.store.alerts.read_load(), at)
+        return self._load[0]
+
+    def _day_of(self, moment: int) -> int:
+        """Return the day of the company's calendar on which a moment (ms) lies, in days since 1970."""
+        quarter = moment // _QUARTER
+        day = self._days.get(quarter)
+        if day is None:
+            local = datetime.fromtimestamp(quarter * _QUARTER / 1000, tz=UTC).astimezone(self._zone)
+            day = self._days[quarter] = (local.date() - _EPOCH).days
+        return day
+
+    def _compare(self, night: Baseline) -> None:
+        """Record what the lane had made of the risk of those it saw, and what the night after it did."""
+        both = [each for each in self.state.rows if each in self.baseline.rows and each in night.rows]
+        if not both or night.as_of <= self.baseline.as_of:
+            return
+        lane = self.probabilities(both)
+        before = to_probability(self.baseline.log_odds[[self.baseline.rows[each] for each in both]])
+        after = to_probability(night.log_odds[[night.rows[each] for each in both]])
+        self.store.lane.record_night(night.as_of, list(_groups(before, lane, after)))
+
+
+def _rounds(rows: "Integers") -> "Iterator[Integers]":
+    """Yield places of events in rounds, the first event of every customer first: no customer is twice in a round."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    turn = np.arange(len(rows)) - np.repeat(begins, np.diff(np.r_[begins, len(rows)]))
+    by_turn = np.argsort(turn, kind="stable")
+    bounds = np.flatnonzero(np.r_[True, np.diff(turn[by_turn]) > 0, True])
+    for start, stop in pairwise(bounds.tolist()):
+        yield np.sort(order[by_turn[start:stop]])
+
+
+def _waves(raised: Sequence[Raised]) -> Iterator[list[Raised]]:
+    """Yield who rose in waves without a customer twice: whoever rose twice gets an alert and then its successor."""
+    left = list(raised)
+    while left:
+        first = {each.customer_id: each for each in reversed(left)}
+        yield (wave := [each for each in left if first[each.customer_id] is each])
+        left = [each for each in left if each not in wave]
+
+
+def _groups(
+    before: "NDArray[np.float64]", lane: "NDArray[np.float64]", after: "NDArray[np.float64]"
+) -> Iterator[dict[str, object]]:
+    """Yield mean probabilities of those whom the lane raised, lowered or left, as it had it and as the night has it."""
+    moved = np.sign(np.round(lane - before, 6))
+    for name, sign in (("raised", 1), ("lowered", -1), ("unmoved", 0)):
+        theirs = moved == sign
+        if theirs.any():
+            gap = to_log_odds(lane[theirs]) - to_log_odds(after[theirs])
+            yield {
+                "group_name": name, "count_customers": int(theirs.sum()),
+                "probability_before": float(before[theirs].mean()), "probability_lane": float(lane[theirs].mean()),
+                "probability_night": float(after[theirs].mean()), "log_odds_gap": float(gap.mean()),
+            }  # fmt: skip

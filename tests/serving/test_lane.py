@@ -1,0 +1,275 @@
+"""The event lane: what the collector takes, what the state counts, and what becomes an alert, once."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from published_shop import AS_OF, make_tables, write_snapshot
+
+from company.policy import Policy, load_policy
+from retention.store.lane import LaneMovedError
+from retention.store.store import Store
+from serving.access import read_access
+from serving.actor import InvalidRequestError
+from serving.lane.checkpoint import load_checkpoint, save_checkpoint
+from serving.lane.collector import Collecting, Keys, create_collector
+from serving.lane.follow import Lane, LogReplacedError
+from serving.lane.log import SqliteLog
+from serving.lane.schema import read_events
+from serving.lane.state import State
+from serving.lane.writer import GroupWriter
+from serving.sign_in.keys import ApiKey, ApiKeys
+from serving.snapshot import Snapshot
+
+AT = datetime(2024, 10, 1, 8, 0, tzinfo=UTC)
+LATEST = int(AT.timestamp() * 1000) + 300_000
+QUIET, AT_RISK = "secret-035", "secret-020"  # probability 0.30, low; 0.60, medium
+
+
+def make_event(number: int = 1, customer: str = AT_RISK, kind: str = "visit", **about: object) -> dict[str, Any]:
+    event = {"event_id": f"e{number}", "customer_id": customer, "occurred_at": AT.isoformat(), "type": kind}
+    return event | about
+
+
+def make_rows(*events: dict[str, Any]) -> list[Any]:
+    return read_events(json.dumps(events).encode(), most=1000, latest=LATEST)
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return load_policy({"tier_policy": "tiers"})
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteLog]:
+    log = SqliteLog(tmp_path / "lane" / "events.db")
+    yield log
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    path = tmp_path_factory.mktemp("lane") / "holdfast.duckdb"
+    write_snapshot(path, make_tables())
+    return Snapshot(path=path)
+
+
+def open_lane(log: SqliteLog, store: Store, snapshot: Snapshot, policy: Policy, *, now: datetime = AT) -> Lane:
+    grant = read_access().grant("lane")
+    return Lane(log=log, store=store, snapshot=snapshot, grant=grant, policy=policy, now=lambda: now)
+
+
+def alerts_of(store: Store) -> list[tuple[str, str, str]]:
+    return sorted(zip(*(store.alerts.read()[name] for name in ("customer_id", "level", "why_en")), strict=True))
+
+
+def test_events_that_speak_of_leaving_become_one_alert_that_names_them(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    events = [make_event(1, page="leave"), make_event(2, kind="complaint"), make_event(3, QUIET, "complaint")]
+    log.append(make_rows(*events), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    assert (lane.step(), lane.step()) == (3, 0)
+    assert alerts_of(sqlite_store) == [(AT_RISK, "high", "since 1 October: looked up how to leave; complained")]
+
+
+def test_an_event_that_was_sent_twice_counts_once(log: SqliteLog) -> None:
+    assert log.append(make_rows(make_event(1), make_event(1), make_event(2)), received_at=1) == 2
+    assert log.append(make_rows(make_event(2), make_event(3)), received_at=2) == 1
+    assert len(log.read(after=0, limit=9)) == 3
+
+
+def test_what_the_company_tests_moves_nothing(log: SqliteLog) -> None:
+    log.append(make_rows(make_event(1, is_test=True), make_event(2)), received_at=1)
+    assert [event.position for event in log.read(after=0, limit=9)] == [2]
+
+
+def test_counts_are_the_same_in_whatever_order_events_come() -> None:
+    generator = random.Random(7)
+    events = [(generator.randrange(5), generator.randrange(3), 20_000 + generator.randrange(12)) for _ in range(400)]
+    states = []
+    for _ in range(3):
+        generator.shuffle(events)
+        state = State(days=8, signals=("a", "b", "c"))
+        for row in range(5):
+            state.row_of(str(row))
+        for start in range(0, len(events), 37):
+            state.add(*(np.array(column) for column in zip(*events[start : start + 37], strict=True)))
+        states.append(state.read(np.arange(5), since=20_006, windows=(3, 8)))
+    newest = [max(day for row, _, day in events if row == customer) for customer in range(5)]
+    counted = [
+        [sum(1 for row, s, day in events if (row, s) == (c, signal) and day > newest[c] - 3) for signal in range(3)]
+        for c in range(5)
+    ]
+    assert states[0].windows[3].tolist() == counted
+    for state in states[1:]:
+        assert (state.since_score == states[0].since_score).all()
+        assert (state.windows[8] == states[0].windows[8]).all()
+
+
+def test_alerts_do_not_depend_on_how_events_are_cut_into_steps(
+    tmp_path: Path, log: SqliteLog, snapshot: Snapshot, policy: Policy
+) -> None:
+    generator = random.Random(3)
+    kinds = ["visit", "complaint", "pay", "uninstall", "payment_failed", "add_to_cart"]
+    events = [
+        make_event(number, f"secret-{generator.randrange(1, 41):03d}", generator.choice(kinds)) for number in range(300)
+    ]
+    log.append(make_rows(*events), received_at=1)
+    found = []
+    for size in (1, 7, 1000):
+        sized = policy.model_copy(update={"lane": policy.lane.model_copy(update={"events_per_step": size})})
+        with Store(f"sqlite:///{tmp_path / f'{size}.db'}") as store:
+            store.migrate()
+            lane = open_lane(log, store, snapshot, sized)
+            lane.catch_up()
+            while lane.step():
+                pass
+            found.append(store.alerts.read()[["alert_id", "customer_id", "level", "why_en"]].sort_values("alert_id"))
+    assert len(found[0]) > 10
+    assert found[0].to_dict("list") == found[1].to_dict("list") == found[2].to_dict("list")
+
+
+def test_a_lane_that_was_killed_reads_on_from_its_effects_and_its_checkpoint(
+    tmp_path: Path, log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    first = open_lane(log, sqlite_store, snapshot, policy)
+    first.catch_up()
+    log.append(make_rows(make_event(1, page="leave")), received_at=1)
+    first.step()
+    save_checkpoint(first, tmp_path / "state.npz")
+    log.append(make_rows(make_event(2, kind="payment_failed")), received_at=2)
+    first.step()
+    log.append(make_rows(make_event(3, kind="payment_failed")), received_at=3)
+    second = open_lane(log, sqlite_store, snapshot, policy)
+    assert load_checkpoint(second, tmp_path / "state.npz")
+    second.catch_up()
+    assert second.position == 2
+    second.step()
+    log_odds = np.log(1.5) + 0.8 + 2 * 0.6 + 0.3
+    assert second.probabilities([AT_RISK]).tolist() == pytest.approx([1 / (1 + np.exp(-log_odds))])
+    assert [customer for customer, *_ in alerts_of(sqlite_store)] == [AT_RISK]
+
+
+def test_two_lanes_cannot_give_one_event_two_effects(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    lanes = [open_lane(log, sqlite_store, snapshot, policy) for _ in range(2)]
+    for lane in lanes:
+        lane.catch_up()
+    log.append(make_rows(make_event(1, page="leave"), make_event(2, kind="complaint")), received_at=1)
+    lanes[0].step()
+    with pytest.raises(LaneMovedError):
+        lanes[1].step()
+    assert len(sqlite_store.alerts.read()) == 1
+
+
+def test_a_log_that_forgot_is_reported_and_not_skipped(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy, tmp_path: Path
+) -> None:
+    log.append(make_rows(make_event(1)), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.step()
+    empty = SqliteLog(tmp_path / "empty.db")
+    with pytest.raises(LogReplacedError, match="ends at 0, but events up to 1"):
+        open_lane(empty, sqlite_store, snapshot, policy).catch_up()
+    empty.close()
+
+
+def test_a_new_night_takes_the_place_of_the_delta_and_is_compared_with_it(
+    log: SqliteLog, sqlite_store: Store, policy: Policy, tmp_path: Path
+) -> None:
+    path, tables = tmp_path / "holdfast.duckdb", make_tables()
+    write_snapshot(path, tables)
+    lane = open_lane(log, sqlite_store, Snapshot(path=path), policy)
+    lane.catch_up()
+    log.append(make_rows(make_event(1, page="leave")), received_at=1)
+    lane.step()
+    tomorrow = AS_OF + timedelta(days=1)
+    customers = tables["customers"].assign(as_of=tomorrow, probability=0.7, score=70.0)
+    about = tables["about"].assign(as_of=tomorrow)
+    write_snapshot(path.with_suffix(".new"), {**tables, "customers": customers, "about": about})
+    path.with_suffix(".new").replace(path)
+    assert lane.refresh()
+    assert not lane.refresh()
+    assert lane.probabilities([AT_RISK]).tolist() == pytest.approx([0.7])
+    night = sqlite_store.lane.read_nights().to_dict("records")
+    assert [(row["as_of"], row["group_name"], row["count_customers"]) for row in night] == [(tomorrow, "raised", 1)]
+    assert night[0]["probability_lane"] == pytest.approx(0.7695, abs=1e-4)
+    assert night[0]["log_odds_gap"] == pytest.approx(np.log(1.5) + 0.8 - np.log(7 / 3))
+
+
+FAULTS = {
+    "no JSON": (b"{", "no JSON"),
+    "an address": (json.dumps([make_event(1, "ann@example.com")]).encode(), "event 0: `customer_id` is not an id"),
+    "a device": (json.dumps(make_event(1, device_id="d1")).encode(), "`device_id` is personal"),
+    "no time zone": (json.dumps(make_event(1, occurred_at="2024-10-01T08:00:00")).encode(), "time zone"),
+    "the future": (json.dumps(make_event(1, occurred_at="2024-10-01T09:00:00Z")).encode(), "lies in the future"),
+    "no id": (
+        json.dumps([make_event(), {"customer_id": "c", "occurred_at": AT.isoformat()}]).encode(),
+        "event 1: `event_id` is missing",
+    ),
+    "other fields": (json.dumps(make_event(1, email="x")).encode(), "fields that are none of"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_taken_is_refused_by_its_place_and_without_its_value(fault: str) -> None:
+    body, said = FAULTS[fault]
+    with pytest.raises(InvalidRequestError, match=said) as refused:
+        read_events(body, most=10, latest=LATEST)
+    assert "ann@" not in str(refused.value)
+
+
+def ask(
+    store: Store, log: SqliteLog, policy: Policy, *bodies: bytes, role: str = "collector", waiting: int = 0
+) -> list[httpx.Response]:
+    keys = ApiKeys(store.database)
+    key = keys.add(ApiKey(name="shop", role=role), by="test", at=AT, days=1)
+    limits = policy.lane.collector
+    collecting = Collecting(
+        writer=GroupWriter(log, now=lambda: 5, most_queued=limits.most_queued),
+        keys=Keys(keys=keys, access=read_access(), now=lambda: AT), limits=limits, now=lambda: AT,
+        waiting=lambda: waiting,
+    )  # fmt: skip
+
+    async def send() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(create_collector(collecting))
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://collector", headers=headers) as client:
+            return list(await asyncio.gather(*(client.post("/v1/events", content=body) for body in bodies)))
+
+    with collecting.writer:
+        return asyncio.run(send())
+
+
+def test_the_collector_acknowledges_what_is_in_the_log(sqlite_store: Store, log: SqliteLog, policy: Policy) -> None:
+    bodies = [json.dumps([make_event(10 * request + number) for number in range(10)]).encode() for request in range(9)]
+    answers = ask(sqlite_store, log, policy, *bodies)
+    assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"accepted":10}')}
+    assert len(log.read(after=0, limit=100)) == 90
+
+
+@pytest.mark.parametrize(
+    ("changed", "role", "waiting", "status"),
+    [({}, "agent", 0, 401), ({"largest_body_kb": 1}, "collector", 0, 413), ({"most_queued": 5}, "collector", 0, 429),
+     ({}, "collector", 10**9, 429), ({"events_per_request": 5}, "collector", 0, 422)],
+)  # fmt: skip
+def test_the_collector_refuses_with_a_problem_and_stores_nothing(
+    changed: dict[str, int], role: str, waiting: int, *, status: int, sqlite_store: Store, log: SqliteLog
+) -> None:
+    body = json.dumps([make_event(number) for number in range(12)]).encode()
+    policy = load_policy({"lane": {"collector": changed}})
+    [answer] = ask(sqlite_store, log, policy, body, role=role, waiting=waiting)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert ("Retry-After" in answer.headers) == (status == 429)
+    assert log.last() == 0
