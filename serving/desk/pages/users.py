@@ -77,9 +77,7 @@ def _most_days(visit: Visit) -> int:
     return visit.desk.policy.desk.api.key_days
 
 
-def _read_user(
-    visit: Visit, form: dict[str, str], *, name: str, holder: Literal["people", "keys"] = "people"
-) -> User:
+def _read_user(visit: Visit, form: dict[str, str], *, name: str, holder: Literal["people", "keys"] = "people") -> User:
     if form.get("role") not in visit.desk.access.roles_of(holder):
         raise InvalidRequestError("There is no such role.")
     return User(name=name, role=form["role"], owner=form.get("owner") or None, region=form.get("region") or None)
