@@ -57,7 +57,7 @@ ui: $(VENV)/ready $(WORLD) ## open the desk, the Dagster UI, the MLflow UI and d
 
 dev: $(VENV)/ready $(WORLD) ## develop: dagster dev on the demo's instance; reload changed code in its UI
 	@mkdir -p $(HOLDFAST_HOME)/dagster
-	@cp dagster.yaml $(HOLDFAST_HOME)/dagster/
+	@sed 's#{home}#$(abspath $(HOLDFAST_HOME))/dagster#' dagster.yaml > $(HOLDFAST_HOME)/dagster/dagster.yaml
 	@HOLDFAST_HOME=$(abspath $(HOLDFAST_HOME)) HOLDFAST_COMPANY=$(abspath $(COMPANY)) \
 	  DAGSTER_HOME=$(abspath $(HOLDFAST_HOME))/dagster \
 	  $(SERVED) $(BIN)/dagster dev --workspace workspace.yaml

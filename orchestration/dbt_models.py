@@ -8,6 +8,7 @@ import dagster as dg
 
 from ingestion.identity.records import has_evidence
 from orchestration.builds import FinishedBuild
+from orchestration.column_lineage import ColumnLineage
 from orchestration.dbt import Dbt, NodeResult
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_rows
@@ -68,6 +69,7 @@ def build_models(
         finished.remember(results)
     built = [selected[each.unique_id] for each in results if each.status == BUILT and each.unique_id in selected]
     rows = describe_rows(warehouse, [_name(node) for node in built if _materialize(node) == "table"])
+    lineage = ColumnLineage(dbt=dbt, warehouse=warehouse).read(built)
     for result in results:
         node = selected.get(result.unique_id)
         if node is None:  # a hook of the project
@@ -76,7 +78,8 @@ def build_models(
             yield _report_test(result, node, nodes[node["attached_node"]])
         elif result.status == BUILT:
             told = {"seconds": round(result.seconds, 2), "unchanged": bool(stood)}
-            yield dg.MaterializeResult(asset_key=_key(node), metadata={**rows.get(_name(node), {}), **told})
+            shown = {**rows.get(_name(node), {}), **lineage.get(result.unique_id, {}), **told}
+            yield dg.MaterializeResult(asset_key=_key(node), metadata=shown)
     if broken:
         raise dg.Failure("; ".join(broken))
 

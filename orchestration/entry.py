@@ -1,7 +1,6 @@
 """How every command enters: the instance it works on, its console, and faults told in one paragraph."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,7 +101,8 @@ def enter_deployment(company: Path, home: Path) -> "Deployment":
     deployment = load_deployment(read_settings({**os.environ, **named}))
     prepare_home(home.absolute())
     dagster.mkdir(exist_ok=True)
-    shutil.copyfile(DAGSTER_CONFIG, dagster / "dagster.yaml")
+    configured = DAGSTER_CONFIG.read_text(encoding="utf-8").replace("{home}", str(dagster))
+    (dagster / "dagster.yaml").write_text(configured, encoding="utf-8")
     return deployment
 
 

@@ -112,3 +112,12 @@ def test_the_training_drift_and_the_forecast_are_drawn(pages: Pages) -> None:
     assert max(map(len, drawn.values())) < LARGEST_PLOT
     images = [b64decode(text.partition("base64,")[2].removesuffix(")"), validate=True) for text in drawn.values()]
     assert {image[:8] for image in images} == {b"\x89PNG\r\n\x1a\n"}
+
+
+def test_a_model_tells_which_columns_its_columns_come_from(pages: Pages) -> None:
+    lineage = pages["features.customer_features"]["dagster/column_lineage"].value
+    assert isinstance(lineage, dg.TableColumnLineage)
+    assert lineage.deps_by_column["amount_per_order_365d"] == [
+        dg.TableColumnDep(dg.AssetKey(["intermediate", "int_snapshot_orders"]), name)
+        for name in ("amount_spent_365d", "count_orders_365d")
+    ]
