@@ -32,7 +32,7 @@ from company.yaml_file import find_line, read_yaml
 
 TOKEN_KEY = "HOLDFAST_TOKEN_KEY"  # noqa: S105 - the name of a secret, not the secret
 SNAPSHOT = "snapshot"  # the key of a company that has one flat table and nothing else
-VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY")
+VAULT_KEYS = ("HOLDFAST_VAULT_URL", "HOLDFAST_MASTER_KEY", "HOLDFAST_VAULT_KEYS_URL")
 _NAME = r"^[a-z][a-z0-9_]*$"
 _EXTRA = "extra_"
 _ROWS_TO_TRY = 10_000

@@ -1,11 +1,10 @@
 """The vault: clear values of personal columns, encrypted and kept apart from everything that analyses them.
 
-Each customer of a source has an own random key; it encrypts that customer's values (AES-256-GCM) and is itself kept
-only wrapped by the master key (AES key wrap, RFC 3394). Destroying the wrapped key erases every copy of the values.
+Each customer of a source has an own random key, which encrypts that customer's values (AES-256-GCM) and lies on the
+keyring, in another database. Destroying it there erases every copy of the values.
 Every asking for a clear value is written to the vault's audit table.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,28 +16,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 import sqlalchemy as sa
 
-from company.company_file import VAULT_KEYS
+from ingestion.keyring import (
+    KEYS_URL_NAME,
+    LEAST_SECRET,
+    MASTER_KEY_NAME,
+    URL_NAME,
+    Keyring,
+    Owner,
+    VaultError,
+    keys_address,
+    open_engine,
+)
 
 if TYPE_CHECKING:
     from typing import Self
 
-URL_NAME, MASTER_KEY_NAME = VAULT_KEYS
-_KEY_BYTES = 32
+__all__ = ["MASTER_KEY_NAME", "URL_NAME", "Asked", "Sealable", "Vault", "VaultError", "seal_stage"]
+
 _NONCE_BYTES = 12
-_LEAST_SECRET = 16
 _CHUNK = 5_000
 _T = TypeVar("_T")
 
 _METADATA = sa.MetaData()
-_KEYS = sa.Table(
-    "vault_keys",
-    _METADATA,
-    sa.Column("source", sa.String(100), primary_key=True),
-    sa.Column("customer_id", sa.String(200), primary_key=True),
-    sa.Column("wrapped", sa.LargeBinary, nullable=True),
-    sa.Column("created_at", sa.DateTime, nullable=False),
-    sa.Column("destroyed_at", sa.DateTime, nullable=True),
-)
 _VALUES = sa.Table(
     "vault_values",
     _METADATA,
@@ -62,10 +61,6 @@ _ASKINGS = sa.Table(
     sa.Column("column_name", sa.String(100), nullable=False),
     sa.Column("is_answered", sa.Boolean, nullable=False),
 )
-
-
-class VaultError(Exception):
-    """The vault cannot do what it was asked; str() says why, without any value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +94,17 @@ class Asked:
 
 
 class Vault:
-    """The vault behind the SQLAlchemy address `url`, opened with `master_key`, any text of 16 characters or more."""
+    """The vault behind the SQLAlchemy address `url`, opened with `master_key`, any text of 16 characters or more.
 
-    def __init__(self, url: str, *, master_key: str) -> None:
+    Keys lie at `keys_url`, or where `keys_address` says. A wrong master key opens nothing, and a weak one makes none:
+    both raise a VaultError at the first question.
+    """
+
+    def __init__(self, url: str, *, master_key: str, keys_url: str | None = None) -> None:
         """Open the vault and create its tables where they are missing."""
-        if len(master_key) < _LEAST_SECRET:
-            raise VaultError(f"`{MASTER_KEY_NAME}` has fewer than {_LEAST_SECRET} characters")
-        self._master = hashlib.sha256(master_key.encode()).digest()
-        self._url = url
+        if len(master_key) < LEAST_SECRET:
+            raise VaultError(f"`{MASTER_KEY_NAME}` has fewer than {LEAST_SECRET} characters")
+        self._url, self._master_key, self._keys_url = url, master_key, keys_url or keys_address(url)
 
     @staticmethod
     def is_named(secrets: Mapping[str, str]) -> bool:
@@ -116,13 +114,21 @@ class Vault:
     @classmethod
     def from_secrets(cls, secrets: Mapping[str, str]) -> "Self":
         """Return the vault that the secrets name."""
-        return cls(secrets[URL_NAME], master_key=secrets.get(MASTER_KEY_NAME, ""))
+        return cls(
+            secrets[URL_NAME], master_key=secrets.get(MASTER_KEY_NAME, ""), keys_url=secrets.get(KEYS_URL_NAME) or None
+        )
 
     @cached_property
     def _engine(self) -> sa.Engine:
-        engine = sa.create_engine(self._url)
-        _METADATA.create_all(engine)
-        return engine
+        return open_engine(self._url, _METADATA)
+
+    @cached_property
+    def _keyring(self) -> Keyring:
+        return Keyring(self._keys_url, master_key=self._master_key, values=self._engine)
+
+    def rotate(self, master_key: str) -> int:
+        """Wrap every customer's key by another master key, all or none; returns how many there are."""
+        return self._keyring.rotate(master_key)
 
     def seal(self, values: Iterable[Sealable], *, at: datetime) -> int:
         """Encrypt and keep what is not kept yet; returns how many values were added.
@@ -157,11 +163,10 @@ class Vault:
 
     def destroy(self, source: str, customer_id: str, *, at: datetime) -> bool:
         """Destroy the customer's key, so that no copy of the values can be read; returns whether there was one."""
-        owner = {"source": source, "customer_id": customer_id}
+        had_key = self._keyring.destroy((source, customer_id), at=at)
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(_VALUES).filter_by(**owner))
-            gone = sa.update(_KEYS).filter_by(**owner).where(_KEYS.c.wrapped.is_not(None))
-            return connection.execute(gone.values(wrapped=None, destroyed_at=at)).rowcount > 0
+            connection.execute(sa.delete(_VALUES).filter_by(source=source, customer_id=customer_id))
+        return had_key
 
     def askings(self) -> list[dict[str, object]]:
         """Return every asking for a clear value, oldest first."""
@@ -172,7 +177,7 @@ class Vault:
     def _open(self, connection: sa.Connection, asked: Sequence["Asked"]) -> dict["Asked", str]:
         """Return those of the clear values whose keys were not destroyed."""
         wanted, owners = set(asked), sorted({(one.source, one.customer_id) for one in asked})
-        keys = self._keys(connection, owners)
+        keys = self._keyring.read(owners)
         answers = {}
         for row in _of_owners(connection, sa.select(_VALUES), _VALUES, owners):
             one = Asked(source=row.source, customer_id=row.customer_id, column=row.column_name, token=row.token)
@@ -181,15 +186,10 @@ class Vault:
                 answers[one] = _decrypt(key, row.nonce, row.ciphertext, f"{one.column} {one.token}")
         return answers
 
-    def _seal_chunk(
-        self, connection: sa.Connection, people: Mapping[tuple[str, str], list[Sealable]], at: datetime
-    ) -> int:
-        keys = self._keys(connection, list(people))
-        new = {owner: os.urandom(_KEY_BYTES) for owner in people if owner not in keys}
-        if new:
-            connection.execute(sa.insert(_KEYS), [self._key_row(owner, key, at) for owner, key in new.items()])
+    def _seal_chunk(self, connection: sa.Connection, people: Mapping[Owner, list[Sealable]], at: datetime) -> int:
+        keys = self._keyring.read(people)
+        open_keys = {**keys, **self._keyring.add([owner for owner in people if owner not in keys], at=at)}
         kept = self._kept(connection, list(people))
-        open_keys = {**keys, **new}
         rows = [
             row
             for owner, values in people.items()
@@ -200,31 +200,7 @@ class Vault:
             connection.execute(sa.insert(_VALUES), rows)
         return len(rows)
 
-    def _key_row(self, owner: tuple[str, str], key: bytes, at: datetime) -> dict[str, object]:
-        from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-
-        wrapped = aes_key_wrap(self._master, key)
-        return {"source": owner[0], "customer_id": owner[1], "wrapped": wrapped, "created_at": at}
-
-    def _keys(
-        self, connection: sa.Connection, owners: Sequence[tuple[str, str]]
-    ) -> dict[tuple[str, str], bytes | None]:
-        """Return the opened keys of those `owners` who have one; None stands for a destroyed one."""
-        query = sa.select(_KEYS.c.source, _KEYS.c.customer_id, _KEYS.c.wrapped)
-        rows = _of_owners(connection, query, _KEYS, owners)
-        return {(row.source, row.customer_id): self._unwrap(row.wrapped) for row in rows}
-
-    def _unwrap(self, wrapped: bytes | None) -> bytes | None:
-        from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
-
-        if wrapped is None:
-            return None
-        try:
-            return aes_key_unwrap(self._master, wrapped)
-        except InvalidUnwrap:
-            raise VaultError(f"the vault was sealed with another master key than `{MASTER_KEY_NAME}`") from None
-
-    def _kept(self, connection: sa.Connection, owners: Sequence[tuple[str, str]]) -> set[tuple[str, str, str, str]]:
+    def _kept(self, connection: sa.Connection, owners: Sequence[Owner]) -> set[tuple[str, str, str, str]]:
         query = sa.select(_VALUES.c.source, _VALUES.c.customer_id, _VALUES.c.column_name, _VALUES.c.token)
         rows = _of_owners(connection, query, _VALUES, owners)
         return {(row.source, row.customer_id, row.column_name, row.token) for row in rows}
@@ -276,7 +252,7 @@ def _decrypt(key: bytes, nonce: bytes, ciphertext: bytes, bound: str) -> str:
 
 
 def _of_owners(
-    connection: sa.Connection, query: sa.Select[Any], table: sa.Table, owners: Sequence[tuple[str, str]]
+    connection: sa.Connection, query: sa.Select[Any], table: sa.Table, owners: Sequence[Owner]
 ) -> Iterator[sa.Row[Any]]:
     """Run `query` for the rows of `owners`, in pieces that every database accepts."""
     by_source = groupby(sorted(owners), key=lambda owner: owner[0])

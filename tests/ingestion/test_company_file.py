@@ -28,7 +28,7 @@ def test_the_secrets_a_company_needs_are_named(shop: "Shop") -> None:
     shop.document["sources"]["crm"] = {"reader": "sql", "connection": "CRM_URL"}
     shop.document["sources"]["desk"] = {"reader": "rest", "url": "https://desk.example", "token": "DESK_TOKEN"}
     shop.customers["columns"]["email"] = "email"
-    vault = ("HOLDFAST_MASTER_KEY", "HOLDFAST_TOKEN_KEY", "HOLDFAST_VAULT_URL")
+    vault = ("HOLDFAST_MASTER_KEY", "HOLDFAST_TOKEN_KEY", "HOLDFAST_VAULT_KEYS_URL", "HOLDFAST_VAULT_URL")
     assert shop.company().secret_names == ("CRM_URL", "DESK_TOKEN", *vault)
 
 

@@ -1,5 +1,9 @@
 """The vault, and that nothing clear is written anywhere else."""
 
+import hashlib
+import shutil
+import sqlite3
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,30 +69,114 @@ def test_a_destroyed_key_erases_the_customer_alone_and_keeps_coming_values_out(v
     assert [asking["is_answered"] for asking in vault.askings()] == [False, False, True]
 
 
-def test_a_copy_from_before_cannot_be_read_with_the_keys_of_after(vault: Vault, tmp_path: Path) -> None:
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / "vault.db") as database:
-        copied = database.execute("select * from vault_values where customer_id = 'c1'").fetchall()
-        vault.destroy("shop", "c1", at=LATER)
-        database.executemany("insert into vault_values values (?, ?, ?, ?, ?, ?, ?)", copied)
-    assert ask(vault, ANN) is None
+def test_a_copy_of_the_values_from_before_cannot_be_read_with_the_keys_of_after(vault: Vault, tmp_path: Path) -> None:
+    shutil.copy(tmp_path / "vault.db", tmp_path / "backup.db")
+    vault.destroy("shop", "c1", at=LATER)
+    restored = Vault(
+        f"sqlite:///{tmp_path / 'backup.db'}", master_key=MASTER, keys_url=f"sqlite:///{tmp_path / 'vault.keys.db'}"
+    )
+    assert [ask(restored, value) for value in (ANN, PHONE, BOB)] == [None, None, BOB.clear]
+    assert b"vault_values" in (tmp_path / "backup.db").read_bytes()
 
 
 @pytest.mark.usefixtures("vault")
-def test_nothing_clear_and_no_open_key_stands_in_the_vaults_file(tmp_path: Path) -> None:
-    stored = (tmp_path / "vault.db").read_bytes()
-    assert [word for word in (b"Ann@", b"ann@", b"bob@", b"123 45 67", MASTER.encode()) if word in stored] == []
+def test_nothing_clear_and_no_open_key_stands_in_the_vaults_files_and_no_id_next_to_a_key(tmp_path: Path) -> None:
+    values, keys = ((tmp_path / name).read_bytes() for name in ("vault.db", "vault.keys.db"))
+    clear = (b"Ann@", b"ann@", b"bob@", b"123 45 67", MASTER.encode())
+    assert [word for word in clear if word in values + keys] == []
+    assert (b"shop" in values, b"shop" in keys) == (True, False)
     assert "Ann" not in repr(ANN)
 
 
+def test_a_destroyed_key_leaves_no_byte_behind(vault: Vault, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "vault.keys.db") as database:
+        wrapped = {row[0] for row in database.execute("select wrapped from customer_keys")}
+    vault.destroy("shop", "c1", at=LATER)
+    stored = (tmp_path / "vault.keys.db").read_bytes()
+    assert [key in stored for key in wrapped].count(True) == 1
+
+
 @pytest.mark.usefixtures("vault")
-def test_another_master_key_opens_nothing(address: str) -> None:
-    other = Vault(address, master_key="another master key")
-    with pytest.raises(VaultError, match="another master key than `HOLDFAST_MASTER_KEY`"):
-        ask(other, ANN)
-    with pytest.raises(VaultError, match="fewer than 16 characters"):
-        Vault(address, master_key="short")
+def test_another_master_key_is_refused_at_once_whatever_it_is_to_do(address: str) -> None:
+    other, eve = Vault(address, master_key="another master key"), replace(ANN, customer_id="c9")
+    for attempt in (
+        lambda: ask(other, ANN),
+        lambda: other.seal([eve], at=LATER),
+        lambda: other.destroy("x", "y", at=AT),
+    ):
+        with pytest.raises(VaultError, match="another master key than `HOLDFAST_MASTER_KEY`"):
+            attempt()
+    assert ask(Vault(address, master_key=MASTER), ANN) == ANN.clear
+
+
+@pytest.mark.parametrize(
+    ("key", "weakness"),
+    [
+        ("short", "fewer than 16 characters"),
+        ("passwordpassword", "repeats a shorter text"),
+        ("abababababababac", "fewer than 8 different characters"),
+        ("0123456789abcdef", "follows the alphabet"),
+        ("qwertyuiopasdfgh", "or the keyboard"),
+    ],
+)
+def test_a_key_that_is_easy_to_guess_seals_nothing(address: str, key: str, weakness: str) -> None:
+    with pytest.raises(VaultError, match=weakness):
+        Vault(address, master_key=key).seal([ANN], at=AT)
+
+
+def test_a_rotated_master_key_opens_what_the_one_before_opened_and_that_one_nothing(vault: Vault, address: str) -> None:
+    vault.destroy("shop", "c2", at=AT)
+    assert vault.rotate("the next master key of tests") == 1
+    after = Vault(address, master_key="the next master key of tests")
+    assert [ask(after, value) for value in (ANN, PHONE, BOB)] == [ANN.clear, PHONE.clear, None]
+    assert after.seal([BOB], at=LATER) == 0
+    with pytest.raises(VaultError, match="another master key"):
+        ask(Vault(address, master_key=MASTER), ANN)
+
+
+@pytest.fixture
+def before(vault: Vault, tmp_path: Path) -> Path:
+    """A vault as it was once: keys next to the values, wrapped by the SHA-256 of the master key."""
+    from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+
+    keys = vault._keyring.read([("shop", "c1"), ("shop", "c2")])
+    (tmp_path / "vault.keys.db").unlink()
+    with sqlite3.connect(tmp_path / "vault.db") as database:
+        database.execute(
+            "create table vault_keys (source text, customer_id text, wrapped blob, created_at datetime, "
+            "destroyed_at datetime, primary key (source, customer_id))"
+        )
+        for (source, who), key in keys.items():
+            wrapped = aes_key_wrap(hashlib.sha256(MASTER.encode()).digest(), key or b"")
+            database.execute("insert into vault_keys values (?, ?, ?, ?, null)", (source, who, wrapped, "2024-01-01"))
+        database.execute("insert into vault_keys values ('shop', 'c3', null, '2024-01-01', '2024-02-01')")
+    return tmp_path / "vault.db"
+
+
+def test_a_vault_of_before_is_moved_by_its_key_and_by_no_other(before: Path, address: str) -> None:
+    with pytest.raises(VaultError, match="another master key"):
+        ask(Vault(address, master_key="another master key"), ANN)
+    moved = Vault(address, master_key=MASTER)
+    assert [ask(moved, value) for value in (ANN, PHONE, BOB)] == [ANN.clear, PHONE.clear, BOB.clear]
+    assert moved.seal([replace(ANN, customer_id="c3")], at=LATER) == 0
+    assert b"vault_keys" not in before.read_bytes()
+
+
+def test_a_move_that_was_interrupted_is_finished(before: Path, address: str, tmp_path: Path) -> None:
+    shutil.copy(before, tmp_path / "untouched.db")
+    ask(Vault(address, master_key=MASTER), ANN)
+    shutil.copy(tmp_path / "untouched.db", before)  # killed before the keys of before were dropped
+    assert ask(Vault(address, master_key=MASTER), ANN) == ANN.clear
+    assert b"vault_keys" not in before.read_bytes()
+
+
+def test_customers_who_were_sealed_with_a_mistyped_key_are_sealed_again(before: Path, address: str) -> None:
+    with sqlite3.connect(before) as database:
+        database.execute("update vault_keys set wrapped = zeroblob(40) where customer_id = 'c2'")
+    vault = Vault(address, master_key=MASTER)
+    assert [ask(vault, value) for value in (ANN, BOB)] == [ANN.clear, None]
+    assert vault.seal([BOB], at=LATER) == 1
+    assert ask(vault, BOB) == BOB.clear
 
 
 @pytest.fixture
