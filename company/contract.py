@@ -29,7 +29,8 @@ class ColumnType(StrEnum):
 class Column:
     """One canonical column.
 
-    `personal` columns never reach the warehouse in clear: ingestion replaces them by keyed tokens. `low` and `high` are
+    `personal` columns never reach the warehouse in clear: ingestion replaces them by keyed tokens; what `is_prose` is
+    read for its sentiment and topic on the way. `low` and `high` are
     inclusive bounds of what a value can be; one that `is_credited` may be negative where the company declares credit
     notes. A value that cannot be read or cannot be costs its row where the column is
     required or `is_essential`; elsewhere only the value is emptied, and counted. `is_end` marks moments at which
@@ -42,6 +43,7 @@ class Column:
     description: str
     is_required: bool = False
     personal: bool = False
+    is_prose: bool = False
     unit: str | None = None
     low: float | None = None
     high: float | None = None
@@ -78,6 +80,10 @@ class Table:
 
 def _text(name: str, description: str, *, required: bool = False, personal: bool = False) -> Column:
     return Column(name=name, type=ColumnType.TEXT, description=description, is_required=required, personal=personal)
+
+
+def _prose(name: str, description: str) -> Column:
+    return replace(_text(name, description, personal=True), is_prose=True)
 
 
 def _moment(name: str, description: str, *, required: bool = False) -> Column:
@@ -294,7 +300,7 @@ TICKETS = Table(
         _text("topic", "what the case is about: price, product, rival, or any code of the source"),
         _text("channel", "phone, chat, e-mail, store"),
         _text("priority", "low, normal, high"),
-        _text("body", "what the customer wrote", personal=True),
+        _prose("body", "what the customer wrote"),
         _text("language", "zh or en"),
         _number("satisfaction", "satisfaction after the case", unit="1 to 5", low=1, high=5),
     ),
@@ -311,7 +317,7 @@ FEEDBACK = Table(
         _moment("given_at", "when it was given", required=True),
         _text("kind", "review, survey, nps or social"),
         _number("rating", "rating given", unit="1 to 5; nps 0 to 10", low=0, high=10),
-        _text("body", "what was written", personal=True),
+        _prose("body", "what was written"),
         _text("language", "zh or en"),
         _text("product_id", "product reviewed"),
     ),

@@ -17,7 +17,7 @@ DUPLICATE = -1
 _GOOD = -2
 _DUPLICATE_KEY = "duplicate key"
 _BROKEN_LINE = "line cannot be split into columns"
-_OTHER_TABLES = ("landing_rows", "landing_source", "landing_verdicts")
+_OTHER_TABLES = ("landing_rows", "landing_source", "landing_texts", "landing_verdicts")
 
 
 @dataclass(frozen=True, kw_only=True)

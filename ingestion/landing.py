@@ -31,6 +31,7 @@ from ingestion.readers import open_reader
 from ingestion.readers.base import Context, Reader
 from ingestion.readers.extract import Extract, FileSeen, Request, quoted
 from ingestion.readers.files import fingerprint_of, sort_out
+from ingestion.texts import TextReader, read_stage
 from ingestion.tokens import FORM
 from ingestion.transaction import transaction
 from ingestion.values import NULL_WORDS
@@ -82,13 +83,15 @@ def land(
     batch: str,
     landed_at: datetime,
     confined: bool = False,
+    text_reader: TextReader | None = None,
 ) -> LandingReport:
     """Land every feed of `table` into the warehouse behind `connection`, each in one transaction.
 
     A feed in which nothing changed since it was last landed is skipped. `landed_at` is stored in UTC. Clear values of
-    personal columns go to the vault when the secrets name one. With `confined` SQL reaches only files of the table's
-    sources from then on, until the database is closed. Raises SourceError, with nothing of that feed loaded, when a
-    source fails, changed what the mapping relies on, or leaves a required table empty.
+    personal columns go to the vault when the secrets name one; the `text_reader` reads free text before that. With
+    `confined` SQL reaches only files of the table's sources from then on, until the database is closed. Raises
+    SourceError, with nothing of that feed loaded, when a source fails, changed what the mapping relies on, or leaves a
+    required table empty.
     """
     manifest.prepare(connection)
     moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at
@@ -102,6 +105,7 @@ def land(
             batch=batch,
             landed_at=moment,
             scratch=Path(scratch),
+            text_reader=text_reader,
         )
         reports = tuple(landing.land(table, feed) for feed in company.tables[table])
     return reports[0] if len(reports) == 1 else _summed(reports)
@@ -117,6 +121,7 @@ class Landing:
     batch: str
     landed_at: datetime
     scratch: Path
+    text_reader: TextReader | None = None
 
     def land(self, table: str, feed: Feed) -> LandingReport:
         """Land one feed in one transaction, or skip it when there is nothing new."""
@@ -180,6 +185,7 @@ class Landing:
                 memory.remember_columns(extract.columns or {})
             return _skipped(table, feed, last, notices=notices)
         self._refuse_empty(table, feed, judged)
+        self._read_texts(mapper)
         self._seal(mapper)
         report = self._report(table, feed, [judged], notices=notices)
         with transaction(self.connection):
@@ -225,6 +231,7 @@ class Landing:
         judged = self._judge(mapper, extract)
         overlaps = storing.overlaps_with(self.connection, target, contract)
         judged = storing.mark_known(self.connection, target, contract, judged, overlaps=overlaps, source=feed.source)
+        self._read_texts(mapper)
         self._seal(mapper)
         storing.merge(self.connection, target, contract, overlaps=overlaps, batch=self.batch, at=self.landed_at)
         self._quarantine(table, feed, judged)
@@ -288,6 +295,11 @@ class Landing:
         refuse_names(self.connection, mapper)
         return classified
 
+    def _read_texts(self, mapper: Mapper) -> None:
+        """Read free text of the stage; what was read and is not landed after all does no harm."""
+        if self.text_reader and mapper.prose:
+            read_stage(self.connection, self.text_reader, columns=mapper.prose, batch=self.batch)
+
     def _seal(self, mapper: Mapper) -> None:
         """Keep the clear values of the stage in the vault; what is kept there twice or too much does no harm."""
         if not mapper.personal or not Vault.is_named(self.secrets):
@@ -308,7 +320,7 @@ class Landing:
             feed=feed,
             secrets=self.secrets,
             on=self.landed_at.date(),
-            keeps_clear=Vault.is_named(self.secrets),
+            keeps_clear=Vault.is_named(self.secrets) or self.text_reader is not None,
         )
 
     def _memory(self, table: str, feed: Feed) -> Memory:
@@ -319,7 +331,9 @@ class Landing:
 
     def _mapping(self, table: str, feed: Feed) -> str:
         """Digest all that decides what the rows become besides their content."""
-        contract = [asdict(column) for column in self.company.contract_of(table).columns]
+        columns = self.company.contract_of(table).columns
+        prose = {column.name for column in columns if column.is_prose} & set(feed.columns)
+        contract = [{name: it for name, it in asdict(column).items() if name != "is_prose"} for column in columns]
         key = hashlib.sha256(self.secrets.get(TOKEN_KEY, "").encode()).hexdigest()
         bounds = [bound.model_dump() for bound in self.company.bounds_of(table)]
         decided: list[object] = [
@@ -332,6 +346,7 @@ class Landing:
         returns = self.company.cleaning.returns
         decided += [returns.negative_amounts] if returns.negative_amounts else []
         decided += [key, FORM, Vault.is_named(self.secrets)] if self.company.has_personal(table) else []
+        decided += [self.text_reader.version] if self.text_reader and prose else []
         return hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()
 
     def _report(

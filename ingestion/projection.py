@@ -147,6 +147,11 @@ class Mapper:
         columns = self.contract.columns
         return tuple(column.name for column in columns if column.personal and column.name in self.feed.columns)
 
+    @cached_property
+    def prose(self) -> tuple[str, ...]:
+        """The columns of free text that this feed maps."""
+        return tuple(name for name in self.personal if self.contract.column(name).is_prose)
+
     @property
     def reading(self) -> Reading:
         """How text of the feed is read."""

@@ -19,6 +19,7 @@ BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
 BROKEN = {"error", "fail"}
 VIEWS = {"training", "decisions"}  # folders of views: made with the features, they read what stands when they are read
 WRITTEN_LATER = {"scores", "retention"}
+WRITTEN_BY_LANDING = "ingestion"  # what comes with the raw tables, for which staging waits
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def _materialize(node: Mapping[str, Any]) -> str:
 
 def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.AssetSpec:
     manifest = deployment.dbt.manifest
-    parents = [{**manifest["nodes"], **manifest["sources"]}[key] for key in node["depends_on"]["nodes"]]
+    known = {**manifest["nodes"], **manifest["sources"]}
+    parents = [known[key] for key in node["depends_on"]["nodes"] if known[key]["schema"] != WRITTEN_BY_LANDING]
     is_view_made_early = node["path"].split("/")[0] in VIEWS
     if is_view_made_early:
         parents = [parent for parent in parents if parent["schema"] not in WRITTEN_LATER]

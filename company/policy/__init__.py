@@ -19,7 +19,7 @@ from company.policy.measuring import Goals, Losses, Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
 from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
 from company.policy.serving import Desk
-from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Training
+from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Text, Training
 from company.policy.units import Count, Days, Level, Money, Section
 from company.policy.warehouse import Clv, Coverage, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
 from company.yaml_file import load_yaml
@@ -84,6 +84,7 @@ class Policy(Section):
     run_history_days: Days
     gates: Gates
     lane: Lane
+    text: Text
     desk: Desk
 
     @model_validator(mode="after")

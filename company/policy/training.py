@@ -75,3 +75,9 @@ class Fairness(Section):
     segments: tuple[str, ...]
     maximum_gap: Share
     minimum_rows: Annotated[int, Field(ge=1)]
+
+
+class Text(Section):
+    """Whether free text is read by sentence vectors, which need the extra `text`, instead of character n-grams."""
+
+    sentence_vectors: bool

@@ -134,3 +134,17 @@
 {% macro duckdb__joined_in_order(text, order, between) -%}
     string_agg({{ text }}, '{{ between }}' order by {{ order }})
 {%- endmacro %}
+
+
+{# A row for each word of a text with commas between. #}
+{% macro each_word(text) -%}
+    {{ return(adapter.dispatch('each_word', 'holdfast')(text)) }}
+{%- endmacro %}
+
+{% macro default__each_word(text) -%}
+    explode(split({{ text }}, ','))
+{%- endmacro %}
+
+{% macro duckdb__each_word(text) -%}
+    unnest(string_split({{ text }}, ','))
+{%- endmacro %}

@@ -19,7 +19,7 @@ select
 
 {# What may happen to a customer that makes an incident when it happens to many. #}
 {% macro incident_measures() -%}
-{%- for name in ['complaints', 'failures', 'departures', 'inactivity'] -%}
+{%- for name in ['complaints', 'failures', 'departures', 'opinions', 'inactivity'] -%}
 select '{{ name }}' as measure
 {{ 'union all\n' if not loop.last }}
 {%- endfor -%}

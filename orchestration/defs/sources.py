@@ -12,6 +12,7 @@ from expectations.sources import RawTable
 from expectations.sources import build as build_suites
 from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import PATIENCE, LandingReport, land, required_tables
+from ml.text.reading import open_reader
 from orchestration.dbt_models import OWNER
 from orchestration.deployment import Deployment
 from orchestration.gates import judge
@@ -63,6 +64,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
                 batch=context.run_id,
                 landed_at=datetime.now(UTC),
                 confined=True,
+                text_reader=open_reader(with_vectors=deployment.policy.text.sentence_vectors),
             )
         for feed in report.feeds or (report,):
             yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))

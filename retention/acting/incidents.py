@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 Row = Mapping[Any, Any]
 _FEWEST_WINDOWS = 4  # of the past, below which a group has none to be compared with
 COMPLAINTS, FAILURES, DEPARTURES, INACTIVITY = "complaints", "failures", "departures", "inactivity"
+OPINIONS = "opinions"
 CAUSES: Mapping[str, tuple[str, str]] = {
     COMPLAINTS: ("complained", "投诉"),
     FAILURES: ("had a payment that failed", "支付失败"),
     DEPARTURES: ("ended their contract", "解约"),
+    OPINIONS: ("wrote negative feedback", "发表负面评价"),
     INACTIVITY: ("fell silent", "停止活动"),
 }
 

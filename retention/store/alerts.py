@@ -1,10 +1,10 @@
 """Alerts: who answers for which customer until when, what became of it, and who was notified of what."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from retention.acting.clock import ACKNOWLEDGED, CLOSED, ROUND_THE_CLOCK, SNOOZED, SUPERSEDED, Clock
 from retention.store.answers import HOLDFAST, OF_ALERTS, OPEN, UNFINISHED, Answerable, record_raised
@@ -50,15 +50,6 @@ class Alerts(Answerable):
         query = select(ALERTS).order_by(ALERTS.c.as_of.desc(), ALERTS.c.rank)
         return self._database.read_frame(query if as_of is None else query.where(ALERTS.c.as_of == as_of))
 
-    def read_newest(self, alert_ids: Collection[str], *, limit: int) -> "list[RowMapping]":
-        """Return the newest of some alerts."""
-        rows: list[RowMapping] = []
-        with self._database.read() as connection:
-            for part in chunks(sorted(alert_ids)):
-                query = select(ALERTS).where(ALERTS.c.alert_id.in_(part)).order_by(ALERTS.c.raised_at.desc())
-                rows += connection.execute(query.limit(limit)).mappings()
-        return sorted(rows, key=lambda row: row["raised_at"], reverse=True)[:limit]
-
     def read_overdue(self, *, at: datetime) -> "pd.DataFrame":
         """Return the alerts that nobody has answered and that were due before `at`; snoozed ones wait."""
         is_overdue = (ALERTS.c.due_at < at) & _is_open(at)
@@ -82,18 +73,6 @@ class Alerts(Answerable):
         query = select(ALERTS.c.owner, func.count()).where(ALERTS.c.state.in_(UNFINISHED)).group_by(ALERTS.c.owner)
         with self._database.read() as connection:
             return {str(owner): int(count) for owner, count in connection.execute(query)}
-
-    def read_answers(self) -> "pd.DataFrame":
-        """Return what became of every alert: when a person answered, missed, folded into something else, feedback."""
-        columns = ("alert_id", "as_of", "customer_id", "level", "main_reason", "owner", "is_replay", "raised_at")
-        is_by_person = ALERTS.c.closed_by != HOLDFAST
-        query = select(
-            *(ALERTS.c[name] for name in (*columns, "feedback")),
-            func.coalesce(ALERTS.c.acknowledged_at, case((is_by_person, ALERTS.c.closed_at))).label("answered_at"),
-            ALERTS.c.breached_at.is_not(None).label("is_missed"),
-            func.coalesce(~is_by_person, False).label("is_folded"),
-        )
-        return self._database.read_frame(query.order_by(ALERTS.c.as_of, ALERTS.c.alert_id))
 
     def read_feedback(self) -> "pd.DataFrame":
         """Return what users thought of alerts: one row per closed alert with its score, level, reason and feedback."""

@@ -142,7 +142,8 @@ KINDS = {
     "channel": "channel",
     "value_driver": "driver",
     "kind": "kind",
+    "negative_about": "domain",
     "main_reason": "reason",
     "reason": "reason",
 }
-_TOPICS = {"tier", "stage", "value_tier", "arm", "trend", "verdict", "channel", "driver", "kind", "reason"}
+_TOPICS = {"tier", "stage", "value_tier", "arm", "trend", "verdict", "channel", "driver", "kind", "domain", "reason"}

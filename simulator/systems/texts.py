@@ -21,21 +21,21 @@ def _filled(sentences: Sequence[str], lexicon: Lexicon, language: str) -> list[s
 
 
 class Phrasebook:
-    """Pools of finished texts per topic and language."""
+    """Pools of finished texts: `pools` of tickets per topic, the last of questions, and language."""
 
     def __init__(self, parameters: Parameters) -> None:
         """Fill every sentence of the industry's lexicon."""
         lexicon = parameters.lexicon
         topics = [*(lexicon.complaints[topic] for topic in parameters.service.topics), lexicon.questions]
-        self._tickets = [[_filled(topic[language], lexicon, language) for language in LANGUAGES] for topic in topics]
+        self.pools = [[_filled(topic[language], lexicon, language) for language in LANGUAGES] for topic in topics]
         self._opinions = [
             [list(words[language]) for language in LANGUAGES] for words in (lexicon.blame, lexicon.praise)
         ]
 
     def tickets(self, topic: Indices, *, complaint: Flags, english: Flags, draw: Integers) -> pa.Array:
         """Return the text of each ticket; what is no complaint is a question."""
-        kind = np.where(complaint, topic, len(self._tickets) - 1)
-        return _drawn(self._tickets, kind, english, draw)
+        kind = np.where(complaint, topic, len(self.pools) - 1)
+        return _drawn(self.pools, kind, english, draw)
 
     def opinions(self, *, pleased: Flags, english: Flags, draw: Integers) -> pa.Array:
         """Return a remark for each survey answer."""

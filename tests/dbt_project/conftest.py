@@ -48,6 +48,27 @@ LEDGER = """
         ('4', date '2017-12-01', 'g00001', 'treated', 'assigned', 'k4', timestamp '2017-12-01 06:00')
     ) as rows(entry_id, as_of, customer_id, arm, event, idempotency_key, recorded_at)
 """
+# What a reader may find; the text behind a token is taken for the one that its hash draws.
+READINGS = """
+    create schema ingestion;
+    create table ingestion.text_readings (
+        token varchar primary key, language varchar, sentiment varchar, confidence double, domain varchar,
+        symptom varchar, reason varchar, is_urgent boolean, keywords varchar, read_by varchar
+    );
+    create table ingestion.possible_readings as
+    select * from (values
+        (0, 'negative', 'delivery', 'late', 'service', 'late'), (1, 'negative', 'price', 'fee', 'price', 'fee'),
+        (2, 'negative', 'product', 'fault', 'product', 'fails,slow'), (3, 'negative', 'rival', 'offer', 'rival', null),
+        (4, 'negative', 'service', 'staff', 'service', 'rude'), (5, 'neutral', 'price', null, null, null),
+        (6, 'positive', 'delivery', null, null, null)
+    ) as rows(place, sentiment, domain, symptom, reason, keywords)
+"""
+READ = """
+    insert or ignore into ingestion.text_readings
+    select body, 'en', sentiment, 0.9, domain, symptom, reason, place = 1, keywords, 'ngrams-1'
+    from (select distinct body from {table} where body is not null) as texts
+    inner join ingestion.possible_readings on place = md5_number(body) % 7
+"""
 CUSTOMERS = 40
 HOUSEHOLDS = 40
 ALSO = [
@@ -141,10 +162,13 @@ def new_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Build:
     def build(company: Mapping[str, Mapping[str, pd.DataFrame]], cut: str | None = None, zone: str = ZONE) -> Warehouse:
         warehouse = Warehouse(home=tmp_path_factory.mktemp("home"))
         with duckdb.connect(warehouse.path) as connection:
+            connection.execute(READINGS)
             for schema, tables in company.items():
                 connection.execute(f"create schema {schema}")
                 for name, rows in (tables if cut is None else as_they_stood(tables, moment_of(cut, zone))).items():
                     land(connection, schema, name, rows)
+                    if "body" in TABLES[name].names:
+                        connection.execute(READ.format(table=f"{schema}.{name}"))
         return warehouse
 
     return build
@@ -318,6 +342,10 @@ def _moments(rng: np.random.Generator, count: int, *, start: str = "2017-01-02",
     return pd.Series(pd.Timestamp(start) + pd.to_timedelta(minutes, unit="min"))
 
 
+def _texts(count: int) -> list[str | None]:
+    return [f"tok_{number % 40}" if number % 5 else None for number in range(count)]
+
+
 def _ids(prefix: str, count: int) -> list[str]:
     return [f"{prefix}{number:05d}" for number in range(count)]
 
@@ -453,6 +481,7 @@ def _service(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dic
             "channel": "chat",
             "priority": rng.choice(["low", "normal", "high"], 300),
             "language": "en",
+            "body": _texts(300),
         }
     )
     scored = tickets["resolved_at"].notna() & (rng.random(300) < 0.7)
@@ -465,6 +494,7 @@ def _service(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dic
             "kind": rng.choice(["review", "survey", "nps", "social"], 300),
             "rating": rng.integers(1, 6, 300),
             "language": "zh",
+            "body": _texts(300),
         }
     )
     return {"tickets": tickets, "feedback": feedback}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
+from stores import sqlite_store  # noqa: F401 - a fixture
 
 from orchestration.gateway import build_app
 from retention.acting.channels import Message, build_channels
@@ -24,7 +25,7 @@ KEY = b"a key of 24 bytes or more"
 
 
 @pytest.fixture
-def client(sqlite_store: Store, tmp_path: Path) -> TestClient:
+def client(sqlite_store: Store, tmp_path: Path) -> TestClient:  # noqa: F811 - the fixture
     inbox = Inbox(tmp_path / "inbox.db")
     body = {"customer_id": "c1", "valid_until": "2017-12-15"}
     arrival = Arrival(key="k1", kind="gateway", channel="sms", text="<b>10 off</b>", body=body, arrived_at=AT)
@@ -66,7 +67,7 @@ def test_another_site_is_refused(client: TestClient) -> None:
 
 def test_a_signed_report_is_recorded_once_and_settles_an_unknown_message(
     report: Callable[..., tuple[int, dict[str, object]]],
-    sqlite_store: Store,
+    sqlite_store: Store,  # noqa: F811 - the fixture
 ) -> None:
     assert [report(), report(), report(event="redeemed")] == [
         (200, {"recorded": True}),
@@ -90,7 +91,7 @@ def test_a_signed_report_is_recorded_once_and_settles_an_unknown_message(
 )
 def test_any_other_report_is_refused(
     report: Callable[..., tuple[int, dict[str, object]]],
-    sqlite_store: Store,
+    sqlite_store: Store,  # noqa: F811 - the fixture
     change: dict[str, object],
     status: int,
 ) -> None:

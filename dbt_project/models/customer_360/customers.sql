@@ -82,11 +82,52 @@ tickets as (
 
     select
         customer_id,
-        count(*) as count_tickets_half_year
+        count(*) as count_tickets_half_year,
+        count_if(is_complaint) as count_complaints_half_year,
+        avg(satisfaction) filter (where resolved_date < {{ as_of() }}) as mean_satisfaction_half_year
     from {{ ref('int_tickets_timed') }}
     where
         opened_date < {{ as_of() }}
         and opened_date >= {{ days_before(as_of(), 180) }}
+    group by customer_id
+
+),
+
+topics as (
+
+    select
+        customer_id,
+        coalesce(domain, 'other') as domain,
+        count(*) as count_texts,
+        count_if(is_negative) as count_negative,
+        max(written_date) filter (where is_negative) as last_negative_date
+    from {{ ref('int_texts_read') }}
+    where
+        written_date < {{ as_of() }}
+        and written_date >= {{ days_before(as_of(), 180) }}
+    group by customer_id, coalesce(domain, 'other')
+
+),
+
+ranked_topics as (
+
+    select
+        *,
+        row_number() over (
+            partition by customer_id order by count_negative desc, last_negative_date desc nulls last, domain asc
+        ) as place
+    from topics
+
+),
+
+texts as (
+
+    select
+        customer_id,
+        cast(sum(count_texts) as bigint) as count_texts_half_year,
+        cast(sum(count_negative) as bigint) as count_negative_texts_half_year,
+        max(domain) filter (where place = 1 and count_negative > 0) as negative_about
+    from ranked_topics
     group by customer_id
 
 ),
@@ -206,6 +247,11 @@ measured as (
         contracts.first_contract_date,
         contracts.last_contract_date,
         coalesce(tickets.count_tickets_half_year, 0) as count_tickets_half_year,
+        coalesce(tickets.count_complaints_half_year, 0) as count_complaints_half_year,
+        tickets.mean_satisfaction_half_year,
+        texts.count_texts_half_year,
+        texts.count_negative_texts_half_year,
+        texts.negative_about,
         {{ days_observed(days_between('customers.known_date', as_of()), as_of()) }} as observed_days,
         cast(coalesce(scored.rfm_recency, 1) as bigint) as rfm_recency,
         cast(coalesce(scored.rfm_frequency, 1) as bigint) as rfm_frequency,
@@ -216,6 +262,7 @@ measured as (
     left join compared as purchases on customers.customer_id = purchases.customer_id
     left join scored on customers.customer_id = scored.customer_id
     left join tickets on customers.customer_id = tickets.customer_id
+    left join texts on customers.customer_id = texts.customer_id
     left join contracts on customers.customer_id = contracts.customer_id
 
 ),
@@ -363,6 +410,12 @@ graded as (
         {{ rfm_grade() }} as rfm_grade,
         clv_yearly_spend,
         cast(count_tickets_half_year as bigint) as count_tickets_half_year,
+        cast(count_complaints_half_year as bigint) as count_complaints_half_year,
+        cast(mean_satisfaction_half_year as double) as mean_satisfaction_half_year,
+        count_texts_half_year,
+        count_negative_texts_half_year,
+        cast(count_negative_texts_half_year as double) / count_texts_half_year as share_negative_texts_half_year,
+        negative_about,
         cast(yearly_revenue_expected as double) as yearly_revenue_expected,
         cast(years_expected as double) as years_expected,
         cast(value_from_now as double) as value_from_now,

@@ -106,6 +106,16 @@ dated as (
         plan as detail
     from {{ ref('int_subscriptions_dated') }}
     where cancelled_date is not null
+    union all
+    select
+        'opinions' as measure,
+        customer_id,
+        written_date as event_date,
+        coalesce(symptom, domain) as detail
+    from {{ ref('int_texts_read') }}
+    where
+        is_negative
+        and written_in = 'feedback'
 
 ),
 

@@ -15,6 +15,7 @@ localised as (
         kind,
         rating,
         language,
+        body as body_token,
         product_id,
         {{ local_day('given_at') }} as given_date,
         _source,

@@ -19,6 +19,7 @@ localised as (
         channel,
         priority,
         language,
+        body as body_token,
         satisfaction,
         {{ local_day('opened_at') }} as opened_date,
         {{ local_day('first_response_at') }} as first_response_date,

@@ -21,7 +21,8 @@ VALUE = ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_yea
 HABITS = (
     "lifecycle_stage", "recency_days", "tenure_days", "count_orders_quarter", "count_orders_year",
     "amount_spent_quarter", "amount_spent_quarter_before", "value_trend", "count_subscriptions", "rfm_grade",
-    "contacts_30d", "tags",
+    "contacts_30d", "tags", "count_tickets_half_year", "count_complaints_half_year", "mean_satisfaction_half_year",
+    "count_texts_half_year", "count_negative_texts_half_year", "negative_about",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 MONTHS = 12
+REASONS, KEYWORDS = 24, 10
 CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
 
 
@@ -32,12 +33,20 @@ def show(visit: Person) -> Response:
         months=_read(visit, "months", Order(column="period_start", descending=True), limit=MONTHS),
         bridge=_cross(_read(visit, "churn_bridge")),
         cells=CELLS,
+        reasons=_read(visit, "churn_reasons", Order(column="as_of", descending=True), limit=REASONS),
+        keywords=_list_newest(_read(visit, "negative_keywords", Order(column="month_date", descending=True))),
         names=read_names(visit, "strategies", "strategy_id"),
     )
 
 
 def _read(visit: Visit, relation: str, *order: Order, limit: int | None = None) -> list[dict[str, Any]]:
     return [row for row in visit.ask(Question(relation=relation, order=order, limit=limit)) if "nothing" not in row]
+
+
+def _list_newest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the most frequent keywords of each language in the newest month."""
+    newest = [row for row in rows if row["month_date"] == rows[0]["month_date"] and row["keyword_rank"] <= KEYWORDS]
+    return sorted(newest, key=lambda row: (row["language"], row["keyword_rank"]))
 
 
 def _list_parts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

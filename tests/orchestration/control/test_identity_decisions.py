@@ -1,6 +1,7 @@
 """What people decide about identity is kept, by name, and the last word holds."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ AT = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def decided(sqlite_store: Store) -> Store:
-    return sqlite_store
+def decided(tmp_path: Path) -> Store:
+    store = Store(f"sqlite:///{tmp_path / 'operational.db'}")
+    store.migrate()
+    return store
 
 
 def say(store: Store, customer_id: str, other_id: str | None, *, is_apart: bool = True) -> int:

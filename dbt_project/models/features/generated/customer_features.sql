@@ -64,6 +64,13 @@ feedback as (
 
 ),
 
+feedback_texts as (
+
+    select * from {{ ref('int_snapshot_feedback_texts') }}
+    where as_of in (select snapshots.as_of from snapshots)
+
+),
+
 orders as (
 
     select * from {{ ref('int_snapshot_orders') }}
@@ -95,6 +102,13 @@ stores as (
 subscriptions as (
 
     select * from {{ ref('int_snapshot_subscriptions') }}
+    where as_of in (select snapshots.as_of from snapshots)
+
+),
+
+ticket_texts as (
+
+    select * from {{ ref('int_snapshot_ticket_texts') }}
     where as_of in (select snapshots.as_of from snapshots)
 
 ),
@@ -412,6 +426,42 @@ joined as (
         {{ when_connected(['feedback'], 'feedback.net_promoter_365d') }} as net_promoter_365d,
         {{ when_connected(['feedback'], 'coalesce(feedback.count_posts_90d, 0)') }} as count_posts_90d,
         {{ when_connected(['feedback'], 'feedback.days_since_feedback') }} as days_since_feedback,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_negative_feedback_texts_30d'
+        ) }} as count_negative_feedback_texts_30d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_negative_feedback_texts_90d'
+        ) }} as count_negative_feedback_texts_90d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.share_negative_feedback_texts_365d'
+        ) }} as share_negative_feedback_texts_365d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.days_since_negative_feedback_text'
+        ) }} as days_since_negative_feedback_text,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_service_feedback_texts_90d'
+        ) }} as count_service_feedback_texts_90d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_price_feedback_texts_90d'
+        ) }} as count_price_feedback_texts_90d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_product_feedback_texts_90d'
+        ) }} as count_product_feedback_texts_90d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_rival_feedback_texts_90d'
+        ) }} as count_rival_feedback_texts_90d,
+        {{ when_connected(
+            ['feedback'],
+            'feedback_texts.count_delivery_feedback_texts_90d'
+        ) }} as count_delivery_feedback_texts_90d,
         {{ when_connected(['orders'], 'coalesce(orders.count_orders_7d, 0)') }} as count_orders_7d,
         {{ when_connected(['orders'], 'coalesce(orders.count_orders_30d, 0)') }} as count_orders_30d,
         {{ when_connected(['orders'], 'coalesce(orders.count_orders_60d, 0)') }} as count_orders_60d,
@@ -589,6 +639,42 @@ joined as (
             ['subscriptions'],
             'coalesce(subscriptions.count_contracts_ever, 0)'
         ) }} as count_contracts_ever,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_negative_ticket_texts_30d'
+        ) }} as count_negative_ticket_texts_30d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_negative_ticket_texts_90d'
+        ) }} as count_negative_ticket_texts_90d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.share_negative_ticket_texts_365d'
+        ) }} as share_negative_ticket_texts_365d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.days_since_negative_ticket_text'
+        ) }} as days_since_negative_ticket_text,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_service_ticket_texts_90d'
+        ) }} as count_service_ticket_texts_90d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_price_ticket_texts_90d'
+        ) }} as count_price_ticket_texts_90d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_product_ticket_texts_90d'
+        ) }} as count_product_ticket_texts_90d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_rival_ticket_texts_90d'
+        ) }} as count_rival_ticket_texts_90d,
+        {{ when_connected(
+            ['tickets'],
+            'ticket_texts.count_delivery_ticket_texts_90d'
+        ) }} as count_delivery_ticket_texts_90d,
         {{ when_connected(
             ['tickets'],
             'coalesce(tickets.count_complaints_7d, 0)'
@@ -872,6 +958,10 @@ joined as (
         on
             customers.as_of = feedback.as_of
             and customers.customer_id = feedback.customer_id
+    left join feedback_texts
+        on
+            customers.as_of = feedback_texts.as_of
+            and customers.customer_id = feedback_texts.customer_id
     left join orders
         on
             customers.as_of = orders.as_of
@@ -892,6 +982,10 @@ joined as (
         on
             customers.as_of = subscriptions.as_of
             and customers.customer_id = subscriptions.customer_id
+    left join ticket_texts
+        on
+            customers.as_of = ticket_texts.as_of
+            and customers.customer_id = ticket_texts.customer_id
     left join tickets
         on
             customers.as_of = tickets.as_of
@@ -1015,6 +1109,15 @@ derived as (
         net_promoter_365d,
         count_posts_90d,
         days_since_feedback,
+        count_negative_feedback_texts_30d,
+        count_negative_feedback_texts_90d,
+        share_negative_feedback_texts_365d,
+        days_since_negative_feedback_text,
+        count_service_feedback_texts_90d,
+        count_price_feedback_texts_90d,
+        count_product_feedback_texts_90d,
+        count_rival_feedback_texts_90d,
+        count_delivery_feedback_texts_90d,
         count_orders_7d,
         count_orders_30d,
         count_orders_60d,
@@ -1093,6 +1196,15 @@ derived as (
         days_since_first_contract,
         days_since_last_contract,
         count_contracts_ever,
+        count_negative_ticket_texts_30d,
+        count_negative_ticket_texts_90d,
+        share_negative_ticket_texts_365d,
+        days_since_negative_ticket_text,
+        count_service_ticket_texts_90d,
+        count_price_ticket_texts_90d,
+        count_product_ticket_texts_90d,
+        count_rival_ticket_texts_90d,
+        count_delivery_ticket_texts_90d,
         count_complaints_7d,
         count_complaints_30d,
         count_complaints_90d,

@@ -1,0 +1,1 @@
+"""Text: what customers write, read for language, sentiment, topic, reason and urgency; its words are not kept."""

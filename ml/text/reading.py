@@ -1,0 +1,84 @@
+"""Reading: texts in, a table of sentiments and topics out, without any word of theirs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+import numpy as np
+import pyarrow as pa
+
+from ml.text.lexicon import FILE, Findings
+from ml.text.sentiment import (
+    LABELLED,
+    NEGATIVE,
+    NGRAMS,
+    SENTIMENTS,
+    VECTORS,
+    SentimentModel,
+    load_base_model,
+    look_up,
+    open_engine,
+)
+
+SCHEMA = pa.schema(
+    [
+        ("language", pa.string()),
+        ("sentiment", pa.string()),
+        ("confidence", pa.float64()),
+        ("domain", pa.string()),
+        ("symptom", pa.string()),
+        ("reason", pa.string()),
+        ("is_urgent", pa.bool_()),
+        ("keywords", pa.string()),
+    ]
+)
+
+
+def open_reader(*, with_vectors: bool) -> "TextReader":
+    """Return the reader by sentence vectors, or else by n-grams; raises TextModelError without the extra `text`."""
+    if with_vectors:
+        open_engine()
+    return TextReader(encoder=VECTORS if with_vectors else NGRAMS)
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """Reads texts with the lexicon and a sentiment model: a company's own, or that of our labelled texts."""
+
+    own_model: SentimentModel | None = None
+    encoder: str = NGRAMS
+
+    @cached_property
+    def version(self) -> str:
+        """What the readings change with: the model's encoder, what it learned from, and the lexicon."""
+        learned = self.own_model.to_bytes() if self.own_model else LABELLED.read_bytes()
+        name = f"own-{self.own_model.encoder}" if self.own_model else self.encoder
+        return f"{name}-{sha256(FILE.read_bytes() + learned).hexdigest()[:12]}"
+
+    def read(self, texts: Sequence[str]) -> pa.Table:
+        """Return a row per text, in their order.
+
+        `confidence` is the probability of the sentiment. Negative texts have a symptom, the reason for leaving that it
+        stands for, and keywords, which are terms of the lexicon with commas between; the others have none.
+        """
+        findings = look_up(texts)
+        model = self.own_model or load_base_model(self.encoder)
+        chances = model.predict(texts, findings) if findings else np.zeros((0, len(SENTIMENTS)))
+        rows = [_describe(each, chance) for each, chance in zip(findings, chances, strict=True)]
+        return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _describe(findings: Findings, chances: np.ndarray) -> dict[str, object]:
+    place = int(chances.argmax())
+    is_negative, topic = SENTIMENTS[place] == NEGATIVE, findings.topic
+    return {
+        "language": findings.language,
+        "sentiment": SENTIMENTS[place],
+        "confidence": float(chances[place]),
+        "domain": topic.domain if topic else None,
+        "symptom": topic.symptom if topic and is_negative else None,
+        "reason": topic.reason if topic and is_negative else None,
+        "is_urgent": findings.is_urgent,
+        "keywords": ",".join(findings.terms) or None if is_negative else None,
+    }

