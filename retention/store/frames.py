@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, Date, Double, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Date, Double, Integer, String, Text
 
 from retention.store.tables import METADATA, Moment
 
@@ -40,8 +40,8 @@ def _types() -> "dict[str, pa.DataType]":
     import pyarrow as pa
 
     arrow = {
-        Moment: pa.timestamp("us"), Date: pa.date32(), Double: pa.float64(), Integer: pa.int64(), Boolean: pa.bool_(),
-        String: pa.string(), Text: pa.string(),
+        Moment: pa.timestamp("us"), Date: pa.date32(), Double: pa.float64(), Integer: pa.int64(),
+        BigInteger: pa.int64(), Boolean: pa.bool_(), String: pa.string(), Text: pa.string(),
     }  # fmt: skip
     types = {column.name: arrow[type(column.type)] for table in METADATA.sorted_tables for column in table.columns}
     days: dict[str, pa.DataType] = dict.fromkeys(_EFFECT_DAYS, pa.date32())
