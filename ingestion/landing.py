@@ -31,6 +31,7 @@ from ingestion.readers import open_reader
 from ingestion.readers.base import Context, Reader
 from ingestion.readers.extract import Extract, FileSeen, Request, quoted
 from ingestion.readers.files import fingerprint_of, sort_out
+from ingestion.suppression import Suppression
 from ingestion.texts import TextReader, read_stage
 from ingestion.tokens import FORM
 from ingestion.transaction import transaction
@@ -84,14 +85,16 @@ def land(
     landed_at: datetime,
     confined: bool = False,
     text_reader: TextReader | None = None,
+    suppression: Suppression | None = None,
 ) -> LandingReport:
     """Land every feed of `table` into the warehouse behind `connection`, each in one transaction.
 
     A feed in which nothing changed since it was last landed is skipped. `landed_at` is stored in UTC. Clear values of
     personal columns go to the vault when the secrets name one; the `text_reader` reads free text before that. With
-    `confined` SQL reaches only files of the table's sources from then on, until the database is closed. Raises
-    SourceError, with nothing of that feed loaded, when a source fails, changed what the mapping relies on, or leaves a
-    required table empty.
+    `confined` SQL reaches only files of the table's sources from then on, until the database is closed. Rows of
+    customers whom the `suppression` keeps out are left out as if the source had not sent them. Raises SourceError, with
+    nothing of that feed loaded, when a source fails, changed what the mapping relies on, or leaves a required table
+    empty.
     """
     manifest.prepare(connection)
     moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at
@@ -106,6 +109,7 @@ def land(
             landed_at=moment,
             scratch=Path(scratch),
             text_reader=text_reader,
+            suppression=suppression,
         )
         reports = tuple(landing.land(table, feed) for feed in company.tables[table])
     return reports[0] if len(reports) == 1 else _summed(reports)
@@ -122,6 +126,7 @@ class Landing:
     landed_at: datetime
     scratch: Path
     text_reader: TextReader | None = None
+    suppression: Suppression | None = None
 
     def land(self, table: str, feed: Feed) -> LandingReport:
         """Land one feed in one transaction, or skip it when there is nothing new."""
@@ -293,7 +298,7 @@ class Landing:
             fix = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
             raise self.company.error(mapper.key, f"a row could not be computed ({said}).", fix) from None
         refuse_names(self.connection, mapper)
-        return classified
+        return self.suppression.apply(self.connection, classified) if self.suppression else classified
 
     def _read_texts(self, mapper: Mapper) -> None:
         """Read free text of the stage; what was read and is not landed after all does no harm."""

@@ -18,6 +18,7 @@ from company.policy.lane import Lane
 from company.policy.measuring import Goals, Losses, Outcomes
 from company.policy.monitoring import Drift, Forecast, Performance
 from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
+from company.policy.privacy import Privacy
 from company.policy.serving import Desk
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Text, Training
 from company.policy.units import Count, Days, Level, Money, Section
@@ -86,6 +87,7 @@ class Policy(Section):
     lane: Lane
     text: Text
     desk: Desk
+    privacy: Privacy
 
     @model_validator(mode="after")
     def _profit_has_a_cost(self) -> Self:

@@ -1,14 +1,17 @@
 """Incidents, the clocks of alerts between the nights, what users think of them, and whether anything stands still."""
 
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.sending import company_clock, is_replayed, now
 from orchestration.warehouse import Warehouse
+from privacy.requests import remind
 from retention.acting.audit import audit
 from retention.acting.channels import Channel
 from retention.acting.incidents import find_incidents
@@ -87,8 +90,14 @@ def nothing_stands_still(
     store: dg.ResourceParam[Store],
     channels: dg.ResourceParam[Mapping[str, Channel]],
 ) -> dg.AssetCheckResult:
-    """Warn of alerts, messages and looks that have not moved though they should have."""
-    found = audit(store, deployment.policy, channels, at=now())
+    """Warn of alerts, messages, looks and requests about data that have not moved though they should have."""
+    moment = now()
+    found = audit(store, deployment.policy, channels, at=moment)
+    found += remind(
+        PrivacyRequests(store).read(),
+        today=moment.astimezone(ZoneInfo(deployment.company.timezone)).date(),
+        days_before=deployment.policy.privacy.remind_days_before,
+    )
     return dg.AssetCheckResult(
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,

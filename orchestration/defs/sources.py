@@ -17,6 +17,7 @@ from orchestration.dbt_models import OWNER
 from orchestration.deployment import Deployment
 from orchestration.gates import judge
 from orchestration.partitions import read_as_of
+from orchestration.privacy.suppressing import read_suppression
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
@@ -53,8 +54,9 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         deployment: dg.ResourceParam[Deployment],
         warehouse: dg.ResourceParam[Warehouse],
+        store: dg.ResourceParam[Store],
     ) -> Iterator[dg.MaterializeResult[None]]:
-        company = deployment.company
+        company, suppression = deployment.company, read_suppression(deployment, store)
         with warehouse.connect_alone() as connection:  # landing confines what SQL reaches, for the whole database
             report = land(
                 connection,
@@ -65,6 +67,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
                 landed_at=datetime.now(UTC),
                 confined=True,
                 text_reader=open_reader(with_vectors=deployment.policy.text.sentence_vectors),
+                suppression=suppression,
             )
         for feed in report.feeds or (report,):
             yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))

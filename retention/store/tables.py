@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 
 METADATA = MetaData()
+# An erased customer's rows go; of a column marked so only the id goes, because the row records what a colleague did.
+ON_ERASURE, BLANK = "on_erasure", "blank"
 
 
 class Moment(TypeDecorator[datetime]):
@@ -487,15 +489,52 @@ AUDIT_LOG = Table(
     Column("done_at", Moment, nullable=False),
     Column("done_by", String, nullable=False),
     Column("action", String, nullable=False),
-    Column("customer_id", String, index=True),
+    Column("customer_id", String, index=True, info={ON_ERASURE: BLANK}),
     Column("subject", String),
     Column("detail", Text, nullable=False),
     comment="one row per thing that a person did, was refused, or looked at one by one; append-only",
 )
 
+PRIVACY_REQUESTS = Table(
+    "privacy_requests",
+    METADATA,
+    Column("request_id", String(32), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("law", String, nullable=False),
+    Column("customer_token", String(64), nullable=False, index=True),
+    Column("received_on", Date, nullable=False),
+    Column("sealed", Text),
+    comment="one row per request of a person about their data; the ids are sealed, and gone when it is done",
+)
+
+PRIVACY_EVENTS = Table(
+    "privacy_events",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("request_id", String(32), ForeignKey("privacy_requests.request_id"), nullable=False, index=True),
+    Column("event", String, nullable=False),
+    Column("done_by", String, nullable=False),
+    Column("done_at", Moment, nullable=False),
+    Column("due_on", Date),
+    Column("note", Text, nullable=False),
+    Column("evidence", Text),
+    comment="one row per step of a request: its states, its extension, and each store that is done; append-only",
+)
+
+SUPPRESSED_IDS = Table(
+    "suppressed_ids",
+    METADATA,
+    Column("token", String(64), primary_key=True),
+    Column("key_check", String(16), nullable=False),
+    Column("request_id", String(32), nullable=False),
+    Column("suppressed_at", Moment, nullable=False),
+    comment="one row per customer id that no ingestion takes in again, as a keyed token",
+)
+
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
     STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, INCIDENT_EVENTS, AUDIT_LOG,
+    PRIVACY_EVENTS,
 )  # fmt: skip
 
 LANE_PROGRESS = Table(

@@ -1,0 +1,50 @@
+"""Requests of the people whom data are about: within which time each law wants them answered."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from company.policy.units import Days, Section
+
+Whole = Annotated[int, Field(ge=1)]
+
+
+class Span(Section):
+    """A time in one unit: calendar months, calendar days or working days."""
+
+    months: Whole | None = None
+    days: Whole | None = None
+    working_days: Whole | None = None
+
+    @model_validator(mode="after")
+    def _has_one_unit(self) -> Self:
+        if len([unit for unit in (self.months, self.days, self.working_days) if unit]) != 1:
+            raise ValueError("a time has one unit; write `months`, `days` or `working_days`")
+        return self
+
+
+class Law(Section):
+    """How long a request may take, how much longer after an extension, and whose working days count.
+
+    `country` is a code of the package `holidays`; without one the company's `working_time` counts. With
+    `ends_on_working_day` a request that would be due on a day without work is due on the next one with work.
+    """
+
+    within: Span
+    extended_by: Span | None = None
+    country: str | None = None
+    ends_on_working_day: bool = False
+
+
+class Privacy(Section):
+    """The laws by name, which of them holds unless a request names another, and when its due date is pointed out."""
+
+    law: str
+    laws: dict[str, Law]
+    remind_days_before: Days
+
+    @model_validator(mode="after")
+    def _knows_its_law(self) -> Self:
+        if self.law not in self.laws:
+            raise ValueError(f"`law` is {self.law!r}, which `laws` does not have; it has {', '.join(self.laws)}")
+        return self

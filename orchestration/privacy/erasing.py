@@ -1,0 +1,170 @@
+"""Erasing and anonymising over every store: resumable, proved by a search, and signed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from orchestration.control.privacy_requests import PrivacyRequests
+from orchestration.deployment import Deployment
+from orchestration.home import hold
+from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered
+from orchestration.privacy.subjects import find_accounts, find_identifiers
+from privacy.duckdb_file import Mode
+from privacy.files import Search, search
+from privacy.identifiers import Identifiers, Keyring, join
+from privacy.receipt import sign
+from privacy.requests import STORE_DONE, Request, RequestError, check_move
+from privacy.traces import Trace
+from retention.store.store import Store
+
+SIGNING_KEY = "signing.key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erasing:
+    """Erasures of an instance, by a person called `by`; `now` is the clock."""
+
+    deployment: Deployment
+    store: Store
+    keyring: Keyring
+    by: str
+    now: Callable[[], datetime]
+
+    def plan(self, request: Request, *, with_contacts: bool = False) -> dict[str, list[Trace]]:
+        """Find every trace in every store, seal what finds them, and return the traces by store."""
+        check_move(request, "planned", by=self.by, note="")
+        held = self._requests.unseal(request, keyring=self.keyring)
+        with hold(self.deployment.settings.home):
+            accounts = find_accounts(self.deployment, held.customers, with_contacts=with_contacts)
+            purpose = f"request {request.request_id}: what is searched for"
+            found = find_identifiers(self.deployment, self.store, accounts, purpose=purpose, at=self.now())
+            self._requests.seal(request, found, keyring=self.keyring)
+            traces = {each.name: each.plan(found) for each in self._find_stores()}
+        counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
+        evidence = {"accounts": len(accounts), "searched": len(found.searched), "indistinct": found.indistinct}
+        self._requests.move(request, "planned", by=self.by, at=self.now(), evidence=evidence | {"stores": counts})
+        return traces
+
+    def run(self, requests: Sequence[Request]) -> dict[str, Path]:
+        """Carry out planned requests of one kind together; return the receipt of each.
+
+        What a killed run has done stays done, and the next one goes on behind it. Raises RequestError, with the
+        requests partial, where the search still finds an identifier.
+        """
+        mode = self._check(requests)
+        with hold(self.deployment.settings.home):
+            held = {each.request_id: self._requests.unseal(each, keyring=self.keyring) for each in requests}
+            identifiers = join(held.values())
+            requests = [
+                self._requests.move(each, "running", by=self.by, at=self.now()) if each.state != "running" else each
+                for each in requests
+            ]
+            for each in requests:
+                ids = held[each.request_id].customers
+                self._requests.suppress(each, ids, keyring=self.keyring, at=self.now())
+            for store in self._find_stores():
+                self._erase(store, requests, identifiers, mode=mode)
+            proof = self._prove(identifiers)
+            return {each.request_id: self._finish(each, proof, identifiers=held[each.request_id]) for each in requests}
+
+    def _check(self, requests: Sequence[Request]) -> Mode:
+        kinds = {each.kind for each in requests}
+        if len(kinds) != 1:
+            raise RequestError("Erasures and anonymisations are carried out apart; name requests of one kind.")
+        for each in requests:
+            if each.state not in {"planned", "running", "partial"}:
+                raise RequestError(
+                    f"The request {each.request_id} is {each.state}; `holdfast privacy verify` and `plan` come first."
+                )
+        return "erasure" if kinds == {"erasure"} else "anonymisation"
+
+    def _erase(self, store: Erasable, requests: Sequence[Request], identifiers: Identifiers, *, mode: Mode) -> None:
+        """Erase from one store, unless an earlier run has finished it for all of these requests."""
+        if all(store.name in self._finished(each) for each in requests):
+            return
+        evidence = store.erase(identifiers, mode=mode).as_dict()
+        for each in requests:
+            self._requests.note_store(each, by=self.by, at=self.now(), evidence=evidence)
+
+    def _finished(self, request: Request) -> set[str]:
+        """Return the stores that are done since the request was last planned, or found not to be clean."""
+        done: set[str] = set()
+        for event in self._requests.read_events(request.request_id):
+            if event["event"] in {"planned", "partial"}:
+                done.clear()
+            elif event["event"] == STORE_DONE:
+                done.add(event["evidence"]["store"])
+        return done
+
+    def _prove(self, identifiers: Identifiers) -> "Proof":
+        left = {each.name: each.plan(identifiers) for each in self._find_stores()}
+        found = search(self.deployment.settings.home, identifiers)
+        return Proof(search=found, left={name: len(traces) for name, traces in left.items() if traces})
+
+    def _finish(self, request: Request, proof: "Proof", *, identifiers: Identifiers) -> Path:
+        if not proof.is_clean:
+            evidence = {"hits": proof.search.hits, "left": proof.left}
+            self._requests.move(request, "partial", by=self.by, at=self.now(), evidence=evidence)
+            named = ", ".join(sorted({*proof.search.hits, *proof.left}))
+            raise RequestError(
+                f"The request {request.request_id} is partial: an identifier is still found in {named}. Remove what no "
+                "store of Holdfast wrote, or stop what still writes there, and run it again."
+            )
+        receipt = self._write_receipt(request, proof, identifiers=identifiers)
+        self._requests.end(request, "done", by=self.by, at=self.now(), evidence={"receipt": receipt.name})
+        return receipt
+
+    def _write_receipt(self, request: Request, proof: "Proof", *, identifiers: Identifiers) -> Path:
+        folder = self.deployment.settings.home / OWN_RECORDS
+        events = self._requests.read_events(request.request_id)
+        content: dict[str, Any] = {
+            "request_id": request.request_id,
+            "kind": request.kind,
+            "law": request.law,
+            "received_on": request.received_on.isoformat(),
+            "due_on": request.due_on.isoformat(),
+            "steps": [
+                {"step": each["event"], "by": each["done_by"], "at": each["done_at"].isoformat()}
+                for each in events
+                if each["event"] != STORE_DONE
+            ],
+            "accounts": len(identifiers.customers),
+            "stores": [each["evidence"] for each in events if each["event"] == STORE_DONE],
+            "search": {
+                "files": proof.search.files,
+                "bytes": proof.search.bytes_read,
+                "values": proof.search.values,
+                "hits": 0,
+                "only_searched_in_columns_of_ids": identifiers.indistinct,
+            },
+            "not_covered": find_uncovered(self.deployment.settings),
+            "finished_at": self.now().isoformat(),
+        }
+        signed = sign(content, key_file=folder / SIGNING_KEY)
+        path = folder / f"receipt-{request.request_id}.json"
+        path.write_text(json.dumps(signed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return path
+
+    def _find_stores(self) -> list[Erasable]:
+        sources = tuple(self.deployment.company.sources)
+        return find_stores(self.deployment.settings, sources=sources, at=self.now())
+
+    @property
+    def _requests(self) -> PrivacyRequests:
+        return PrivacyRequests(self.store)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What a search of all bytes and of all rows still finds."""
+
+    search: Search
+    left: dict[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is found."""
+        return not self.search.hits and not self.left

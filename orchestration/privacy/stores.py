@@ -1,0 +1,119 @@
+"""Every store of an instance, found and not listed: databases by their signature, all other files as files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.engine import make_url
+
+from ingestion.vault import URL_NAME, Vault
+from orchestration.settings import Settings
+from privacy.database import SqlDatabase
+from privacy.duckdb_file import DuckDbFile, Mode
+from privacy.files import DUCKDB, SQLITE, Files, kind_of, list_files
+from privacy.identifiers import Identifiers
+from privacy.traces import Evidence, Trace
+from retention.store.tables import BLANK, METADATA, ON_ERASURE
+
+OWN_RECORDS = "privacy"  # the folder of receipts and of their key, in the state folder
+_VAULT_RECORDS = "vault_askings"  # who read which value, and why
+
+
+class Erasable(Protocol):
+    """A store that can be erased from."""
+
+    @property
+    def name(self) -> str:
+        """What the receipt calls it."""
+
+    def plan(self, identifiers: Identifiers) -> list[Trace]:
+        """Return what would be done, without doing it."""
+
+    def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
+        """Take the customers out; a second time changes nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultStore:
+    """The vault: keys are destroyed first, so that values in its backups cannot be read either."""
+
+    environment: Mapping[str, str]
+    sources: tuple[str, ...]
+    at: datetime
+    name: str = "vault"
+
+    def plan(self, identifiers: Identifiers) -> list[Trace]:
+        """Return what would be done, without doing it."""
+        return self._database.plan(identifiers)
+
+    def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
+        """Destroy the keys of every account, then delete what is stored under its id; clear values survive nothing."""
+        del mode
+        vault = Vault.from_secrets(self.environment)
+        for source in self.sources:
+            for customer_id in identifiers.customers:
+                vault.destroy(source, customer_id, at=self.at.replace(tzinfo=None))
+        return self._database.erase(identifiers, mode="erasure")
+
+    @property
+    def _database(self) -> SqlDatabase:
+        url = self.environment[URL_NAME]
+        return SqlDatabase(name=self.name, url=url, blanked=frozenset({_VAULT_RECORDS}))
+
+
+def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -> list[Erasable]:
+    """Return every store of the instance, the vault as the last one."""
+    inside = [(path, kind_of(path)) for path in list_files(settings.home)]
+    vault = _path_of(settings.environment.get(URL_NAME, ""))
+    files = [path for path, kind in inside if kind == SQLITE and path != vault]
+    servers = {"operational store": settings.operational_url, "registry": settings.tracking_uri}
+    outside = {name: url for name, url in servers.items() if _is_outside(url, files)}
+    stores: list[Erasable] = [
+        SqlDatabase(name=_name(settings, path), url=f"sqlite:///{path}", blanked=_find_blanked()) for path in files
+    ]
+    stores += [SqlDatabase(name=name, url=url, blanked=_find_blanked()) for name, url in outside.items()]
+    stores += [DuckDbFile(name=_name(settings, path), path=path) for path, kind in inside if kind == DUCKDB]
+    stores.append(Files(name="files", folder=settings.home))
+    if Vault.is_named(settings.environment):
+        stores.append(VaultStore(environment=settings.environment, sources=sources, at=at))
+    return stores
+
+
+def find_uncovered(settings: Settings) -> list[str]:
+    """Return what no store of the instance is, in words for the receipt."""
+    uncovered = [
+        "the company's own source systems, from which the suppression list keeps these ids out",
+        "receivers of messages that left through the company's channels",
+        "backups, of which those of the vault cannot be read once its keys are destroyed",
+    ]
+    if settings.tracking_uri.startswith("http"):
+        uncovered.append(f"the MLflow server at {settings.tracking_uri}, which keeps models and figures, no rows")
+    return uncovered
+
+
+def _is_outside(url: str, files: Sequence[Path]) -> bool:
+    """Tell whether an address is a database that is there and none of `files`; a file may not be made yet."""
+    path = _path_of(url)
+    return not url.startswith("http") and (path is None or (path.exists() and path not in files))
+
+
+def _find_blanked() -> frozenset[str]:
+    return frozenset(
+        table.name
+        for table in METADATA.tables.values()
+        if any(column.info.get(ON_ERASURE) == BLANK for column in table.columns)
+    )
+
+
+def _name(settings: Settings, path: Path) -> str:
+    return str(path.relative_to(settings.home))
+
+
+def _path_of(url: str) -> Path | None:
+    """Return the file behind an address, None for a server."""
+    if not url.startswith("sqlite"):
+        return None
+    database = make_url(url).database
+    return Path(database) if database else None

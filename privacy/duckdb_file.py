@@ -1,0 +1,322 @@
+"""Erasing from a DuckDB file: the customers' rows of every table that is there, and then a new file without them.
+
+Nothing is listed: tables and columns are read from the file. A table whose rows belong to customers has a column of a
+name in `KEYS`, or one that holds nothing but ids of customers.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import duckdb
+
+from privacy.identifiers import Identifiers, is_distinctive
+from privacy.traces import ERASED, Action, ErasureError, Evidence, Trace
+
+Mode = Literal["erasure", "anonymisation"]
+OWNER = "customer_id"
+_CUSTOMERS, _DISTINCT, _TOKENS, _MADE_KEYS = "erased_customers", "erased_distinct", "erased_tokens", "erased_keys"
+KEYS = (OWNER, "canonical_id", "canonical_before", "canonical_after", "left_id", "right_id")
+_PIECE = 500  # values in one regular expression
+_COLUMNS = """
+    select schema_name, table_name, list({name: column_name, type: data_type} order by column_index)
+    from duckdb_columns() where database_name = current_database() and not internal
+    and (schema_name, table_name) in (
+        select (schema_name, table_name) from duckdb_tables()
+        where database_name = current_database() and not temporary and estimated_size > 0
+    ) group by all order by all
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table as the file has it: `columns` by name with their types."""
+
+    schema: str
+    name: str
+    columns: dict[str, str]
+
+    @property
+    def place(self) -> str:
+        """Schema and name, as people write them."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def address(self) -> str:
+        """Schema and name, as SQL takes them."""
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that name a customer; where rows have an owner, it alone decides whose they are."""
+        named = [name for name in self.columns if name in KEYS]
+        return [OWNER] if OWNER in named else named
+
+    @property
+    def references(self) -> list[str]:
+        """The columns that name any customer, whose rows they may be."""
+        return [name for name in self.columns if name in KEYS or name.endswith(OWNER)]
+
+    @property
+    def has_json(self) -> bool:
+        """Whether a column may hold whole rows of a source."""
+        return "JSON" in self.columns.values()
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns in which an identifier could stand."""
+        return [name for name, kind in self.columns.items() if "VARCHAR" in kind or kind == "JSON"]
+
+
+def quote(name: str) -> str:
+    """Return a name as SQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuckDbFile:
+    """A DuckDB file of an instance, called `name` in the receipt."""
+
+    name: str
+    path: Path
+
+    def plan(self, identifiers: Identifiers) -> list[Trace]:
+        """Return what would be done, by doing it in a copy."""
+        with self._copy() as copy, duckdb.connect(str(copy)) as connection:
+            return list(_Eraser(connection=connection, identifiers=identifiers, mode="erasure").erase())
+
+    def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
+        """Put a new file without the customers in the place of this one, at once; a second time changes nothing.
+
+        Whoever reads the file before keeps it until they close it. Raises ErasureError where rows of anybody else would
+        change.
+        """
+        with self._copy() as copy:
+            with duckdb.connect(str(copy)) as connection:
+                eraser = _Eraser(connection=connection, identifiers=identifiers, mode=mode)
+                before = eraser.digest_others()
+                traces = tuple(eraser.erase())
+                self._refuse_others(before, eraser.digest_others())
+            os.replace(_write_anew(copy), self.path)  # noqa: PTH105 - atomic, also over a file that is being read
+        return Evidence(store=self.name, traces=traces, others_unchanged=True)
+
+    def _refuse_others(self, before: dict[str, tuple[int, str]], after: dict[str, tuple[int, str]]) -> None:
+        changed = sorted(place for place in before if before[place] != after[place])
+        if changed:
+            raise ErasureError(
+                f"{self.path}: rows of other customers would change in {', '.join(changed)}, so nothing was erased. "
+                "An id of the request also names something else there; look at `holdfast privacy plan`."
+            )
+
+    @contextmanager
+    def _copy(self) -> Iterator[Path]:
+        """Yield a copy to work on: the file itself may be read meanwhile, and is whole whenever this is killed."""
+        with suppress(duckdb.IOException), duckdb.connect(str(self.path)):  # writes down what a killed run left behind
+            pass
+        with TemporaryDirectory(dir=self.path.parent, prefix=".erasing-") as folder:
+            copy = Path(folder) / self.path.name  # views name the database by its file
+            shutil.copyfile(self.path, copy)
+            yield copy
+
+
+def _write_anew(path: Path) -> Path:
+    """Return a new file with what is left in `path`: what was deleted there stays in its old blocks."""
+    fresh = path.with_suffix(".fresh")
+    address = str(fresh).replace("'", "''")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"attach '{address}' as fresh")
+        source = connection.execute("select current_database()").fetchone() or ("",)
+        connection.execute(f"copy from database {quote(source[0])} to fresh")
+        connection.execute("detach fresh")
+    return fresh
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Eraser:
+    connection: duckdb.DuckDBPyConnection
+    identifiers: Identifiers
+    mode: Mode
+
+    def erase(self) -> Iterator[Trace]:
+        """Change every table in which an identifier stands; yield what was done."""
+        for table in self._tables:
+            before = self._count(f"select count(*) from {table.address}")
+            for action, rows in self._change(table):
+                after = self._count(f"select count(*) from {table.address}")
+                yield Trace(place=table.place, action=action, rows=rows, rows_before=before, rows_after=after)
+                before = after
+
+    def digest_others(self) -> dict[str, tuple[int, str]]:
+        """Return rows and a digest of what is nobody's or another customer's, by table, whatever the order of rows.
+
+        Columns that are changed in rows that stay are left out; an anonymisation keeps all rows, and all else in them.
+        """
+        return {table.place: self._digest(table) for table in self._tables}
+
+    def _digest(self, table: Table) -> tuple[int, str]:
+        is_renamed = self.mode == "anonymisation"
+        references = self._find_renamed(table) if is_renamed else {*table.references} - {*self._keys[table.place]}
+        spared = {*self._traced[table.place], *references}
+        names = [quote(name) for name in table.columns if name not in spared]
+        digest = f"coalesce(sum(hash({', '.join(names)})::hugeint), 0)" if names else "0"
+        query = f"select count(*), {digest}::varchar from {table.address} where {self._stays(table)}"
+        return self.connection.execute(query).fetchone() or (0, "")
+
+    def _stays(self, table: Table) -> str:
+        return "true" if self.mode == "anonymisation" else f"not {self._is_theirs(table)}"
+
+    def _find_renamed(self, table: Table) -> list[str]:
+        return [name for name in table.columns if name in {*table.references, *self._keys[table.place]}]
+
+    def _change(self, table: Table) -> Iterator[tuple[Action, int]]:
+        if self._keys[table.place] or table.has_json:
+            yield from self._rename(table) if self.mode == "anonymisation" else self._delete(table)
+        if self.mode == "anonymisation":
+            yield from self._rename_keys(table)
+        yield from self._empty(table)
+        yield from self._replace_texts(table, self._traced[table.place])
+
+    def _delete(self, table: Table) -> Iterator[tuple[Action, int]]:
+        if rows := self._count(f"delete from {table.address} where {self._is_theirs(table)}"):
+            yield "deleted", rows
+
+    def _rename(self, table: Table) -> Iterator[tuple[Action, int]]:
+        rows = 0
+        for name in self._find_renamed(table):
+            column = quote(name)
+            rows += self._count(
+                f"update {table.address} set {column} = renamed from {_CUSTOMERS} e where {column} = e.id"
+            )
+        if rows:
+            yield "renamed", rows
+
+    def _rename_keys(self, table: Table) -> Iterator[tuple[Action, int]]:
+        rows = sum(
+            self._count(f"update {table.address} set {column} = renamed from {_MADE_KEYS} e where {column} = e.id")
+            for column in map(quote, self._find_texts(table))
+        )
+        if rows:
+            yield "renamed", rows
+
+    def _find_texts(self, table: Table) -> list[str]:
+        return [name for name in self._traced[table.place] if table.columns[name] == "VARCHAR"]
+
+    def _empty(self, table: Table) -> Iterator[tuple[Action, int]]:
+        """Leave references to the customers, and their personal tokens, empty in rows that stay."""
+        columns = {*self._find_texts(table), *table.references} - {*self._keys[table.place]}
+        rows = sum(
+            self._count(
+                f"update {table.address} set {column} = null where {column} in (select id from {_CUSTOMERS}) "
+                f"or {column} in (select id from {_TOKENS})"
+            )
+            for column in map(quote, sorted(columns))
+        )
+        if rows:
+            yield "emptied", rows
+
+    def _replace_texts(self, table: Table, columns: Sequence[str]) -> Iterator[tuple[Action, int]]:
+        """Write `ERASED` where an identifier stands in another text; a row of JSON that names it goes as a whole."""
+        rows = deleted = 0
+        for name, pattern in ((name, pattern) for name in columns for pattern in self._patterns):
+            column, found = quote(name), f"regexp_matches({quote(name)}::varchar, $pattern)"
+            if table.columns[name] == "VARCHAR":
+                change = f"update {table.address} set {column} = regexp_replace({column}, $pattern, '{ERASED}', 'g')"
+                rows += self._count(f"{change} where {found}", pattern)
+            else:
+                deleted += self._count(f"delete from {table.address} where {found}", pattern)
+        yield from (("replaced", rows),) if rows else ()
+        yield from (("deleted", deleted),) if deleted else ()
+
+    @cached_property
+    def _traced(self) -> dict[str, list[str]]:
+        """The columns of each table in whose texts an identifier stands, in rows that stay."""
+        return {table.place: self._find_traced(table) for table in self._tables}
+
+    def _find_traced(self, table: Table) -> list[str]:
+        if not (self._patterns and table.texts):
+            return []
+        parameters = {f"pattern_{place}": pattern for place, pattern in enumerate(self._patterns)}
+        cells = [
+            "count_if(" + " or ".join(f"regexp_matches({quote(name)}::varchar, ${key})" for key in parameters) + ")"
+            for name in table.texts
+        ]
+        query = f"select {', '.join(cells)} from {table.address} where {self._stays(table)}"
+        row = self.connection.execute(query, parameters).fetchone() or ()
+        return [name for name, rows in zip(table.texts, row, strict=True) if rows]
+
+    def _is_theirs(self, table: Table) -> str:
+        keys = self._keys[table.place]
+        theirs = [f"{quote(key)} in (select id from {_CUSTOMERS})" for key in keys]
+        theirs += [
+            f"json_extract_string({quote(name)}, '$.{OWNER}') in (select id from {_CUSTOMERS})"
+            for name, kind in table.columns.items()
+            if kind == "JSON"
+        ]
+        return f"coalesce({' or '.join(theirs) or 'false'}, false)"
+
+    @cached_property
+    def _tables(self) -> list[Table]:
+        rows = self.connection.execute(_COLUMNS).fetchall()
+        self._remember_identifiers()
+        return [
+            Table(schema=schema, name=name, columns={each["name"]: each["type"] for each in columns})
+            for schema, name, columns in rows
+        ]
+
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        """The columns of each table that name customers, by their own name or because they hold nothing but ids."""
+        return {table.place: table.keys or self._find_keys(table) for table in self._tables}
+
+    def _find_keys(self, table: Table) -> list[str]:
+        names = [quote(name) for name in table.texts if table.columns[name] == "VARCHAR"]
+        if not (self._known and names):
+            return []
+        cells = ", ".join(f"count_if({name} in (select id from {_DISTINCT}))" for name in names)
+        row = self.connection.execute(f"select {cells} from {table.address}").fetchone() or ()
+        known = " union ".join([f"select id from {_CUSTOMERS}", *self._known])
+        return [
+            name.strip('"')
+            for name, rows in zip(names, row, strict=True)
+            if rows and not self._count(f"select count(*) from {table.address} where {name} not in ({known})")
+        ]
+
+    @cached_property
+    def _known(self) -> list[str]:
+        """Questions for the ids of all customers, of the tables that have a row per customer."""
+        return [
+            f"select {OWNER} from {table.address} where {OWNER} is not null"
+            for table in self._tables
+            if table.name == "customers" and OWNER in table.columns
+        ]
+
+    @cached_property
+    def _patterns(self) -> list[str]:
+        values = [re.escape(value) for value in self.identifiers.searched]
+        return ["|".join(values[start : start + _PIECE]) for start in range(0, len(values), _PIECE)]
+
+    def _remember_identifiers(self) -> None:
+        names, ids = self.identifiers.new_names if self.mode == "anonymisation" else {}, self.identifiers.customers
+        self._fill(_CUSTOMERS, ids, names)
+        self._fill(_MADE_KEYS, self.identifiers.keys, names)
+        self._fill(_TOKENS, self.identifiers.tokens, {})
+        self._fill(_DISTINCT, [each for each in ids if is_distinctive(each)], {})
+
+    def _fill(self, table: str, values: Sequence[str], names: Mapping[str, str]) -> None:
+        self.connection.execute(
+            f"create or replace temp table {table} as "
+            "select unnest($values::varchar[]) as id, unnest($names::varchar[]) as renamed",
+            {"values": list(values), "names": [names.get(value) for value in values]},
+        )
+
+    def _count(self, statement: str, pattern: str | None = None) -> int:
+        """Return the one number that a statement answers: what it counts, or how many rows it changed."""
+        row = self.connection.execute(statement, {"pattern": pattern} if pattern else None).fetchone()
+        return int(row[0]) if row else 0
