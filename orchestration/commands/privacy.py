@@ -237,10 +237,10 @@ class Office:
 
     def refuse_unknown(self, customer_id: str) -> None:
         """Raise RequestError where no list of customers holds the customer."""
-        from orchestration.privacy.subjects import find_accounts, is_known
+        from orchestration.privacy.subjects import find_linked_ids, is_known
         from privacy.requests import RequestError
 
-        if not is_known(self.deployment, find_accounts(self.deployment, [customer_id])):
+        if not is_known(self.deployment, find_linked_ids(self.deployment, [customer_id])):
             raise RequestError(
                 "No list of customers holds this id. Write it as the source has it, with the prefix that the mapping "
                 "adds; a person who was never ingested has nothing here to ask for."

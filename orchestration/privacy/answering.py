@@ -7,7 +7,7 @@ from pathlib import Path
 from ingestion.vault import Asked, Vault
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
-from orchestration.privacy.subjects import ASKER, find_accounts, list_personal
+from orchestration.privacy.subjects import ASKER, find_linked_ids, list_personal
 from orchestration.resources import open_warehouse
 from privacy.export import Answer, read_database, read_warehouse, write
 from privacy.identifiers import Keyring
@@ -30,7 +30,7 @@ def export(
         )
     requests = PrivacyRequests(store)
     held = requests.unseal(request, keyring=keyring)
-    accounts = find_accounts(deployment, held.customers)
+    accounts = find_linked_ids(deployment, held.customers)
     request = requests.move(request, "running", by=by, at=at)
     written = write(folder, _answer(deployment, store, request, accounts, at=at), request, at=at)
     requests.end(request, "done", by=by, at=at, evidence={"tables": written})
@@ -42,7 +42,7 @@ def object_to_decisions(
 ) -> int:
     """Take all accounts of the customer out of plans from the next night on; return how many."""
     requests = PrivacyRequests(store)
-    accounts = find_accounts(deployment, requests.unseal(request, keyring=keyring).customers)
+    accounts = find_linked_ids(deployment, requests.unseal(request, keyring=keyring).customers)
     request = requests.move(request, "running", by=by, at=at)
     reason = OBJECTION.format(request_id=request.request_id)
     for customer_id in accounts:

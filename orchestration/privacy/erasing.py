@@ -11,7 +11,7 @@ from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.home import hold
 from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered
-from orchestration.privacy.subjects import find_accounts, find_identifiers
+from orchestration.privacy.subjects import find_identifiers, find_linked_ids
 from privacy.duckdb_file import Mode
 from privacy.files import Search, search
 from privacy.identifiers import Identifiers, Keyring, join
@@ -38,7 +38,7 @@ class Erasing:
         check_move(request, "planned", by=self.by, note="")
         held = self._requests.unseal(request, keyring=self.keyring)
         with hold(self.deployment.settings.home):
-            accounts = find_accounts(self.deployment, held.customers, with_contacts=with_contacts)
+            accounts = find_linked_ids(self.deployment, held.customers, with_contacts=with_contacts)
             purpose = f"request {request.request_id}: what is searched for"
             found = find_identifiers(self.deployment, self.store, accounts, purpose=purpose, at=self.now())
             self._requests.seal(request, found, keyring=self.keyring)

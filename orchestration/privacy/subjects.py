@@ -20,7 +20,9 @@ ASKER = "holdfast privacy"
 _PIECE = 500
 
 
-def find_accounts(deployment: Deployment, customers: Iterable[str], *, with_contacts: bool = False) -> tuple[str, ...]:
+def find_linked_ids(
+    deployment: Deployment, customers: Iterable[str], *, with_contacts: bool = False
+) -> tuple[str, ...]:
     """Return the ids themselves and those of all linked accounts; of a company, if asked, those of its contacts too."""
     found = set(customers)
     with open_warehouse(deployment.settings).connect() as connection:
