@@ -65,9 +65,9 @@ def write_faithful(folder: Path, customers: int = 550) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Path, int], None], tuple[int, ...]]] = {
-    "few": (write_few, (5, 20, 60)),
-    "young": (write_young, (40, 120, 600)),
-    "faithful": (write_faithful, (100, 550)),
+    "few": (write_few, (5, 20)),
+    "young": (write_young, (120,)),
+    "faithful": (write_faithful, (550,)),
 }
 
 

@@ -1,11 +1,13 @@
 """What several test modules share: a company, its first run, and which process runs which tests."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 # before numpy is imported: the threads of several processes wait for each other longer than they compute
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import processes
 import pytest
 from instance import Instance, PreparedRun, make_once, prepare_run, write_shop
 from xdist.remote import Producer
@@ -26,6 +28,14 @@ SCOPES = {
     "tests/test_absent_tables.py": "another company",
     "tests/test_backfill.py": "backfill",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with the process that test processes are forked from, one for all processes of pytest."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        stack = ExitStack()
+        stack.enter_context(processes.serve())
+        config.add_cleanup(stack.close)
 
 
 class Scopes(LoadScopeScheduling):

@@ -1,8 +1,7 @@
 """The dbt project parsed once in the process that others fork from: what dbt works out about its files is then known.
 
-Imported by the fork server alone (tests/processes.py). dbt keeps parsed templates and schemas only when told that it is
-under test; a fork that parses the project with the variables of another company takes them from here, a third of the
-time.
+Imported by tests/fork_server.py alone. dbt keeps parsed templates and schemas only when told that it is under test; a
+fork that parses the project with the variables of another company takes them from here, a third of the time.
 """
 
 import json

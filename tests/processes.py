@@ -1,29 +1,71 @@
-"""Processes of their own for tests, forked from one that has the slow libraries imported already.
+"""Processes of their own for tests, forked from one that has the slow libraries imported already: tests/fork_server.py.
 
 A fresh interpreter spends longer on importing Dagster, dbt and MLflow than most tests spend on what they show.
 """
 
-import atexit
-import multiprocessing
+import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).parent
-LIBRARIES = ["dagster", "dbt.cli.main", "duckdb", "great_expectations", "mlflow", "sklearn.pipeline", "xgboost"]
-PARSED = "parsed_project"  # an import is the only way to have something done before a fork server forks
+ADDRESS = "TESTS_FORK_SERVER"
 CLI = "from orchestration.cli import app; app()"
 DBT = "from dbt.cli.main import cli; cli()"
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([*LIBRARIES, PARSED])
+
+
+@contextmanager
+def serve() -> Iterator[None]:
+    """Let this process, and those that it starts, have processes within the block; all are forked from one."""
+    path = os.pathsep.join(map(str, (HERE, HERE.parent)))  # it imports from nowhere but there and its environment
+    with tempfile.TemporaryDirectory(prefix="forks-") as folder, open_socket() as listener:
+        os.environ[ADDRESS] = f"{folder}/socket"
+        listener.bind(os.environ[ADDRESS])
+        listener.listen()
+        number = listener.fileno()
+        command = [sys.executable, str(HERE / "fork_server.py"), str(number)]
+        environment = os.environ | {"PYTHONPATH": path}
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=[number]):
+            yield  # the end of the block closes its standard input
+        del os.environ[ADDRESS]
+
+
+def open_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+class Process:
+    """A test's process: its number and, once it has ended, its exit code, below 0 when a signal ended it."""
+
+    def __init__(self, request: Mapping[str, object]) -> None:
+        self._connection = open_socket()
+        self._connection.connect(os.environ[ADDRESS])
+        self._connection.send(json.dumps(request).encode())
+        self.pid = int(self._connection.recv(64))
+        self._code: int | None = None
+
+    @property
+    def exitcode(self) -> int | None:
+        self.join(0)
+        return self._code
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end, at most so many seconds."""
+        if self._code is None and select.select([self._connection], [], [], timeout)[0]:
+            self._code = int(self._connection.recv(64))
+            self._connection.close()
+
+    def kill(self) -> None:
+        """End the process and whatever it has started, with no chance to tidy up."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self.join()
 
 
 def call(
@@ -34,45 +76,12 @@ def call(
         process = start(code, *arguments, environment=environment, folder=folder, output=Path(output.name))
         process.join(timeout)
         if process.exitcode is None:
-            kill(process)
+            process.kill()
             raise subprocess.TimeoutExpired(arguments, timeout, Path(output.name).read_text())
         return subprocess.CompletedProcess(arguments, process.exitcode, Path(output.name).read_text(), "")
 
 
-def start(code: str, *arguments: str, environment: Mapping[str, str], folder: Path, output: Path) -> BaseProcess:
+def start(code: str, *arguments: str, environment: Mapping[str, str], folder: Path, output: Path) -> Process:
     """Start `code` in a process group of its own, which appends what it prints to `output`."""
-    _start_server()
-    process = _forks.Process(target=_run, args=(code, arguments, dict(environment), str(folder), str(output)))
-    process.start()
-    return process
-
-
-def _start_server() -> None:
-    """Start the process to fork from unless it runs; it imports from nowhere but the path of its environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (HERE, HERE.parent))))
-        forkserver.ensure_running()
-
-
-def kill(process: BaseProcess) -> None:
-    """End a process and whatever it has started, with no chance to tidy up."""
-    assert process.pid is not None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.join()
-
-
-def _run(code: str, arguments: tuple[str, ...], environment: dict[str, str], folder: str, output: str) -> None:
-    assert PARSED in sys.modules, "the process that this one was forked from has not parsed the project"
-    os.setsid()
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sink = Path(output).open("a", buffering=1)  # noqa: SIM115 - the last words of an error go there, too
-    os.dup2(sink.fileno(), 1)
-    os.dup2(sink.fileno(), 2)
-    sys.stdout = sys.stderr = sink
-    sys.argv = ["-c", *arguments]
-    try:
-        exec(compile(code, "<test>", "exec"), {"__name__": "__main__"})
-    finally:
-        atexit._run_exitfuncs()  # a forked process leaves without them: DuckDB would not write its log back
+    request = {"code": code, "arguments": arguments, "environment": {**environment}}
+    return Process({**request, "folder": str(folder), "output": str(output)})

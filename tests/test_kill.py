@@ -6,7 +6,6 @@ tests/retention/test_sending_survives_kills.py at every step of sending.
 
 import signal
 import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import processes
@@ -18,7 +17,7 @@ from retention.acting.inbox import Inbox
 PATIENCE = 900
 
 
-def start(instance: Instance, output: Path) -> BaseProcess:
+def start(instance: Instance, output: Path) -> processes.Process:
     """Start a night that decides and sends."""
     arguments = ("run", "--as-of", AS_OF, "--company", str(instance.company))
     return processes.start(
@@ -36,7 +35,7 @@ def test_a_run_killed_while_sending_sends_nothing_twice_and_ends_as_if_nothing_h
         assert started.exitcode is None, f"the run ended before it could be killed:\n{output.read_text()}"
         assert time.monotonic() < deadline, output.read_text()
         time.sleep(0.02)
-    processes.kill(started)
+    started.kill()
     assert started.exitcode == -signal.SIGKILL
 
     again = start(instance, output)

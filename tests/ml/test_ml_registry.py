@@ -192,7 +192,7 @@ def kill_when(is_time: Callable[[], bool], code: str, *arguments: str, folder: P
     while not is_time():
         assert process.exitcode is None, output.read_text()
         time.sleep(0.005)
-    processes.kill(process)
+    process.kill()
 
 
 def test_a_version_whose_content_was_changed_is_refused(registry: Registry, small: Fitted) -> None:

@@ -1,0 +1,71 @@
+"""The process that test processes are forked from; it ends when its standard input does.
+
+It imports the slow libraries and parses the dbt project when the first process is asked for, once for all processes of
+pytest. Who asks for a process connects to the socket, whose file number is the argument, and sends what to run; the
+answers are the process's number and, at its end, its exit code.
+"""
+
+import atexit
+import json
+import multiprocessing
+import os
+import select
+import signal
+import socket
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ["dagster", "dbt.cli.main", "duckdb", "great_expectations", "mlflow", "sklearn.pipeline", "xgboost"]
+PARSED = "parsed_project"
+LARGEST = 1 << 20  # bytes of what to run
+
+
+def main(listener: socket.socket) -> None:
+    """Serve connections until the standard input ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for test processes
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return
+        with listener.accept()[0] as connection:
+            for name in [*LIBRARIES, PARSED]:
+                import_module(name)
+            if not os.fork():
+                wait(connection)
+
+
+def wait(connection: socket.socket) -> None:
+    """Start one process, answer for it, and end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    process = multiprocessing.get_context("fork").Process(target=run, kwargs=json.loads(connection.recv(LARGEST)))
+    process.start()
+    connection.send(str(process.pid).encode())
+    process.join()
+    connection.send(str(process.exitcode).encode())
+    os._exit(0)
+
+
+def run(*, code: str, arguments: list[str], environment: dict[str, str], folder: str, output: str) -> None:
+    """Run `code` as `python -c` would, in a process group of its own."""
+    assert PARSED in sys.modules, "the process that this one was forked from has not parsed the project"
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sink = Path(output).open("a", buffering=1)  # noqa: SIM115 - the last words of an error go there, too
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(sink.fileno(), 1)
+    os.dup2(sink.fileno(), 2)
+    sys.stdout = sys.stderr = sink
+    sys.argv = ["-c", *arguments]
+    names: dict[str, Any] = {"__name__": "__main__"}
+    try:
+        exec(compile(code, "<test>", "exec"), names)
+    finally:
+        atexit._run_exitfuncs()  # a forked process leaves without them: DuckDB would not write its log back
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
