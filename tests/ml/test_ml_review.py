@@ -1,8 +1,6 @@
 """What becomes of versions, against a real registry and a real store."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,22 +15,9 @@ AT = datetime(2025, 7, 1, tzinfo=UTC)
 BETTER, WORSE = Decision(promote=True, reason="better"), Decision(promote=False, reason="worse")
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "operational.db"
-    opened = Store(f"sqlite:///{path}")
-    opened.migrate()
-    opened.close()
-    return path
-
-
 @pytest.fixture
-def store(migrated: Path, tmp_path: Path) -> Iterator[Store]:
-    path = tmp_path / "operational.db"
-    path.write_bytes(migrated.read_bytes())
-    opened = Store(f"sqlite:///{path}")
-    yield opened
-    opened.close()
+def store(sqlite_store: Store) -> Store:
+    return sqlite_store
 
 
 def train(  # one training, as the asset does it

@@ -1,6 +1,7 @@
 """`holdfast alerts` and `holdfast incidents`, as two people use them on an instance with three alerts."""
 
 import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,15 +24,15 @@ RAISED = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, sqlite_tables: Path) -> Path:
     (tmp_path / "company.yaml").write_text(COMPANY, encoding="utf-8")
     for name in ("customers", "orders"):
         (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
     home = tmp_path / "home"
     home.mkdir()
     (home / "warehouse.duckdb").touch()
+    shutil.copy(sqlite_tables, home)
     with open_store(tmp_path) as store:
-        store.migrate()
         policy = load_policy()
         scores = pd.DataFrame({"customer_id": ["ada", "bob", "cy"], "score": [95.0, 90.0, 60.0]}).assign(
             as_of=DAY, main_reason="price", why_en="pays less", why_zh="消费下降", clv=100.0, money_at_risk=50.0

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
-from stores import sqlite_store  # noqa: F401 - a fixture
 
 from orchestration.gateway import build_app
 from retention.acting.channels import Message, build_channels
@@ -25,7 +24,7 @@ KEY = b"a key of 24 bytes or more"
 
 
 @pytest.fixture
-def client(sqlite_store: Store, tmp_path: Path) -> TestClient:  # noqa: F811 - the fixture
+def client(sqlite_store: Store, tmp_path: Path) -> TestClient:
     inbox = Inbox(tmp_path / "inbox.db")
     body = {"customer_id": "c1", "valid_until": "2017-12-15"}
     arrival = Arrival(key="k1", kind="gateway", channel="sms", text="<b>10 off</b>", body=body, arrived_at=AT)
@@ -67,7 +66,7 @@ def test_another_site_is_refused(client: TestClient) -> None:
 
 def test_a_signed_report_is_recorded_once_and_settles_an_unknown_message(
     report: Callable[..., tuple[int, dict[str, object]]],
-    sqlite_store: Store,  # noqa: F811 - the fixture
+    sqlite_store: Store,
 ) -> None:
     assert [report(), report(), report(event="redeemed")] == [
         (200, {"recorded": True}),
@@ -91,7 +90,7 @@ def test_a_signed_report_is_recorded_once_and_settles_an_unknown_message(
 )
 def test_any_other_report_is_refused(
     report: Callable[..., tuple[int, dict[str, object]]],
-    sqlite_store: Store,  # noqa: F811 - the fixture
+    sqlite_store: Store,
     change: dict[str, object],
     status: int,
 ) -> None:

@@ -1,6 +1,7 @@
 """`holdfast outbox` and `holdfast consent`, as a person uses them on an instance with six planned messages."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -21,15 +22,15 @@ COUNT = 6
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, sqlite_tables: Path) -> Path:
     (tmp_path / "company.yaml").write_text(COMPANY, encoding="utf-8")
     for name in ("customers", "orders"):
         (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
     home = tmp_path / "home"
     home.mkdir()
     (home / "warehouse.duckdb").touch()
+    shutil.copy(sqlite_tables, home)
     with open_store(tmp_path) as store:
-        store.migrate()
         fill(store, COUNT)
         with store.database.write() as connection:
             connection.execute(update(OUTBOX).values(useful_until=date(2999, 1, 1)))

@@ -46,10 +46,8 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(f"sqlite:///{tmp_path / 'operational.db'}")
-    store.migrate()
-    return store
+def store(sqlite_store: Store) -> Store:
+    return sqlite_store
 
 
 @pytest.fixture

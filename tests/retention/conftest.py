@@ -9,15 +9,12 @@ import pandas as pd
 import pytest
 from clocks import Clock
 from receivers import MailServer, Receiver
-from stores import postgres, postgres_url, sqlite_store, store, url
 
 from company.policy import Policy, load_policy
 from retention.acting.channels import Channel
 from retention.acting.dispatch import Sending
 from retention.acting.rules import SendingRules
 from retention.deciding.strategies import Strategy
-
-__all__ = ["postgres", "postgres_url", "sqlite_store", "store", "url"]
 
 AS_OF = date(2017, 12, 1)
 AT = datetime(2017, 12, 1, 12, 0, tzinfo=UTC)

@@ -1,7 +1,6 @@
 """Looks at the clocks of alerts: owners are notified once, at work, by their capacity; a breach is counted once."""
 
-import shutil
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -34,19 +33,9 @@ TEAM = {
 }
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("store") / "empty.db"
-    with Store(f"sqlite:///{path}") as opened:
-        opened.migrate()
-    return path
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
-    copied = shutil.copy(empty, tmp_path / "store.db")
-    with Store(f"sqlite:///{copied}") as opened:
-        yield opened
+def store(sqlite_store: Store) -> Store:
+    return sqlite_store
 
 
 def raise_for(store: Store, policy: Policy, *scores: float, at: datetime = NIGHT, day: date = DAY) -> list[str]:

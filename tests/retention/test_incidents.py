@@ -1,7 +1,6 @@
 """Incidents: what rises in a group is found and what wavers is not; one event is one incident, its alerts folded in."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -104,12 +103,11 @@ def test_the_crisis_plan_goes_by_customers_or_by_money() -> None:
     ]  # fmt: skip
 
 
-def test_an_incident_takes_its_customers_alerts_in_and_is_told_of_once(tmp_path: Path) -> None:
+def test_an_incident_takes_its_customers_alerts_in_and_is_told_of_once(sqlite_url: str) -> None:
     policy = load_policy()
     windows, events = make_windows({"region: north": [60, *[5] * 8]}), make_events({"region: north": people(60)})
     found = find_incidents(windows, events, policy.incidents)
-    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
-        store.migrate()
+    with Store(sqlite_url) as store:
         store.alerts.record(_alerts(["c1", "c2", "c900"]), at=AT)
         taken_on = store.alerts.read().set_index("customer_id")["alert_id"]["c2"]
         store.alerts.acknowledge(taken_on, by="ann", at=AT)
@@ -128,15 +126,14 @@ def test_an_incident_takes_its_customers_alerts_in_and_is_told_of_once(tmp_path:
         assert store.incidents.find() == []
 
 
-def test_an_incident_climbs_its_ladder_and_its_missed_answer_counts_once(tmp_path: Path) -> None:
+def test_an_incident_climbs_its_ladder_and_its_missed_answer_counts_once(sqlite_url: str) -> None:
     duty = [{"from": "2026-06-01", "until": "2026-06-07"}]
     policy = load_policy({"owners": {"ann": {"team": "customer service", "duty": duty, "regions": ["north"]}}})
     found = find_incidents(
         make_windows({"region: north": [60, *[5] * 8]}), make_events({"region: north": people(60)}), policy.incidents
     )
     clock = make_clock(policy, timezone="UTC")
-    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
-        store.migrate()
+    with Store(sqlite_url) as store:
         store.incidents.record(found, as_of=DAY, at=AT, policy=policy, clock=clock)
         hours = (0, 3.9, 4, 4.1, 24.1, 24.2)  # nine working hours end at six; the next day begins after 24
         looks = [look(store, policy, timezone="UTC", at=AT + timedelta(hours=each)) for each in hours]

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,13 +58,12 @@ def _read_ledger(store: Store) -> pd.DataFrame:
 
 @pytest.fixture
 def undisturbed(
-    tmp_path: Path, fill: Callable[..., None], prepare: Callable[..., Sending]
+    tmp_path: Path, sqlite_tables: Path, fill: Callable[..., None], prepare: Callable[..., Sending]
 ) -> Callable[..., pd.DataFrame]:
     """The ledger of a sender that nobody kills."""
 
     def undisturbed(count: int = 6) -> pd.DataFrame:
-        store = Store(f"sqlite:///{tmp_path / 'undisturbed.db'}")
-        store.migrate()
+        store = Store(f"sqlite:///{shutil.copy(sqlite_tables, tmp_path / 'undisturbed.db')}")
         fill(store, count)
         dispatch(store, prepare(build_channels({"file": {}}, folder=tmp_path / "undisturbed", secrets={})))
         return _read_ledger(store)

@@ -177,7 +177,7 @@ def _changed(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("strategies: [", [", line 1:", "not valid YAML", "Check the indentation"]),
+        ("strategies: [", [", line 2:", "not valid YAML", "Check the indentation"]),
         ("strategeis: []", [":", "has no key `strategies`", "Write `strategies:`"]),
         ("strategies: {mine: 1}", ["line 1, strategies:", "must be a list", "Begin each strategy with `- id:`"]),
         (f"strategies:{ENTRY}{ENTRY}", ["line 12, strategies.1.id:", "have the id `mine`", "Rename one of them"]),

@@ -1,7 +1,9 @@
 """The small published snapshot, written once, and a desk over it."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -41,12 +43,11 @@ def snapshot(tables: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(sqlite_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     tables = make_tables()
     write_snapshot(folder / "holdfast.duckdb", tables)
-    store = Store(f"sqlite:///{folder / 'operational.db'}")
-    store.migrate()
+    store = Store(f"sqlite:///{shutil.copy(sqlite_tables, folder)}")
     store.alerts.record(tables["alerts"].drop(columns="position"), at=NOW - timedelta(hours=2))
     cost, passwords.COST = passwords.COST, 16
     yield Desk(

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pyotp import TOTP
-from stores import sqlite_store
 
 from company.policy import load_policy
 from retention.store.store import Store
@@ -12,8 +11,6 @@ from serving.audit import AuditLog
 from serving.sign_in import passwords
 from serving.sign_in.second_factor import find_step
 from serving.sign_in.users import SignInError, User, Users
-
-__all__ = ["sqlite_store"]
 
 AT = datetime(2024, 10, 1, 8, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"

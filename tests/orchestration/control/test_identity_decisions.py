@@ -1,7 +1,6 @@
 """What people decide about identity is kept, by name, and the last word holds."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,8 @@ AT = datetime(2026, 1, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture
-def decided(tmp_path: Path) -> Store:
-    store = Store(f"sqlite:///{tmp_path / 'operational.db'}")
-    store.migrate()
-    return store
+def decided(sqlite_store: Store) -> Store:
+    return sqlite_store
 
 
 def say(store: Store, customer_id: str, other_id: str | None, *, is_apart: bool = True) -> int:
