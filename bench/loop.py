@@ -150,7 +150,7 @@ def _act(company: Company, decided: pd.DataFrame, nothing: Ints) -> tuple[Ints, 
 def _review(company: Company, known: pd.DataFrame, past: list[Review], day: date) -> list[Review]:
     at = datetime(day.year, day.month, day.day, tzinfo=UTC)
     effects = read_effects(known, company.policy, today=day)
-    return review(effects, break_evens(known), past, as_of=day, at=at)
+    return review(effects, break_evens(known), past, broken={}, as_of=day, at=at)
 
 
 def _declare(company: Company) -> pd.DataFrame:

@@ -7,6 +7,14 @@ from pydantic import Field
 from company.policy.units import Section, Share
 
 
+class Guardrails(Section):
+    """By how much the treated may do worse than the held-out: shares of customers, and currency per decision."""
+
+    complaints: Annotated[float, Field(gt=0, lt=1)]
+    opt_outs: Annotated[float, Field(gt=0, lt=1)]
+    margin: Annotated[float, Field(gt=0)]
+
+
 class Outcomes(Section):
     """How sure a claim about a strategy has to be."""
 
@@ -17,6 +25,7 @@ class Outcomes(Section):
     futility_power: Annotated[float, Field(ge=0, lt=1)]
     sample_ratio_level: Annotated[float, Field(gt=0, lt=1)]
     take_down_below: Share
+    guardrails: Guardrails
 
 
 class Goals(Section):

@@ -16,10 +16,11 @@ app = typer.Typer(
     no_args_is_help=True, help="What is known of strategies and of their versions, and when more will be."
 )
 
-EFFECTS, VERSIONS = "outcomes.strategy_effects", "outcomes.version_effects"
+EFFECTS, VERSIONS, GUARDRAILS = "outcomes.strategy_effects", "outcomes.version_effects", "outcomes.guardrails"
 LATEST = f"select * from {EFFECTS} where is_latest order by strategy_id"
 LOOKS = f"select * from {EFFECTS} where strategy_id = $strategy_id order by looked_on"
 COMPARED = f"select * from {VERSIONS} where strategy_id = $strategy_id and is_latest order by against, version"
+SIDE_EFFECTS = f"select * from {GUARDRAILS} where strategy_id = $strategy_id and treated is not null"
 
 
 @app.command("list")
@@ -39,15 +40,18 @@ def show(
     company: CompanyFile = Path("company.yaml"),
     home: Home = Path(".holdfast"),
 ) -> None:
-    """Show all looks at a strategy, and its versions against each other and against those held out."""
+    """Show all looks at a strategy, its guardrails, and its versions against each other and those held out."""
     with plain_faults():
         deployment = enter_deployment(company, home)
         looks = _read(deployment, EFFECTS, LOOKS, strategy_id=strategy_id)
+        guarded = _read(deployment, GUARDRAILS, SIDE_EFFECTS, strategy_id=strategy_id)
         compared = _read(deployment, VERSIONS, COMPARED, strategy_id=strategy_id)
     if not looks:
         known = ", ".join(strategy.id for strategy in deployment.strategies)
         refuse(f"Nothing was decided for {strategy_id!r} so far; the strategies are: {known}.")
     _print(strategy_id, [{"day": row["looked_on"], "look": row["look"]} | _summarise(row) for row in looks])
+    if guarded:
+        _print("Guardrails", [_describe(row) for row in guarded])
     if compared:
         _print("Versions", [{name: row[name] for name in ("version", "against")} | _summarise(row) for row in compared])
 
@@ -71,6 +75,21 @@ def _summarise(row: dict[str, Any]) -> dict[str, object]:
         "difference": _interval(row, "difference"),
         "needed": f"{row['needed_treated']} / {row['needed_holdout']}",
         "expected on": row["verdict_expected_on"] or "",
+    }
+
+
+def _describe(row: dict[str, Any]) -> dict[str, object]:
+    """Return a guardrail in words: margin in currency, the others as shares of the customers."""
+    form = ".2f" if row["guardrail"] == "margin" else ".1%"
+    figures = {name: "" if row[name] is None else f"{row[name]:{form}}" for name in ("treated", "holdout", "allowed")}
+    if row["difference"] is None:
+        return {"guardrail": row["guardrail"], **figures, "difference": "", "state": "not known yet"}
+    low, high = row["difference_low"], row["difference_high"]
+    return {
+        "guardrail": row["guardrail"],
+        **figures,
+        "difference": f"{row['difference']:+{form}} ({low:+{form}} to {high:+{form}})",
+        "state": "broken" if row["is_broken"] else "kept",
     }
 
 

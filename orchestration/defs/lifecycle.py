@@ -11,6 +11,7 @@ from orchestration.partitions import read_as_of
 from orchestration.sending import now
 from orchestration.warehouse import Warehouse
 from retention.measuring.checks import block, find_faults
+from retention.measuring.guardrails import find_broken, read_guardrails
 from retention.measuring.lifecycle import REASONS, SUGGESTIONS, Review, break_evens, is_due, review
 from retention.measuring.outcomes import read_effects
 from retention.store.store import Store
@@ -18,6 +19,11 @@ from retention.store.store import Store
 TABLE = "retention.strategy_reviews"
 MATURED = """
     select * from outcomes.treatment_outcomes
+    where event = 'assigned' and is_mature and outcome_until <= $as_of
+    order by entry_id
+"""
+SIDE_EFFECTS = """
+    select * from outcomes.side_effects
     where event = 'assigned' and is_mature and outcome_until <= $as_of
     order by entry_id
 """
@@ -34,7 +40,7 @@ SCHEMA = pa.schema([
 
 @dg.asset(
     key=TABLE.split("."),
-    deps=[["outcomes", "strategy_effects"], ["retention", "ledger"]],
+    deps=[["outcomes", "strategy_effects"], ["outcomes", "side_effects"], ["retention", "ledger"]],
     group_name="outcomes",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -62,7 +68,9 @@ def _review(warehouse: Warehouse, deployment: Deployment, past: list[Review], *,
     faults = find_faults(ledger, deployment.policy, today=as_of)
     effects = read_effects(decisions, deployment.policy, today=as_of)
     effects = block(effects, faults, deployment.policy, today=as_of)
-    return review(effects, break_evens(decisions), past, as_of=as_of, at=now())
+    side_effects = warehouse.read(SIDE_EFFECTS, {"as_of": as_of}).to_pandas()
+    broken = find_broken(read_guardrails(side_effects, deployment.policy, today=as_of))
+    return review(effects, break_evens(decisions), past, broken=broken, as_of=as_of, at=now())
 
 
 def _show(reviews: list[Review]) -> list[dict[str, object]]:

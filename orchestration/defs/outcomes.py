@@ -15,6 +15,7 @@ from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.measuring.checks import ASSIGNMENT, CHECKS, LEAK, SAMPLE_RATIO, Fault, block, find_faults
 from retention.measuring.experiments import read_versions
+from retention.measuring.guardrails import find_broken, read_guardrails
 from retention.measuring.outcomes import read_effects
 from retention.store.frames import to_arrow
 
@@ -26,6 +27,7 @@ DESCRIPTIONS = {
     ASSIGNMENT: "Nobody is held out and treated within one period of the holdout.",
     LEAK: "No message left for a customer who is held out.",
 }
+SIDE_EFFECTS = "select * from outcomes.side_effects where event = 'assigned' order by entry_id"
 DECISIONS = "select * from outcomes.treatment_outcomes where event = 'assigned' order by entry_id"
 
 
@@ -114,3 +116,22 @@ def version_effects(
         f"{row.strategy_id} {row.version} against {row.against}": str(row.verdict) for row in latest.itertuples()
     }
     return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.version_effects"), **verdicts})
+
+
+@dg.asset(
+    key=["outcomes", "guardrails"],
+    deps=[["outcomes", "side_effects"]],
+    group_name="outcomes",
+    owners=["team:retention"],
+    kinds={"duckdb", "table"},
+)
+def guardrails(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult[None]:
+    """One row per strategy and guardrail: complaints, withdrawn consents and margin, and whether it is broken."""
+    decisions = warehouse.read(SIDE_EFFECTS).to_pandas()
+    found = read_guardrails(decisions, deployment.policy, today=_find_today(decisions, read_as_of(context)))
+    warehouse.replace("outcomes.guardrails", to_arrow(found))
+    return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.guardrails"), **find_broken(found)})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 State = Literal["draft", "live", "watch", "retired"]
 STATES: tuple[State, ...] = get_args(State)
 IN_PLANS: tuple[State, ...] = ("live", "watch")
+HARMFUL = ("harms", "harms_together")
 PLATFORM = "holdfast"  # who decides where no person does
 
 REASONS = {
@@ -23,6 +24,18 @@ REASONS = {
     "harms_together": (
         "all strategies together drive customers away, and this one does no better",
         "所有方案合计加剧流失且该方案并无例外",
+    ),
+    "breaks_complaints": (
+        "more of those who got it complained than the policy allows",
+        "接受该方案的客户投诉超出允许范围",
+    ),
+    "breaks_opt_outs": (
+        "more of those who got it withdrew their consent than the policy allows",
+        "接受该方案的客户退订超出允许范围",
+    ),
+    "breaks_margin": (
+        "those who got it brought less margin than the policy allows",
+        "接受该方案的客户毛利下降超出允许范围",
     ),
     "below_floor": ("it keeps fewer customers than the policy asks for", "留存率低于规定的下限"),
     "cannot_pay": ("even at its best it keeps too few to pay its cost", "即使按最乐观的估计也收不回成本"),
@@ -92,7 +105,13 @@ def break_evens(outcomes: "pd.DataFrame") -> dict[str, float]:
 
 
 def review(
-    effects: "pd.DataFrame", needs: Mapping[str, float], past: Sequence[Review], *, as_of: date, at: datetime
+    effects: "pd.DataFrame",
+    needs: Mapping[str, float],
+    past: Sequence[Review],
+    *,
+    broken: Mapping[str, str],
+    as_of: date,
+    at: datetime,
 ) -> list[Review]:
     """Judge every measured strategy by the month's figures; return one row each, in the order of `effects`.
 
@@ -100,29 +119,39 @@ def review(
         effects: as `retention.measuring.outcomes.read_effects` gives them up to `as_of`; the latest rows count.
         needs: see `break_evens`.
         past: all reviews so far, the oldest first.
+        broken: by strategy the guardrail that it breaks, see `find_broken`.
         as_of: the day of the review.
         at: the moment of deciding.
 
-    A strategy that does harm is retired at once; where only all together have the sample for a verdict, so is each
-    that does not do better by its own figures. One that keeps fewer than the policy's floor, or that could not pay
-    its cost even at the upper end of its interval, is watched for a month and then retired. One that works is live, and
-    worth widening. A state that a person set stays; what the figures ask for is then a suggestion.
+    A strategy that does harm or breaks a guardrail is retired at once; where only all together have the sample for a
+    verdict, so is each that does not do better by its own figures. One that keeps fewer than the policy's floor, or
+    that could not pay its cost even at the upper end of its interval, is watched for a month and then retired. One that
+    works is live, and worth widening. A state that a person set stays; what the figures ask for is then a suggestion.
     """
     newest = effects.loc[effects["is_latest"].astype(bool)]
     rows = {str(row["strategy_id"]): {str(name): row[name] for name in row} for row in newest.to_dict("records")}
     latest = latest_reviews(past)
     together = _find_reason(rows.pop(ALL), needs.get(ALL)) if ALL in rows else ""
     return [
-        _judge(row, needs.get(name), latest.get(name), together=together, as_of=as_of, at=at)
+        _judge(row, needs.get(name), latest.get(name), broken.get(name), together=together, as_of=as_of, at=at)
         for name, row in rows.items()
     ]
 
 
 def _judge(
-    row: Mapping[str, object], needs: float | None, last: Review | None, *, together: str, as_of: date, at: datetime
+    row: Mapping[str, object],
+    needs: float | None,
+    last: Review | None,
+    broken: str | None,
+    *,
+    together: str,
+    as_of: date,
+    at: datetime,
 ) -> Review:
     before: State = last.state if last else "live"
     reason = _join(_find_reason(row, needs), together, own=_number(row["difference"]), needs=needs)
+    if broken and reason not in HARMFUL and row["verdict"] != "blocked":
+        reason = f"breaks_{broken}"
     asked, suggestion = _move(before, reason, watched_for=last.reason if last else "")
     is_held = last is not None and last.is_held
     if is_held and asked != before:
@@ -167,7 +196,7 @@ def _move(before: State, reason: str, *, watched_for: str) -> tuple[State, str]:
     """Return the state that a reason asks for, and what it suggests to a person."""
     if before not in IN_PLANS:
         return before, ""
-    if reason in {"harms", "harms_together"}:
+    if reason in HARMFUL or reason.startswith("breaks_"):
         return "retired", "change"
     if reason in {"below_floor", "cannot_pay", "cannot_pay_together"}:
         return ("retired" if before == "watch" and watched_for == reason else "watch"), "change"

@@ -119,14 +119,14 @@ def read_effects(outcomes: "pd.DataFrame", policy: "Policy", *, today: date) -> 
     """
     import pandas as pd
 
-    counted = _count(outcomes, policy)
+    counted = count_decisions(outcomes, policy)
     groups = [(ALL, counted), *counted.groupby("strategy_id", sort=True)]
     rows = [row for name, group in groups for row in _read_strategy(str(name), group, policy, today)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"look": "Int64"})
 
 
-def _count(outcomes: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
+def count_decisions(outcomes: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":
     """Return the decisions that count for a verdict, with the holdout period of each as `period`."""
     import pandas as pd
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INSUFFICIENT, WORKS, HARMS, NO_EFFECT, BLOCKED = "insufficient", "works", "harms", "no_effect_found", "blocked"
 LOOKS_A_YEAR = 12
-_MIXING = 2.0  # smallest effects for which the band is narrowest: early on it would else be of no use
+MIXING = 2.0  # smallest effects for which the band is narrowest: early on it would else be of no use
 _FARTHEST = timedelta(days=20 * 365)  # what lies beyond is no date to wait for
 
 
@@ -105,7 +105,7 @@ class Trial:
 
     def reach_of_band(self, found: "Estimate") -> float:
         """Return how many standard errors the always-valid band reaches."""
-        mixing = _MIXING * self.asked.smallest_effect
+        mixing = MIXING * self.asked.smallest_effect
         return reach_of_band(found.information, confidence=self.asked.confidence, mixing=mixing)
 
 

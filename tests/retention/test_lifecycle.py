@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from retention.measuring.lifecycle import Review, State, break_evens, decide, is_due, keep_active, review
+from retention.measuring.guardrails import WORSE
+from retention.measuring.lifecycle import REASONS, Review, State, break_evens, decide, is_due, keep_active, review
 from retention.store.store import Store
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _live(*months: tuple[str, float, float, float], past: list[Review] | None = 
     """Return the reviews of one strategy, month after month."""
     past = list(past or [])
     for number, figures in enumerate(months):
-        past += review(_effects(voucher=figures), NEEDS, past, as_of=date(2026, 1 + number, 1), at=AT)
+        past += review(_effects(voucher=figures), NEEDS, past, broken={}, as_of=date(2026, 1 + number, 1), at=AT)
     return past
 
 
@@ -66,7 +67,7 @@ def test_a_strategy_moves_by_the_evidence_of_its_months(months: list[Any], state
 
 def test_what_only_all_together_can_tell_retires_whoever_does_not_do_better() -> None:
     effects = _effects(all=HARMS, voucher=NO_SAMPLE, call=UNKNOWN)
-    found = review(effects, NEEDS, [], as_of=date(2026, 1, 1), at=AT)
+    found = review(effects, NEEDS, [], broken={}, as_of=date(2026, 1, 1), at=AT)
     assert {each.strategy_id: (each.state, each.reason) for each in found} == {
         "voucher": ("retired", "harms_together"),
         "call": ("live", "no_verdict"),
@@ -80,8 +81,8 @@ def test_a_comparison_that_cannot_be_trusted_moves_nothing() -> None:
 
 def test_a_strategy_below_the_floor_is_watched_for_a_month_and_then_retired() -> None:
     effects = _effects(voucher=WORKS).assign(is_below_floor=True)
-    first = review(effects, NEEDS, [], as_of=date(2026, 1, 1), at=AT)
-    second = review(effects, NEEDS, first, as_of=date(2026, 2, 1), at=AT)
+    first = review(effects, NEEDS, [], broken={}, as_of=date(2026, 1, 1), at=AT)
+    second = review(effects, NEEDS, first, broken={}, as_of=date(2026, 2, 1), at=AT)
     assert [each.state for each in (*first, *second)] == ["watch", "retired"]
     assert second[0].months == 2
 
@@ -108,6 +109,18 @@ def test_drafts_and_the_retired_are_in_no_plan_from_their_day_on(make_strategy: 
         for day in (date(2025, 12, 31), date(2026, 1, 1))
     }
     assert active == {date(2025, 12, 31): ["voucher", "call"], date(2026, 1, 1): ["call"]}
+
+
+def test_a_strategy_that_breaks_a_guardrail_is_retired_though_it_keeps_customers() -> None:
+    effects = pd.concat([_effects(voucher=WORKS, call=WORKS), _effects(mail=WORKS).assign(verdict="blocked")])
+    broken = {"voucher": "complaints", "mail": "margin"}
+    found = review(effects, NEEDS, [], broken=broken, as_of=date(2026, 1, 1), at=AT)
+    assert [(each.strategy_id, each.state, each.reason) for each in found] == [
+        ("voucher", "retired", "breaks_complaints"),
+        ("call", "live", "works"),
+        ("mail", "live", "no_verdict"),
+    ]
+    assert {f"breaks_{name}" for name in WORSE} <= REASONS.keys()
 
 
 def test_a_month_is_reviewed_once_and_no_earlier_one_after_it() -> None:
