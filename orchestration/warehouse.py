@@ -1,6 +1,7 @@
 """The warehouse: one DuckDB file with one writer, opened only for the length of a `with`, and its published copy."""
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -112,17 +113,24 @@ class Warehouse:
                 _insert(connection, table, rows)
 
     def publish(
-        self, target: Path, tables: Mapping[str, str | pa.Table], *, indexed: Mapping[str, str] | None = None
+        self,
+        target: Path,
+        tables: Mapping[str, str | pa.Table],
+        *,
+        indexed: Mapping[str, str] | None = None,
+        is_update: bool = False,
     ) -> None:
         """Write rows, or the answer to a query, as each table of a new file, and put it in the place of `target`.
 
-        `indexed` names by table the column by which single rows are looked up.
+        `indexed` names by table the column by which single rows are looked up. An update keeps the other tables.
 
         Whoever still reads the file before keeps it until they close it; nobody ever sees half of one.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f"{target.name}.new")
         fresh.unlink(missing_ok=True)
+        if is_update:
+            shutil.copyfile(target, fresh)
         address = str(fresh).replace("'", "''")
         with self.connect() as connection:
             connection.execute(f"attach '{address}' as snapshot")
@@ -130,7 +138,7 @@ class Warehouse:
                 if isinstance(content, pa.Table):
                     connection.register("incoming", content)
                 query = content if isinstance(content, str) else "select * from incoming"
-                connection.execute(f"create table snapshot.{table} as {query}")
+                connection.execute(f"create or replace table snapshot.{table} as {query}")
             for table, column in (indexed or {}).items():
                 connection.execute(f"create index {table}_by_{column} on snapshot.{table}({column})")
             connection.execute("detach snapshot")

@@ -142,6 +142,26 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "grade": ["orange"], "raised_at": [datetime(2024, 10, 1, 4, 0)],  # noqa: DTZ001
             }
         ),
+        "alert_rules": pd.DataFrame(
+            {
+                "level": ["high", "high"], "main_reason": ["all", "price"], "count_answers": [60, 40],
+                "count_wrong": [30, 37], "share_wrong": [0.5, 0.925], "share_low": [0.377, 0.801],
+                "demand": ["nothing", "second_reason"], "points": [0, 0],
+                "why_en": ["", "37 of 40 answers called them wrong"], "why_zh": ["", "40 条反馈中有 37 条误报"],
+            }
+        ),
+        "alert_system": pd.DataFrame(
+            {
+                "period": ["month", "month", "week"], "period_start": [date(2024, 9, 1)] * 2 + [date(2024, 9, 30)],
+                "level": ["all", "high", "all"], "count_raised": [412, 97, 41], "count_answered": [380, 96, 12],
+                "count_missed": [9, 1, 0], "hours_to_answer": [3.5, 0.6, 2.0], "hours_to_action": [2.5, 0.5, 1.0],
+                "count_untreated": [61, 12, 0], "count_left": [25, 7, 0], "precision": [0.41, 0.583, None],
+                "precision_low": [0.295, 0.32, None], "precision_high": [0.536, 0.807, None],
+                "days_ahead": [21.0, 14.0, None], "count_feedback": [120, 40, 0], "share_useful": [0.7, 0.8, None],
+                "handling_cost": [1520.0, 384.0, 48.0], "benefit": [9100.0, None, None],
+                "benefit_low": [2100.0, None, None], "benefit_high": [16100.0, None, None],
+            }
+        ),
         "reconciliation": pd.DataFrame(
             {
                 "source": ["shop"], "table_name": ["orders"], "rows_landed": [100], "rows_staged": [97],

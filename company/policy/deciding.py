@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from company.policy.units import LEVELS, Days, Level, Money, Period, Score, Section, Share
+from company.policy.units import LEVELS, Count, Days, Level, Money, Period, Score, Section, Share
 
 
 class Tiers(Section):
@@ -44,18 +44,28 @@ class Alerts(Section):
         return {"high": self.high, "medium": self.medium, "low": self.low}
 
 
+class Feedback(Section):
+    """What users' answers to alerts may change: see `retention.deciding.feedback`."""
+
+    minimum_answers: Annotated[int, Field(ge=1)]
+    days: Annotated[int, Field(ge=1)]
+    tolerated_wrong: Annotated[float, Field(gt=0, lt=1)]
+    most_points: Count
+
+
 class Cutoffs(Section):
     """How the lines that move are chosen, from earlier scores whose outcome is known.
 
     `capacity` is the largest share of the customers on or above the line of a level, `channels` how a level's customers
     are contacted, which gives the cost. Below `minimum_churners` known leavers the tiers hold. An alert of a level in
-    `confirm` needs a reason that holds, as well as its score.
+    `confirm` needs a reason that holds, as well as its score; `feedback` bounds what users' answers demand beyond that.
     """
 
     minimum_churners: Annotated[int, Field(ge=1)]
     capacity: dict[Level, Share]
     channels: dict[Level, str]
     confirm: tuple[Level, ...]
+    feedback: Feedback
 
     @model_validator(mode="after")
     def _every_level(self) -> Self:

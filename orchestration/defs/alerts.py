@@ -1,9 +1,12 @@
 """Incidents, the clocks of alerts between the nights, what users think of them, and whether anything stands still."""
 
 from collections.abc import Mapping
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pandas as pd
+import pyarrow as pa
 
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
@@ -16,10 +19,20 @@ from retention.acting.audit import audit
 from retention.acting.channels import Channel
 from retention.acting.incidents import find_incidents
 from retention.acting.look import look
+from retention.deciding.feedback import weigh_feedback
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
-FEEDBACK, INCIDENTS = "monitoring.alert_feedback", "retention.incidents"
+FEEDBACK, RULES, INCIDENTS = "monitoring.alert_feedback", "monitoring.alert_rules", "retention.incidents"
+GIVEN = f"""
+    select level, main_reason, feedback, cast(timezone($zone, timezone('UTC', closed_at)) as date) as closed_on
+    from {FEEDBACK}
+"""
+RULES_SCHEMA = pa.schema([
+    ("as_of", pa.date32()), ("level", pa.string()), ("main_reason", pa.string()), ("count_answers", pa.int64()),
+    ("count_wrong", pa.int64()), ("share_wrong", pa.float64()), ("share_low", pa.float64()), ("demand", pa.string()),
+    ("points", pa.int64()), ("why_en", pa.string()), ("why_zh", pa.string()),
+])  # fmt: skip
 WINDOWS = "select * from decisions.group_windows order by measure, group_name, window_number"
 EVENTS = "select * from decisions.group_events order by measure, group_name, customer_id"
 
@@ -37,7 +50,6 @@ def look_at_alerts(
 
 @dg.asset(
     key=FEEDBACK.split("."),
-    deps=[["retention", "alerts"]],
     group_name="monitoring",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -50,6 +62,36 @@ def alert_feedback(
     warehouse.replace(FEEDBACK, to_arrow(feedback))
     counts = {str(word): int(count) for word, count in feedback["feedback"].value_counts().items()}
     return dg.MaterializeResult(metadata={**describe_table(warehouse, FEEDBACK), **counts})
+
+
+@dg.asset(
+    key=RULES.split("."),
+    deps=[["monitoring", "alert_feedback"]],
+    group_name="scores",
+    owners=["team:retention"],
+    kinds={"duckdb", "table"},
+)
+def alert_rules(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult[None]:
+    """One row per day, level and reason with feedback: how much of it was wrong, and what alerts need because of it."""
+    as_of = read_as_of(context)
+    given = warehouse.read(GIVEN, {"zone": deployment.company.timezone}).to_pandas()
+    found = weigh_feedback(given, deployment.policy, as_of=as_of)
+    warehouse.replace_day(RULES, pa.Table.from_pylist([{"as_of": as_of, **row} for row in found.to_dict("records")],
+                                                      schema=RULES_SCHEMA), as_of=as_of)  # fmt: skip
+    demands = [f"- {text}" for text in found["why_en"] if text]
+    return dg.MaterializeResult(
+        metadata=describe_table(warehouse, RULES, as_of=as_of)
+        | {"demanded": dg.MetadataValue.md("\n".join(demands) or "nothing")}
+    )
+
+
+def read_rules(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
+    """Return what users' feedback demands on a day."""
+    return warehouse.read(f"select * from {RULES} where as_of = $as_of", {"as_of": as_of}).to_pandas()
 
 
 @dg.asset(

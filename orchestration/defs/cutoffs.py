@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from company.policy import Policy
 from company.policy.units import Level
+from orchestration.defs.alerts import read_rules
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table, write_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
 from retention.deciding.cutoffs import History, choose_cutoffs, read_lines
+from retention.deciding.feedback import read_points
 
 CUTOFFS = "monitoring.cutoffs"
 PAST_SCORES, VALIDATION = "outcomes.scored_outcomes", "monitoring.validation_scores"
@@ -23,7 +25,7 @@ LATEST = f"select * from {CUTOFFS} where as_of = (select max(as_of) from {CUTOFF
 
 @dg.asset(
     key=CUTOFFS.split("."),
-    deps=[["features", "labelled_snapshots"]],
+    deps=[["features", "labelled_snapshots"], ["monitoring", "alert_rules"]],
     group_name="scores",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -42,7 +44,8 @@ def cutoffs(
         needed = policy.cutoffs.minimum_churners
         return dg.MaterializeResult(metadata={"history": f"fewer than {needed} known leavers: the tiers hold"})
     table, rows = known
-    found = choose_cutoffs(History.from_rows(rows), policy).assign(source=table, as_of=as_of)
+    points = read_points(read_rules(warehouse, as_of))
+    found = choose_cutoffs(History.from_rows(rows), policy, points=points).assign(source=table, as_of=as_of)
     warehouse.replace_day(CUTOFFS, pa.Table.from_pandas(found, preserve_index=False), as_of=as_of)
     page = {"lines": write_table(_shown(found)), "history": table, "in_use": policy.tier_policy}
     return dg.MaterializeResult(metadata=describe_table(warehouse, CUTOFFS, as_of=as_of) | page)

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import dagster as dg
 import pandas as pd
 
+from orchestration.defs.alerts import read_rules
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
 from orchestration.metadata import describe_table, round_figures
@@ -17,6 +18,7 @@ from retention.acting.alerts import raise_alerts
 from retention.acting.channels import Channel
 from retention.acting.dispatch import dispatch
 from retention.deciding.contact_rules import find_capped
+from retention.deciding.feedback import read_second_reasons
 from retention.deciding.holdout import period_of
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
 from retention.deciding.plan_overrides import find_holding
@@ -36,7 +38,12 @@ PRICES = "select * from retention.plan_prices where as_of = $as_of order by reso
 
 @dg.asset(
     key=["retention", "alerts"],
-    deps=[["scores", "churn_scores"], ["scores", "churn_reasons"], ["decisions", "candidates"]],
+    deps=[
+        ["scores", "churn_scores"],
+        ["scores", "churn_reasons"],
+        ["decisions", "candidates"],
+        ["monitoring", "alert_rules"],
+    ],
     group_name="retention",
     owners=[OWNER],
     kinds={"duckdb", "table"},
@@ -51,7 +58,8 @@ def alerts(
     as_of = read_as_of(context)
     require_passed(warehouse, store, "scores", as_of=as_of)
     candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
-    raised = raise_alerts(candidates, deployment.policy, load=store.alerts.read_load())
+    demanded = read_second_reasons(read_rules(warehouse, as_of))
+    raised = raise_alerts(candidates, deployment.policy, load=store.alerts.read_load(), second_reasons=demanded)
     new = store.alerts.record(
         raised,
         at=now(),

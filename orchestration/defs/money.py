@@ -37,7 +37,7 @@ _TEXT, _FIGURE, _DAY, _YES = pa.string(), pa.float64(), pa.date32(), pa.bool_()
 _TYPES = {
     "scope": _TEXT, "name": _TEXT, "line": _TEXT, "basis": _TEXT, "goal": _TEXT, "against": _TEXT, "state": _TEXT,
     "kind": _TEXT, "action": _TEXT, "period": _TEXT, "period_start": _DAY, "strategy_id": _TEXT, "effect_group": _TEXT,
-    "is_certain": _YES, "source": _TEXT, "definition": _TEXT,
+    "is_certain": _YES, "source": _TEXT, "definition": _TEXT, "level": _TEXT,
 }  # fmt: skip
 
 

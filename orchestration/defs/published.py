@@ -54,7 +54,7 @@ def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
     return f"outcomes.{table}", f"select {columns} from outcomes.{table} where as_of = ({latest})"
 
 
-# what is measured after a night, or the first time only after some: published as it stood when the night began
+# what is measured when the messages of a night have left, or the first time only after some nights
 MEASURED = {
     "strategy_effects": ("outcomes.strategy_effects", "select * from outcomes.strategy_effects"),
     "version_effects": ("outcomes.version_effects", "select * from outcomes.version_effects"),
@@ -95,6 +95,10 @@ MEASURED = {
         where period = 'month' and strategy_id = 'all' and effect_group = 'all' and period_start <= date '{as_of}'
         """,
     ),
+    "alert_system": (
+        "outcomes.alert_system",
+        "select * from outcomes.alert_system where period_start <= date '{as_of}'",
+    ),
     "performance": ("monitoring.performance", "select * from monitoring.performance where as_of <= date '{as_of}'"),
     "drift": ("monitoring.drift", "select * from monitoring.drift where as_of <= date '{as_of}'"),
     "gate_verdicts": (
@@ -117,6 +121,8 @@ MEASURED = {
         """,
     ),
 }
+GATES = "monitoring.gate_verdicts"  # no asset: gates are checks, which write it as they run
+MEASURED_ASSETS = sorted({table for table, _ in MEASURED.values()} - {GATES})
 INCIDENTS = """
     select row_number() over (order by raised_at desc, p_value, incident_id) as position, incident_id, as_of, measure,
         group_name, first_date, last_date, count_customers as count_affected, count_expected, ratio, p_value, q_value,
@@ -125,9 +131,14 @@ INCIDENTS = """
     where as_of > date '{since}' and as_of <= date '{as_of}'
     order by position
 """
+RULES = """
+    select level, main_reason, count_answers, count_wrong, share_wrong, share_low, demand, points, why_en, why_zh
+    from monitoring.alert_rules
+    where as_of = date '{as_of}'
+"""
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
-    "plan_prices": PLAN_PRICES, "incidents": INCIDENTS,
+    "plan_prices": PLAN_PRICES, "incidents": INCIDENTS, "alert_rules": RULES,
 }  # fmt: skip
 
 
@@ -195,13 +206,34 @@ def publish(
     )
 
 
+@dg.asset(
+    key=["published", "measured"],
+    deps=[["published", "customers"], *(table.split(".") for table in MEASURED_ASSETS)],
+    group_name="published",
+    owners=[OWNER],
+    kinds={"duckdb", "table"},
+)
+def publish_measured(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    published: dg.ResourceParam[Published],
+) -> dg.MaterializeResult[None]:
+    """What was measured in the night, in the same file: people read their list before it, and after it new figures.
+
+    A fault in measuring leaves the list of the day published, with the figures of the night before.
+    """
+    as_of = read_as_of(context)
+    measured = _list_measured(warehouse, days=_days(deployment, as_of))
+    warehouse.publish(published.path, measured | _about(deployment, as_of=as_of), is_update=True)
+    return dg.MaterializeResult(metadata={"tables": sorted(measured)})
+
+
 def _list_tables(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -> dict[str, str | pa.Table]:
     """Return what is published: of the past, `desk.history_days`."""
-    since = as_of - timedelta(days=deployment.policy.desk.history_days)
-    days = {"since": since, "as_of": as_of}
-    measured = {name: query for name, (table, query) in MEASURED.items() if warehouse.has_table(table)}
-    return {name: query.format(**days) for name, query in {**QUERIES, **measured}.items()} | {
-        "about": pa.Table.from_pylist([_describe(deployment, as_of=as_of)]),
+    days = _days(deployment, as_of)
+    queried = {name: query.format(**days) for name, query in QUERIES.items()}
+    return {**queried, **_list_measured(warehouse, days=days), **_about(deployment, as_of=as_of)} | {
         "strategies": pa.Table.from_pylist(
             [
                 {"strategy_id": each.id, "text_en": each.name.en, "text_zh": each.name.zh}
@@ -213,6 +245,20 @@ def _list_tables(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -
             [{"decision_reason": code, "text_en": en, "text_zh": zh} for code, (en, zh) in REASONS.items()]
         ),
     }
+
+
+def _days(deployment: Deployment, as_of: date) -> dict[str, date]:
+    """Return between which days the past is published."""
+    return {"since": as_of - timedelta(days=deployment.policy.desk.history_days), "as_of": as_of}
+
+
+def _list_measured(warehouse: Warehouse, *, days: dict[str, date]) -> dict[str, str | pa.Table]:
+    """Return what has been measured so far."""
+    return {name: query.format(**days) for name, (table, query) in MEASURED.items() if warehouse.has_table(table)}
+
+
+def _about(deployment: Deployment, *, as_of: date) -> dict[str, str | pa.Table]:
+    return {"about": pa.Table.from_pylist([_describe(deployment, as_of=as_of)])}
 
 
 def _describe(deployment: Deployment, *, as_of: date) -> dict[str, Any]:

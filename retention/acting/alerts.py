@@ -11,6 +11,7 @@ from retention.deciding.tiers import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     import pandas as pd
 
@@ -23,11 +24,16 @@ COLUMNS = (
 
 
 def raise_alerts(
-    scores: "pd.DataFrame", policy: "Policy", *, load: "Mapping[str, int] | None" = None
+    scores: "pd.DataFrame",
+    policy: "Policy",
+    *,
+    load: "Mapping[str, int] | None" = None,
+    second_reasons: "AbstractSet[tuple[str, str]]" = frozenset(),
 ) -> "pd.DataFrame":
     """Return one alert per customer whose level the policy acts on, ordered by money at risk.
 
-    Where the policy asks for confirmation, a customer without any reason that holds is left out.
+    Where the policy asks for confirmation, a customer without any reason that holds is left out; where users' feedback
+    asks for more, one with a single reason.
 
     Args:
         scores: output of `tiers.assign` with customer_id, as_of, probability, score, main_reason, why_en, why_zh
@@ -35,13 +41,14 @@ def raise_alerts(
             and, where the company has it, owner, region and value_tier.
         policy: gives the team, its members and the working hours to the first answer per level.
         load: how many unfinished alerts each owner has already.
+        second_reasons: levels and main reasons whose alerts need another reason as well, in the column reasons.
 
     Returns:
         `COLUMNS`, customers of unknown value last. alert_id is the same whenever the same customer is alerted for the
         same as_of.
     """
     has_reason = scores["main_reason"].notna() & (scores["main_reason"] != NO_REASON)
-    unconfirmed = scores["level"].isin(policy.cutoffs.confirm) & ~has_reason
+    unconfirmed = scores["level"].isin(policy.cutoffs.confirm) & ~has_reason | _lacks_second(scores, second_reasons)
     raised = scores.loc[(scores["level"] != NONE) & ~unconfirmed].copy()
     responses = policy.responses
     for field in ("priority", "respond_within_hours"):
@@ -57,6 +64,16 @@ def raise_alerts(
     ordered["rank"] = range(1, len(ordered) + 1)
     ordered["owner"] = _assign(ordered, policy, load=load or {})
     return ordered[list(COLUMNS)]
+
+
+def _lacks_second(scores: "pd.DataFrame", second_reasons: "AbstractSet[tuple[str, str]]") -> "pd.Series[bool]":
+    """Return whose alert needs a second reason and has none."""
+    import pandas as pd
+
+    if not second_reasons:
+        return pd.Series(data=False, index=scores.index)
+    needs = pd.MultiIndex.from_frame(scores[["level", "main_reason"]]).isin(list(second_reasons))
+    return needs & ~scores["reasons"].fillna("").str.contains(",")
 
 
 def alert_id(as_of: object, customer_id: str) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 from company.policy.units import LEVELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -18,8 +20,9 @@ LINES = np.arange(1.0, 100.0)  # whole scores: a finer line would claim more tha
 NOBODY = 100.0  # the line of a level whose alerts would not pay anywhere
 COLUMNS = (
     "policy", "level", "line", "customers", "leavers", "share_of_leavers", "false_alarms", "cost", "saved", "net",
-    "limited_by",
+    "limited_by", "points",
 )  # fmt: skip
+HIGHEST = float(LINES[-1])
 
 
 @dataclass(frozen=True)
@@ -47,31 +50,42 @@ class History:
         )
 
 
-def choose_cutoffs(history: History, policy: "Policy") -> "pd.DataFrame":
+def choose_cutoffs(
+    history: History, policy: "Policy", *, points: "Mapping[Level, int] | None" = None
+) -> "pd.DataFrame":
     """Choose the line of each level from history, capacity and money, and set the fixed lines next to it.
 
     A line's net is effect x value of the leavers on or above it - cost of a contact x customers on or above it. Each
     level takes the line of the highest net among those on or above which no more customers lie than the level's
-    capacity; a level that pays nowhere takes `NOBODY`. Effect, costs and capacities are the policy's.
+    capacity; a level that pays nowhere takes `NOBODY`. Effect, costs and capacities are the policy's. `points` are by
+    how much users' feedback raises each line (`retention.deciding.feedback`).
 
     Returns:
         `COLUMNS`, one row per policy (`cutoffs`, `tiers`, `alerts`) and level. Counts and money are a scored day's,
-        of everybody on or above the line. limited_by is `capacity`, `money` or `never_pays`, and `policy` where the
-        line is fixed.
+        of everybody on or above the line. limited_by is `capacity`, `money` or `never_pays`, `feedback` where that
+        raised the line by `points`, and `policy` where the line is fixed.
     """
     import pandas as pd
 
     chosen = [_choose(history, level, policy) for level in LEVELS]
     lines = np.minimum.accumulate([line for line, _ in chosen])  # a weaker level never lies above a stronger one
+    moved = _raise_lines(lines, points or {})
     rows = [
-        _describe("cutoffs", level, line, history, policy, limited_by=limit)
-        for level, line, (_, limit) in zip(LEVELS, lines, chosen, strict=True)
+        _describe("cutoffs", level, line, history, policy, limited_by=limit if line == former else "feedback")
+        | {"points": int(line - former)}
+        for level, line, former, (_, limit) in zip(LEVELS, moved, lines, chosen, strict=True)
     ]
     for name, fixed in (("tiers", policy.tiers), ("alerts", policy.alerts)):
         rows += [
             _describe(name, level, line, history, policy, limited_by="policy") for level, line in fixed.lines().items()
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _raise_lines(lines: "NDArray[np.float64]", points: "Mapping[Level, int]") -> "NDArray[np.float64]":
+    """Return the lines raised by points; one for nobody stays, and a weaker level still never lies above a stronger."""
+    by = np.array([points.get(level, 0) for level in LEVELS])
+    return np.minimum.accumulate(np.where(lines < NOBODY, np.minimum(lines + by, HIGHEST), lines))
 
 
 def read_lines(cutoffs: "pd.DataFrame") -> "dict[Level, float]":
@@ -128,4 +142,5 @@ def _describe(
         "saved": (net + cost) / history.days,
         "net": net / history.days,
         "limited_by": limited_by,
+        "points": 0,
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from retention.acting.clock import ACKNOWLEDGED, CLOSED, ROUND_THE_CLOCK, SNOOZED, SUPERSEDED, Clock
 from retention.store.answers import HOLDFAST, OF_ALERTS, OPEN, UNFINISHED, Answerable, record_raised
@@ -73,6 +73,18 @@ class Alerts(Answerable):
         query = select(ALERTS.c.owner, func.count()).where(ALERTS.c.state.in_(UNFINISHED)).group_by(ALERTS.c.owner)
         with self._database.read() as connection:
             return {str(owner): int(count) for owner, count in connection.execute(query)}
+
+    def read_answers(self) -> "pd.DataFrame":
+        """Return what became of every alert: when a person answered, missed, folded into something else, feedback."""
+        columns = ("alert_id", "as_of", "customer_id", "level", "main_reason", "owner", "is_replay", "raised_at")
+        is_by_person = ALERTS.c.closed_by != HOLDFAST
+        query = select(
+            *(ALERTS.c[name] for name in (*columns, "feedback")),
+            func.coalesce(ALERTS.c.acknowledged_at, case((is_by_person, ALERTS.c.closed_at))).label("answered_at"),
+            ALERTS.c.breached_at.is_not(None).label("is_missed"),
+            func.coalesce(~is_by_person, False).label("is_folded"),
+        )
+        return self._database.read_frame(query.order_by(ALERTS.c.as_of, ALERTS.c.alert_id))
 
     def read_feedback(self) -> "pd.DataFrame":
         """Return what users thought of alerts: one row per closed alert with its score, level, reason and feedback."""

@@ -45,7 +45,8 @@ def _types() -> "dict[str, pa.DataType]":
     }  # fmt: skip
     types = {column.name: arrow[type(column.type)] for table in METADATA.sorted_tables for column in table.columns}
     days: dict[str, pa.DataType] = dict.fromkeys(_EFFECT_DAYS, pa.date32())
-    return types | days | dict.fromkeys((*_NUMBERS, *_EFFECTS), pa.float64())
+    answers = {"answered_at": arrow[Moment], "is_missed": pa.bool_(), "is_folded": pa.bool_()}
+    return types | days | answers | dict.fromkeys((*_NUMBERS, *_EFFECTS), pa.float64())
 
 
 _EFFECTS = (

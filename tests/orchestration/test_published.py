@@ -48,6 +48,16 @@ def test_a_publication_that_fails_leaves_what_stood(published: Published, wareho
     assert published.segment("true", limit=0).count == 9
 
 
+def test_an_update_puts_new_tables_next_to_those_that_stay(published: Published, warehouse: Warehouse) -> None:
+    with published._open() as reader:
+        for figure in (1, 2):
+            warehouse.publish(published.path, {"money": f"select {figure} as net"}, is_update=True)
+        assert reader.execute("select count(*) from duckdb_tables()").fetchone() == (1,)
+    with published._open() as reader:
+        assert reader.execute("select net from money").fetchall() == [(2,)]
+    assert published.segment("true", limit=0).count == 5
+
+
 def test_single_rows_are_found_by_an_index(published: Published, warehouse: Warehouse) -> None:
     tables = {"customers": CUSTOMERS.format(count=3000)}
     warehouse.publish(published.path, tables, indexed={"customers": "customer_id"})

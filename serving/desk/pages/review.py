@@ -1,19 +1,24 @@
-"""The review of the month: what moved and why, what to decide, what nothing answers, how alerts were answered."""
+"""The review of the month: what moved and why, what to decide, what nothing answers, how good the alerts are."""
 
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from company.policy.units import LEVELS
+from retention.deciding.feedback import NOTHING
+from retention.measuring.alert_system import ALL
 from retention.measuring.lifecycle import REASONS, SUGGESTIONS, Review
-from retention.measuring.review import assess_alerts, pick_latest
-from serving.access import Condition, Measure, Question
+from retention.measuring.review import pick_latest
+from serving.access import Condition, Measure, Order, Question
 from serving.desk.pages.today import COUNT, read_names
 from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 MONEY = Measure(function="sum", name="money", column="money_at_risk")
+OF_MONTHS = Condition(column="period", comparison="=", value="month")
+NEWEST = (Order(column="period_start", descending=True), Order(column="level"))
+MONTHS = 12
 UNANSWERED = Condition(column="decision_reason", comparison="=", value="no_strategy")
 
 
@@ -22,16 +27,13 @@ def show(visit: Person) -> Response:
     """Show the page; it prints as it is."""
     visit.require("strategies")
     day, reviews = pick_latest(visit.desk.store.strategy_reviews.read())
-    until = day or visit.now.date()
-    since = (until - timedelta(days=1)).replace(day=1)
-    alerts = visit.desk.store.alerts.read()
     return visit.render(
         "review.html",
         day=day,
-        since=since,
         reviews=[_describe(visit, each) for each in reviews],
         gaps=_list_gaps(visit),
-        alerts=assess_alerts(alerts, since=since, until=until, now=visit.now),
+        alerts=_list_alert_months(visit),
+        rules=[row for row in visit.ask(Question(relation="alert_rules")) if row["demand"] != NOTHING],
         names=read_names(visit, "strategies", "strategy_id"),
     )
 
@@ -50,3 +52,10 @@ def _list_gaps(visit: Visit) -> list[dict[str, Any]]:
     """Return the reasons of customers whom no strategy of the library answers, the most money at risk first."""
     by_reason = Question(relation="plans", columns=("main_reason",), where=(UNANSWERED,), measures=(COUNT, MONEY))
     return sorted(visit.ask(by_reason), key=lambda row: -(row["money"] or 0))
+
+
+def _list_alert_months(visit: Visit) -> list[dict[str, Any]]:
+    """Return the newest months of the alert system, all levels together, and the newest one by level as well."""
+    rows = visit.ask(Question(relation="alert_system", where=(OF_MONTHS,), order=NEWEST))
+    newest = rows[0]["period_start"] if rows else None
+    return [row for row in rows if row["level"] == ALL or row["period_start"] == newest][: MONTHS + len(LEVELS)]
