@@ -1,4 +1,4 @@
-"""The alert system itself, judged: is it right, in time, answered, and does answering pay."""
+"""The alert system itself, assessed: is it right, in time, answered, and does answering pay."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The alert system, judged: worked out by hand on a few alerts."""
+"""The alert system, assessed: worked out by hand on a few alerts."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
