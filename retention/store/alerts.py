@@ -1,6 +1,6 @@
 """Alerts: who answers for which customer until when, what became of it, and who was notified of what."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,15 @@ class Alerts(Answerable):
         """Return the alerts of a day, or all, the newest day and the most money at risk first."""
         query = select(ALERTS).order_by(ALERTS.c.as_of.desc(), ALERTS.c.rank)
         return self._database.read_frame(query if as_of is None else query.where(ALERTS.c.as_of == as_of))
+
+    def read_newest(self, alert_ids: Collection[str], *, limit: int) -> "list[RowMapping]":
+        """Return the newest of some alerts."""
+        rows: list[RowMapping] = []
+        with self._database.read() as connection:
+            for part in chunks(sorted(alert_ids)):
+                query = select(ALERTS).where(ALERTS.c.alert_id.in_(part)).order_by(ALERTS.c.raised_at.desc())
+                rows += connection.execute(query.limit(limit)).mappings()
+        return sorted(rows, key=lambda row: row["raised_at"], reverse=True)[:limit]
 
     def read_overdue(self, *, at: datetime) -> "pd.DataFrame":
         """Return the alerts that nobody has answered and that were due before `at`; snoozed ones wait."""

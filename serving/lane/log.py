@@ -6,20 +6,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-FIELDS = (
-    "event_id", "customer_id", "occurred_at", "type", "channel", "session_id", "page", "product_id", "feature",
-    "dwell_seconds", "is_test",
-)  # fmt: skip
+from company.contract import EVENTS, ColumnType
+
+_COLUMNS = tuple(column for column in EVENTS.columns if not column.personal)
+FIELDS = tuple(column.name for column in _COLUMNS)
+_KINDS = {ColumnType.MOMENT: "integer", ColumnType.FLAG: "integer", ColumnType.NUMBER: "real"}
 _BUSY_SECONDS = 30
-_TABLE = """
+_TABLE = f"""
 create table if not exists events (
     position integer primary key autoincrement,
-    event_id text not null unique,
-    customer_id text not null,
-    occurred_at integer not null,
-    type text, channel text, session_id text, page text, product_id text, feature text,
-    dwell_seconds real, is_test integer,
-    received_at integer not null
+    {", ".join(f"{c.name} {_KINDS.get(c.type, 'text')}{' not null' * c.is_required}" for c in _COLUMNS)},
+    received_at integer not null,
+    unique (event_id)
 )
 """
 _ADD = f"insert or ignore into events ({', '.join(FIELDS)}, received_at) values ({', '.join('?' * (len(FIELDS) + 1))})"

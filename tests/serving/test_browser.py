@@ -387,7 +387,7 @@ TASKS: dict[str, tuple[Task, ...]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("role", ACCESS.roles)
+@pytest.mark.parametrize("role", ACCESS.roles_of("people"))
 def test_the_ten_tasks_of_a_role_are_done_without_an_error_on_the_console(
     role: str, sit_down: Callable[[str], Screen]
 ) -> None:
@@ -398,7 +398,7 @@ def test_the_ten_tasks_of_a_role_are_done_without_an_error_on_the_console(
         assert screen.errors == [], task.__name__
 
 
-@pytest.mark.parametrize("role", ACCESS.roles)
+@pytest.mark.parametrize("role", ACCESS.roles_of("people"))
 def test_a_role_meets_no_page_and_no_value_that_is_not_its_own(role: str, sit_down: Callable[[str], Screen]) -> None:
     screen, grant = sit_down(role), ACCESS.grant(role)
     screen.open("/today")

@@ -17,7 +17,8 @@ from company.policy import Policy, load_policy
 from retention.store.lane import LaneMovedError
 from retention.store.store import Store
 from serving.access import read_access
-from serving.actor import InvalidRequestError
+from serving.actor import Actor, Desk, InvalidRequestError
+from serving.desk.app import read_templates
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane, LogReplacedError
@@ -25,6 +26,7 @@ from serving.lane.log import SqliteLog
 from serving.lane.schema import read_events
 from serving.lane.state import State
 from serving.lane.writer import GroupWriter
+from serving.live import read_live_alerts
 from serving.sign_in.keys import ApiKey, ApiKeys
 from serving.snapshot import Snapshot
 
@@ -273,3 +275,30 @@ def test_the_collector_refuses_with_a_problem_and_stores_nothing(
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert ("Retry-After" in answer.headers) == (status == 429)
     assert log.last() == 0
+
+
+def test_the_desk_shows_a_live_alert_to_those_who_may_see_its_customer(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    log.append(make_rows(make_event(1, page="leave"), make_event(2, kind="complaint")), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.step()
+    desk = Desk(
+        snapshot=snapshot, store=sqlite_store, access=read_access(), policy=policy, templates=read_templates(),
+        now=lambda: AT,
+    )  # fmt: skip
+    found = {}
+    for role, owner in (
+        ("retention_manager", None),
+        ("agent", "ann"),
+        ("agent", "customer service"),
+        ("analyst", None),
+    ):
+        actor = Actor(desk=desk, name="x", grant=desk.access.grant(role, owner=owner))
+        ids = sqlite_store.alerts.find("open", at=AT)
+        found[role, owner] = [(row["customer_id"], row["level"]) for row in read_live_alerts(actor, ids, limit=5)]
+    assert found == {
+        ("retention_manager", None): [(AT_RISK, "high")], ("agent", "ann"): [],
+        ("agent", "customer service"): [(AT_RISK, "high")], ("analyst", None): [],
+    }  # fmt: skip

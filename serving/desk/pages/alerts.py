@@ -1,6 +1,7 @@
 """Alerts: who answers for whom until when, and the answers."""
 
 from datetime import timedelta
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -10,7 +11,8 @@ from retention.store.answers import FEEDBACK, Answerable
 from serving.access import Condition, Measure, Order, Question
 from serving.answers import Answer, MovedOnError, give_answer
 from serving.desk.pages.today import COUNT, TIERS
-from serving.desk.visit import Form, InvalidRequestError, Person, Visit, go_to
+from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
+from serving.live import read_live_alerts
 
 router = APIRouter()
 SNOOZE_DAYS = (1, 3, 7, 14)
@@ -42,12 +44,15 @@ def show_alerts(visit: Visit, *, message: str | None = None, status: int = 200) 
     rows = visit.ask(Question(relation="alerts", where=tuple(where), order=ORDER, after=after, limit=PAGE + 1))
     owners = Question(relation="alerts", columns=("owner",), measures=(COUNT,), order=(Order(column="owner"),))
     money = Measure(function="sum", name="money", column="money_at_risk")
+    live = [] if after else read_live_alerts(visit, ids, limit=PAGE)
+    live = [row for row in live if all(visit.parameter(name) in {None, row.get(name)} for name in ("level", "owner"))]
     return visit.render(
         "alerts.html",
         status=status,
         message=message,
+        live=live,
         rows=rows[:PAGE],
-        states=visit.desk.store.alerts.states([row["alert_id"] for row in rows[:PAGE]]),
+        states=visit.desk.store.alerts.states([row["alert_id"] for row in (*live, *rows[:PAGE])]),
         totals=visit.count("alerts", *where, money=money),
         options={"state": STATES, "level": TIERS, "owner": [row["owner"] for row in visit.ask(owners)]},
         state=state,
@@ -62,11 +67,22 @@ def show_alerts(visit: Visit, *, message: str | None = None, status: int = 200) 
 def answer(visit: Person, alert_id: str, action: str, form: Form) -> Response:
     """Take an alert on, put it off, hand it over or close it."""
     visit.require("answer")
-    alert = visit.find("alerts", "alert_id", alert_id)
+    alert = find_alert(visit, alert_id)
     given = read_answer(visit, action, form)
     return answer_or_report(visit, visit.desk.store.alerts, alert_id, given, alert["customer_id"]) or go_to(
         form.get("back", "/alerts")
     )
+
+
+def find_alert(visit: Visit, alert_id: str) -> dict[str, Any]:
+    """Return an alert that the person may see, published or live. Raises NotFoundError."""
+    try:
+        return visit.find("alerts", "alert_id", alert_id)
+    except NotFoundError:
+        live = read_live_alerts(visit, [alert_id], limit=1)
+        if not live:
+            raise
+        return live[0]
 
 
 def answer_or_report(

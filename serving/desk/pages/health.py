@@ -25,5 +25,7 @@ def show(visit: Person) -> Response:
         drift=read("drift", NEWEST, limit=MONTHS),
         gates=read("gate_verdicts", Order(column="judged_at")),
         reconciliation=read("reconciliation", Order(column="source"), Order(column="table_name")),
+        lane=visit.desk.store.lane.read(),
+        silent_after=visit.desk.policy.lane.silent_after_seconds,
         links=visit.desk.links,
     )
