@@ -373,7 +373,7 @@ def measure_memory(folder: Path, _given: argparse.Namespace) -> list[dict[str, A
 def measure_replay(folder: Path, _given: argparse.Namespace) -> list[dict[str, Any]]:
     """Live through a month of nights, then replay its log in other steps with a restart in the middle."""
     generator, log = Random(SEED), SqliteLog(folder / "events.db")
-    begin, per_day, customers = datetime(2026, 1, 1, tzinfo=UTC), 2000, 2000
+    begin, per_day, customers = datetime(2026, 1, 1, tzinfo=UTC), 500, 1000
     kinds = [*QUIET_KINDS, "complaint", "pay", "payment_failed", "uninstall"]
     for day in range(NIGHTS):
         publish(folder / f"night{day}.duckdb", customers, day=begin + timedelta(days=day))
