@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,21 +117,17 @@ class Running:
                 return
 
     def progress(self) -> tuple[int, int] | None:
-        """Return how far the lane is and how far the log."""
-        log = sqlite3.connect(f"file:{self.folder / 'lane' / 'events.db'}?mode=ro", uri=True)
-        store = sqlite3.connect(f"file:{self.folder / 'operational.db'}?mode=ro", uri=True)
+        """Return how far the lane is and how far the log; None before both are there."""
         try:
-            reached = store.execute("select position from lane_progress").fetchone()
-            return (
-                (reached[0], log.execute("select coalesce(max(position), 0) from events").fetchone()[0])
-                if reached
-                else None
-            )
+            with closing(self._open("operational.db")) as store, closing(self._open("lane/events.db")) as log:
+                (reached,) = store.execute("select position from lane_progress").fetchone() or (None,)
+                (last,) = log.execute("select coalesce(max(position), 0) from events").fetchone()
         except sqlite3.OperationalError:
             return None
-        finally:
-            log.close()
-            store.close()
+        return None if reached is None else (reached, last)
+
+    def _open(self, name: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self.folder / name}?mode=ro", uri=True, timeout=10)
 
     def drain(self) -> float:
         """Return the seconds until everything had its effect."""
