@@ -59,9 +59,14 @@ def insert_frame(connection: Connection, table: Table, rows: "pd.DataFrame") -> 
 def _records(rows: "pd.DataFrame") -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(rows), _CHUNK):
         part = rows.iloc[start : start + _CHUNK]
-        columns = [part[name].astype(object).where(part[name].notna(), None).tolist() for name in part]
+        columns = [_as_list(part[name]) for name in part]
         names = [str(name) for name in part]
         yield [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _as_list(column: "pd.Series[Any]") -> list[Any]:
+    pairs = zip(column.tolist(), column.isna().tolist(), strict=True)
+    return [None if is_missing else value for value, is_missing in pairs]
 
 
 def next_number(connection: Connection, table: Table) -> int:

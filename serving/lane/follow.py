@@ -136,10 +136,13 @@ class Lane:
             return
         is_scored = np.flatnonzero(scored >= 0)
         counts = self.state.read(rows[is_scored], since=self._since, windows=self.risk.windows)
-        before = scored[is_scored]
-        probability = to_probability(self.baseline.log_odds[before] + self.risk.delta(counts))
-        levels = np.minimum(place(probability, self.policy), self.risk.least_levels(counts))
-        for number in np.flatnonzero(levels < self.baseline.levels[before]):
+        before, delta, least = scored[is_scored], self.risk.delta(counts), self.risk.least_levels(counts)
+        probability = to_probability(self.baseline.log_odds[before] + delta)
+        rising = np.flatnonzero((delta > 0) | (least < len(LEVELS)))
+        levels = least.copy()
+        if len(rising):
+            levels[rising] = np.minimum(place(probability[rising], self.policy), least[rising])
+        for number in rising[levels[rising] < self.baseline.levels[before[rising]]]:
             event, level = events[is_scored[number]], int(levels[number])
             if level >= self.alerted.get(event.customer_id, len(LEVELS)):
                 continue
