@@ -56,8 +56,18 @@ class Collector(Section):
     ahead_seconds: Positive
 
 
+class Surges(Section):
+    """When a rate over all customers is an incident: window, days compared with, chance, and what a plunge is."""
+
+    window_minutes: Annotated[int, Field(ge=10, multiple_of=10)]
+    past_days: Annotated[int, Field(ge=4)]
+    chance: Annotated[float, Field(gt=0, lt=1)]
+    plunge_share: Annotated[float, Field(gt=0, lt=1)]
+    fewest_usual: Positive
+
+
 class Lane(Section):
-    """The event lane: its memory in days, the bounds of its delta, its signals and rules, and its collector."""
+    """The event lane: memory, bounds of its delta and of its gap to the night, signals, rules, surges, collector."""
 
     memory_days: Annotated[int, Field(ge=2, le=31)]
     log_days: Positive
@@ -65,8 +75,10 @@ class Lane(Section):
     events_per_step: Positive
     checkpoint_minutes: Seconds
     silent_after_seconds: Seconds
+    most_gap: Annotated[float, Field(gt=0)]
     signals: Annotated[dict[str, Signal], Field(min_length=1)]
     rules: tuple[Rule, ...]
+    surges: Surges
     collector: Collector
 
     @model_validator(mode="after")

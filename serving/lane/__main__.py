@@ -34,6 +34,7 @@ LOOPBACK = "127.0.0.1"
 _IDLE_SECONDS = 0.01
 _BEAT_SECONDS = 1.0
 _NOTIFY_SECONDS = 5.0
+_RATES_SECONDS = 60.0
 _WAIT_SECONDS = 5.0
 
 
@@ -132,6 +133,8 @@ class Turns:
             if self._is_time("beat", _BEAT_SECONDS):
                 self._lane.refresh()
                 self._lane.beat()
+            if self._is_time("rates", _RATES_SECONDS):
+                is_new = self._lane.watch_rates() > 0 or is_new
             if is_new and self._is_time("notify", _NOTIFY_SECONDS):
                 self._lane.notify()
                 is_new = False

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serving.lane.surges import as_json, from_json
+
 if TYPE_CHECKING:
     from serving.lane.follow import Lane
 
@@ -24,6 +26,7 @@ def save_checkpoint(lane: "Lane", file: Path) -> None:
             customers=np.array("\n".join(state.rows)),
             counts=state.counts[:count],
             newest=state.newest[:count],
+            surges=np.array(json.dumps(as_json(lane.surges))),
             alerted=np.array(json.dumps({"as_of": lane.baseline.as_of.isoformat(), "levels": lane.alerted})),
         )
         opened.flush()
@@ -44,6 +47,7 @@ def load_checkpoint(lane: "Lane", file: Path) -> bool:
         lane.state.rows = {customer: row for row, customer in enumerate(customers)}
         lane.state.counts, lane.state.newest = saved["counts"], saved["newest"]
         lane.position = int(saved["position"])
+        from_json(lane.surges, json.loads(str(saved["surges"])))
         alerted = json.loads(str(saved["alerted"]))
     if alerted["as_of"] == lane.baseline.as_of.isoformat():
         lane.alerted = alerted["levels"]

@@ -19,6 +19,7 @@ from serving.lane.baseline import Baseline, place, read_baseline
 from serving.lane.log import Log, Read
 from serving.lane.risk import Risk, to_log_odds, to_probability
 from serving.lane.state import State, make_state
+from serving.lane.surges import Surges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +62,7 @@ class Lane:
         self.risk = Risk(policy=self.policy.lane)
         self._codes = self.risk.codes()
         self._days: dict[int, int] = {}
+        self.surges = Surges(policy=self.policy)
         self._load: tuple[dict[str, int], datetime] | None = None
         self._take_up(read_baseline(self.snapshot, self.grant, self.policy))
 
@@ -99,6 +101,18 @@ class Lane:
         self._take_up(baseline)
         return True
 
+    def watch_rates(self) -> int:
+        """Record what rose or fell over all customers as incidents; return how many are new."""
+        if self.log.last() - self.position > self.policy.lane.events_per_step:
+            return 0  # what it has not read yet is not missing
+        at = self.now()
+        found = self.surges.find(at=at, customers=len(self.baseline.rows))
+        if not found:
+            return 0
+        day = at.astimezone(self._zone).date()
+        new, _ = self.store.incidents.record(found, as_of=day, at=at, policy=self.policy, clock=self._clock)
+        return new
+
     def probabilities(self, customers: Sequence[str]) -> "NDArray[np.float64]":
         """Return the lane's probability of each customer that the night scored and the lane has seen."""
         rows = np.array([self.state.rows[each] for each in customers], dtype=np.int64)
@@ -120,6 +134,7 @@ class Lane:
         known = [(event, code) for event in events if (code := self._codes[event.type, event.page]) >= 0]
         if not known:
             return []
+        self.surges.add((event, self.risk.names[code]) for event, code in known)
         rows = np.array([self.state.row_of(event.customer_id) for event, _ in known], dtype=np.int64)
         codes = np.array([code for _, code in known], dtype=np.int64)
         days = np.array([self._day_of(event.occurred_at) for event, _ in known], dtype=np.int64)

@@ -14,6 +14,7 @@ import pytest
 from published_shop import AS_OF, make_tables, write_snapshot
 
 from company.policy import Policy, load_policy
+from retention.acting.incidents import Incident
 from retention.store.lane import LaneMovedError
 from retention.store.store import Store
 from serving.access import read_access
@@ -22,9 +23,10 @@ from serving.desk.app import read_templates
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane, LogReplacedError
-from serving.lane.log import SqliteLog
+from serving.lane.log import Read, SqliteLog
 from serving.lane.schema import read_events
 from serving.lane.state import State
+from serving.lane.surges import Surges, as_json, from_json
 from serving.lane.writer import GroupWriter
 from serving.live import read_live_alerts
 from serving.sign_in.keys import ApiKey, ApiKeys
@@ -302,3 +304,39 @@ def test_the_desk_shows_a_live_alert_to_those_who_may_see_its_customer(
         ("retention_manager", None): [(AT_RISK, "high")], ("agent", "ann"): [],
         ("agent", "customer service"): [(AT_RISK, "high")], ("analyst", None): [],
     }  # fmt: skip
+
+
+def fill_days(policy: Policy, *, complaints: int, visits: int, days: int = 6) -> Surges:
+    """Return what was seen in the hour before AT of the last days, with as much on each."""
+    surges = Surges(policy=policy)
+    for day in range(days):
+        at = int((AT - timedelta(days=day, minutes=30)).timestamp() * 1000)
+        for number in range(complaints + visits):
+            signal = "complaint" if number < complaints else "visit"
+            surges.add([(Read(1, f"c{number}", at, signal, None, at), signal)])
+    return surges
+
+
+def add_now(surges: Surges, signal: str, count: int) -> list[Incident]:
+    at = int((AT - timedelta(minutes=20)).timestamp() * 1000)
+    surges.add((Read(1, f"n{number}", at, signal, None, at), signal) for number in range(count))
+    return surges.find(at=AT, customers=10_000)
+
+
+def test_complaints_that_surge_in_an_hour_are_an_incident_and_usual_ones_are_none(policy: Policy) -> None:
+    assert add_now(fill_days(policy, complaints=5, visits=20), "complaint", 3) == []
+    [found] = add_now(fill_days(policy, complaints=5, visits=20), "complaint", 60)
+    assert (found.measure, len(found.customers), found.count_expected, found.grade) == ("complaints", 65, 5.0, "orange")
+    assert found.cause_en == "all customers, last hour: 65 customers complained."
+
+
+def test_events_that_cease_are_an_incident(policy: Policy) -> None:
+    surges = fill_days(policy, complaints=0, visits=400)
+    assert surges.find(at=AT, customers=10_000) == []
+    kept = as_json(surges)
+    kept["counts"]["inactivity"] = dict(sorted(kept["counts"]["inactivity"].items())[:-1])  # today brought nothing
+    restarted = Surges(policy=policy)
+    from_json(restarted, json.loads(json.dumps(kept)))
+    [found] = add_now(restarted, "visit", 7)
+    assert found.cause_en.startswith("all events, last hour: 7 came where 400 are usual")
+    assert (found.measure, found.ratio, found.grade) == ("inactivity", 7 / 400, "red")
