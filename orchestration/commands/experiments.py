@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, refuse
+from orchestration.entry import By, CompanyFile, Home, enter_deployment, entered, open_console, plain_faults, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,46 @@ def show(
         _print("Guardrails", [_describe(row) for row in guarded])
     if compared:
         _print("Versions", [{name: row[name] for name in ("version", "against")} | _summarise(row) for row in compared])
+
+
+@app.command("import")
+def import_assignments(
+    file: Annotated[Path, typer.Argument(help="a CSV: customer, experiment, version, assigned_at", dir_okay=False)],
+    by: By,
+    company: CompanyFile = Path("company.yaml"),
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Take over which version customers get, as another system has drawn it; whoever is held out stays so."""
+    from orchestration.sending import now
+    from retention.deciding.assignments import AssignmentError, check_assignments, read_assignments
+
+    at = now()
+    with entered(company, home) as (deployment, store):
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+            rows = read_assignments(lines, timezone=deployment.company.timezone)
+            new = check_assignments(
+                rows, deployment.strategies, known=store.assignments.read_versions(), at=at,
+                level=deployment.policy.outcomes.sample_ratio_level,
+            )  # fmt: skip
+        except (OSError, UnicodeDecodeError, AssignmentError) as error:
+            raise ValueError(f"{file}: {error} Nothing was imported.") from None
+        store.assignments.record(new, by=by, at=at)
+        held = _count_held_out(deployment, [each.customer_id for each in new])
+    open_console().print(
+        f"{len(new)} assignments imported, {len(rows) - len(new)} were known. {held} of these customers are held out "
+        "this year and stay untreated.",
+        soft_wrap=True,
+    )
+
+
+def _count_held_out(deployment: "Deployment", customers: "list[str]") -> int:
+    from orchestration.sending import now
+    from retention.deciding.holdout import draw, salt_of
+
+    holdout = deployment.policy.holdout
+    salt = salt_of(holdout, now().date())
+    return int(draw(sorted(set(customers)), salt=salt, share=holdout.share).sum())
 
 
 def _read(deployment: "Deployment", table: str, query: str, **parameters: str) -> "list[dict[str, Any]]":

@@ -130,9 +130,10 @@ def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: d
     days, treated = deployment.policy.cooldown_days, store.ledger.read_treated(is_replay=is_replay)
     recent = store.ledger.recent_strategies(as_of, days=days, is_replay=is_replay)
     library = list(keep_active(deployment.strategies, store.strategy_reviews.read(), as_of=as_of))
+    assigned = store.assignments.read(as_of, timezone=deployment.company.timezone)
     return plan(
         candidates,
-        adjust(library, store.strategy_changes.read(), as_of=as_of),
+        adjust(library, store.strategy_changes.read(), as_of=as_of, assigned=assigned),
         deployment.policy,
         spent=sum(spent_on.values()),
         spent_on=spent_on,
@@ -205,7 +206,10 @@ def outbox(
     is_replay = is_replayed(context, deployment, as_of)
     replayed_at = make_rules(deployment).replayed_at(as_of) if is_replay else None
     decided, prices = (warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (PLAN, PRICES))
-    strategies = adjust(deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True)
+    assigned = store.assignments.read(as_of, timezone=deployment.company.timezone)
+    strategies = adjust(
+        deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True, assigned=assigned
+    )
     committed = store.plans.commit(
         as_of, decided, prices=prices, strategies=strategies, at=now(), replayed_at=replayed_at
     )

@@ -1,7 +1,7 @@
 """The strategy library: what may be done for whom, at what cost and with which assumed effect."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from math import ceil, floor
 from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -170,6 +170,7 @@ class Strategy(_Part):
     _but: frozenset[str] = PrivateAttr(default=frozenset())
     _version: Version | None = PrivateAttr(default=None)
     _drawn: tuple[float, float] = PrivateAttr(default=(0.0, 1.0))
+    _assigned: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _is_for_somebody_in_particular(self) -> Self:
@@ -233,8 +234,10 @@ class Strategy(_Part):
         asked = ("tiers", "stages", "value_tiers", "kinds", "reasons", "triggers", "topics", "tags")
         return self.model_copy(update=dict.fromkeys(asked, ()))
 
-    def in_versions(self) -> tuple[Self, ...]:
+    def in_versions(self, assigned: Mapping[str, frozenset[str]] | None = None) -> tuple[Self, ...]:
         """Return the strategy once for each version, each for the customers whom a hash draws for it.
+
+        `assigned` has by version the customers for whom another system has drawn; the hash draws for everybody else.
 
         The place of a customer between 0 and 1, see `fractions`, lies in the stretch of one version: the draw stays the
         same while the ids of the versions do, and another set of them draws anew.
@@ -243,6 +246,7 @@ class Strategy(_Part):
         for version in self.versions:
             copy = self.model_copy(update=version.changes())
             copy._version = version  # noqa: SLF001 - of a copy of our own
+            copy._assigned = assigned or {}  # noqa: SLF001 - of a copy of our own
             begin, end = end, end + version.weight / total
             copy._drawn = (begin, 1.0 if version is self.versions[-1] else end)  # noqa: SLF001 - of a copy of our own
             found.append(copy)
@@ -268,7 +272,13 @@ class Strategy(_Part):
             return np.ones(len(customer_ids), dtype=bool)
         salt = ":".join(("versions", self.id, *(version.id for version in self.versions)))
         places = fractions(customer_ids, salt=salt)
-        return (places >= self._drawn[0]) & (places < self._drawn[1])
+        drawn: NDArray[np.bool_] = (places >= self._drawn[0]) & (places < self._drawn[1])
+        if not self._assigned:
+            return drawn
+        own, everybody = self._assigned.get(self._version.id, frozenset()), frozenset().union(*self._assigned.values())
+        is_assigned = np.array([each in everybody for each in customer_ids], dtype=bool)
+        is_own = np.array([each in own for each in customer_ids], dtype=bool)
+        return np.where(is_assigned, is_own, drawn)
 
     def cost(self, policy: "Policy") -> float:
         """Expected cost of one treatment: the contact and what its modules cost on average.

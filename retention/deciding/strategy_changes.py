@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from retention.deciding.assignments import Assigned
     from retention.deciding.strategies import Strategy
 
 
@@ -80,14 +81,20 @@ def _find_excesses(change: StrategyChange, strategy: "Strategy") -> Iterator[str
 
 
 def adjust(
-    strategies: Sequence["Strategy"], changes: Iterable[StrategyChange], *, as_of: date, with_paused: bool = False
+    strategies: Sequence["Strategy"],
+    changes: Iterable[StrategyChange],
+    *,
+    as_of: date,
+    with_paused: bool = False,
+    assigned: "Assigned | None" = None,
 ) -> tuple["Strategy", ...]:
     """Return the strategies as they are set for a day: paused ones left out, versions and single customers' added.
 
     A strategy with versions, or with settings of single customers, comes several times under its id, each time for
-    other customers.
+    other customers. `assigned` are the versions that another system has drawn.
     """
-    versions = [version for strategy in strategies for version in strategy.in_versions()]
+    of = assigned or {}
+    versions = [version for strategy in strategies for version in strategy.in_versions(of.get(strategy.id))]
     settled = settle(versions, changes, as_of=as_of)
     return tuple(strategy for strategy, setting in settled if with_paused or not setting.is_paused)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from retention.store.alerts import Alerts
+from retention.store.assignments import Assignments
 from retention.store.consents import Consents
 from retention.store.database import Database, lock_for_migration
 from retention.store.incidents import Incidents
@@ -35,6 +36,7 @@ class Store:
         self.incidents = Incidents(self.database)
         self.lane = LaneProgress(self.database)
         self.looks = Looks(self.database)
+        self.assignments = Assignments(self.database)
         self.plan_overrides = PlanOverrides(self.database)
         self.strategy_changes = StrategyChanges(self.database)
         self.strategy_reviews = StrategyReviews(self.database)

@@ -405,6 +405,18 @@ STRATEGY_REVIEWS = Table(
     comment="one row per review of a strategy, a month's or a person's, with its evidence; append-only",
 )
 
+VERSION_ASSIGNMENTS = Table(
+    "version_assignments",
+    METADATA,
+    Column("customer_id", String, primary_key=True),
+    Column("strategy_id", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("assigned_at", Moment, nullable=False),
+    Column("imported_by", String, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    comment="one row per customer and strategy whose version another system has drawn; append-only",
+)
+
 PLAN_OVERRIDES = Table(
     "plan_overrides",
     METADATA,
@@ -533,8 +545,8 @@ SUPPRESSED_IDS = Table(
 
 APPEND_ONLY = (
     PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
-    STRATEGY_CHANGES, STRATEGY_REVIEWS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, INCIDENT_EVENTS, AUDIT_LOG,
-    PRIVACY_EVENTS,
+    STRATEGY_CHANGES, STRATEGY_REVIEWS, VERSION_ASSIGNMENTS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, INCIDENT_EVENTS,
+    AUDIT_LOG, PRIVACY_EVENTS,
 )  # fmt: skip
 
 LANE_PROGRESS = Table(

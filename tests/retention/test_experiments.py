@@ -56,6 +56,20 @@ def test_a_customer_keeps_the_version_whoever_else_is_there_and_whenever(
     assert alone.to_dict() == together.loc[alone.index].to_dict()
 
 
+def test_what_another_system_has_drawn_decides_the_version_and_never_the_holdout(
+    make_candidates: Frame, tried: Strategy
+) -> None:
+    people = make_candidates(200)
+    own = frozenset(people["customer_id"].iloc[:100])
+    drawn = adjust([tried], [], as_of=DAY, assigned={tried.id: {"later": own}})
+    found = plan(people, drawn, POLICY, spent=0).rows.set_index("customer_id")
+    usual = _plan(people, tried).set_index("customer_id").loc[found.index]
+    assert set(found.loc[sorted(own), "version"]) == {"later"}
+    others = found.index.difference(sorted(own))
+    assert found.loc[others, "version"].to_dict() == usual.loc[others, "version"].to_dict()
+    assert found["arm"].eq("holdout").to_dict() == usual["arm"].eq("holdout").to_dict()
+
+
 def test_another_set_of_versions_draws_anew(make_strategy: Make) -> None:
     ids = pd.Series([f"c{number}" for number in range(2000)])
     drawn = [

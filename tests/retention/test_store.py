@@ -21,6 +21,7 @@ from retention.acting.alerts import raise_alerts
 from retention.acting.incidents import Incident
 from retention.acting.look import look
 from retention.deciding.allocation import Limit
+from retention.deciding.assignments import Assignment
 from retention.deciding.plan import plan
 from retention.deciding.plan_overrides import PlanOverride
 from retention.deciding.prices import price_table
@@ -184,6 +185,8 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     withdrawn = Consent(customer_id="C1", purpose="marketing", channel="all", is_granted=False, changed_at=AT,
                         reported_by="ann")  # fmt: skip
     store.consents.record([withdrawn], at=AT)
+    drawn = Assignment(customer_id="C1", strategy_id="voucher", version="long", assigned_at=AT)
+    store.assignments.record([drawn], by="ann", at=AT)
     store.incidents.record([make_incident()], as_of=AS_OF, at=AT, policy=load_policy())
     look(store, load_policy(), timezone="UTC", at=AT)
     target = METADATA.tables[table]

@@ -1,3 +1,5 @@
+-- noqa: disable=LT02
+-- a company reads orders or contracts
 -- depends_on: {{ ref('int_subscriptions_dated') }}
 with
 
