@@ -30,6 +30,20 @@ SEED = 20260101
 DESK = "http://127.0.0.1:8377/api/v2"  # where the example expects the service desk
 
 
+def make_environment(world: Path, instance: Path) -> dict[str, str]:
+    """Return the environment of an instance that writes everything below its folder, and keeps its vault apart."""
+    return os.environ | {
+        "HOLDFAST_HOME": str(instance / "home"),
+        "HOLDFAST_COMPANY": str(world / "company.yaml"),
+        "HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789",
+        "HOLDFAST_VAULT_URL": f"sqlite:///{world / 'vault.db'}",
+        "HOLDFAST_MASTER_KEY": "a master key for measuring only",
+        "TMPDIR": str(instance / "tmp"),
+        "HOME": str(instance / "user"),
+        "COLUMNS": "400",
+    }
+
+
 def run_pipeline(world: Path, instance: Path, *, industry: str, as_of: str) -> str:
     """Run the whole line on the served world with all its files below `instance`; returns what it printed."""
     example = (ROOT / "examples" / industry / "company.yaml").read_text(encoding="utf-8")
@@ -38,17 +52,7 @@ def run_pipeline(world: Path, instance: Path, *, industry: str, as_of: str) -> s
         (world / "company.yaml").write_text(company, encoding="utf-8")
         found = subprocess.run(
             [sys.executable, "-m", "orchestration.cli", "run", "--as-of", as_of, "--company", world / "company.yaml"],
-            env=os.environ
-            | environment
-            | {
-                "HOLDFAST_HOME": str(instance / "home"),
-                "HOLDFAST_TOKEN_KEY": "a key for measuring only, 0123456789",
-                "HOLDFAST_VAULT_URL": f"sqlite:///{world / 'vault.db'}",
-                "HOLDFAST_MASTER_KEY": "a master key for measuring only",
-                "TMPDIR": str(instance / "tmp"),
-                "HOME": str(instance / "user"),
-                "COLUMNS": "400",
-            },
+            env=make_environment(world, instance) | environment,
             cwd=ROOT,
             capture_output=True,
             text=True,

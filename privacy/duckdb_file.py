@@ -22,7 +22,8 @@ from privacy.traces import ERASED, Action, ErasureError, Evidence, Trace
 
 Mode = Literal["erasure", "anonymisation"]
 OWNER = "customer_id"
-_CUSTOMERS, _DISTINCT, _TOKENS, _MADE_KEYS = "erased_customers", "erased_distinct", "erased_tokens", "erased_keys"
+_CUSTOMERS, _DISTINCT, _SEARCHED = "erased_customers", "erased_distinct", "erased_searched"
+_TOKENS, _MADE_KEYS = "erased_tokens", "erased_keys"
 KEYS = (OWNER, "canonical_id", "canonical_before", "canonical_after", "left_id", "right_id")
 _PIECE = 500  # values in one regular expression
 _COLUMNS = """
@@ -65,9 +66,9 @@ class Table:
         return [name for name in self.columns if name in KEYS or name.endswith(OWNER)]
 
     @property
-    def has_json(self) -> bool:
-        """Whether a column may hold whole rows of a source."""
-        return "JSON" in self.columns.values()
+    def documents(self) -> list[str]:
+        """The columns that may hold whole rows of a source, of tables that no column makes anybody's."""
+        return [] if self.keys else [name for name, kind in self.columns.items() if kind == "JSON"]
 
     @property
     def texts(self) -> list[str]:
@@ -170,18 +171,21 @@ class _Eraser:
         return self.connection.execute(query).fetchone() or (0, "")
 
     def _stays(self, table: Table) -> str:
-        return "true" if self.mode == "anonymisation" else f"not {self._is_theirs(table)}"
+        return f"not {self._is_theirs(table)}" if self._is_deleted_from(table) else "true"
+
+    def _is_deleted_from(self, table: Table) -> bool:
+        """Tell whether the customers' rows go: of an anonymisation only those that name them by more than an id."""
+        return self.mode == "erasure" or not self._keys[table.place]
 
     def _find_renamed(self, table: Table) -> list[str]:
         return [name for name in table.columns if name in {*table.references, *self._keys[table.place]}]
 
     def _change(self, table: Table) -> Iterator[tuple[Action, int]]:
-        if self._keys[table.place] or table.has_json:
-            yield from self._rename(table) if self.mode == "anonymisation" else self._delete(table)
+        yield from self._delete(table) if self._is_deleted_from(table) else self._rename(table)
         if self.mode == "anonymisation":
             yield from self._rename_keys(table)
         yield from self._empty(table)
-        yield from self._replace_texts(table, self._traced[table.place])
+        yield from self._replace_texts(table)
 
     def _delete(self, table: Table) -> Iterator[tuple[Action, int]]:
         if rows := self._count(f"delete from {table.address} where {self._is_theirs(table)}"):
@@ -221,18 +225,19 @@ class _Eraser:
         if rows:
             yield "emptied", rows
 
-    def _replace_texts(self, table: Table, columns: Sequence[str]) -> Iterator[tuple[Action, int]]:
-        """Write `ERASED` where an identifier stands in another text; a row of JSON that names it goes as a whole."""
-        rows = deleted = 0
-        for name, pattern in ((name, pattern) for name in columns for pattern in self._patterns):
-            column, found = quote(name), f"regexp_matches({quote(name)}::varchar, $pattern)"
-            if table.columns[name] == "VARCHAR":
-                change = f"update {table.address} set {column} = regexp_replace({column}, $pattern, '{ERASED}', 'g')"
-                rows += self._count(f"{change} where {found}", pattern)
-            else:
-                deleted += self._count(f"delete from {table.address} where {found}", pattern)
+    def _replace_texts(self, table: Table) -> Iterator[tuple[Action, int]]:
+        """Write `ERASED` where an identifier stands in another text; a list or structure that holds one is emptied."""
+        rows = emptied = 0
+        for name, pattern in ((name, pattern) for name in self._traced[table.place] for pattern in self._patterns):
+            column, is_text = quote(name), table.columns[name] == "VARCHAR"
+            value = f"regexp_replace({column}, $pattern, '{ERASED}', 'g')" if is_text else "null"
+            changed = self._count(
+                f"update {table.address} set {column} = {value} where regexp_matches({column}::varchar, $pattern)",
+                pattern,
+            )
+            rows, emptied = rows + changed * is_text, emptied + changed * (not is_text)
         yield from (("replaced", rows),) if rows else ()
-        yield from (("deleted", deleted),) if deleted else ()
+        yield from (("emptied", emptied),) if emptied else ()
 
     @cached_property
     def _traced(self) -> dict[str, list[str]]:
@@ -254,10 +259,11 @@ class _Eraser:
     def _is_theirs(self, table: Table) -> str:
         keys = self._keys[table.place]
         theirs = [f"{quote(key)} in (select id from {_CUSTOMERS})" for key in keys]
+        theirs += [f"{quote(name)} in (select id from {_TOKENS})" for name in self._token_columns[table.place]]
         theirs += [
-            f"json_extract_string({quote(name)}, '$.{OWNER}') in (select id from {_CUSTOMERS})"
-            for name, kind in table.columns.items()
-            if kind == "JSON"
+            f"json_extract_string({name}, '$.{OWNER}') in (select id from {_CUSTOMERS}) "
+            f"or exists (select 1 from {_SEARCHED} s where contains({name}::varchar, s.id))"
+            for name in map(quote, table.documents)
         ]
         return f"coalesce({' or '.join(theirs) or 'false'}, false)"
 
@@ -275,17 +281,28 @@ class _Eraser:
         """The columns of each table that name customers, by their own name or because they hold nothing but ids."""
         return {table.place: table.keys or self._find_keys(table) for table in self._tables}
 
-    def _find_keys(self, table: Table) -> list[str]:
-        names = [quote(name) for name in table.texts if table.columns[name] == "VARCHAR"]
-        if not (self._known and names):
+    @cached_property
+    def _token_columns(self) -> dict[str, list[str]]:
+        """The columns by whose tokens rows that name nobody are the customers': what is kept by a value of theirs."""
+        return {
+            table.place: [] if self._keys[table.place] else self._find_holding(table, _TOKENS) for table in self._tables
+        }
+
+    def _find_holding(self, table: Table, values: str) -> list[str]:
+        """Return the columns in which one of the `values` stands, asked in one go."""
+        names = [name for name in table.texts if table.columns[name] == "VARCHAR"]
+        if not names:
             return []
-        cells = ", ".join(f"count_if({name} in (select id from {_DISTINCT}))" for name in names)
+        cells = ", ".join(f"count_if({quote(name)} in (select id from {values}))" for name in names)
         row = self.connection.execute(f"select {cells} from {table.address}").fetchone() or ()
+        return [name for name, rows in zip(names, row, strict=True) if rows]
+
+    def _find_keys(self, table: Table) -> list[str]:
         known = " union ".join([f"select id from {_CUSTOMERS}", *self._known])
         return [
-            name.strip('"')
-            for name, rows in zip(names, row, strict=True)
-            if rows and not self._count(f"select count(*) from {table.address} where {name} not in ({known})")
+            name
+            for name in (self._find_holding(table, _DISTINCT) if self._known else ())
+            if not self._count(f"select count(*) from {table.address} where {quote(name)} not in ({known})")
         ]
 
     @cached_property
@@ -307,6 +324,7 @@ class _Eraser:
         self._fill(_CUSTOMERS, ids, names)
         self._fill(_MADE_KEYS, self.identifiers.keys, names)
         self._fill(_TOKENS, self.identifiers.tokens, {})
+        self._fill(_SEARCHED, self.identifiers.searched, {})
         self._fill(_DISTINCT, [each for each in ids if is_distinctive(each)], {})
 
     def _fill(self, table: str, values: Sequence[str], names: Mapping[str, str]) -> None:

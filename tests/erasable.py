@@ -70,7 +70,7 @@ class Scene:
 
     def plan(self, kind: Kind, customer_id: str, *, with_contacts: bool = False) -> Request:
         request = self.receive(kind, customer_id)
-        self.erasing.plan(request, with_contacts=with_contacts)
+        self.erasing.plan([request], with_contacts=with_contacts)
         return self.requests.find(request.request_id)
 
     def land(self) -> None:
@@ -165,6 +165,10 @@ def leave_traces(deployment: Deployment) -> None:
             "create table scores.visits as select customer_id as visitor, 7 as visits from raw_shop.customers"
         )
         connection.execute("create table scores.remarks as select 'seen with ann-001' as remark, 1 as number")
+        # what is kept by a personal value alone, and ids in a list
+        connection.execute("create table scores.readings (token varchar primary key, sentiment varchar)")
+        connection.execute("insert into scores.readings select distinct email, 'calm' from raw_shop.customers")
+        connection.execute("create table scores.groups as select ['ann-001', 'cyn-005'] as members, 2 as count_members")
         connection.execute("create view scores.seen as select visitor from warehouse.scores.visits")
     published = home / "published" / "holdfast.duckdb"
     tables = {"customers": "select customer_id, city from raw_shop.customers"}

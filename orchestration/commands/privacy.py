@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Requests of people about their data; docs/privacy-requests.md.")
 
 RequestId = Annotated[str, typer.Argument(help="the request, by the first characters of its id")]
+RequestIds = Annotated[list[str], typer.Argument(help="requests of one kind")]
 By = Annotated[str, typer.Option(help="who does it")]
 Reason = Annotated[str, typer.Option(help="why; write no personal data")]
 Note = Annotated[str, typer.Option(help="what was done; write no personal data")]
@@ -82,7 +83,7 @@ def verify(
 
 @app.command()
 def plan(
-    request_id: RequestId,
+    request_ids: RequestIds,
     by: By,
     with_contacts: WithContacts = False,  # noqa: FBT002 - an option of a command
     company: CompanyFile = COMPANY,
@@ -92,16 +93,19 @@ def plan(
     with _entered(company, home) as office:
         from privacy.requests import REMOVING, RequestError
 
-        found = office.requests.find(request_id)
-        if found.kind not in REMOVING:
-            raise RequestError(f"A request of the kind {found.kind} needs no plan; `holdfast privacy run` answers it.")
+        found = [office.requests.find(each) for each in request_ids]
+        for each in found:
+            if each.kind not in REMOVING:
+                raise RequestError(
+                    f"The request {each.request_id} is for {each.kind}; it needs no plan, `run` answers it."
+                )
         traces = office.make_erasing(by).plan(found, with_contacts=with_contacts)
     _print_traces(traces)
 
 
 @app.command()
 def run(  # noqa: PLR0917 - the options of a command
-    request_ids: Annotated[list[str], typer.Argument(help="requests of one kind")],
+    request_ids: RequestIds,
     by: By,
     to: Annotated[Path | None, typer.Option(help="a new folder for a copy of the data")] = None,
     note: Note = "",

@@ -33,20 +33,29 @@ class Erasing:
     by: str
     now: Callable[[], datetime]
 
-    def plan(self, request: Request, *, with_contacts: bool = False) -> dict[str, list[Trace]]:
+    def plan(self, requests: Sequence[Request], *, with_contacts: bool = False) -> dict[str, list[Trace]]:
         """Find every trace in every store, seal what finds them, and return the traces by store."""
-        check_move(request, "planned", by=self.by, note="")
-        held = self._requests.unseal(request, keyring=self.keyring)
+        for each in requests:
+            check_move(each, "planned", by=self.by, note="")
         with hold(self.deployment.settings.home):
-            accounts = find_linked_ids(self.deployment, held.customers, with_contacts=with_contacts)
-            purpose = f"request {request.request_id}: what is searched for"
-            found = find_identifiers(self.deployment, self.store, accounts, purpose=purpose, at=self.now())
-            self._requests.seal(request, found, keyring=self.keyring)
-            traces = {each.name: each.plan(found) for each in self._find_stores()}
+            found = {each.request_id: self._identify(each, with_contacts=with_contacts) for each in requests}
+            traces = {each.name: each.plan(join(found.values())) for each in self._find_stores()}
         counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
-        evidence = {"accounts": len(accounts), "searched": len(found.searched), "indistinct": found.indistinct}
-        self._requests.move(request, "planned", by=self.by, at=self.now(), evidence=evidence | {"stores": counts})
+        for each in requests:
+            own = found[each.request_id]
+            evidence = {"ids": len(own.customers), "searched": len(own.searched), "indistinct": own.indistinct}
+            evidence |= {"planned_together": len(requests), "stores": counts}
+            self._requests.move(each, "planned", by=self.by, at=self.now(), evidence=evidence)
         return traces
+
+    def _identify(self, request: Request, *, with_contacts: bool) -> Identifiers:
+        """Find everything by which the customer of a request is found, and keep it sealed."""
+        held = self._requests.unseal(request, keyring=self.keyring)
+        linked = find_linked_ids(self.deployment, held.customers, with_contacts=with_contacts)
+        purpose = f"request {request.request_id}: what is searched for"
+        found = find_identifiers(self.deployment, self.store, linked, purpose=purpose, at=self.now())
+        self._requests.seal(request, found, keyring=self.keyring)
+        return found
 
     def run(self, requests: Sequence[Request]) -> dict[str, Path]:
         """Carry out planned requests of one kind together; return the receipt of each.

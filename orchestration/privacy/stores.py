@@ -8,6 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import make_url
 
+from ingestion.keyring import KEYS_URL_NAME, keys_address
 from ingestion.vault import URL_NAME, Vault
 from orchestration.settings import Settings
 from privacy.database import SqlDatabase
@@ -46,7 +47,7 @@ class VaultStore:
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
         """Return what would be done, without doing it."""
-        return self._database.plan(identifiers)
+        return [trace for database in self._databases for trace in database.plan(identifiers)]
 
     def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
         """Destroy the keys of every account, then delete what is stored under its id; clear values survive nothing."""
@@ -55,19 +56,29 @@ class VaultStore:
         for source in self.sources:
             for customer_id in identifiers.customers:
                 vault.destroy(source, customer_id, at=self.at.replace(tzinfo=None))
-        return self._database.erase(identifiers, mode="erasure")
+        parts = [database.erase(identifiers, mode="erasure") for database in self._databases]
+        return Evidence(store=self.name, traces=tuple(trace for part in parts for trace in part.traces))
 
     @property
-    def _database(self) -> SqlDatabase:
-        url = self.environment[URL_NAME]
-        return SqlDatabase(name=self.name, url=url, blanked=frozenset({_VAULT_RECORDS}))
+    def _databases(self) -> list[SqlDatabase]:
+        """The databases of the values and of their keys, which may be one."""
+        addresses = list_vault_addresses(self.environment)
+        return [SqlDatabase(name=self.name, url=url, blanked=frozenset({_VAULT_RECORDS})) for url in addresses]
+
+
+def list_vault_addresses(environment: Mapping[str, str]) -> list[str]:
+    """Return the addresses of the vault's values and of their keys, each once; nothing where no vault is named."""
+    if not Vault.is_named(environment):
+        return []
+    values = environment[URL_NAME]
+    return list(dict.fromkeys([values, environment.get(KEYS_URL_NAME) or keys_address(values)]))
 
 
 def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -> list[Erasable]:
     """Return every store of the instance, the vault as the last one."""
     inside = [(path, kind_of(path)) for path in list_files(settings.home)]
-    vault = _path_of(settings.environment.get(URL_NAME, ""))
-    files = [path for path, kind in inside if kind == SQLITE and path != vault]
+    vault = [_path_of(url) for url in list_vault_addresses(settings.environment)]
+    files = [path for path, kind in inside if kind == SQLITE and path not in vault]
     servers = {"operational store": settings.operational_url, "registry": settings.tracking_uri}
     outside = {name: url for name, url in servers.items() if _is_outside(url, files)}
     stores: list[Erasable] = [
