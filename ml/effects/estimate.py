@@ -22,7 +22,7 @@ EVERYBODY = "all"  # the group where there are no decisions yet
 COLUMNS = (
     "strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "count_treated", "count_untreated",
     "raw_effect", "source", "is_used", "group_effect", "group_low", "group_high", "group_harm", "level", "level_low",
-    "level_high",
+    "level_high", "level_harm",
 )  # fmt: skip
 TINY = 1e-12
 WIDTH = 2 * NormalDist().inv_cdf(0.975)  # of a declared interval, in standard deviations
@@ -86,7 +86,7 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
     fewer than `minimum_rows` rows with or without it in the data is left as declared. `group_effect` with its interval
     is the mean effect of the measured strategies in a group; `harm` is the probability that a strategy's effect is
     below 0, `group_harm` that the group's is. `level` is the factor by which all declared effects are off, the same in
-    every row; see `find_level`.
+    every row, see `find_level`; `level_harm` is the probability that it is below 0.
     """
     cells = _cells(rows, declared, config)
     scores = score(rows, folds=config.folds)
@@ -106,6 +106,7 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
         level=level.value,
         level_low=level.value - reach * level.deviation,
         level_high=level.value + reach * level.deviation,
+        level_harm=_harm(np.array([level.value]), np.array([level.deviation]))[0],
     )
     result = Effects(table=table, gain=gain)
     return replace(result, table=table.assign(is_used=result.is_better & table["basis"].eq(MEASURED)))

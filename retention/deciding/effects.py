@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from company.policy import Policy
 
 DECLARED, MEASURED, ALL = "declared", "measured", "all"
-COLUMNS = ("strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "is_used", "group_harm", "level")
+COLUMNS = (
+    "strategy_id", "effect_group", "effect", "low", "high", "harm", "basis", "is_used", "group_harm", "level",
+    "level_harm",
+)  # fmt: skip
 UNKNOWN = "unknown"
 
 
@@ -30,7 +33,8 @@ def apply_effects(
 
     Args:
         options: columns strategy_id, effect_group, the declared effect with effect_low and effect_high; may have
-            is_probe: for these customers a declared effect counts in full, however low the level is.
+            is_probe: for these customers a declared effect counts in full, however low the level is, unless all
+            strategies together are known to do harm.
         effects: `COLUMNS`, one row per strategy and group; None where nothing was measured yet. What is not `is_used`
             was not proven better than the declared effect and replaces nothing: then the declared effect counts times
             `level`, the factor by which all of them are off together. Harm is acted on all the same.
@@ -50,8 +54,8 @@ def apply_effects(
     )
     is_used = own["is_used"].eq(other=True) & own["effect"].notna()
     driven_away = effects.loc[effects["group_harm"].astype(float) >= harm_probability, "effect_group"]
-    level = _read_level(effects)
-    is_lifted = ~is_used & options.get("is_probe", False)
+    level, level_harm = _read_once(effects, "level", missing=1.0), _read_once(effects, "level_harm", missing=0.0)
+    is_lifted = ~is_used & options.get("is_probe", False) & (level_harm < harm_probability)
     lift = (max(1 - level, 0.0) * options["effect"]).where(is_lifted, 0.0)
     moved = (level - 1) * options["effect"] + lift
     measured = {"effect": "effect", "effect_low": "low", "effect_high": "high"}
@@ -62,7 +66,7 @@ def apply_effects(
     )
 
 
-def _read_level(effects: "pd.DataFrame") -> float:
-    """Return the level, the same in all rows; 1 where it was never measured."""
-    levels = effects["level"].dropna()
-    return float(levels.iloc[0]) if len(levels) else 1.0
+def _read_once(effects: "pd.DataFrame", column: str, *, missing: float) -> float:
+    """Return what is the same in all rows; `missing` where it was never measured."""
+    values = effects[column].dropna()
+    return float(values.iloc[0]) if len(values) else missing

@@ -397,6 +397,8 @@ def test_where_contact_keeps_nobody_only_a_drawn_share_of_the_customers_is_still
     chosen = [set(each.loc[each["arm"].ne("none"), "customer_id"]) for each in (now, later)]
     assert len(chosen[0]) == pytest.approx(180, abs=40)
     assert chosen[0] == chosen[1]
+    harmful = _plan(people, [make_strategy()], policy, effects=effects.assign(level=-1.0, level_harm=0.9))
+    assert set(harmful["arm"]) == {"none"}
     assert set(now.loc[now["arm"].eq("treated"), "decision_reason"]) == {"probed"}
     assert set(now.loc[now["arm"].eq("none"), "decision_reason"]) == {"not_worth_it"}
 
