@@ -97,6 +97,7 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],
             propensity=0.9, main_reason="price",
         ),
+        "aliases": pd.DataFrame({"alias_id": ["shop-7"], "customer_id": ["secret-020"]}),
         "strategies": pd.DataFrame({"strategy_id": ["voucher"], "text_en": ["A voucher"], "text_zh": ["优惠券"]}),
         "decision_reasons": pd.DataFrame(
             {

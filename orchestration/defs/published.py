@@ -99,6 +99,22 @@ MEASURED = {
         "outcomes.alert_system",
         "select * from outcomes.alert_system where period_start <= date '{as_of}'",
     ),
+    "cutoff_lines": (
+        "monitoring.cutoffs",
+        """
+        select level as cutoff_level, line as cutoff_score
+        from monitoring.cutoffs
+        where policy = 'cutoffs' and as_of = (select max(as_of) from monitoring.cutoffs where as_of <= date '{as_of}')
+        """,
+    ),
+    "aliases": (
+        "identity.members",
+        """
+        select distinct customer_id as alias_id, canonical_id as customer_id
+        from identity.members
+        where customer_id <> canonical_id
+        """,
+    ),
     "performance": ("monitoring.performance", "select * from monitoring.performance where as_of <= date '{as_of}'"),
     "drift": ("monitoring.drift", "select * from monitoring.drift where as_of <= date '{as_of}'"),
     "gate_verdicts": (

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from retention.acting.alerts import raise_alerts
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from company.policy import Policy
     from serving.access import Grant
+    from serving.lane.baseline import Baseline
     from serving.snapshot import Snapshot
 
 _ABOUT = ("customer_id", "clv", "money_at_risk", "owner", "region", "value_tier")
@@ -37,13 +37,13 @@ class Raised:
 def make_alerts(
     raised: Sequence[Raised],
     *,
-    as_of: date,
+    night: "Baseline",
     policy: "Policy",
     snapshot: "Snapshot",
     grant: "Grant",
     load: Mapping[str, int],
 ) -> "pd.DataFrame":
-    """Return the alerts of customers, as `retention.acting.alerts.raise_alerts` does; each level of a day is one."""
+    """Return the alerts of customers, as `retention.acting.alerts.raise_alerts` does; each level of a night is one."""
     import pandas as pd
 
     ids = [each.customer_id for each in raised]
@@ -54,13 +54,13 @@ def make_alerts(
     rows: list[dict[str, Any]] = [
         {
             **dict.fromkeys(_ABOUT), **about.get(each.customer_id, {}), "customer_id": each.customer_id,
-            "as_of": as_of, "probability": each.probability, "score": 100 * each.probability,
+            "as_of": night.as_of, "probability": each.probability, "score": 100 * each.probability,
             "main_reason": each.main_reason, "why_en": each.why_en, "why_zh": each.why_zh,
         }
         for each in raised
     ]  # fmt: skip
-    placed = assign(pd.DataFrame(rows), policy)
+    placed = assign(pd.DataFrame(rows), policy, cutoffs=night.cutoffs)
     placed["level"] = [stronger(level, each.level) for level, each in zip(placed["level"], raised, strict=True)]
     alerts = raise_alerts(placed, policy, load=load)
     pairs = zip(alerts["customer_id"], alerts["level"], strict=True)
-    return alerts.assign(alert_id=[digest("lane", as_of.isoformat(), *pair) for pair in pairs])
+    return alerts.assign(alert_id=[digest("lane", night.as_of.isoformat(), *pair) for pair in pairs])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from company.policy.units import LEVELS
+from retention.deciding.cutoffs import NOBODY
 from retention.deciding.tiers import assign
 from serving.access import Question
 from serving.lane.risk import to_log_odds
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from company.policy import Policy
+    from company.policy.units import Level
     from serving.access import Grant
     from serving.snapshot import Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """One night's customers: `rows` by id, their log-odds and levels (index of `LEVELS`, its length for none)."""
+    """One night's customers: `rows` by id, their log-odds and levels (index of `LEVELS`, its length for none).
+
+    `aliases` are other ids of a customer, `cutoffs` the lines that history chose, None while there are none.
+    """
 
     version: str
     as_of: date
@@ -30,6 +35,8 @@ class Baseline:
     rows: Mapping[str, int]
     log_odds: "NDArray[np.float64]"
     levels: "NDArray[np.int64]"
+    aliases: Mapping[str, str]
+    cutoffs: "dict[Level, float] | None"
 
 
 def read_baseline(snapshot: "Snapshot", grant: "Grant", policy: "Policy") -> Baseline:
@@ -40,20 +47,27 @@ def read_baseline(snapshot: "Snapshot", grant: "Grant", policy: "Policy") -> Bas
     probability = np.ma.filled(np.ma.asarray(columns["probability"], dtype=float), np.nan)
     is_scored = ~np.isnan(probability)
     scored = probability[is_scored]
+    lines = snapshot.ask(grant, Question(relation="cutoff_lines"))
+    cutoffs = {line["cutoff_level"]: line["cutoff_score"] for line in lines if line["cutoff_score"] < NOBODY}
+    aliases = snapshot.ask(grant, Question(relation="aliases"))
     return Baseline(
         version=version,
         as_of=about["as_of"],
         timezone=about["timezone"],
         rows={str(customer): row for row, customer in enumerate(columns["customer_id"][is_scored])},
         log_odds=to_log_odds(scored),
-        levels=place(scored, policy),
+        levels=place(scored, policy, cutoffs if lines else None),
+        aliases={row["alias_id"]: row["customer_id"] for row in aliases},
+        cutoffs=cutoffs if lines else None,
     )
 
 
-def place(probability: "NDArray[np.float64]", policy: "Policy") -> "NDArray[np.int64]":
+def place(
+    probability: "NDArray[np.float64]", policy: "Policy", cutoffs: "dict[Level, float] | None"
+) -> "NDArray[np.int64]":
     """Return the level on which the policy acts, as an index of `LEVELS`; its length where it does not act."""
     import pandas as pd
 
-    levels = assign(pd.DataFrame({"score": 100 * probability}), policy)["level"]
+    levels = assign(pd.DataFrame({"score": 100 * probability}), policy, cutoffs=cutoffs)["level"]
     places = {level: number for number, level in enumerate(LEVELS)}
     return np.array([places.get(level, len(LEVELS)) for level in levels], dtype=np.int64)

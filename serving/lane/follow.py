@@ -131,7 +131,7 @@ class Lane:
 
     def _apply(self, events: Sequence[Read]) -> list[Raised]:
         """Move the state by events in their order; return who rose to a level, each customer's events one by one."""
-        known = [(event, code) for event in events if (code := self._codes[event.type, event.page]) >= 0]
+        known = [(self._resolve(each), code) for each in events if (code := self._codes[each.type, each.page]) >= 0]
         if not known:
             return []
         self.surges.add((event, self.risk.names[code]) for event, code in known)
@@ -143,6 +143,11 @@ class Lane:
             self.state.add(rows[places], codes[places], days[places])
             raised += self._find_raised([known[place][0] for place in places], rows[places])
         return raised
+
+    def _resolve(self, event: Read) -> Read:
+        """Return the event under the id that the night knows its customer by."""
+        canonical = self.baseline.aliases.get(event.customer_id)
+        return event if canonical is None else event._replace(customer_id=canonical)
 
     def _find_raised(self, events: Sequence[Read], rows: "Integers") -> Iterator[Raised]:
         """Yield whom the state puts on a stronger level than the night did, and than an alert has reported already."""
@@ -156,7 +161,7 @@ class Lane:
         rising = np.flatnonzero((delta > 0) | (least < len(LEVELS)))
         levels = least.copy()
         if len(rising):
-            levels[rising] = np.minimum(place(probability[rising], self.policy), least[rising])
+            levels[rising] = np.minimum(place(probability[rising], self.policy, self.baseline.cutoffs), least[rising])
         for number in rising[levels[rising] < self.baseline.levels[before[rising]]]:
             event, level = events[is_scored[number]], int(levels[number])
             if level >= self.alerted.get(event.customer_id, len(LEVELS)):
@@ -187,7 +192,7 @@ class Lane:
 
     def _make_alerts(self, raised: Sequence[Raised], *, at: datetime) -> "pd.DataFrame":
         return make_alerts(
-            raised, as_of=self.baseline.as_of, policy=self.policy, snapshot=self.snapshot, grant=self.grant,
+            raised, night=self.baseline, policy=self.policy, snapshot=self.snapshot, grant=self.grant,
             load=self._read_load(at),
         )  # fmt: skip
 

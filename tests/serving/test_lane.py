@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 from published_shop import AS_OF, make_tables, write_snapshot
 
@@ -83,6 +84,26 @@ def test_events_that_speak_of_leaving_become_one_alert_that_names_them(
     lane.catch_up()
     assert (lane.step(), lane.step()) == (3, 0)
     assert alerts_of(sqlite_store) == [(AT_RISK, "high", "since 1 October: looked up how to leave; complained")]
+
+
+def test_another_id_of_a_customer_counts_for_the_customer(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    log.append(make_rows(make_event(1, page="leave"), make_event(2, "shop-7", "complaint")), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.step()
+    assert [customer for customer, *_ in alerts_of(sqlite_store)] == [AT_RISK]
+
+
+def test_the_lines_that_history_chose_are_the_lanes_too(log: SqliteLog, sqlite_store: Store, tmp_path: Path) -> None:
+    lines = pd.DataFrame({"cutoff_level": ["high", "medium"], "cutoff_score": [95.0, 90.0]})
+    write_snapshot(tmp_path / "holdfast.duckdb", {**make_tables(), "cutoff_lines": lines})
+    log.append(make_rows(make_event(1, page="leave"), make_event(2)), received_at=1)
+    lane = open_lane(log, sqlite_store, Snapshot(path=tmp_path / "holdfast.duckdb"), load_policy())
+    lane.catch_up()
+    lane.step()
+    assert alerts_of(sqlite_store) == []  # 0.77, which the tiers would have called medium
 
 
 def test_an_event_that_was_sent_twice_counts_once(log: SqliteLog) -> None:
