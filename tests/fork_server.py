@@ -10,9 +10,9 @@ import json
 import multiprocessing
 import os
 import select
-import signal
 import socket
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ LARGEST = 1 << 20  # bytes of what to run
 
 def main(listener: socket.socket) -> None:
     """Serve connections until the standard input ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for test processes
     while True:
         ready, _, _ = select.select([listener, sys.stdin], [], [])
+        with suppress(ChildProcessError):  # there is none yet
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         if sys.stdin in ready:
             return
         with listener.accept()[0] as connection:
@@ -38,7 +40,6 @@ def main(listener: socket.socket) -> None:
 
 def wait(connection: socket.socket) -> None:
     """Start one process, answer for it, and end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     process = multiprocessing.get_context("fork").Process(target=run, kwargs=json.loads(connection.recv(LARGEST)))
     process.start()
     connection.send(str(process.pid).encode())

@@ -38,6 +38,21 @@ def shop(*, closed_on: Sequence[str] = (), weekdays: Sequence[int] = range(7)) -
     return {"customers": orders[["customer_id"]].drop_duplicates(), "orders": orders}
 
 
+def prefix(tables: Tables, name: str) -> Tables:
+    """The same company with ids that carry its name."""
+    ids = ("customer_id", "order_id")
+    return {
+        table: rows.assign(**{each: f"{name}-" + rows[each] for each in ids if each in rows})
+        for table, rows in tables.items()
+    }
+
+
+def side_by_side(companies: Mapping[str, Tables]) -> Tables:
+    """Companies in one feed for each table."""
+    tables = {table for company in companies.values() for table in company}
+    return {name: pd.concat([company[name] for company in companies.values()], ignore_index=True) for name in tables}
+
+
 def truth(tables: Tables, as_of: str) -> dict[str, bool]:
     """Who of those who bought in the 30 days before bought nothing in the 30 days after."""
     ago = (pd.Timestamp(as_of) - tables["orders"]["ordered_at"].dt.normalize()).dt.days
@@ -151,13 +166,17 @@ def test_a_row_of_the_future_teaches_nothing(new_warehouse: Build) -> None:
 
 
 def test_customers_who_vanished_upstream_are_no_churners(new_warehouse: Build) -> None:
-    whole = shop()
-    gone = set(whole["customers"]["customer_id"].iloc[::10])
-    for tables in ("customers",), ("customers", "orders"), ("orders",):
-        left = whole | {name: whole[name][~whole[name]["customer_id"].isin(gone)] for name in tables}
-        labels = labels_of(labelled(new_warehouse, left, was=whole))
-        expected = {month: {w: c for w, c in truth(whole, month).items() if w not in gone} for month in MONTHS}
-        assert labels == expected
+    whole = {name: prefix(shop(), name) for name in ("unlisted", "gone", "silent")}
+    lacking = {"unlisted": {"customers"}, "gone": {"customers", "orders"}, "silent": {"orders"}}
+    vanished = {who for tables in whole.values() for who in tables["customers"]["customer_id"].iloc[::10]}
+    left = {
+        name: {table: rows[~rows["customer_id"].isin(vanished if table in lacking[name] else ())]
+               for table, rows in tables.items()}
+        for name, tables in whole.items()
+    }  # fmt: skip
+    was, spoilt = (side_by_side(companies) for companies in (whole, left))
+    expected = {month: {w: c for w, c in truth(was, month).items() if w not in vanished} for month in MONTHS}
+    assert labels_of(labelled(new_warehouse, spoilt, was=was)) == expected
 
 
 def test_days_on_which_a_shop_is_closed_as_a_rule_for_a_holiday_or_as_declared_lack_nothing(
