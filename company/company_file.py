@@ -270,8 +270,8 @@ class Company(_Part):
     def secret_names(self) -> tuple[str, ...]:
         """Names of every secret that the sources and the vault look for, sorted; those of the vault may be unset."""
         named = {secret for source in self.sources.values() for secret in source.secret_names()}
-        keyed = {TOKEN_KEY, *VAULT_KEYS} if any(self.has_personal(table) for table in self.tables) else set()
-        return tuple(sorted(named | keyed))
+        sealed = set(VAULT_KEYS) if any(self.has_personal(table) for table in self.tables) else set()
+        return tuple(sorted(named | sealed | {TOKEN_KEY}))  # ids may be e-mail addresses where nothing is mapped as one
 
     def has_personal(self, table: str) -> bool:
         """Tell whether a feed of `table` maps a column that holds personal data."""

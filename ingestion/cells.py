@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from company.cleaning import Bound
+from company.company_file import TOKEN_KEY
 from company.contract import AHEAD_DAYS, EARLIEST_MOMENT, END_AHEAD_DAYS, Column, ColumnType
 from ingestion.expressions import Expression
 from ingestion.readers.extract import quoted
-from ingestion.tokens import age_band, email_domain, normalised
+from ingestion.tokens import EMAIL, PHONE, Tokeniser, age_band, email_domain, normalised
 from ingestion.values import COMMA, DAY_OR_MONTH, Reading
 
 FLOAT_ID, GROUPED = "float_id", "may_be_grouped"
@@ -53,6 +54,7 @@ def held(name: str) -> str:
     return quoted(name + "=")
 
 
+CONTACT_ID = f"an e-mail address or a telephone number as id: set `{TOKEN_KEY}`, so that it becomes a token"
 CREDIT_NOTE = " (declare credit notes by `cleaning.returns.negative_amounts`)"
 
 
@@ -62,14 +64,15 @@ def mapped_cell(
     expression: Expression,
     *,
     reading: Reading,
-    veiled: bool,
+    tokens: Tokeniser | None,
     on: date,
     bounds: Sequence[Bound] = (),
 ) -> Cell:
     """Return the cell of a mapped column whose source expression has the DuckDB type `kind`.
 
     A value that cannot be read, or cannot be, makes its row bad where the column costs the row; else it is emptied.
-    `on` is the day of the landing. With `veiled`, text of the row is shown by its shape only.
+    `on` is the day of the landing. An id that is an e-mail address or a telephone number becomes a token; without
+    `tokens` it makes its row bad.
     """
     raw, trimmed, filled, parsed = (quoted(column.name + sign) for sign in ("", "-", "~", "@"))
     is_text = kind == "VARCHAR"
@@ -79,6 +82,8 @@ def mapped_cell(
     bad = [*unreadable, *impossible] if column.costs_row else []
     bad += _too_long(column, kind, filled)
     bad += [(f"{held(column.name)} is null", "missing")] if column.is_required else []
+    contact = _contact(filled) if is_text and _is_id(column) else None
+    bad += [(contact, CONTACT_ID)] if contact and not tokens else []
     emptied = (
         [] if column.costs_row else [(_any(unreadable), "unreadable_value"), (_any(impossible), "impossible_value")]
     )
@@ -88,15 +93,19 @@ def mapped_cell(
         *_trimmed(column, kind),
         *(reading.fixed_moment(filled) if column.type is ColumnType.MOMENT and is_text else ()),
         *_doubted(column, kind, filled, expression, reading),
-        *((condition, rule) for condition, rule in (*emptied, (open_end, "open_end")) if condition),
+        *(
+            (condition, rule)
+            for condition, rule in (*emptied, (open_end, "open_end"), (contact, "contact_id"))
+            if condition
+        ),
     ]
     return Cell(
         name=column.name,
         trimmed=reading.trimmed(raw, is_id=_is_id(column)) if is_text else None,
         filled=reading.without_null_words(trimmed) if is_text else raw,
-        parsed=_typed(column, kind, filled, reading),
+        parsed=_without_contact(_typed(column, kind, filled, reading), contact, filled, tokens),
         value=f"case when not coalesce({' or '.join(gone)}, false) then {parsed} end" if gone else parsed,
-        shown=_shown(column, given, veiled=veiled),
+        shown=_shown(column, given),
         bad=tuple(dict.fromkeys(bad)),
         fixed=tuple(fixed),
     )
@@ -145,12 +154,31 @@ def shape(text: str) -> str:
     return rf"left(regexp_replace(regexp_replace({text}, '\p{{L}}', 'x', 'g'), '\d', '9', 'g'), 60)"
 
 
-def _shown(column: Column, given: str, *, veiled: bool) -> str:
-    if not veiled:
-        return given
+def _shown(column: Column, given: str) -> str:
+    """Return SQL for what the quarantine shows of a value: any text could hold anybody's data."""
     if column.name.endswith("_id"):
-        return rf"regexp_replace({given}, '\S+@\S+', '<e-mail>', 'g')"
+        return (
+            rf"regexp_replace(regexp_replace({given}, '\S+@\S+', '<e-mail>', 'g'), '\+\d[\d ()/.-]+', '<phone>', 'g')"
+        )
     return shape(given) if column.type is ColumnType.TEXT else f"coalesce({held(column.name)}::varchar, {shape(given)})"
+
+
+def _contact(filled: str) -> str:
+    """Return the condition that an id is an e-mail address or a telephone number with its country."""
+    return (
+        f"case when contains({filled}, '@') then regexp_full_match({filled}, '{EMAIL}') "
+        f"when starts_with({filled}, '+') then regexp_full_match({filled}, '{PHONE}') else false end"
+    )
+
+
+def _without_contact(value: str, contact: str | None, filled: str, tokens: Tokeniser | None) -> str:
+    """Return SQL for an id, a token where it is a contact: the one that the same contact has in its own column."""
+    if not contact or not tokens:
+        return value
+    same = (
+        f"case when contains({filled}, '@') then {normalised('email', filled)} else {normalised('phone', filled)} end"
+    )
+    return f"case when {contact} then {tokens.token(f'({same})')} else {value} end"
 
 
 def _is_id(column: Column) -> bool:

@@ -58,7 +58,8 @@ class TableCheck:
 class CheckReport:
     """Every feed that could be read, one paragraph for every one that could not, and what would close the gate.
 
-    `warnings` name mapped columns that come out empty although the source fills them.
+    `warnings` name mapped columns that come out empty although the source fills them, and columns whose values look
+    personal.
     """
 
     company: str
@@ -110,7 +111,9 @@ def check_company(
         tables=tuple(tables),
         faults=tuple(faults),
         closed=closed,
-        warnings=tuple(paragraph for check in tables for paragraph in _emptied(company, check)),
+        warnings=tuple(
+            paragraph for warn in (_emptied, _personal) for check in tables for paragraph in warn(company, check)
+        ),
     )
 
 
@@ -161,6 +164,17 @@ def _emptied(company: Company, check: TableCheck) -> Iterator[str]:
             problem = f"none of its {lost:,} values can be taken, so that `{name}` would be empty."
             fix = "Declare how the feed writes them (`date_format`, `day_first`, `decimal`), or correct the SQL."
             yield str(company.error(f"{company.key_of(check.table, feed)}.{feed.key_of(name)}", problem, fix))
+
+
+def _personal(company: Company, check: TableCheck) -> Iterator[str]:
+    """Yield a paragraph for each column that is kept in clear and looks like personal data."""
+    feed = next(feed for feed in company.tables[check.table] if feed.source == check.source)
+    for name, (look, share) in check.profile.personal.items():
+        problem = f"{share:.0%} of the values of `{name}` look like {look}, and they would be kept in clear."
+        fix = "Map them as `email`, `phone` or `name`, which become tokens, or leave the column out."
+        if name.endswith("_id"):
+            fix = "Map an id of your own instead, in every table alike."
+        yield str(company.error(f"{company.key_of(check.table, feed)}.{feed.key_of(name)}", problem, fix))
 
 
 def _closing(company: Company, check: TableCheck, gates: Gates, *, as_of: date) -> Iterator[str]:

@@ -211,7 +211,7 @@ class Mapper:
             types[name],
             expression,
             reading=self.reading,
-            veiled=bool(self.personal),
+            tokens=self.tokens,
             on=self.on,
             bounds=[bound for bound in self.company.bounds_of(self.table) if bound.column == name],
         )
@@ -258,8 +258,12 @@ class Mapper:
             return str(error)
         return {row[0]: row[1] for row in rows}
 
-    def _tokeniser(self) -> Tokeniser:
-        key = f"{self.key}.columns.{self.personal[0]}"
+    @cached_property
+    def tokens(self) -> Tokeniser | None:
+        """What makes tokens, None without a key where no personal column is mapped; raises SourceError."""
+        if not self.personal and not self.secrets.get(TOKEN_KEY):
+            return None
+        key = f"{self.key}.columns.{self.personal[0]}" if self.personal else self.key
         fix = f"Set `{TOKEN_KEY}` to a long random text, keep it for good, and never write it into this file."
         if not self.secrets.get(TOKEN_KEY):
             problem = f"personal data needs the environment variable `{TOKEN_KEY}`, which is not set."
@@ -277,17 +281,16 @@ class Mapper:
         whens = " ".join(f"when {sql} then {place}" for place, (_, sql) in enumerate(conditions))
         fault = f"case {whens} end::smallint" if conditions else "null::smallint"
         secret = [cell for cell in cells if cell.personal]
-        tokens = self._tokeniser() if secret else None
         mapped = self._select(extract, self._items())
         if secret and extract.is_ordered:  # the join with the tokens loses the order of the rows
             mapped = f"select *, row_number() over () as _place from ({mapped})"
         steps = [*extract.prelude, f"mapped as {'materialized ' if secret else ''}({mapped})"]
-        steps += _token_steps(secret, tokens) if tokens else []
+        steps += _token_steps(secret, self.tokens) if secret and self.tokens else []
         trimmed = "".join(f", {cell.trimmed} as {quoted(cell.name + '-')}" for cell in cells if cell.trimmed)
         filled = "".join(f", {cell.filled} as {quoted(cell.name + '~')}" for cell in cells if cell.filled)
         parsed = "".join(f", {cell.parsed} as {quoted(cell.name + '@')}" for cell in cells if cell.parsed)
         values = ", ".join(f"{cell.value} as {held(cell.name)}" for cell in cells)
-        steps.append(f"trimmed as (select *{trimmed} from {'tokenised' if tokens else 'mapped'})")
+        steps.append(f"trimmed as (select *{trimmed} from {'tokenised' if secret else 'mapped'})")
         steps.append(f"filled as (select *{filled} from trimmed)")
         steps.append(f"parsed as (select *{parsed} from filled)")
         steps.append(f"typed as (select *, {values} from parsed)")
@@ -298,11 +301,12 @@ class Mapper:
         )
         steps.append(f"classified as (select *, {fault} as _fault, ({fixed or 0})::{bits} as _mended from typed)")
         place = ["_place"] if secret and extract.is_ordered else []
+        query = _with(steps, f"select {', '.join([*self._outputs(cells), *place])} from classified")
         return Projection(
-            query=_with(steps, f"select {', '.join([*self._outputs(cells), *place])} from classified"),
+            query=query,
             faults=tuple(fault for fault, _ in conditions),
             fixes=tuple(fix for fix, _ in fixes),
-            parameters=tokens.parameters if tokens else {},
+            parameters=self.tokens.parameters if self.tokens and self.tokens.is_in(query) else {},
             place=("_place" if secret else "row_id") if extract.is_ordered else None,
         )
 

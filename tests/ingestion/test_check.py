@@ -45,6 +45,22 @@ def test_a_sound_company_is_shown_with_counts_samples_and_what_is_left_empty(sho
     assert (orders.profile.first_day, orders.profile.last_day) == (date(2024, 1, 2), date(2024, 1, 3))
 
 
+def test_columns_whose_values_look_personal_are_named_and_cities_are_not(shop: "Shop") -> None:
+    firsts = ("Ann", "Béla", "Cyd", "Dörte", "Eve", "Finn", "Gro", "Hal")
+    lasts = ("Lee", "O'Hara", "Ray-Ito", "Orr", "Fox", "J. Vos", "Kim", "Lux")
+    names = [f"{first} {last}" for first in firsts for last in lasts]
+    people = [f"1380013{place:04d},{name},New York,me{place}@x.org" for place, name in enumerate(names)]
+    shop.write("people.csv", "\n".join(["customer_id,who,city,contact", *people]) + "\n")
+    shop.customers["columns"] |= {"preference": "contact", "level": "who", "city": "city"}
+    shop.orders["columns"]["customer_id"] = "'13800130000'"
+    warnings = check_company(shop.company(), secrets={}, now=NOW).warnings
+    assert [warning.split(": ", 1)[1].split(", and")[0] for warning in warnings] == [
+        "100% of the values of `customer_id` look like telephone numbers",
+        "100% of the values of `preference` look like e-mail addresses",
+        "100% of the values of `level` look like names of people",
+    ]
+
+
 def test_what_would_close_the_gate_is_told_with_its_figures_and_its_limit(shop: "Shop") -> None:
     shop.write(
         "sales.csv",

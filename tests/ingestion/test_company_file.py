@@ -20,7 +20,7 @@ def test_a_sound_file_is_read_as_it_was_written(shop: "Shop") -> None:
         30,
         {"customers": ["raw_shop"], "orders": ["raw_shop"]},
         shop.folder / "company.yaml",
-        (),
+        ("HOLDFAST_TOKEN_KEY",),
     )
 
 

@@ -98,7 +98,8 @@ def test_every_bad_row_is_set_aside_with_its_reason_and_can_be_read_back(shop: "
         ("not a number", "amount", "o6"),
         ("line cannot be split into columns", None, "sales.csv:8"),
     ]
-    assert json.loads(aside[1][3]) == {"order_id": "o2", "customer_id": "c1", "ordered_at": "yesterday", "amount": "1"}
+    shown = {"order_id": "o2", "customer_id": "c1", "ordered_at": "xxxxxxxxx", "amount": "1.0"}
+    assert json.loads(aside[1][3]) == shown
     assert json.loads(aside[6][3]) == {"file": "sales.csv", "line": 8, "error": "missing columns", "shape": "x9,x9"}
 
 
@@ -114,7 +115,7 @@ def test_a_cast_in_the_mapping_sets_only_its_own_row_aside(shop: "Shop") -> None
         ("o1", moment("2024-01-02 00:00:00"), 11.0)
     ]
     kept = shop.rows("select row_key, raw ->> 'ordered_at', raw ->> 'amount' from quarantine.rows order by 1")
-    assert kept == [("o2", "02.01.2024", "1.1"), ("o3", "2024-01-03 00:00:00", "x")]
+    assert kept == [("o2", "99.99.9999", "1.1"), ("o3", "2024-01-03 00:00:00", "x")]
 
 
 def test_a_row_that_the_filter_cannot_judge_is_set_aside_and_not_dropped(shop: "Shop") -> None:
@@ -249,6 +250,41 @@ def test_personal_columns_land_as_tokens_that_join_and_never_in_clear(shop: "Sho
     assert [
         word for word in (b"Ann@", b"ann@", b"ghost", b"123 45 67", b"1990-03", KEY.encode()) if word in stored
     ] == []
+
+
+PEOPLE = "customer_id,email,city\nAnn@Example.org,ann@example.org,Bern\n+41 79 123 45 67,,Basel\nc3,,+x\n"
+SALES = (
+    "order_id,customer_id,ordered_at,amount\no1, ann@example.org,2024-01-02,1\no2,0041791234567,2024-01-02,1\n"
+    "o3,+41791234567,2024-01-02,1\no4,c3,2024-01-02,1\no5,eve@example.org,soon,1\n"
+)
+
+
+def test_ids_that_are_contacts_become_tokens_and_join_whether_or_not_a_personal_column_is_mapped(shop: "Shop") -> None:
+    shop.write("people.csv", PEOPLE)
+    shop.write("sales.csv", SALES)
+    reports = [shop.land("customers"), shop.land("orders")]
+    mail, phone = "tok_" + _hmac("ann@example.org"), "tok_" + _hmac("791234567")
+    assert {row[0] for row in shop.rows("select customer_id from raw_shop.customers")} == {mail, phone, "c3"}
+    named = [mail, "0041791234567", phone, "c3"]  # digits alone may be anything
+    assert shop.rows("select customer_id from raw_shop.orders order by order_id") == [(name,) for name in named]
+    assert [report.repairs["customer_id: contact_id"] for report in reports] == [2, 2]
+    assert "eve" not in str(shop.rows("select * from quarantine.rows"))
+    shop.customers["columns"]["email"] = "email"
+    shop.land("customers")
+    assert shop.rows("select customer_id from raw_shop.customers where email is not null") == [(mail,)]
+
+
+def test_ids_that_are_contacts_are_not_taken_in_clear_where_there_is_no_key(shop: "Shop") -> None:
+    shop.write("people.csv", PEOPLE)
+    shop.secrets.clear()
+    report = shop.land("customers")
+    ((reason, rows),) = report.reasons.items()
+    assert (report.rows_landed, rows) == (1, 2)
+    assert reason.startswith("customer_id: an e-mail address or a telephone number as id: set `HOLDFAST_TOKEN_KEY`")
+    assert shop.rows("select row_key, raw ->> 'city' from quarantine.rows order by 1") == [
+        ("<e-mail>", "xxxx"),
+        ("<phone>", "xxxxx"),
+    ]
 
 
 def _hmac(text: str) -> str:
