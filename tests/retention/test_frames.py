@@ -32,6 +32,11 @@ def test_a_plan_that_does_nothing_has_the_columns_of_one_that_acts(
     assert acting.schema.field("as_of").type == pa.date32()
 
 
+def test_a_number_that_bears_the_name_of_a_text_of_the_store_stays_one() -> None:
+    assert to_arrow(pd.DataFrame({"level": [0.8, np.nan]})).column("level").to_pylist() == [0.8, None]
+    assert to_arrow(pd.DataFrame({"level": pd.Series(dtype=object)})).schema.field("level").type == pa.string()
+
+
 def test_no_alerts_have_the_columns_of_some(make_candidates: Frame) -> None:
     policy = load_policy()
     scores = assign(make_candidates(2, why_en="w", why_zh="z").drop(columns="level"), policy)
