@@ -31,8 +31,9 @@ def to_arrow(frame: "pd.DataFrame") -> "pa.Table":
             values = values.dt.tz_convert("UTC").dt.tz_localize(None)
         if known.get(str(name)) == pa.date32():
             values = pd.to_datetime(values).dt.date
-        is_number = pd.api.types.is_numeric_dtype(values.dtype)  # one that bears the name of a text of the store
-        kind = None if is_number and known.get(str(name)) == pa.string() else known.get(str(name))
+        kind = known.get(str(name))
+        if kind == pa.string() and pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any():
+            kind = None  # a number that bears the name of a text of the store
         column = pa.Array.from_pandas(values, type=kind)
         columns[str(name)] = column.cast(pa.string()) if pa.types.is_null(column.type) else column
     return pa.table(columns)
