@@ -4,11 +4,14 @@ The macros read it as the vars `canonical_tables` and `policy`.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from company.contract import TABLES, Table
 from company.policy import Policy
+from company.yaml_file import load_yaml
 
+PROJECT_FILE = Path(__file__).with_name("dbt_project.yml")
 # the sections, or keys of sections, that models compute with
 SECTIONS: dict[str, Any] = {
     **dict.fromkeys(
@@ -40,6 +43,12 @@ def declare_ground(policy: Policy, tables: Mapping[str, Table] = TABLES) -> dict
         "canonical_tables": {name: _declare(table) for name, table in tables.items()},
         "policy": policy.model_dump(mode="json", include=SECTIONS),
     }
+
+
+def read_tags() -> list[dict[str, str]]:
+    """Return the declared tags, each with its name, condition, owner, reason and words, as dbt_project.yml has them."""
+    tags: list[dict[str, str]] = load_yaml(PROJECT_FILE)["vars"]["tags"]
+    return tags
 
 
 def _declare(table: Table) -> dict[str, Any]:

@@ -57,8 +57,8 @@ def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
     dagster = [python, "-m", "orchestration.webserver", *workspace, *address("dagster")]
     inbox = [python, "-m", "orchestration.gateway", "--port", str(ports["inbox"])]
     docs = [python, "-m", "http.server", str(ports["docs"]), "--bind", LOOPBACK, "--directory"]
-    desk = [python, "-m", "serving", "--port", str(ports["desk"]), "--snapshot", str(published_in(settings.home).path)]
-    desk += ["--company", str(settings.company_file)]
+    desk = [python, "-m", "orchestration.desk", "--port", str(ports["desk"]), "--company", str(settings.company_file)]
+    desk += ["--snapshot", str(published_in(settings.home).path)]
     return [
         Program(
             name="Desk",

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from ingestion.addresses import reveal_addresses
-from ingestion.vault import URL_NAME, Asked, Vault
+from ingestion.vault import URL_NAME, Vault
 from orchestration.automation import SEND
+from orchestration.contacts import look_up_addresses
 from orchestration.deployment import Deployment
 from orchestration.warehouse import Warehouse
 from retention.acting.channels import Channel, ChannelError, build_channels, parse_settings
@@ -21,7 +21,7 @@ from retention.store.consents import Consent
 from retention.store.notices import is_owner, owner_in
 from retention.store.store import Store
 
-ASKER = "holdfast outbox"
+ASKER, PURPOSE = "holdfast outbox", "an address for a message"
 RECIPIENTS = "select * from decisions.recipients where customer_id in (select unnest($customers))"
 CONSENTS = """
     select customer_id, purpose, channel, is_granted, changed_at from staging.stg_consents
@@ -96,24 +96,24 @@ def find_addresses(deployment: Deployment, store: Store) -> Addresses:
         }
         if vault is None:
             return found
-        wanted = {
-            each.customer_id: Asked(source=each.source, customer_id=each.account, column=kind, token=each.token)
-            for each in store.recipients.references(customers, kind)
-        }
-        return found | reveal_addresses(vault, wanted, asker=ASKER, at=now().replace(tzinfo=None))
+        return found | look_up_addresses(vault, store, customers, kind, asker=ASKER, purpose=PURPOSE, at=now())
 
     return look_up
 
 
 def refresh_recipients(warehouse: Warehouse, store: Store) -> None:
-    """Take over what the warehouse now knows of the customers for whom messages wait: addresses, language, consents."""
-    customers = {"customers": store.outbox.open_customers()}
-    if not customers["customers"]:
-        return
-    store.recipients.replace(warehouse.read(RECIPIENTS, customers).to_pandas())
-    consents = warehouse.read(CONSENTS, customers).to_pylist()
-    dated = [{**row, "changed_at": row["changed_at"].replace(tzinfo=UTC)} for row in consents]
-    store.consents.record((Consent(**row, reported_by="feed") for row in dated), at=now())
+    """Take over what the warehouse now knows of customers for whom a message or an alert waits.
+
+    Of both, the language and where their addresses are; of the first, their consents.
+    """
+    written_to, answered_for = store.outbox.open_customers(), store.alerts.read_waiting_customers()
+    known = sorted({*written_to, *answered_for})
+    if known:
+        store.recipients.replace(warehouse.read(RECIPIENTS, {"customers": known}).to_pandas())
+    if written_to:
+        consents = warehouse.read(CONSENTS, {"customers": written_to}).to_pylist()
+        dated = [{**row, "changed_at": row["changed_at"].replace(tzinfo=UTC)} for row in consents]
+        store.consents.record((Consent(**row, reported_by="feed") for row in dated), at=now())
 
 
 def is_replayed(

@@ -6,7 +6,7 @@ The URL of the operational store is read from HOLDFAST_OPERATIONAL_URL: a comman
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,11 @@ from company.yaml_file import read_yaml
 from retention.deciding.strategy_files import load_strategies
 from retention.store.store import Store
 from serving.access import read_access
+from serving.contacts import Reveal
 from serving.desk.app import create_app, read_templates
 from serving.desk.visit import Desk, utc_now
 from serving.same_site import LOOPBACK_NAMES
+from serving.sign_in.provider import open_provider
 from serving.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -29,15 +31,15 @@ LOOPBACK = "127.0.0.1"
 LINKS = {"Dagster": "HOLDFAST_WEBSERVER_URL", "MLflow": "HOLDFAST_REGISTRY_URL", "dbt": "HOLDFAST_DOCS_URL"}
 
 
-def main() -> None:
-    """Serve until asked to end."""
+def main(find_reveal: Callable[[Mapping[str, str], Store], Reveal | None] = lambda *_: None) -> None:
+    """Serve until asked to end; `find_reveal` opens the way to clear contact data, which this package has none to."""
     import uvicorn
 
     given = read_arguments()
     links = {name: os.environ[key] for name, key in LINKS.items() if key in os.environ}
     with Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store:
         store.migrate()
-        uvicorn.Server(configure(given, open_desk(given, store, links))).run()
+        uvicorn.Server(configure(given, open_desk(given, store, links, reveal=find_reveal(os.environ, store)))).run()
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,7 +60,7 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     return given
 
 
-def open_desk(given: argparse.Namespace, store: Store, links: dict[str, str]) -> Desk:
+def open_desk(given: argparse.Namespace, store: Store, links: dict[str, str], *, reveal: Reveal | None = None) -> Desk:
     """Return what the requests share."""
     content = read_yaml(given.company).content  # which `holdfast` has read as a whole before it started the desk
     industry = load_industry(content["industry"])
@@ -73,6 +75,8 @@ def open_desk(given: argparse.Namespace, store: Store, links: dict[str, str]) ->
         templates=read_templates(),
         now=utc_now,
         links=links,
+        reveal=reveal,
+        provider=open_provider(policy.desk.single_sign_on, roles=read_access().roles_of("people"), secrets=os.environ),
     )
 
 

@@ -6,7 +6,7 @@ order or filter, and left out or masked where it would be shown.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,10 +20,9 @@ CUSTOMERS = "customers"
 Visibility = Literal["clear", "masked", "hidden"]
 Action = Literal[
     "today", "alerts", "incidents", "answer", "customer", "customers", "override", "plan", "money", "delivery",
-    "strategies", "change", "health", "export", "audit", "users",
-    "collect",
+    "strategies", "change", "health", "export", "audit", "users", "collect", "contact",
 ]  # fmt: skip
-Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null"]
+Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null", "differs from"]
 MASK_OF_TEXT = "•••"
 _NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT")
 
@@ -78,6 +77,10 @@ class Access(BaseModel):
             unknown = sorted({*role.clear, *role.masked} - set(self.fields))
             if unknown or role.rows not in self.rows or set(role.clear) & set(role.masked):
                 raise ValueError(f"the role {name!r} names rows or classes of fields that are unknown or contradict")
+            if "contact" in role.actions and self.rows[role.rows] == "true":
+                raise ValueError(
+                    f"the role {name!r} sees everybody, and contact data is for who has customers of their own"
+                )
         return self
 
     def roles_of(self, holder: Literal["people", "keys"]) -> dict[str, Role]:
@@ -92,9 +95,26 @@ class Access(BaseModel):
             return "clear"
         return "masked" if classes & set(self.roles[role].masked) else "hidden"
 
-    def grant(self, role: str, *, owner: str | None = None, region: str | None = None) -> "Grant":
-        """Return what a person of `role` may see; `owner` and `region` are those of their account."""
-        return Grant(access=self, role=role, parameters={"owner": owner, "region": region})
+    def grant(
+        self,
+        role: str,
+        *,
+        owner: str | None = None,
+        region: str | None = None,
+        taken_over: tuple[str, ...] = (),
+        handed_away: tuple[str, ...] = (),
+    ) -> "Grant":
+        """Return what a person of `role` may see.
+
+        Args:
+            role: a role of the file.
+            owner: the owner that their account names.
+            region: the region that their account names.
+            taken_over: ids of customers who are theirs since the publication.
+            handed_away: ids of customers who are no longer theirs.
+        """
+        moved = {"taken_over": list(taken_over), "handed_away": list(handed_away)}
+        return Grant(access=self, role=role, parameters={"owner": owner, "region": region, **moved})
 
 
 @cache
@@ -109,7 +129,7 @@ class MissingFieldError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A comparison of a column with a value; `in` compares with a list."""
+    """A comparison of a column with a value; `in` compares with a list, `differs from` with the column of that name."""
 
     column: str
     comparison: Comparison
@@ -139,6 +159,7 @@ class Question:
     """What a page wants of one relation.
 
     `columns` are shown (all that the role sees where none is named); with `measures` they are what is grouped by.
+    `among` are conditions on the customers whose rows they are, by columns of the relation `customers`.
     `after` is the key of the last row of the page before: the values of the `order` columns, in their order, of which
     the last is unique.
     """
@@ -146,6 +167,7 @@ class Question:
     relation: str
     columns: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
+    among: tuple[Condition, ...] = ()
     order: tuple[Order, ...] = ()
     measures: tuple[Measure, ...] = ()
     after: tuple[Any, ...] = ()
@@ -158,7 +180,7 @@ class Grant:
 
     access: Access
     role: str
-    parameters: Mapping[str, str | None] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def may(self, action: Action) -> bool:
         """Return whether the role has the action."""
@@ -173,18 +195,18 @@ class Grant:
         """Return how the role sees a column."""
         return self.access.visibility(self.role, column)
 
-    def compile(self, question: Question, types: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    def compile(self, question: Question, types: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[str, Any]]:
         """Return the SQL and its parameters for a question, confined to the role's rows and fields.
 
         Args:
             question: what is asked.
-            types: the columns of the relation in the snapshot and their types; a column that it does not have is left
-                out where it would be shown, refused elsewhere.
+            types: the columns and their types of every relation in the snapshot; a column that its relation does not
+                have is left out where it would be shown, refused elsewhere.
 
         Raises AccessDeniedError for a relation that is not declared, and for a filter, an order, a measure or a group
         over what the role does not see clear; MissingFieldError where the snapshot does not have it.
         """
-        return _Compiler(grant=self, relation=question.relation, types=types).compile(question)
+        return _Compiler(grant=self, relation=question.relation, all_types=types).compile(question)
 
     def is_about_all(self, relation: str) -> bool:
         """Return whether a relation has no rows of single customers."""
@@ -210,14 +232,20 @@ SCHEMA = "snapshot"
 class _Compiler:
     grant: Grant
     relation: str
-    types: Mapping[str, str]
+    all_types: Mapping[str, Mapping[str, str]]
     bound: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        return self.all_types.get(self.relation, {})
 
     def compile(self, question: Question) -> tuple[str, dict[str, Any]]:
         confined, parameters = self.grant.confine(self.relation)
         self.bound |= parameters
         shown = self._measured(question) if question.measures else self._shown(question.columns)
-        conditions = [f"({confined})", *map(self._condition, question.where)]
+        conditions = [f"({confined})", *map(self.condition, question.where)]
+        if question.among:
+            conditions.append(self._among(question.among))
         if question.after:
             conditions.append(self._after(question.order, question.after))
         parts = [f"select {', '.join(shown)} from {SCHEMA}.{self.relation} where {' and '.join(conditions)}"]
@@ -242,7 +270,7 @@ class _Compiler:
 
     def _measure(self, measure: Measure) -> str:
         inner = "count(*)" if measure.column is None else f"{measure.function}({self._clear(measure.column)})"
-        only = f" filter (where {' and '.join(map(self._condition, measure.where))})" if measure.where else ""
+        only = f" filter (where {' and '.join(map(self.condition, measure.where))})" if measure.where else ""
         return f"{inner}{only} as {_identifier(measure.name)}"
 
     def _clear(self, name: str) -> str:
@@ -252,8 +280,17 @@ class _Compiler:
             raise MissingFieldError(f"The published {self.relation} have no field {name}; run the pipeline again.")
         return name
 
-    def _condition(self, condition: Condition) -> str:
+    def _among(self, conditions: tuple[Condition, ...]) -> str:
+        if self.grant.is_about_all(self.relation):
+            raise AccessDeniedError(f"The relation {self.relation} has no rows of single customers.")
+        customers = replace(self, relation=CUSTOMERS)  # binds its values among those of this one
+        meets = " and ".join(map(customers.condition, conditions))
+        return f"customer_id in (select customer_id from {SCHEMA}.{CUSTOMERS} where {meets})"
+
+    def condition(self, condition: Condition) -> str:
         column = self._clear(condition.column)
+        if condition.comparison == "differs from":
+            return f"{column} <> {self._clear(condition.value)}"
         if condition.comparison in {"is null", "is not null"}:
             return f"{column} {condition.comparison}"
         name = self._bind(list(condition.value) if condition.comparison == "in" else condition.value)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment
 
@@ -18,6 +18,10 @@ from serving.sign_in.keys import ApiKeys
 from serving.sign_in.users import Users
 from serving.snapshot import NothingPublishedError, Snapshot
 
+if TYPE_CHECKING:
+    from serving.contacts import Reveal
+    from serving.sign_in.provider import Provider
+
 
 class NotFoundError(Exception):
     """There is no such thing among what the actor may see."""
@@ -29,7 +33,11 @@ class InvalidRequestError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """What all requests share; `links` are the pages of other servers of the instance by their names."""
+    """What all requests share.
+
+    `links` are the pages of other servers of the instance by their names; `reveal` shows clear contact data, None where
+    the desk was started without a vault; `provider` signs people in, None where there are local accounts alone.
+    """
 
     snapshot: Snapshot
     store: Store
@@ -39,6 +47,13 @@ class Desk:
     now: Callable[[], datetime]
     strategies: tuple[Strategy, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
+    reveal: "Reveal | None" = None
+    provider: "Provider | None" = None
+
+    def grant(self, role: str, *, owner: str | None, region: str | None) -> Grant:
+        """Return the rights of a role, with the customers who changed hands since the publication."""
+        moved = self.store.alerts.read_moved(owner) if owner is not None else {}
+        return self.access.grant(role, owner=owner, region=region, **moved)
 
     @cached_property
     def users(self) -> Users:
@@ -99,13 +114,15 @@ class Actor:
             raise NotFoundError
         return rows[0]
 
-    def count(self, relation: str, *where: Condition, **measures: Measure) -> dict[str, Any]:
+    def count(
+        self, relation: str, *where: Condition, among: tuple[Condition, ...] = (), **measures: Measure
+    ) -> dict[str, Any]:
         """Return figures over the rows that meet all conditions; those over fields not seen clear are left out."""
         seen = {
             name: each for name, each in measures.items() if each.column is None or self.sees(each.column) == "clear"
         }
         everybody = Measure(function="count", name="count")
-        rows = self.ask(Question(relation=relation, where=where, measures=(everybody, *seen.values())))
+        rows = self.ask(Question(relation=relation, where=where, among=among, measures=(everybody, *seen.values())))
         return dict.fromkeys(measures) | (rows[0] if rows else {"count": 0})
 
     def sees(self, column: str) -> Visibility:

@@ -15,11 +15,12 @@ class MovedOnError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is done: acknowledge, snooze `until`, hand_over to `owner`, or close with `feedback`."""
+    """What is done: acknowledge, snooze `until`, hand_over to `owner`, finish a `step`, or close with `feedback`."""
 
     action: str
     until: datetime | None = None
     owner: str = ""
+    step: str = ""
     feedback: str = ""
     note: str = ""
 
@@ -35,6 +36,9 @@ class Answer:
             case "hand_over":
                 of.hand_over(its_id, to=self.owner, note=self.note, **who_and_when)
                 return f"handed over to {self.owner}"
+            case "step":
+                of.finish_step(its_id, step=self.step, note=self.note, **who_and_when)
+                return f"step {self.step} done"
             case "close":
                 of.close(its_id, feedback=self.feedback, note=self.note, **who_and_when)
                 return f"closed, {self.feedback}"

@@ -64,7 +64,7 @@ class Snapshot:
         Raises NothingPublishedError.
         """
         opened = self._current()
-        query, parameters = grant.compile(question, opened.types.get(question.relation, {}))
+        query, parameters = grant.compile(question, opened.types)
         with opened.connection.cursor() as cursor:
             return dict(cursor.execute(query, parameters).fetchnumpy())
 
@@ -98,7 +98,7 @@ class Snapshot:
 
 
 def _read(opened: _Opened, grant: Grant, question: Question) -> list[dict[str, Any]]:
-    query, parameters = grant.compile(question, opened.types[question.relation])
+    query, parameters = grant.compile(question, opened.types)
     with opened.connection.cursor() as cursor:
         answer = cursor.execute(query, parameters)
         names = [column[0] for column in answer.description or ()]

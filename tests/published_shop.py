@@ -36,6 +36,13 @@ def make_customers(count: int = COUNT) -> pd.DataFrame:
             "previous_as_of": AS_OF - timedelta(days=1),
             "previous_score": [50.0] * count,
             "previous_tier": ["medium"] * count,
+            "week_as_of": AS_OF - timedelta(days=8),
+            "week_score": [45.0 + number % 3 * 20 for number in numbers],
+            "week_tier": [("low", "medium", "high")[number % 3] for number in numbers],
+            "month_as_of": AS_OF - timedelta(days=31),
+            "month_score": [10.0] * count,
+            "month_tier": ["low"] * count,
+            "expected_value": [20.0 + number % 7 for number in numbers],
             "main_reason": "inactivity",
             "main_reason_en": "no order for 34 days",
             "main_reason_zh": "已34天未下单",
@@ -46,6 +53,7 @@ def make_customers(count: int = COUNT) -> pd.DataFrame:
             "value_from_now": [1234.5 - number for number in numbers],
             "money_at_risk": [987.25 - number for number in numbers],
             "nobody_listed_this": "not for anybody",
+            "tags": "big_basket,gone_silent",
             "why_en": "no order for 34 days; spend down",
             "why_zh": "已34天未下单, 消费下降",
             "channel": "email",
@@ -98,6 +106,7 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             propensity=0.9, main_reason="price",
         ),
         "aliases": pd.DataFrame({"alias_id": ["shop-7"], "customer_id": ["secret-020"]}),
+        "tags": pd.DataFrame({"tag": ["big_basket"], "text_en": ["large baskets"], "text_zh": ["大额购物"]}),
         "strategies": pd.DataFrame({"strategy_id": ["voucher"], "text_en": ["A voucher"], "text_zh": ["优惠券"]}),
         "decision_reasons": pd.DataFrame(
             {
@@ -251,9 +260,11 @@ def make_money() -> dict[str, pd.DataFrame]:
             {"month_date": [AS_OF] * 2, "language": ["en", "zh"], "keyword": ["out of stock", "没人接"],
              "count_texts": [9, 7], "count_customers": [8, 7], "count_texts_before": [3, 0], "keyword_rank": [1, 1]}
         ),
-        "months": pd.DataFrame(
-            {"period_start": [AS_OF], "known_treated": [830.0], "known_holdout": [81.0], "retained_treated": [0.7],
-             "retained_holdout": [0.66], "retained_difference": [0.04], "retained_low": [-0.01],
-             "retained_high": [0.09], "spent_difference": [2.5], "spent_low": [-1.0], "spent_high": [6.0]}
+        "periods": pd.DataFrame(
+            {"period": ["month", "day", "month"], "strategy_id": ["all", "all", "voucher"], "effect_group": "all",
+             "period_start": [AS_OF.replace(month=9), AS_OF, AS_OF.replace(month=9)],
+             "known_treated": [830.0, 27.0, 415.0], "known_holdout": [81.0, 3.0, 40.0], "retained_treated": 0.7,
+             "retained_holdout": 0.66, "retained_difference": 0.04, "retained_low": -0.01, "retained_high": 0.09,
+             "spent_difference": 2.5, "spent_low": -1.0, "spent_high": 6.0}
         ),
     }  # fmt: skip

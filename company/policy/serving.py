@@ -28,11 +28,31 @@ class Api(Section):
     retry_hours: Positive
 
 
+class SingleSignOn(Section):
+    """An OpenID Connect provider, and what of its claims becomes a person's name, role, owner and region.
+
+    `secret` names the environment variable that holds the client's secret; `roles` maps values of `role_claim` to roles
+    of `serving/access.yaml`, the first that a person has counts.
+    """
+
+    label: str = "single sign-on"
+    issuer: Annotated[str, Field(pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])")]
+    client_id: Annotated[str, Field(min_length=1)]
+    secret: str | None = None
+    scope: str = "openid profile email"
+    name_claim: str = "preferred_username"
+    role_claim: str = "groups"
+    owner_claim: str | None = None
+    region_claim: str | None = None
+    roles: Annotated[dict[str, str], Field(min_length=1)]
+
+
 class Desk(Section):
-    """Days that are published, days without a second alert, hours until figures are old, sign-in and keys."""
+    """Days published, days without a second alert, hours until figures are old, sign-in, single sign-on, keys."""
 
     history_days: Days
     quiet_days: Days
     stale_after_hours: Positive
     sign_in: SignIn
+    single_sign_on: SingleSignOn | None
     api: Api

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from dbt_project.variables import read_tags
 from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
 from orchestration.metadata import describe_schema, describe_table
@@ -87,12 +88,11 @@ MEASURED = {
         "outcomes.negative_keywords",
         "select * from outcomes.negative_keywords where month_date <= date '{as_of}' and keyword_rank <= 30",
     ),
-    "months": (
+    "periods": (
         "outcomes.outcomes_by_period",
         """
-        select * exclude (period, strategy_id, effect_group)
-        from outcomes.outcomes_by_period
-        where period = 'month' and strategy_id = 'all' and effect_group = 'all' and period_start <= date '{as_of}'
+        select * from outcomes.outcomes_by_period
+        where period_start <= date '{as_of}' and (period = 'month' or period_start > date '{since}')
         """,
     ),
     "alert_system": (
@@ -256,6 +256,9 @@ def _list_tables(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -
                 for each in deployment.strategies
             ],
             schema=pa.schema([(name, pa.string()) for name in ("strategy_id", "text_en", "text_zh")]),
+        ),
+        "tags": pa.Table.from_pylist(
+            [{"tag": each["name"], "text_en": each["en"], "text_zh": each["zh"]} for each in read_tags()]
         ),
         "decision_reasons": pa.Table.from_pylist(
             [{"decision_reason": code, "text_en": en, "text_zh": zh} for code, (en, zh) in REASONS.items()]

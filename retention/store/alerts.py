@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, true, update
 
-from retention.acting.clock import ACKNOWLEDGED, CLOSED, ROUND_THE_CLOCK, SNOOZED, SUPERSEDED, Clock
+from retention.acting.clock import ACKNOWLEDGED, CLOSED, HANDED_OVER, ROUND_THE_CLOCK, SNOOZED, SUPERSEDED, Clock
 from retention.store.answers import HOLDFAST, OF_ALERTS, OPEN, UNFINISHED, Answerable, record_raised
 from retention.store.database import insert_frame
 from retention.store.ledger import chunks
@@ -64,8 +64,8 @@ class Alerts(Answerable):
         is_overdue = (ALERTS.c.due_at < at) & _is_open(at)
         return self._database.read_frame(select(ALERTS).where(is_overdue).order_by(ALERTS.c.due_at))
 
-    def find(self, state: str, *, at: datetime) -> list[str]:
-        """Return the ids of the alerts that are open, acknowledged, snoozed, closed or overdue at a moment."""
+    def find(self, state: str, *, at: datetime, owner: str | None = None) -> list[str]:
+        """Return the ids of the alerts, all or an owner's, that are open, acknowledged, snoozed, closed or overdue."""
         is_in_state = {
             OPEN: _is_open(at),
             ACKNOWLEDGED: and_(ALERTS.c.state == ACKNOWLEDGED, ~_is_snoozed(at)),
@@ -73,9 +73,28 @@ class Alerts(Answerable):
             CLOSED: ALERTS.c.state == CLOSED,
             OVERDUE: and_(_is_open(at), ALERTS.c.due_at < at),
         }[state]
+        is_whose = true() if owner is None else ALERTS.c.owner == owner
         order = (ALERTS.c.priority, ALERTS.c.due_at, ALERTS.c.rank)
         with self._database.read() as connection:
-            return list(connection.scalars(select(ALERTS.c.alert_id).where(is_in_state).order_by(*order)))
+            return list(connection.scalars(select(ALERTS.c.alert_id).where(is_in_state, is_whose).order_by(*order)))
+
+    def read_moved(self, owner: str) -> dict[str, tuple[str, ...]]:
+        """Return the customers whose unfinished alert is `owner`'s (`taken_over`), or was handed over to others."""
+        events = OF_ALERTS.events
+        handed_over = select(OF_ALERTS.event_of).where(events.c.event == HANDED_OVER)
+        unfinished = select(ALERTS.c.customer_id).where(ALERTS.c.state.in_(UNFINISHED))
+        away = unfinished.where(ALERTS.c.owner != owner, ALERTS.c.alert_id.in_(handed_over))
+        with self._database.read() as connection:
+            return {
+                "taken_over": tuple(connection.scalars(unfinished.where(ALERTS.c.owner == owner))),
+                "handed_away": tuple(connection.scalars(away)),
+            }
+
+    def read_waiting_customers(self) -> list[str]:
+        """Return the customers with an unfinished alert."""
+        query = select(ALERTS.c.customer_id).distinct().where(ALERTS.c.state.in_(UNFINISHED))
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
 
     def read_load(self) -> dict[str, int]:
         """Return how many unfinished alerts each owner has."""

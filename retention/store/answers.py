@@ -164,6 +164,12 @@ class Answerable:
             raise ValueError(f"There is no {self.noun} {its_id}; `holdfast {self.noun}s list` shows those that wait.")
         return found[0]
 
+    def read_logs(self, ids: Collection[str]) -> dict[str, Watched]:
+        """Return those of some that there are with their logs, by id."""
+        with self._database.read() as connection:
+            found = self.register.read_logs(connection, self.register.id.in_(list(ids)[:_MOST_VARIABLES]))
+        return {str(each.row[self.register.id.name]): each for each in found}
+
     def acknowledge(self, its_id: str, *, by: str, at: datetime, clock: Clock = ROUND_THE_CLOCK) -> None:
         """Record who takes it on; raises ValueError when it is not open."""
         values = {"state": ACKNOWLEDGED, "acknowledged_by": by, "acknowledged_at": at}

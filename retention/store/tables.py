@@ -450,6 +450,9 @@ USERS = Table(
     Column("totp_secret", String(64)),
     Column("totp_pending", String(64)),
     Column("totp_step", Integer),
+    Column(
+        "subject", String, unique=True
+    ),  # who a provider of single sign-on says that it is, empty for a local account
     comment="one row per account of the desk; passwords and sign-in links are kept as digests",
 )
 

@@ -63,7 +63,7 @@ def identify(request: Request, credentials: Annotated[HTTPAuthorizationCredentia
     if key is None or key.role not in desk.access.roles_of("keys"):
         raise NoKeyError
     request.app.state.rates.take(key.key_id)
-    grant = desk.access.grant(key.role, owner=key.owner, region=key.region)
+    grant = desk.grant(key.role, owner=key.owner, region=key.region)
     caller = Caller(desk=desk, name=f"{key.name} (key {key.key_id})", grant=grant, key=key, request=request)
     request.state.caller = caller
     return caller

@@ -19,4 +19,14 @@ PRICES = Resource(
     name="prices", relation="plan_prices", action="plan", key=(Order(column="resource"),),
     description="What one more unit of every limit of the plan would bring.",
 )  # fmt: skip
+INCIDENTS = Resource(
+    name="incidents", relation="incidents", action="incidents", key=(Order(column="position"),),
+    description="Incidents, the newest first.",
+)  # fmt: skip
+PERIODS = Resource(
+    name="periods", relation="periods", action="money",
+    key=(Order(column="period_start", descending=True), Order(column="period"), Order(column="strategy_id"),
+         Order(column="effect_group")),
+    description="Results of plans by day, week and month, per strategy and group, the newest first.",
+)  # fmt: skip
 RESOURCES = {each.name: each for each in (CUSTOMERS, ALERTS, PLAN, PRICES)}

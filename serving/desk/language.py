@@ -142,8 +142,11 @@ KINDS = {
     "channel": "channel",
     "value_driver": "driver",
     "kind": "kind",
+    "responsible": "owner",
     "negative_about": "domain",
     "main_reason": "reason",
     "reason": "reason",
 }
-_TOPICS = {"tier", "stage", "value_tier", "arm", "trend", "verdict", "channel", "driver", "kind", "domain", "reason"}
+_TOPICS = {
+    "tier", "stage", "value_tier", "arm", "trend", "verdict", "channel", "driver", "kind", "domain", "owner", "reason",
+}  # fmt: skip

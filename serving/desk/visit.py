@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
 from fastapi import Depends, Request
@@ -109,9 +109,9 @@ def enter(request: Request) -> Visit:
     desk: Desk = request.app.state.desk
     secret = request.cookies.get(SESSION_COOKIE, "")
     user = desk.users.find_session(secret, at=desk.now()) if secret else None
-    if user is None or user.role not in desk.access.roles:
+    if user is None or user.role not in desk.access.roles_of("people"):
         raise NotSignedInError
-    grant = desk.access.grant(user.role, owner=user.owner, region=user.region)
+    grant = desk.grant(user.role, owner=user.owner, region=user.region)
     return Visit(desk=desk, name=user.name, request=request, user=user, grant=grant, secret=secret)
 
 
@@ -143,10 +143,17 @@ def language_of(request: Request) -> str:
     return choose_language(*wishes, request.headers.get("accept-language"))
 
 
-def set_cookie(answer: Response, name: str, value: str, *, keep: timedelta | None = None) -> None:
-    """Set a cookie that scripts cannot read and other sites cannot send."""
+def set_cookie(
+    answer: Response,
+    name: str,
+    value: str,
+    *,
+    keep: timedelta | None = None,
+    same_site: Literal["strict", "lax"] = "strict",
+) -> None:
+    """Set a cookie that scripts cannot read and, unless it is lax, other sites cannot send."""
     age = None if keep is None else int(keep.total_seconds())
-    answer.set_cookie(name, value, max_age=age, httponly=True, samesite="strict", path="/")
+    answer.set_cookie(name, value, max_age=age, httponly=True, samesite=same_site, path="/")
 
 
 def go_to(path: str) -> RedirectResponse:

@@ -25,7 +25,7 @@ class SignInError(Exception):
     """A sign-in was refused; `reason` is its word in the texts of the desk."""
 
     def __init__(self, reason: str) -> None:
-        """Refuse for a reason: wrong, locked, link, short or changed."""
+        """Refuse for a reason: wrong, locked, link, short, code, provider, no_role or taken."""
         super().__init__(f"The sign-in was refused: {reason}.")
         self.reason = reason
 
@@ -93,7 +93,9 @@ class Users:
 
     def read(self) -> "list[RowMapping]":
         """Return all users without their secrets."""
-        columns = [USERS.c[name] for name in ("name", "role", "owner", "region", "locked_until", "is_disabled")]
+        columns = [
+            USERS.c[name] for name in ("name", "role", "owner", "region", "locked_until", "is_disabled", "subject")
+        ]
         with self._database.read() as connection:
             return list(connection.execute(select(*columns).order_by(USERS.c.name)).mappings())
 
@@ -135,6 +137,27 @@ class Users:
             secret = None if reason else self._start(connection, name, at=at)
         if secret is None:
             raise SignInError(reason or "wrong")
+        return secret
+
+    def enter(self, user: User, *, subject: str, at: datetime) -> str:
+        """Return the secret of a new session of somebody whom a provider has identified as `subject`.
+
+        Their account is made the first time, and changed when their claims have. Raises SignInError when it is closed,
+        or another account has the name.
+        """
+        with self._database.write() as connection:
+            row = connection.execute(select(USERS).where(USERS.c.subject == subject)).mappings().one_or_none()
+            reason = _refuse_entry(connection, row, user)
+            if reason is None:
+                self._adopt(connection, row, user, subject=subject, at=at)
+            who = NOBODY if row is None and reason else user.name if row is None else row["name"]
+            add_entry(
+                connection,
+                Entry(done_at=at, done_by=who, action="sign_in", detail=reason or "signed in by single sign-on"),
+            )
+            secret = None if reason else self._start(connection, who, at=at)
+        if secret is None:
+            raise SignInError(reason or "provider")
         return secret
 
     def has_second_factor(self, name: str) -> bool:
@@ -179,6 +202,23 @@ class Users:
         with self._database.write() as connection:
             connection.execute(update(SESSIONS).where(SESSIONS.c.digest == hash_secret(secret)).values(ended_at=at))
 
+    def _adopt(
+        self, connection: Connection, row: "RowMapping | None", user: User, *, subject: str, at: datetime
+    ) -> None:
+        """Make the account of somebody identified, or give it the rights that their claims name now."""
+        if row is None:
+            _insert(connection, user, by=user.name, at=at)
+            _update(connection, user.name, subject=subject)
+            return
+        rights = {"role": user.role, "owner": user.owner, "region": user.region}
+        changed = {name: (row[name], value) for name, value in rights.items() if row[name] != value}
+        if changed:
+            _update(connection, row["name"], changed_at=at, **rights)
+            _end_sessions(connection, row["name"], at=at)
+            detail = "; ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
+            entry = Entry(done_at=at, done_by=row["name"], action="account", subject=row["name"], detail=detail)
+            add_entry(connection, entry)
+
     def _is_alive(self, session: "RowMapping", row: "RowMapping", *, at: datetime) -> bool:
         is_fresh = at < session["expires_at"] and at - session["seen_at"] < timedelta(minutes=self._limits.idle_minutes)
         is_unchanged = row["changed_at"] <= session["started_at"] and not row["is_disabled"]
@@ -219,6 +259,15 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 def _find(connection: Connection, name: str) -> "RowMapping | None":
     return connection.execute(select(USERS).where(USERS.c.name == name)).mappings().one_or_none()
+
+
+def _refuse_entry(connection: Connection, row: "RowMapping | None", user: User) -> str | None:
+    """Return why somebody identified does not enter; a name that is taken is somebody else's."""
+    if row is not None:
+        return "wrong" if row["is_disabled"] else None
+    if not user.name.strip() or len(user.name) > _LONGEST_NAME or _find(connection, user.name) is not None:
+        return "taken"
+    return None
 
 
 def _use_code(connection: Connection, row: "RowMapping | None", code: str, *, at: datetime) -> bool:

@@ -45,6 +45,7 @@ QUESTIONS = some.builds(
     relation=some.sampled_from(RELATIONS),
     columns=some.lists(some.sampled_from(COLUMNS), max_size=4, unique=True).map(tuple),
     where=some.lists(CONDITIONS, max_size=2).map(tuple),
+    among=some.lists(CONDITIONS, max_size=1).map(tuple),
     order=some.lists(ORDERS, max_size=2).map(tuple),
     after=some.lists(VALUES, max_size=2).map(tuple),
     limit=some.one_of(some.none(), some.integers(0, 50)),
@@ -98,7 +99,7 @@ def test_no_question_leaves_the_rows_and_the_fields_of_the_role(
 
     role, owner, region = person
     grant = ACCESS.grant(role, owner=owner, region=region)
-    used = {each.column for each in (*question.where, *question.order)}
+    used = {each.column for each in (*question.where, *question.among, *question.order)}
     try:
         rows = snapshot.ask(grant, question)
     except (AccessDeniedError, MissingFieldError):

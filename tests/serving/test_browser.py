@@ -35,7 +35,7 @@ OWNER = "ann"
 PASSWORD = "correct horse battery"
 SERIOUS = {"serious", "critical"}
 VIEWS = (
-    "/today", "/alerts", "/incidents", "/customers", "/customers/secret-001", "/plan", "/money",
+    "/today", "/alerts", "/incidents", "/customers", "/movement?days=7", "/customers/secret-001", "/plan", "/money",
     "/delivery?state=sent", "/strategies", "/experiments?strategy_id=voucher", "/review", "/health", "/audit", "/users",
     "/account", "/sign-in",
 )  # fmt: skip

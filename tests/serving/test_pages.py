@@ -11,6 +11,7 @@ from published_shop import AS_OF, NOW, make_money, make_tables, write_snapshot
 from pyotp import TOTP
 from starlette.testclient import TestClient
 
+from retention.acting.alerts import alert_id
 from retention.measuring.lifecycle import Review
 from retention.store.tables import INCIDENTS
 from serving.access import MASK_OF_TEXT, read_access
@@ -22,14 +23,18 @@ from serving.sign_in.users import User
 from serving.snapshot import Snapshot
 
 ACCESS = read_access()
+ALERT_003, ALERT_016 = (alert_id(AS_OF, f"secret-{number}") for number in ("003", "016"))
 PASSWORD = "correct horse battery"
 PAGES = (
-    "/today", "/alerts", "/incidents", "/customers", "/customers.csv", "/customers/secret-001", "/plan", "/money",
-    "/delivery", "/strategies", "/experiments", "/review", "/health", "/audit", "/users",
+    "/today", "/alerts", "/alerts.csv", "/incidents", "/customers", "/customers.csv", "/movement", "/movement.csv",
+    "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/delivery", "/strategies", "/experiments",
+    "/review", "/health", "/health.csv", "/audit", "/users",
 )  # fmt: skip
-ACTION_OF = {
-    "/experiments": "strategies", "/review": "strategies", "/customers.csv": "export",
-    "/customers/secret-001": "customer",
+ACTIONS_OF = {
+    "/alerts.csv": ("alerts", "export"), "/customers.csv": ("export",), "/customers/secret-001": ("customer",),
+    "/experiments": ("strategies",), "/movement": ("customers",), "/movement.csv": ("export",),
+    "/money.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/health.csv": ("health", "export"),
+    "/review": ("strategies",),
 }  # fmt: skip
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
@@ -64,7 +69,7 @@ def submit(client: TestClient, page: str, path: str, **fields: str):  # noqa: AN
 @pytest.mark.parametrize("role", ACCESS.roles_of("people"))
 def test_a_role_opens_its_pages_and_no_other_and_sees_only_its_fields(role: str, path: str, sign_in: SignIn) -> None:
     client, grant = sign_in(role, "ann"), ACCESS.grant(role)
-    may_open = grant.may(ACTION_OF.get(path, path.strip("/")))
+    may_open = all(grant.may(action) for action in ACTIONS_OF.get(path, (path.strip("/"),)))
     answer = client.get(path, follow_redirects=False)
     is_mine = ACCESS.roles[role].rows == "all" or path != "/customers/secret-001"
     assert answer.status_code == (200 if may_open and is_mine else 404 if may_open else 403)
@@ -96,6 +101,19 @@ def test_an_export_has_the_rows_of_the_filter_and_the_columns_of_the_role(sign_i
     assert {line.split(",")[0] for line in lines[1:]} == {MASK_OF_TEXT}
     entry = next(each for each in AuditLog(desk.store.database).read(limit=5) if each["action"] == "export")
     assert (entry["done_by"], entry["detail"]) == ("analyst None", f"{len(frame)} customers: tier=high")
+
+
+def test_movement_counts_who_changed_tier_and_lists_them_by_the_value_of_acting(sign_in: SignIn) -> None:
+    client, frame = sign_in("retention_manager"), make_tables()["customers"]
+    moved = frame.query("week_tier == 'low' and tier == 'high'")
+    path = "/movement?days=7&before=low&tier=high&region=north"
+    shown = re.findall(r'<a href="/customers/(secret-\d+)"', client.get(path).text)
+    of_region = moved.query("region == 'north'").sort_values(["expected_value", "position"], ascending=[False, True])
+    assert shown == list(of_region["customer_id"])
+    assert f">{len(moved)}</a>" in client.get("/movement").text
+    lines = client.get("/movement.csv?days=30").text.splitlines()
+    assert len(lines) - 1 == len(frame.query("tier != 'low'"))
+    assert [client.get(f"/movement?days={days}").status_code for days in ("30", "5")] == [200, 400]
 
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@x"])
@@ -174,6 +192,35 @@ def test_an_answer_to_an_alert_is_written_audited_and_shown(sign_in: SignIn, des
     ]
 
 
+def test_a_customer_changes_hands_with_the_hand_over_and_not_with_the_next_publication(sign_in: SignIn) -> None:
+    manager, path = sign_in("retention_manager"), "/customers/secret-016"
+    assert [sign_in("agent", name).get(path).status_code for name in ("bob", "customer service")] == [200, 404]
+    submit(manager, manager.get(path).text, f"/alerts/{ALERT_016}/hand_over", owner="customer service")
+    bob, service = sign_in("agent", "bob"), sign_in("agent", "customer service")
+    assert [client.get(path).status_code for client in (bob, service)] == [404, 200]
+    assert ["secret-016" in client.get("/alerts").text for client in (bob, service)] == [False, True]
+    assert "customer service" in manager.get("/alerts?owner=customer+service&level=medium").text
+    submit(service, service.get(path).text, f"/alerts/{ALERT_016}/close", feedback="wrong")
+    assert [client.get(path).status_code for client in (bob, service)] == [200, 404]
+
+
+def test_an_alert_shows_its_ladder_and_takes_the_steps_of_its_response(sign_in: SignIn, desk: Desk) -> None:
+    client = sign_in("retention_manager")
+    page = client.get("/alerts?region=north").text
+    assert "Rung 2: customer service is notified" in page
+    assert "secret-002" not in page  # of the south
+    submit(client, page, f"/alerts/{ALERT_003}/acknowledge")
+    page = client.get("/alerts?state=acknowledged").text
+    assert "Step: identify the problem" in page
+    assert submit(client, page, f"/alerts/{ALERT_003}/step", step="identify").status_code == 200
+    assert [event["deadline"] for event in desk.store.alerts.read_events([ALERT_003])][:1] == ["identify"]
+    assert "升级阶梯与处理步骤" in client.get("/alerts?language=zh").text
+    client.get("/alerts?language=en")
+    assert len(client.get("/alerts.csv?value_tier=gold").text.splitlines()) - 1 == client.get(
+        "/alerts?value_tier=gold"
+    ).text.count('class="state"')
+
+
 def test_somebody_else_s_alert_cannot_be_answered(sign_in: SignIn) -> None:
     page = sign_in("admin").get("/alerts?owner=bob").text
     alert = re.search(r"/alerts/(\w+)/close", page)
@@ -213,9 +260,9 @@ def test_other_sites_and_forms_without_a_token_change_nothing(
     headers: dict[str, str], method: str, status: int, sign_in: SignIn
 ) -> None:
     client = sign_in("admin")
-    answer = client.request(method, "/users", headers=headers, data={"name": "eve"}, follow_redirects=False)
+    answer = client.request(method, "/users", headers=headers, data={"name": "mallory"}, follow_redirects=False)
     assert answer.status_code == status
-    assert "eve" not in client.get("/users").text
+    assert "mallory" not in client.get("/users").text
 
 
 def test_nothing_opens_without_a_session_or_after_it_has_ended(desk: Desk, sign_in: SignIn) -> None:
@@ -422,6 +469,25 @@ def test_health_shows_the_model_next_to_its_baselines_and_the_gate_that_is_close
     assert "漂移" in sign_in("data_engineer").get("/health?language=zh").text
 
 
+def test_tags_are_named_in_the_language_of_the_page(sign_in: SignIn) -> None:
+    client = sign_in("admin")
+    english, chinese = (client.get(f"/customers/secret-001?language={each}").text for each in ("en", "zh"))
+    client.get("/today?language=en")
+    assert ("large baskets, gone silent" in english, "大额购物、gone silent" in chinese) == (True, True)
+
+
+def test_the_plan_is_counted_and_exported_by_the_filters_of_the_address(sign_in: SignIn) -> None:
+    client, path = sign_in("retention_manager"), "?region=north&value_tier=gold"
+    of_group = make_tables()["customers"].query("region == 'north' and value_tier == 'gold'")["customer_id"]
+    expected = set(of_group) & set(make_tables()["plans"]["customer_id"])
+    lines = client.get(f"/plan.csv{path}").text.splitlines()
+    place = lines[0].split(",").index("customer_id")
+    assert {line.split(",")[place] for line in lines[1:]} == expected
+    assert f"{len(expected)} customers" in client.get(f"/plan{path}").text
+    assert "97" in client.get("/health.csv?table=reconciliation").text
+    assert client.get("/health.csv?table=secrets").status_code == 400
+
+
 def test_a_second_factor_is_set_up_on_ones_own_page(sign_in: SignIn, desk: Desk) -> None:
     client = sign_in("analyst", "second")
     begun = submit(client, client.get("/account").text, "/account/second-factor")
@@ -457,8 +523,11 @@ def test_money_shows_what_was_saved_with_its_interval_the_rest_and_marked_assump
     published, desk.snapshot.path = desk.snapshot.path, tmp_path / "money.duckdb"
     try:
         english, chinese = client.get("/money?language=en").text, client.get("/money?language=zh").text
+        by_day = sign_in("analyst").get("/money.csv?period=day").text.splitlines()
+        of_one = client.get("/money?strategy_id=voucher&language=en").text
     finally:
         desk.snapshot.path = published
     expected = ("1,200", "-150", "2,550", "Rest", "assumption", "6.7 %", "24.0 % in the industry", "did not come back")
     assert [words for words in expected if words not in english] == []
     assert "剩余" in chinese
+    assert (len(by_day), "27.0" in by_day[1], ">415<" in of_one) == (2, True, True)

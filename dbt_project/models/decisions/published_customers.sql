@@ -26,7 +26,8 @@ plans as (
         arm,
         strategy_id,
         channel,
-        decision_reason
+        decision_reason,
+        expected_value
     from {{ source('retention', 'plans') }}
 
 ),
@@ -48,9 +49,13 @@ scores as (
 
 ),
 
-previous_days as (
+-- the newest days with scores that lie at least so many days back
+earlier_days as (
 
-    select max(scores.as_of) as as_of
+    select
+        max(scores.as_of) as previous_as_of,
+        max(case when {{ dbt.datediff('scores.as_of', 'customers.as_of', 'day') }} >= 7 then scores.as_of end) as week_as_of,
+        max(case when {{ dbt.datediff('scores.as_of', 'customers.as_of', 'day') }} >= 30 then scores.as_of end) as month_as_of
     from scores
     inner join customers
         on
@@ -59,15 +64,23 @@ previous_days as (
 
 ),
 
-previous_scores as (
+earlier_scores as (
 
     select
-        scores.as_of,
         scores.customer_id,
-        scores.score,
-        scores.tier
+        {%- for name in ('previous', 'week', 'month') %}
+        max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.as_of end) as {{ name }}_as_of,
+        max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.score end) as {{ name }}_score,
+        max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.tier end) as {{ name }}_tier
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
     from scores
-    inner join previous_days on scores.as_of = previous_days.as_of
+    inner join earlier_days
+        on
+            scores.as_of = earlier_days.previous_as_of
+            or scores.as_of = earlier_days.week_as_of
+            or scores.as_of = earlier_days.month_as_of
+    group by scores.customer_id
 
 ),
 
@@ -108,14 +121,21 @@ published as (
         plans.strategy_id,
         plans.channel,
         plans.decision_reason,
+        plans.expected_value,
         candidates.money_at_risk,
         candidates.allowed_channels,
         candidates.contacts_30d,
         alerts.alert_id,
         coalesce(customers.owner, alerts.owner) as responsible,
-        previous_scores.as_of as previous_as_of,
-        previous_scores.score as previous_score,
-        previous_scores.tier as previous_tier
+        earlier_scores.previous_as_of,
+        earlier_scores.previous_score,
+        earlier_scores.previous_tier,
+        earlier_scores.week_as_of,
+        earlier_scores.week_score,
+        earlier_scores.week_tier,
+        earlier_scores.month_as_of,
+        earlier_scores.month_score,
+        earlier_scores.month_tier
     from customers
     left join candidates
         on
@@ -130,7 +150,7 @@ published as (
         on
             customers.as_of = alerts.as_of
             and customers.customer_id = alerts.customer_id
-    left join previous_scores on customers.customer_id = previous_scores.customer_id
+    left join earlier_scores on customers.customer_id = earlier_scores.customer_id
     {%- if var('extra_columns') %}
     left join extras on customers.customer_id = extras.customer_id
     {%- endif %}

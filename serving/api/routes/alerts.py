@@ -7,9 +7,10 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.access import Condition
-from serving.answers import Answer, MovedOnError, give_answer
+from serving.answers import Answer
+from serving.api.answering import Assign, Close, Note, answer_once
 from serving.api.caller import Caller, Program
-from serving.api.idempotency import ConflictError, IdempotencyKey, write_once
+from serving.api.idempotency import IdempotencyKey
 from serving.api.listing import Listing, Page, answer, answer_page
 from serving.api.resources import ALERTS
 
@@ -30,16 +31,16 @@ class Snooze(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     until: AwareDatetime
-    note: Annotated[str, Field(max_length=400, description="Write no personal data.")] = ""
+    note: Note = ""
 
 
-class Close(BaseModel):
-    """Whether an alert was useful."""
+class Step(BaseModel):
+    """Which step of the response is done."""
 
     model_config = ConfigDict(extra="forbid")
 
-    feedback: Literal["useful", "wrong", "already_known"]
-    note: Annotated[str, Field(max_length=400, description="Write no personal data.")] = ""
+    step: Annotated[str, Field(min_length=1, max_length=100)]
+    note: Note = ""
 
 
 class Answered(BaseModel):
@@ -79,25 +80,31 @@ def snooze(program: Program, alert_id: AlertId, body: Snooze, idempotency_key: I
     return _answer(program, alert_id, given, body, idempotency_key)
 
 
+@router.post("/alerts/{alert_id}/assign", response_model=Answered)
+def assign(program: Program, alert_id: AlertId, body: Assign, idempotency_key: IdempotencyKey) -> Response:
+    """Give an unfinished alert, and its customer with it, to another owner."""
+    return _answer(program, alert_id, body.read(program.desk.policy), body, idempotency_key)
+
+
+@router.post("/alerts/{alert_id}/step", response_model=Answered)
+def finish_step(program: Program, alert_id: AlertId, body: Step, idempotency_key: IdempotencyKey) -> Response:
+    """Record that a step of the response to an alert that was taken on is done."""
+    given = Answer(action="step", step=body.step, note=body.note)
+    return _answer(program, alert_id, given, body, idempotency_key)
+
+
 @router.post("/alerts/{alert_id}/close", response_model=Answered)
 def close(program: Program, alert_id: AlertId, body: Close, idempotency_key: IdempotencyKey) -> Response:
     """Close an unfinished alert with feedback."""
-    given = Answer(action="close", feedback=body.feedback, note=body.note)
-    return _answer(program, alert_id, given, body, idempotency_key)
+    return _answer(program, alert_id, body.read(), body, idempotency_key)
 
 
 def _answer(program: Caller, alert_id: str, given: Answer, body: BaseModel | None, idempotency_key: str) -> Response:
     """Answer an alert once, for somebody who may answer it and sees it."""
     program.require("answer")
     alert = program.find("alerts", "alert_id", alert_id)
-
-    def act() -> dict[str, Any]:
-        try:
-            before, after = give_answer(
-                program, program.desk.store.alerts, alert_id, given, customer_id=alert.get("customer_id")
-            )
-        except MovedOnError as error:
-            raise ConflictError(str(error)) from None
-        return {"alert_id": alert_id, "before": before, "after": after}
-
-    return answer(program, write_once(program, idempotency_key, body, act))
+    moved = answer_once(
+        program, program.desk.store.alerts, alert_id, given, body=body, idempotency_key=idempotency_key,
+        customer_id=alert.get("customer_id"),
+    )  # fmt: skip
+    return answer(program, {"alert_id": alert_id, **moved})

@@ -1,13 +1,15 @@
 """A customer: who, how the score moved, why, what they are worth, what is done or not and why, and what people did."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from retention.deciding.plan_overrides import KINDS
-from retention.store.answers import FEEDBACK
+from retention.store.answers import FEEDBACK, UNFINISHED
 from serving.access import Condition, Order, Question
+from serving.deadlines import read_deadlines
 from serving.desk.pages.alerts import SNOOZE_DAYS
 from serving.desk.pages.today import read_names
 from serving.desk.visit import Person, Visit
@@ -29,6 +31,11 @@ HABITS = (
 @router.get("/customers/{customer_id:path}")
 def show(visit: Person, customer_id: str) -> Response:
     """Show the page; that it was opened stands in the audit log."""
+    return show_customer(visit, customer_id)
+
+
+def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] | None = None) -> Response:
+    """Return the page, with clear contact data where somebody asked for it."""
     visit.require("customer")
     is_it = Condition(column="customer_id", comparison="=", value=customer_id)
     row = visit.find("customers", "customer_id", customer_id)
@@ -38,6 +45,9 @@ def show(visit: Person, customer_id: str) -> Response:
     alerts = visit.ask(Question(relation="alerts", where=(is_it,), order=(Order(column="as_of", descending=True),)))
     states = visit.desk.store.alerts.states([row["alert_id"] for row in alerts])
     alerts = [row for row in alerts if row["alert_id"] in states]
+    unfinished = [alert_id for alert_id, state in states.items() if state["state"] in UNFINISHED]
+    if unfinished and visit.sees("responsible") == "clear":
+        row["responsible"] = states[unfinished[0]]["owner"]
     plans = visit.ask(Question(relation="plans", where=(is_it,), limit=1))
     return visit.render(
         "customer.html",
@@ -51,13 +61,16 @@ def show(visit: Person, customer_id: str) -> Response:
         reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
         plan=plans[0] if plans else None,
         strategies=read_names(visit, "strategies", "strategy_id"),
+        tags=read_names(visit, "tags", "tag"),
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
         alerts=alerts,
         states=states,
+        deadlines=read_deadlines(visit, visit.desk.store.alerts, unfinished),
         events=visit.desk.store.alerts.read_events(list(states)),
         audit=_read_audit(visit, customer_id),
         override=read_override(visit, customer_id),
         override_kinds=KINDS,
+        contact=contact,
         snooze_days=SNOOZE_DAYS,
         feedback=FEEDBACK,
     )

@@ -3,12 +3,12 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from serving.delivery import SHOWN, STATES, STEPS, TROUBLED, count_messages, count_steps, list_messages
+from serving.desk.files import send_rows
 from serving.desk.pages.today import read_names
 from serving.desk.visit import InvalidRequestError, Person, Visit
-from serving.export import write_rows
 
 router = APIRouter()
 MOST, MOST_EXPORTED = 100, 100_000
@@ -40,9 +40,7 @@ def export(visit: Person) -> Response:
     visit.require("export")
     state = _read_state(visit)
     rows: list[dict[str, Any]] = list_messages(visit, state, limit=MOST_EXPORTED)
-    visit.record("export", detail=f"{len(rows)} messages: {state}")
-    head = {"Content-Disposition": f'attachment; filename="messages-{state}.csv"'}
-    return StreamingResponse(write_rows(SHOWN, rows), media_type="text/csv; charset=utf-8", headers=head)
+    return send_rows(visit, f"messages-{state}", SHOWN, rows, detail=f"{len(rows)} messages: {state}")
 
 
 def _read_state(visit: Visit) -> str:

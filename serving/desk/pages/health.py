@@ -4,28 +4,41 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Order, Question
-from serving.desk.visit import Person
+from serving.desk.files import send_rows
+from serving.desk.visit import InvalidRequestError, Person
 
 router = APIRouter()
 NEWEST = Order(column="as_of", descending=True)
 MONTHS = 12
+TABLES = {
+    "performance": Question(relation="performance", order=(NEWEST,), limit=MONTHS),
+    "drift": Question(relation="drift", order=(NEWEST,), limit=MONTHS),
+    "gates": Question(relation="gate_verdicts", order=(Order(column="judged_at"),)),
+    "reconciliation": Question(relation="reconciliation", order=(Order(column="source"), Order(column="table_name"))),
+}
 
 
 @router.get("/health")
 def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("health")
-
-    def read(relation: str, *order: Order, limit: int | None = None) -> list[dict[str, object]]:
-        return visit.ask(Question(relation=relation, order=order, limit=limit))
-
+    tables = {name: visit.ask(question) for name, question in TABLES.items()}
     return visit.render(
         "health.html",
-        performance=read("performance", NEWEST, limit=MONTHS),
-        drift=read("drift", NEWEST, limit=MONTHS),
-        gates=read("gate_verdicts", Order(column="judged_at")),
-        reconciliation=read("reconciliation", Order(column="source"), Order(column="table_name")),
         lane=visit.desk.store.lane.read(),
         silent_after=visit.desk.policy.lane.silent_after_seconds,
         links=visit.desk.links,
+        **tables,
     )
+
+
+@router.get("/health.csv")
+def export(visit: Person, table: str = "performance") -> Response:
+    """Send one of the page's tables as CSV."""
+    visit.require("health")
+    visit.require("export")
+    if table not in TABLES:
+        raise InvalidRequestError("There is no such table of health.")
+    rows = visit.ask(TABLES[table])
+    columns = [name for name in rows[0] if name != "nothing"] if rows else []
+    return send_rows(visit, f"health-{table}", columns, rows, detail=f"{len(rows)} rows of health: {table}")

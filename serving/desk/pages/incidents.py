@@ -5,6 +5,7 @@ from fastapi.responses import Response
 
 from retention.store.answers import FEEDBACK
 from serving.access import Order, Question
+from serving.deadlines import read_deadlines
 from serving.desk.pages.alerts import answer_or_report, read_answer
 from serving.desk.visit import Form, Person, go_to
 
@@ -18,8 +19,11 @@ def list_incidents(visit: Person) -> Response:
     """Show the incidents of the published days, the newest first."""
     visit.require("incidents")
     rows = visit.ask(Question(relation="incidents", order=ORDER, limit=MOST))
-    states = visit.desk.store.incidents.states([row["incident_id"] for row in rows])
-    return visit.render("incidents.html", rows=rows, states=states, feedback=FEEDBACK)
+    ids, incidents = [row["incident_id"] for row in rows], visit.desk.store.incidents
+    deadlines = read_deadlines(visit, incidents, ids)
+    return visit.render(
+        "incidents.html", rows=rows, states=incidents.states(ids), deadlines=deadlines, feedback=FEEDBACK
+    )
 
 
 @router.post("/incidents/{incident_id}/{action}")

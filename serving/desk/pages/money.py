@@ -5,13 +5,17 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.access import Order, Question
-from serving.desk.pages.today import read_names
-from serving.desk.visit import Person, Visit
+from serving.access import Condition, Order, Question
+from serving.desk.files import send_rows
+from serving.desk.filters import describe_filters
+from serving.desk.pages.today import COUNT, read_names
+from serving.desk.visit import InvalidRequestError, Person, Visit
 
 router = APIRouter()
 MONTHS = 12
 REASONS, KEYWORDS = 24, 10
+MOST_PERIODS = 31
+PERIODS, ALL = ("month", "week", "day"), "all"
 CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
 
 
@@ -30,13 +34,45 @@ def show(visit: Person) -> Response:
         losses=_read(visit, "losses"),
         goals=_read(visit, "goals"),
         lines=_read(visit, "churn_lines"),
-        months=_read(visit, "months", Order(column="period_start", descending=True), limit=MONTHS),
+        periods=visit.ask(_ask_periods(visit)),
+        options={
+            "period": PERIODS,
+            "strategy_id": _list_values(visit, "strategy_id"),
+            "effect_group": _list_values(visit, "effect_group"),
+        },
         bridge=_cross(_read(visit, "churn_bridge")),
         cells=CELLS,
         reasons=_read(visit, "churn_reasons", Order(column="as_of", descending=True), limit=REASONS),
         keywords=_list_newest(_read(visit, "negative_keywords", Order(column="month_date", descending=True))),
         names=read_names(visit, "strategies", "strategy_id"),
     )
+
+
+@router.get("/money.csv")
+def export(visit: Person) -> Response:
+    """Send the results of plans by the period, the strategy and the group of the address."""
+    visit.require("money")
+    visit.require("export")
+    question = _ask_periods(visit)
+    rows = visit.ask(question)
+    filters = describe_filters(question.where)
+    return send_rows(visit, "periods", list(rows[0]) if rows else [], rows, detail=f"{len(rows)} periods: {filters}")
+
+
+def _ask_periods(visit: Visit) -> Question:
+    """Return the question for the results of plans by day, week or month, of all strategies and groups or of one."""
+    period = visit.parameter("period") or PERIODS[0]
+    if period not in PERIODS:
+        raise InvalidRequestError("Results are shown by day, week or month.")
+    given = {"period": period, **{name: visit.parameter(name) or ALL for name in ("strategy_id", "effect_group")}}
+    where = tuple(Condition(column=name, comparison="=", value=value) for name, value in given.items())
+    newest = Order(column="period_start", descending=True)
+    return Question(relation="periods", where=where, order=(newest,), limit=MOST_PERIODS)
+
+
+def _list_values(visit: Visit, name: str) -> list[str]:
+    rows = visit.ask(Question(relation="periods", columns=(name,), measures=(COUNT,), order=(Order(column=name),)))
+    return [row[name] for row in rows if row[name] != ALL]
 
 
 def _read(visit: Visit, relation: str, *order: Order, limit: int | None = None) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Condition, Measure, Order, Question
+from serving.desk.files import send_answer
+from serving.desk.filters import OF_CUSTOMERS, describe_filters, list_options, read_filters
 from serving.desk.pages.today import COUNT, read_names
 from serving.desk.visit import Person, Visit
 
@@ -19,24 +21,42 @@ MONEY = Measure(function="sum", name="money", column="money_at_risk")
 def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("plan")
-    by_arm = Question(relation="plans", columns=("arm",), measures=(COUNT, COST, EXPECTED))
+    among = read_filters(visit, OF_CUSTOMERS)
+    by_arm = Question(relation="plans", columns=("arm",), among=among, measures=(COUNT, COST, EXPECTED))
     return visit.render(
         "plan.html",
         arms={row["arm"]: row for row in visit.ask(by_arm)},
         all=visit.count("plans")["count"],
-        strategies=_list_strategies(visit),
-        reasons=_list_reasons(visit),
+        among=visit.count("plans", among=among)["count"],
+        options=list_options(visit, OF_CUSTOMERS),
+        strategies=_list_strategies(visit, among),
+        reasons=_list_reasons(visit, among),
         prices=visit.ask(Question(relation="plan_prices", order=(Order(column="price", descending=True),))),
         names=read_names(visit, "strategies", "strategy_id"),
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
     )
 
 
-def _list_strategies(visit: Visit) -> list[dict[str, Any]]:
+@router.get("/plan.csv")
+def export(visit: Person) -> Response:
+    """Send the plan's rows, one per customer, that meet the filters."""
+    visit.require("plan")
+    visit.require("export")
+    among = read_filters(visit, OF_CUSTOMERS)
+    question = Question(relation="plans", among=among, order=(Order(column="rank"),))
+    columns = visit.desk.snapshot.types("plans")
+    return send_answer(visit, "plan", columns, question, detail=f"rows of the plan: {describe_filters(among)}")
+
+
+def _list_strategies(visit: Visit, among: tuple[Condition, ...]) -> list[dict[str, Any]]:
     """Return the strategies that are used: contacted, held out, cost and expected value, the dearest first."""
     is_used = Condition(column="arm", comparison="in", value=["treated", "holdout"])
     by_strategy = Question(
-        relation="plans", columns=("strategy_id", "arm"), where=(is_used,), measures=(COUNT, COST, EXPECTED)
+        relation="plans",
+        columns=("strategy_id", "arm"),
+        where=(is_used,),
+        among=among,
+        measures=(COUNT, COST, EXPECTED),
     )
     found: dict[str, dict[str, Any]] = {}
     for row in visit.ask(by_strategy):
@@ -49,9 +69,9 @@ def _list_strategies(visit: Visit) -> list[dict[str, Any]]:
     )
 
 
-def _list_reasons(visit: Visit) -> list[dict[str, Any]]:
+def _list_reasons(visit: Visit, among: tuple[Condition, ...]) -> list[dict[str, Any]]:
     not_contacted = Condition(column="arm", comparison="in", value=["none", "holdout", "control"])
     by_reason = Question(
-        relation="plans", columns=("decision_reason",), where=(not_contacted,), measures=(COUNT, MONEY)
+        relation="plans", columns=("decision_reason",), where=(not_contacted,), among=among, measures=(COUNT, MONEY)
     )
     return sorted(visit.ask(by_reason), key=lambda row: -row["count"])

@@ -1,15 +1,31 @@
 """Signing in and out, and the link by which somebody chooses their first password."""
 
+from datetime import timedelta
+
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from serving.desk.language import Words
-from serving.desk.visit import SESSION_COOKIE, VISIT_COOKIE, Desk, Form, Person, go_to, language_of, render, set_cookie
+from serving.desk.visit import (
+    SESSION_COOKIE,
+    VISIT_COOKIE,
+    Desk,
+    Form,
+    NotFoundError,
+    Person,
+    go_to,
+    language_of,
+    render,
+    set_cookie,
+)
 from serving.sign_in.passwords import hash_secret, make_secret
+from serving.sign_in.provider import Provider
 from serving.sign_in.users import SignInError
 
 router = APIRouter()
 REFUSED = 401
+ROUND_COOKIE, ROUND_LASTS = "holdfast_round", timedelta(minutes=10)
 
 
 @router.get("/")
@@ -36,6 +52,40 @@ def sign_in(request: Request, form: Form) -> Response:
     except SignInError as error:
         return _form(request, "sign_in.html", reason=error.reason, status=REFUSED)
     return _begin(secret)
+
+
+@router.get("/sign-in/provider")
+async def ask_provider(request: Request) -> Response:
+    """Send the browser to the provider of single sign-on."""
+    provider, secret = _find_provider(request), make_secret()
+    try:
+        address = await provider.begin(secret, redirect_uri=_return_address(request))
+    except SignInError as error:
+        return await run_in_threadpool(_form, request, "sign_in.html", reason=error.reason, status=REFUSED)
+    answer = RedirectResponse(address, status_code=303)
+    # strict cookies do not come back with the browser from another site
+    set_cookie(answer, ROUND_COOKIE, secret, keep=ROUND_LASTS, same_site="lax")
+    return answer
+
+
+@router.get("/sign-in/callback")
+async def return_from_provider(request: Request) -> Response:
+    """Begin a session of somebody who comes back identified, or show the form with the reason."""
+    provider, desk = _find_provider(request), request.app.state.desk
+    secret = request.cookies.get(ROUND_COOKIE) or make_secret()
+    try:
+        identity = await provider.finish(
+            secret, redirect_uri=_return_address(request), answer=dict(request.query_params), at=desk.now()
+        )
+        session = await run_in_threadpool(desk.users.enter, identity.user, subject=identity.subject, at=desk.now())
+    except SignInError as error:
+        answer = await run_in_threadpool(_form, request, "sign_in.html", reason=error.reason, status=REFUSED)
+    else:
+        # a redirect would still count as coming from the other site, and the strict cookie would stay at home
+        answer = render(desk, request, "signed_in.html", words=Words(language=language_of(request)))
+        set_cookie(answer, SESSION_COOKIE, session)
+    answer.delete_cookie(ROUND_COOKIE, path="/")
+    return answer
 
 
 @router.get("/link/{secret}")
@@ -69,6 +119,17 @@ def sign_out(visit: Person, _form: Form) -> RedirectResponse:
     return answer
 
 
+def _find_provider(request: Request) -> Provider:
+    provider: Provider | None = request.app.state.desk.provider
+    if provider is None:
+        raise NotFoundError
+    return provider
+
+
+def _return_address(request: Request) -> str:
+    return f"{str(request.base_url).rstrip('/')}/sign-in/callback"
+
+
 def _begin(secret: str) -> RedirectResponse:
     answer = go_to("/today")
     set_cookie(answer, SESSION_COOKIE, secret)
@@ -95,6 +156,7 @@ def _form(
         csrf=hash_secret(secret, "form"),
         message=message,
         name=name,
+        provider=desk.provider,
         length=limits.minimum_password_length,
     )
     set_cookie(answer, VISIT_COOKIE, secret)

@@ -3,12 +3,12 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from serving.access import Measure, Question
+from serving.desk.files import send_rows
 from serving.desk.pages.today import COUNT
 from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
-from serving.export import write_rows
 from serving.strategies import change_strategy, list_settings
 
 router = APIRouter()
@@ -33,9 +33,7 @@ def export(visit: Person) -> Response:
     visit.require("strategies")
     visit.require("export")
     rows = _list_rows(visit)
-    visit.record("export", detail=f"{len(rows)} strategies")
-    head = {"Content-Disposition": 'attachment; filename="strategies.csv"'}
-    return StreamingResponse(write_rows(EXPORTED, rows), media_type="text/csv; charset=utf-8", headers=head)
+    return send_rows(visit, "strategies", EXPORTED, rows, detail=f"{len(rows)} strategies")
 
 
 @router.post("/strategies/{strategy_id}")

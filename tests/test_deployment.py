@@ -1,0 +1,47 @@
+"""The files of a deployment name commands, arguments and variables that exist."""
+
+import re
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from company.yaml_file import load_yaml
+from serving.__main__ import read_arguments
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "examples/deployment"
+
+
+def read_command(name: str) -> list[str]:
+    unit = ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(FOLDER / name)
+    return shlex.split(unit["Service"]["ExecStart"])
+
+
+def test_the_units_and_the_container_start_the_desk_by_arguments_that_it_takes() -> None:
+    unit = read_command("holdfast-desk.service")
+    container = load_yaml(FOLDER / "compose.yaml")["services"]["desk"]["command"]
+    assert (unit[1:3], container[:3]) == (["-m", "orchestration.desk"], ["python", "-m", "orchestration.desk"])
+    for arguments in (unit[3:], container[3:]):
+        given = read_arguments(arguments)
+        assert (given.host, given.port, given.name) == ("0.0.0.0", 8443, ["desk.example"])
+
+
+def test_the_pipeline_starts_by_a_command_that_takes_the_options() -> None:
+    from typer.testing import CliRunner
+
+    from orchestration.cli import app
+
+    command = read_command("holdfast.service")
+    assert Path(command[0]).name == load_yaml(FOLDER / "compose.yaml")["services"]["pipeline"]["command"][0]
+    shown = CliRunner().invoke(app, ["ui", "--help"], env={"COLUMNS": "200"}).output
+    assert [option for option in command[1:] if option.startswith("--") and option not in shown] == []
+
+
+@pytest.mark.parametrize("name", ["environment", "Containerfile", "compose.yaml"])
+def test_variables_of_the_files_are_those_of_the_example(name: str) -> None:
+    known = set(re.findall(r"HOLDFAST_\w+", (ROOT / ".env.example").read_text()))
+    assert set(re.findall(r"HOLDFAST_\w+", (FOLDER / name).read_text())) <= known
