@@ -20,12 +20,12 @@ _PIECE, _ROWS, _GAP = 400, 2_000, "\0"
 class SqlDatabase:
     """A database of an instance, called `name` in the receipt.
 
-    In the tables named in `blanked` only the id goes, because the row records what a colleague did.
+    Of the columns in `blanked`, by table and name, only the id goes, because the row records what a colleague did.
     """
 
     name: str
     url: str
-    blanked: frozenset[str] = field(default_factory=frozenset)
+    blanked: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
         """Return what would be done, without doing it."""
@@ -82,7 +82,7 @@ class SqlDatabase:
         self, connection: sa.Connection, table: sa.Table, identifiers: Identifiers, renamed: dict[str, str]
     ) -> Iterator[tuple[Action, int]]:
         yield from _named("renamed", self._rename(connection, table, renamed))
-        if not renamed and table.name not in self.blanked:
+        if not renamed and (table.name, OWNER) not in self.blanked:
             yield from _named("deleted", _delete_theirs(connection, table, identifiers))
         if not renamed:
             yield from _named("emptied", self._blank(connection, table, identifiers.customers))
@@ -90,21 +90,22 @@ class SqlDatabase:
         yield from _named("replaced", _replace_texts(connection, table, identifiers, renamed))
 
     def _rename(self, connection: sa.Connection, table: sa.Table, renamed: dict[str, str]) -> int:
-        if OWNER not in table.c:
-            return 0
-        column = table.c[OWNER]
         return sum(
-            connection.execute(sa.update(table).where(column == old).values({OWNER: new})).rowcount
+            connection.execute(sa.update(table).where(column == old).values({column.name: new})).rowcount
+            for column in self._find_references(table)
             for old, new in renamed.items()
         )
 
     def _blank(self, connection: sa.Connection, table: sa.Table, customers: Sequence[str]) -> int:
-        if table.name not in self.blanked or OWNER not in table.c:
-            return 0
+        blanked = [column for column in table.columns if (table.name, column.name) in self.blanked]
         return sum(
-            connection.execute(sa.update(table).where(table.c[OWNER].in_(piece)).values({OWNER: ERASED})).rowcount
+            connection.execute(sa.update(table).where(column.in_(piece)).values({column.name: ERASED})).rowcount
+            for column in blanked
             for piece in _pieces(customers)
         )
+
+    def _find_references(self, table: sa.Table) -> list[sa.Column[Any]]:
+        return [each for each in table.columns if each.name == OWNER or (table.name, each.name) in self.blanked]
 
 
 def _named(action: Action, rows: int) -> Iterator[tuple[Action, int]]:

@@ -5,7 +5,7 @@ import hmac
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 _LEAST_KEY = 16
 _LEAST_MIXED, _LEAST_TEXT = 5, 8  # characters from which letters with digits, or letters alone, are found by bytes
@@ -32,6 +32,15 @@ class Identifiers:
     renamed: tuple[str, ...] = ()
     renamed_keys: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()
+
+    def with_former(self, former: "Identifiers") -> "Identifiers":
+        """Return these with the values that were found earlier and are not among them."""
+        return replace(
+            self,
+            tokens=tuple(sorted({*self.tokens, *former.tokens})),
+            clear=tuple(sorted({*self.clear, *former.clear})),
+            ambiguous=tuple(sorted({*self.ambiguous, *former.ambiguous})),
+        )
 
     @property
     def new_names(self) -> dict[str, str]:

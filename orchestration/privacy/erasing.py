@@ -48,12 +48,18 @@ class Erasing:
             self._requests.move(each, "planned", by=self.by, at=self.now(), evidence=evidence)
         return traces
 
+    def _refresh(self, request: Request) -> Identifiers:
+        """Return what finds the customer; a night since the plan may have brought more."""
+        if request.state == "planned":
+            return self._identify(request, with_contacts=False)
+        return self._requests.unseal(request, keyring=self.keyring)
+
     def _identify(self, request: Request, *, with_contacts: bool) -> Identifiers:
         """Find everything by which the customer of a request is found, and keep it sealed."""
         held = self._requests.unseal(request, keyring=self.keyring)
         linked = find_linked_ids(self.deployment, held.customers, with_contacts=with_contacts)
         purpose = f"request {request.request_id}: what is searched for"
-        found = find_identifiers(self.deployment, self.store, linked, purpose=purpose, at=self.now())
+        found = find_identifiers(self.deployment, self.store, linked, purpose=purpose, at=self.now()).with_former(held)
         self._requests.seal(request, found, keyring=self.keyring)
         return found
 
@@ -65,7 +71,7 @@ class Erasing:
         """
         mode = self._check(requests)
         with hold(self.deployment.settings.home):
-            held = {each.request_id: self._requests.unseal(each, keyring=self.keyring) for each in requests}
+            held = {each.request_id: self._refresh(each) for each in requests}
             identifiers = join(held.values())
             requests = [
                 self._requests.move(each, "running", by=self.by, at=self.now()) if each.state != "running" else each

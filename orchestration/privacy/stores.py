@@ -19,7 +19,7 @@ from privacy.traces import Evidence, Trace
 from retention.store.tables import BLANK, METADATA, ON_ERASURE
 
 OWN_RECORDS = "privacy"  # the folder of receipts and of their key, in the state folder
-_VAULT_RECORDS = "vault_askings"  # who read which value, and why
+_VAULT_RECORDS = frozenset({("vault_askings", "customer_id")})  # who read which value, and why
 
 
 class Erasable(Protocol):
@@ -63,7 +63,7 @@ class VaultStore:
     def _databases(self) -> list[SqlDatabase]:
         """The databases of the values and of their keys, which may be one."""
         addresses = list_vault_addresses(self.environment)
-        return [SqlDatabase(name=self.name, url=url, blanked=frozenset({_VAULT_RECORDS})) for url in addresses]
+        return [SqlDatabase(name=self.name, url=url, blanked=_VAULT_RECORDS) for url in addresses]
 
 
 def list_vault_addresses(environment: Mapping[str, str]) -> list[str]:
@@ -110,11 +110,12 @@ def _is_outside(url: str, files: Sequence[Path]) -> bool:
     return not url.startswith("http") and (path is None or (path.exists() and path not in files))
 
 
-def _find_blanked() -> frozenset[str]:
+def _find_blanked() -> frozenset[tuple[str, str]]:
     return frozenset(
-        table.name
+        (table.name, column.name)
         for table in METADATA.tables.values()
-        if any(column.info.get(ON_ERASURE) == BLANK for column in table.columns)
+        for column in table.columns
+        if column.info.get(ON_ERASURE) == BLANK
     )
 
 

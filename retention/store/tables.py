@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 METADATA = MetaData()
-# An erased customer's rows go; of a column marked so only the id goes, because the row records what a colleague did.
+# An erased customer's rows go; of a column marked so only the id goes: the row records what a colleague did, or is
+# another customer's.
 ON_ERASURE, BLANK = "on_erasure", "blank"
 
 
@@ -349,7 +350,7 @@ IDENTITY_DECISIONS = Table(
     Column("decision_id", String(32), primary_key=True),
     Column("number", Integer, nullable=False),
     Column("customer_id", String, nullable=False, index=True),
-    Column("other_id", String),
+    Column("other_id", String, info={ON_ERASURE: BLANK}),
     Column("is_apart", Boolean, nullable=False),
     Column("decided_by", String, nullable=False),
     Column("reason", Text, nullable=False),

@@ -1,6 +1,6 @@
 """What these tests share: an instance with traces of its customers, and both databases."""
 
 from erasable import scene, untouched
-from stores import postgres, postgres_url
+from stores import postgres, postgres_tables
 
-__all__ = ["postgres", "postgres_url", "scene", "untouched"]
+__all__ = ["postgres", "postgres_tables", "scene", "untouched"]
