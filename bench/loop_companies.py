@@ -117,7 +117,7 @@ class Company:
     def best_action(self, month: int) -> Ints:
         """Return the action that lowers each customer's probability of leaving most, NO_ACTION where none does."""
         best = self.changes[:, month].argmin(axis=0)
-        return np.where(self.changes[:, month].min(axis=0) < 0, best, NO_ACTION)
+        return np.where(self.changes[:, month].min(axis=0) < 0, best, NO_ACTION).astype(np.int64)
 
     def action_of(self, strategy: Strategy) -> int:
         """Return the place of what a strategy does among the simulator's actions."""
