@@ -4,13 +4,16 @@ A reading is kept under the text's token, so that a text is read once however of
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 import duckdb
 import pyarrow as pa
 
+from company.company_file import Company
 from ingestion.classifying import STAGE
 from ingestion.readers.extract import quoted
+from ingestion.vault import Asked, Vault
 
 READINGS = "ingestion.text_readings"
 _CHUNK = 5_000
@@ -80,3 +83,29 @@ def _store(
         {"version": reader.version, "batch": batch},
     )
     connection.unregister("landing_readings")
+
+
+def reveal_rated(
+    connection: duckdb.DuckDBPyConnection, company: Company, vault: Vault, *, most: int, at: datetime
+) -> list[tuple[str, float]]:
+    """Return the latest texts of feedback with their ratings of 1 to 5, the oldest first; each asking is recorded.
+
+    Recommendations have another scale and are left out. The satisfaction with a ticket is no rating of its text.
+    """
+    rated: list[tuple[datetime, Asked, float]] = []
+    for feed in company.tables.get("feedback", ()):
+        rows = connection.execute(
+            f"""
+            select given_at, customer_id, body, rating from {quoted(company.raw_schema(feed.source))}.feedback
+            where body is not null and rating between 1 and 5 and coalesce(lower(kind), 'review') <> 'nps'
+            order by given_at desc, feedback_id limit $most
+            """,
+            {"most": most},
+        ).fetchall()
+        rated += [
+            (moment, Asked(source=feed.source, customer_id=customer, column="body", token=token), rating)
+            for moment, customer, token, rating in rows
+        ]
+    latest = sorted(rated)[-most:]
+    clear = vault.reveal_all((asked for _, asked, _ in latest), asker="text model", purpose="learning", at=at)
+    return [(clear[asked], rating) for _, asked, rating in latest if asked in clear]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ml.text.sentiment import SentimentModel
 from ml.training.grouped import read_model
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refus
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
 FILE = "model.json"
+TEXT_FILE = "texts.npz"
 LEAD_HASH = "lead_hash."  # and the lead time in days: the content of the model for it
 PARENT = "mlflow.parentRunId"  # MLflow's tag for runs that its page shows below another
 FIGURES = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity")
@@ -350,6 +352,66 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             path = self._client.download_artifacts(run_id, artifact, folder)
             return read_model(Path(path).read_bytes())
+
+
+@dataclass(frozen=True)
+class TextModels(Registry):
+    """Versions of the model that reads texts; the one with the alias `champion` reads."""
+
+    model_name: str = "texts"
+
+    @classmethod
+    def next_to(cls, churn: Registry) -> TextModels:
+        """Return the text models that the registry of the churn models holds as well."""
+        return cls(churn.tracking_uri, artifacts=churn.artifacts)
+
+    def add(self, model: SentimentModel, *, as_of: str, figures: Mapping[str, float]) -> str:
+        """Write a version with the figures it was chosen by, and let it read; return its number.
+
+        The same model stays one version.
+        """
+        found = self._complete_version(model.fingerprint)
+        if found is None:
+            self._clear(model.fingerprint)
+            found = self._write(model, figures)
+            for name, value in {"as_of": as_of, "encoder": model.encoder, STATE: COMPLETE}.items():
+                self._tag(found, name, value)
+        self._point(CHAMPION, found)
+        return found
+
+    def reading(self) -> SentimentModel | None:
+        """Return the model that reads, None before the first one; its content must be as it was written."""
+        version = self._alias(CHAMPION)
+        if version is None:
+            return None
+        found = self._find(version)
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._client.download_artifacts(str(found.run_id), TEXT_FILE, folder)
+            model = SentimentModel.from_bytes(Path(path).read_bytes())
+        if model.fingerprint != found.tags.get(FINGERPRINT):
+            raise RegistryError(
+                f"version {version} of model {self.model_name!r} does not have the content it was registered with. "
+                "Delete the version and train again."
+            )
+        return model
+
+    def retire(self) -> None:
+        """Let no version read: texts are read by the model of our labelled texts again."""
+        if self._alias(CHAMPION) is not None:
+            self._client.delete_registered_model_alias(self.model_name, CHAMPION)
+
+    def _write(self, model: SentimentModel, figures: Mapping[str, float]) -> str:
+        tags = {FINGERPRINT: model.fingerprint}
+        run = self._client.create_run(self._prepare(), tags=tags, run_name=model.encoder)
+        run_id = run.info.run_id
+        for name, value in figures.items():
+            self._client.log_metric(run_id, name, value)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, TEXT_FILE).write_bytes(model.to_bytes())
+            self._client.log_artifacts(run_id, folder)
+        self._client.set_terminated(run_id)
+        made = self._client.create_model_version(self.model_name, f"runs:/{run_id}/{TEXT_FILE}", run_id, tags=tags)
+        return str(made.version)
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,15 @@ SCHEMA = pa.schema(
 )
 
 
-def open_reader(*, with_vectors: bool) -> "TextReader":
-    """Return the reader by sentence vectors, or else by n-grams; raises TextModelError without the extra `text`."""
+def open_reader(own: SentimentModel | None, *, with_vectors: bool) -> "TextReader":
+    """Return the reader by a company's own model, if there is one; raises TextModelError without the extra `text`.
+
+    A model by sentence vectors does not read where the policy has switched them off.
+    """
     if with_vectors:
         open_engine()
-    return TextReader(encoder=VECTORS if with_vectors else NGRAMS)
+    usable = own if own and (with_vectors or own.encoder != VECTORS) else None
+    return TextReader(usable, VECTORS if with_vectors else NGRAMS)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from expectations.sources import RawTable
 from expectations.sources import build as build_suites
 from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import PATIENCE, LandingReport, land, required_tables
-from ml.text.reading import open_reader
+from ml.registry import Registry
 from orchestration.dbt_models import OWNER
+from orchestration.defs.text_models import open_text_reader
 from orchestration.deployment import Deployment
 from orchestration.gates import judge
 from orchestration.partitions import read_as_of
@@ -55,6 +56,7 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
         deployment: dg.ResourceParam[Deployment],
         warehouse: dg.ResourceParam[Warehouse],
         store: dg.ResourceParam[Store],
+        registry: dg.ResourceParam[Registry],
     ) -> Iterator[dg.MaterializeResult[None]]:
         company, suppression = deployment.company, read_suppression(deployment, store)
         with warehouse.connect_alone() as connection:  # landing confines what SQL reaches, for the whole database
@@ -66,13 +68,18 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
                 batch=context.run_id,
                 landed_at=datetime.now(UTC),
                 confined=True,
-                text_reader=open_reader(with_vectors=deployment.policy.text.sentence_vectors),
                 suppression=suppression,
+                text_reader=open_text_reader(deployment, registry) if holds_prose(table) else None,
             )
         for feed in report.feeds or (report,):
             yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))
 
     return land_table
+
+
+def holds_prose(table: str) -> bool:
+    """Return whether a canonical table has a column of free text."""
+    return any(column.is_prose for column in TABLES[table].columns)
 
 
 def describe_contract(table: str) -> dg.TableSchema:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from ingestion.landing import LandingReport, land
+from ingestion.texts import reveal_rated
+from ingestion.vault import Vault
 
 if TYPE_CHECKING:
     from conftest import Shop
@@ -99,3 +101,21 @@ def test_no_word_of_a_text_stands_in_the_warehouse(reviewed: "Shop") -> None:
         if reviewed.rows(f"select 1 from {table} where \"{name}\" ilike '%zanzibar%' limit 1")
     ]
     assert (len(columns) > 20, holding) == (True, [])
+
+
+def test_rated_texts_come_from_the_vault_the_oldest_first_and_every_asking_is_recorded(reviewed: "Shop") -> None:
+    columns = reviewed.document["tables"]["feedback"]["columns"]
+    columns |= {"rating": "rating", "kind": "kind"}
+    reviewed.write(
+        "words.csv",
+        "feedback_id,customer_id,given_at,body,rating,kind\n"
+        "f1,c1,2024-01-05,fine,5,review\nf2,c2,2024-01-03,bad,1,review\nf3,c3,2024-01-04,so so,,review\n"
+        "f4,c1,2024-01-04,ten of ten,5,nps\nf5,c1,2024-01-01,too old,2,review\n",
+    )
+    reviewed.secrets["HOLDFAST_VAULT_URL"] = f"sqlite:///{reviewed.folder / 'vault.db'}"
+    reviewed.secrets["HOLDFAST_MASTER_KEY"] = "a master key for tests only"
+    read(reviewed, Counting())
+    vault = Vault.from_secrets(reviewed.secrets)
+    rated = reveal_rated(reviewed.warehouse, reviewed.company(), vault, most=2, at=datetime(2024, 3, 1, tzinfo=UTC))
+    assert rated == [("bad", 1.0), ("fine", 5.0)]
+    assert [(one["asker"], one["purpose"]) for one in vault.askings()] == [("text model", "learning")] * 2
