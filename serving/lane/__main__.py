@@ -23,6 +23,7 @@ from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane
 from serving.lane.log import Log, SqliteLog
+from serving.lane.postgres_log import PostgresLog
 from serving.lane.writer import GroupWriter
 from serving.sign_in.keys import ApiKeys
 from serving.snapshot import NothingPublishedError, Snapshot
@@ -44,7 +45,7 @@ def main() -> None:
     policy = read_policy(given.company)
     with (
         Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store,
-        closing(SqliteLog(given.log)) as log,
+        closing(open_log(given.log, store)) as log,
     ):
         store.migrate()
         if given.program == "collect":
@@ -65,6 +66,14 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--host", default=LOOPBACK, help="where `collect` listens; put a TLS proxy before it elsewhere")
     parser.add_argument("--port", type=int, default=8010)
     return parser.parse_args()
+
+
+def open_log(file: Path, store: Store) -> Log:
+    """Return the log: in the operational store's database where that is PostgreSQL, else in a file."""
+    url = store.database.engine.url
+    if url.get_backend_name() == "postgresql":
+        return PostgresLog(url.render_as_string(hide_password=False))
+    return SqliteLog(file)
 
 
 def read_policy(company: Path) -> Policy:

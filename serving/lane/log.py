@@ -8,14 +8,14 @@ from typing import NamedTuple, Protocol
 
 from company.contract import EVENTS, ColumnType
 
-_COLUMNS = tuple(column for column in EVENTS.columns if not column.personal)
-FIELDS = tuple(column.name for column in _COLUMNS)
+COLUMNS = tuple(column for column in EVENTS.columns if not column.personal)
+FIELDS = tuple(column.name for column in COLUMNS)
 _KINDS = {ColumnType.MOMENT: "integer", ColumnType.FLAG: "integer", ColumnType.NUMBER: "real"}
 _BUSY_SECONDS = 30
 _TABLE = f"""
 create table if not exists events (
     position integer primary key autoincrement,
-    {", ".join(f"{c.name} {_KINDS.get(c.type, 'text')}{' not null' * c.is_required}" for c in _COLUMNS)},
+    {", ".join(f"{c.name} {_KINDS.get(c.type, 'text')}{' not null' * c.is_required}" for c in COLUMNS)},
     received_at integer not null,
     unique (event_id)
 )
@@ -25,6 +25,13 @@ _READ = """
 select position, customer_id, occurred_at, type, page, received_at
 from events where position > ? and coalesce(is_test, 0) = 0 order by position limit ?
 """
+
+_REMOVE = """
+delete from events where position in (
+    select position from events where position <= ? and received_at < ? order by position limit ?
+)
+"""
+_SLICE = 10_000
 
 Row = tuple[str | int | float | bool | None, ...]
 
@@ -93,9 +100,11 @@ class SqliteLog:
             return int(cursor.fetchone()[0] or 0)
 
     def trim(self, *, before: int, upto: int) -> int:
-        """Remove old events; a position is never given twice."""
-        query = "delete from events where position <= ? and received_at < ?"
-        return self._connection.execute(query, (upto, before)).rowcount
+        """Remove old events, some at a time, so that no append waits for long; no position is given twice."""
+        removed = 0
+        while (count := self._connection.execute(_REMOVE, (upto, before, _SLICE)).rowcount) > 0:
+            removed += count
+        return removed
 
     def close(self) -> None:
         """Close the file."""

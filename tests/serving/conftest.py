@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from published_shop import NOW, make_tables, write_snapshot
-from stores import sqlite_store
 
 from company.policy import load_policy
 from retention.deciding.strategies import Strategy
@@ -19,7 +18,6 @@ from serving.desk.visit import Desk
 from serving.sign_in import passwords
 from serving.snapshot import Snapshot
 
-__all__ = ["sqlite_store"]
 VOUCHER = Strategy.model_validate(
     {
         "id": "voucher", "name": {"en": "A voucher", "zh": "优惠券"}, "tiers": ["high", "medium"], "channel": "email",

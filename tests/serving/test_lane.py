@@ -3,7 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from published_shop import AS_OF, make_tables, write_snapshot
+from stores import make_database
 
 from company.policy import Policy, load_policy
 from retention.acting.incidents import Incident
@@ -24,7 +26,8 @@ from serving.desk.app import read_templates
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane, LogReplacedError
-from serving.lane.log import Read, SqliteLog
+from serving.lane.log import Log, Read, SqliteLog
+from serving.lane.postgres_log import PostgresLog
 from serving.lane.schema import read_events
 from serving.lane.state import State
 from serving.lane.surges import Surges, as_json, from_json
@@ -57,6 +60,27 @@ def log(tmp_path: Path) -> Iterator[SqliteLog]:
     log = SqliteLog(tmp_path / "lane" / "events.db")
     yield log
     log.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Log]]:
+    """How one and the same log is opened, again by everybody who works on it."""
+    opened: list[Log] = []
+    if request.param == "postgresql":
+        url = make_database(request.getfixturevalue("postgres"), "lane")
+
+    def open_log() -> Log:
+        opened.append(SqliteLog(tmp_path / "events.db") if request.param == "sqlite" else PostgresLog(url))
+        return opened[-1]
+
+    yield open_log
+    for log in opened:
+        log.close()
+
+
+@pytest.fixture
+def any_log(open_log: Callable[[], Log]) -> Log:
+    return open_log()
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +130,46 @@ def test_the_lines_that_history_chose_are_the_lanes_too(log: SqliteLog, sqlite_s
     assert alerts_of(sqlite_store) == []  # 0.77, which the tiers would have called medium
 
 
-def test_an_event_that_was_sent_twice_counts_once(log: SqliteLog) -> None:
-    assert log.append(make_rows(make_event(1), make_event(1), make_event(2)), received_at=1) == 2
-    assert log.append(make_rows(make_event(2), make_event(3)), received_at=2) == 1
-    assert len(log.read(after=0, limit=9)) == 3
+def test_an_event_that_was_sent_twice_counts_once(any_log: Log) -> None:
+    assert any_log.append(make_rows(make_event(1), make_event(1), make_event(2)), received_at=1) == 2
+    assert any_log.append(make_rows(make_event(2), make_event(3)), received_at=2) == 1
+    found = any_log.read(after=0, limit=9)
+    at = int(AT.timestamp() * 1000)
+    assert [event[1:] for event in found] == [(AT_RISK, at, "visit", None, moment) for moment in (1, 1, 2)]
+    assert any_log.read(after=found[1].position, limit=9) == found[2:]
+    assert any_log.last() == found[-1].position
 
 
-def test_what_the_company_tests_moves_nothing(log: SqliteLog) -> None:
-    log.append(make_rows(make_event(1, is_test=True), make_event(2)), received_at=1)
-    assert [event.position for event in log.read(after=0, limit=9)] == [2]
+def test_what_the_company_tests_moves_nothing(any_log: Log) -> None:
+    any_log.append(make_rows(make_event(1, is_test=True), make_event(2)), received_at=1)
+    assert [event.position for event in any_log.read(after=0, limit=9)] == [2]
+
+
+def test_old_events_leave_the_log_and_no_position_comes_again(any_log: Log) -> None:
+    any_log.append(make_rows(make_event(1), make_event(2)), received_at=1)
+    any_log.append(make_rows(make_event(3)), received_at=5)
+    assert any_log.trim(before=5, upto=1) == 1
+    assert any_log.trim(before=9, upto=9) == 2
+    any_log.append(make_rows(make_event(4)), received_at=6)
+    assert [event.position for event in any_log.read(after=0, limit=9)] == [4]
+
+
+def test_events_that_are_appended_at_once_are_read_in_one_order_without_a_gap(open_log: Callable[[], Log]) -> None:
+    reading, seen = open_log(), list[int]()
+    rows = [make_rows(*(make_event(100 * writer + n) for n in range(20))) for writer in range(4)]
+
+    def write(writer: int) -> None:
+        log = open_log()
+        for row in rows[writer]:
+            log.append([row, rows[(writer + 1) % 4][0]], received_at=1)
+
+    with ThreadPoolExecutor() as pool:
+        writing = [pool.submit(write, writer) for writer in range(4)]
+        while not all(each.done() for each in writing) or reading.last() > (seen or [0])[-1]:
+            seen += [event.position for event in reading.read(after=(seen or [0])[-1], limit=7)]
+    assert [each.exception() for each in writing] == [None] * 4
+    assert seen == [event.position for event in reading.read(after=0, limit=100)]
+    assert len(seen) == 80
 
 
 def test_counts_are_the_same_in_whatever_order_events_come() -> None:
