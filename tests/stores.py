@@ -64,13 +64,15 @@ def sqlite_url(sqlite_tables: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(sqlite_tables, tmp_path / 'operational.db')}"
 
 
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_tables: str) -> str:
+    return make_database(postgres, "copied", template=postgres_tables)
+
+
 @pytest.fixture(params=NAMES)
 def url(request: pytest.FixtureRequest) -> str:
     """A database with the store's tables."""
-    if request.param == "sqlite":
-        return str(request.getfixturevalue("sqlite_url"))
-    tables = request.getfixturevalue("postgres_tables")
-    return make_database(request.getfixturevalue("postgres"), "copied", template=tables)
+    return str(request.getfixturevalue(f"{request.param}_url"))
 
 
 @pytest.fixture

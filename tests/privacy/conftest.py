@@ -1,6 +1,5 @@
-"""What these tests share: an instance with traces of its customers, and both databases."""
+"""What these tests share: an instance with traces of its customers."""
 
 from erasable import scene, untouched
-from stores import postgres, postgres_tables
 
-__all__ = ["postgres", "postgres_tables", "scene", "untouched"]
+__all__ = ["scene", "untouched"]
