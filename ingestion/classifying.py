@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from company.contract import Table
+from company.contract import ColumnType, Table
 from ingestion.cells import GROUPED, shape
 from ingestion.projection import Fix, Projection, RowFault
 from ingestion.readers.extract import quoted
@@ -126,7 +126,14 @@ def _join_float_ids(connection: duckdb.DuckDBPyConnection, projection: Projectio
 
 
 def _as_json(contract: Table) -> str:
-    return f"to_json({{{', '.join(f'{quoted(name)}: {quoted(name)}' for name in contract.names)}}})"
+    """Return SQL for what the quarantine shows of a row taken before: tokens and ids, and of other text its shape."""
+    shown = {
+        column.name: shape(quoted(column.name))
+        if column.type is ColumnType.TEXT and not column.personal and not column.name.endswith("_id")
+        else quoted(column.name)
+        for column in contract.columns
+    }
+    return f"to_json({{{', '.join(f'{quoted(name)}: {sql}' for name, sql in shown.items())}}})"
 
 
 def _as_key(contract: Table) -> str:

@@ -12,6 +12,7 @@ from ml.encode import is_text, numbers
 
 FEW_VALUES = 10  # of a number, up to which customers are alike only in the same value
 PARTS = 5  # equally large parts into which other numbers are cut
+LEAST_RATIO = 1.2  # of the share of losses among customers alike to that among all, from which on it is a reason
 FEWEST_KNOWN = 20  # customers with a known outcome from which on their share means anything
 
 
@@ -32,8 +33,8 @@ class Attribute:
     base: float
 
     def is_elevated(self, row: int) -> bool:
-        """Say whether customers like this one left more often than all did."""
-        return bool(self.shares[self.group[row]] > self.base)
+        """Say whether customers like this one left clearly more often than all did."""
+        return bool(self.shares[self.group[row]] >= LEAST_RATIO * self.base)
 
     def show(self, row: int) -> str:
         """Return a customer's own value as text."""

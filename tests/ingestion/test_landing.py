@@ -274,6 +274,14 @@ def test_ids_that_are_contacts_become_tokens_and_join_whether_or_not_a_personal_
     assert shop.rows("select customer_id from raw_shop.customers where email is not null") == [(mail,)]
 
 
+def test_of_customers_that_contradict_each_other_the_quarantine_shows_the_shape(shop: "Shop") -> None:
+    shop.write("people.csv", "customer_id,email,city\nc1,,Ann Lee\nc1,,Bob Ray 9\n")
+    shop.land("customers")
+    assert shop.rows(
+        "select row_key, raw ->> 'customer_id', raw ->> 'city' in ('xxx xxx', 'xxx xxx 9') from quarantine.rows"
+    ) == [("c1", "c1", True)]
+
+
 def test_ids_that_are_contacts_are_not_taken_in_clear_where_there_is_no_key(shop: "Shop") -> None:
     shop.write("people.csv", PEOPLE)
     shop.secrets.clear()
