@@ -4,7 +4,8 @@ A simulated shop is run for some nights, with a vault and linked ids; then some 
 command line. What must hold is asked without the code under test: every file is read for every value of theirs, every
 text column of every table too; the rows of everybody else are compared with those of a copy from before; another
 night runs on the same sources. On a copy the same erasure is killed again and again, and must end in the same state.
-`--folder` keeps the instance that was built, so that the rest can be measured again.
+`--folder` keeps the instance that was built, so that the rest can be measured again; it may also hold another one, as
+`world/company.yaml` with its sources and `instance/home`, of which `--no-night` runs no further night.
 """
 
 import argparse
@@ -116,6 +117,13 @@ def request_all(place: Place, count: int) -> tuple[list[str], Identifiers]:
         return [each.request_id for each in planned], found
 
 
+def count_customers(place: Place) -> int:
+    """Return how many customers the instance has."""
+    with duckdb.connect(str(place.home / "warehouse.duckdb"), read_only=True) as connection:
+        row = connection.execute("select count(*) from customer_360.customers").fetchone()
+    return int(row[0]) if row else 0
+
+
 def start_erasing(place: Place, requests: list[str]) -> "subprocess.Popen[bytes]":
     """Start the command that erases, as a process of its own."""
     command = [sys.executable, "-m", "orchestration.cli", "privacy", "run", *requests, "--by", "bench"]
@@ -160,7 +168,7 @@ def is_done(place: Place, requests: list[str]) -> bool:
 def find_in_files(place: Place, values: Identifiers) -> dict[str, int]:
     """Return by file how many of the values stand in its bytes, one search each; the world without its sources."""
     searched = [value.encode() for value in values.searched]
-    files = [path for path in (*place.home.rglob("*"), place.world / "vault.db") if path.is_file()]
+    files = [path for path in (*place.home.rglob("*"), *place.world.glob("vault*.db")) if path.is_file()]
     hits = {str(path): sum(value in content for value in searched) for path in files for content in [path.read_bytes()]}
     return {path: count for path, count in hits.items() if count}
 
@@ -249,6 +257,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--no-night", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         original = build(
@@ -256,6 +265,7 @@ def main() -> None:
         )
         place = original.copy(Path(scratch) / "erased")
         before = Path(scratch) / "before.duckdb"
+        count, megabytes = count_customers(place), sum(path.stat().st_size for path in place.home.rglob("*")) / 1e6
         requests, values = request_all(place, asked.erased)
         shutil.copyfile(place.home / "warehouse.duckdb", before)
         killed = place.copy(Path(scratch) / "killed")
@@ -267,19 +277,27 @@ def main() -> None:
         nobody = Identifiers(customers=())
         ends = compare_others(place.home / "warehouse.duckdb", killed.home / "warehouse.duckdb", nobody)
         left_by_kills = find_in_files(killed, values) | find_in_columns(killed, values)
-        run_night(place, months=asked.months, night=asked.nights)
+        if not asked.no_night:
+            run_night(place, months=asked.months, night=asked.nights)
         back = find_in_columns(place, values) | find_in_files(place, values)
     print(json.dumps({"others": others, "left": left, "ends": ends, "left_by_kills": left_by_kills, "back": back}))
-    size = f"{asked.erased} of {asked.customers} customers, {asked.nights} nights, {len(values.searched)} values"
-    shared = {"size": size, "seed": SEED, "command": COMMAND, "unit": "places"}
+    size = f"{len(requests)} of {count} customers, {len(values.searched)} values searched for, {megabytes:.0f} MB"
+    arguments = " ".join(sys.argv[1:])
+    shared = {
+        "size": size,
+        "seed": SEED,
+        "command": f"{COMMAND} ARGS='{arguments}'" if arguments else COMMAND,
+        "unit": "places",
+    }
     timed = shared | {"unit": "s"}
+    night = Figure(name="places to which the next night brought anybody back", **at_most(len(back), 0), **shared)
     record(
         "erasure",
         [
+            *([] if asked.no_night else [night]),
             Figure(name="files with a value of the erased", **at_most(len(left[0]), 0), **shared),
             Figure(name="columns with a value of the erased", **at_most(len(left[1]), 0), **shared),
             Figure(name="tables in which rows of others changed", **at_most(len(others), 0), **shared),
-            Figure(name="places to which the next night brought anybody back", **at_most(len(back), 0), **shared),
             Figure(name="receipts that verify", **at_least(verified, asked.erased), **(shared | {"unit": "receipts"})),
             Figure(
                 name=f"differences after {met} kills at work", **at_most(len(ends) + len(left_by_kills), 0), **shared

@@ -54,14 +54,15 @@ def request(  # noqa: PLR0917 - the options of a command
         from orchestration.privacy.dates import compute_due_date
         from privacy.requests import KINDS, RequestError
 
-        if kind not in KINDS:
+        named_kind = next((each for each in KINDS if each == kind), None)
+        if named_kind is None:
             raise RequestError(f"There is no request {kind!r}; it is one of {', '.join(KINDS)}.")
         office.refuse_unknown(customer_id)
         came, named = received_on.date() if received_on else office.today, law or office.deployment.policy.privacy.law
         due_on = compute_due_date(office.deployment, named, received_on=came)
         received = office.requests.receive(
-            kind, [customer_id], law=named, received_on=came, due_on=due_on, keyring=office.keyring, by=by, note=note,
-            at=office.now(),
+            named_kind, [customer_id], law=named, received_on=came, due_on=due_on, keyring=office.keyring, by=by,
+            note=note, at=office.now(),
         )  # fmt: skip
     _print(f"{received.request_id} is received; by the {named} it is due on {due_on}. Verify who asks, then plan it.")
 
@@ -261,15 +262,15 @@ class Office:
         from orchestration.privacy.answering import export, object_to_decisions, rectify
         from privacy.requests import EXPORTING
 
-        given = {"by": by, "at": self.now()}
+        at = self.now()
         if request.kind in EXPORTING:
             folder = to or Path(f"copy-{request.request_id[:_SHORT]}")
-            written = export(self.deployment, self.store, request, keyring=self.keyring, folder=folder, **given)
+            written = export(self.deployment, self.store, request, keyring=self.keyring, folder=folder, by=by, at=at)
             return f"{sum(written.values())} rows of {len(written)} tables are in {folder}; hand it over safely."
         if request.kind == "objection":
-            count = object_to_decisions(self.deployment, self.store, request, keyring=self.keyring, **given)
-            return f"No plan contacts the {count} accounts of this customer from the next night on."
-        rectify(self.store, request, note=note, **given)
+            count = object_to_decisions(self.deployment, self.store, request, keyring=self.keyring, by=by, at=at)
+            return f"From the next night on no plan contacts this customer (ids: {count})."
+        rectify(self.store, request, note=note, by=by, at=at)
         return f"{request.request_id} is done; the next ingestion brings what the source holds now."
 
 

@@ -43,7 +43,11 @@ class Erasing:
         counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
         for each in requests:
             own = found[each.request_id]
-            evidence = {"ids": len(own.customers), "searched": len(own.searched), "indistinct": own.indistinct}
+            evidence: dict[str, Any] = {
+                "ids": len(own.customers),
+                "searched": len(own.searched),
+                "indistinct": own.indistinct,
+            }
             evidence |= {"planned_together": len(requests), "stores": counts}
             self._requests.move(each, "planned", by=self.by, at=self.now(), evidence=evidence)
         return traces
