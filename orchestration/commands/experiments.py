@@ -129,7 +129,7 @@ def _describe(row: dict[str, Any]) -> dict[str, object]:
         "guardrail": row["guardrail"],
         **figures,
         "difference": f"{row['difference']:+{form}} ({low:+{form}} to {high:+{form}})",
-        "state": "broken" if row["is_broken"] else "kept",
+        "state": "broken" if row["is_broken"] else "not broken",
     }
 
 
