@@ -109,7 +109,7 @@ class Lexicon:
             is_question=self._holds(plain, language, QUESTIONS),
             is_urgent=self._holds(plain, language, URGENT),
             topic=self._choose(spoken, language),
-            terms=tuple(sorted({*blamed, *(term for term, _ in negative)})),
+            terms=_show([*blamed, *(term for term, _ in negative)]),
         )
 
     def _holds(self, text: str, language: str, kind: str) -> bool:
@@ -125,6 +125,12 @@ class Lexicon:
 
 def _is_turned(place: int, negations: Sequence[int], language: str) -> bool:
     return any(0 < place - negation <= _REACH[language] for negation in negations)
+
+
+def _show(terms: Sequence[str]) -> tuple[str, ...]:
+    """Return terms as people read them, without those that are part of another one."""
+    plain = {" ".join(term.replace("*", "").replace("..", " ").split()) for term in terms}
+    return tuple(sorted(each for each in plain if not any(each != other and each in other for other in plain)))
 
 
 def _list_topics(document: Mapping[str, Any]) -> list[tuple[Topic, Mapping[str, Any]]]:

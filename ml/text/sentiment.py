@@ -29,6 +29,9 @@ _BUCKETS = 2**18
 _LENGTHS = (1, 4)  # characters of an n-gram
 _INVERSE_PENALTY = 10.0
 _SEED = 0
+_TROUBLE = (
+    2.0  # a stated trouble weighs as much as so many words of blame, and is no question however politely it is put
+)
 
 
 class TextModelError(RuntimeError):
@@ -160,9 +163,9 @@ def open_engine() -> Any:  # noqa: ANN401 - a package without types
 
 def weigh(findings: Sequence[Findings]) -> Floats:
     """Return how likely the lexicon alone finds each sentiment: texts x 3. Its weights are set by judgement."""
-    blame = np.array([each.negative + each.troubles for each in findings], dtype=float)
+    blame = np.array([each.negative + _TROUBLE * each.troubles for each in findings], dtype=float)
     praise = np.array([each.positive for each in findings], dtype=float)
-    asks = np.array([each.is_question for each in findings], dtype=float)
+    asks = np.array([each.is_question and not each.troubles for each in findings], dtype=float)
     scores = np.column_stack(
         [
             0.9 * blame - 0.4 * praise - 0.8 * asks,
