@@ -55,8 +55,8 @@ def find_clusters(
     `table` has as_of, customer_id and numeric feature columns. The number of clusters is the one of the best silhouette
     (Rousseeuw 1987) on a seeded draw. The same snapshot, seed and `before` give the same clusters.
     """
-    used = _choose(table, features)
-    if table.num_rows < FEWEST_CUSTOMERS or not used:
+    used = _choose(table, features) if table.num_rows >= FEWEST_CUSTOMERS else []
+    if not used:
         return Clustering(members=MEMBERS.empty_table(), clusters=())
     places = _places(table, [feature.name for feature in used])
     centres = _learn(places, seed=seed)

@@ -87,5 +87,6 @@ def test_within_a_month_customers_move_between_clusters_that_stay(found: Cluster
     assert (ids(moved) == ids(found)).mean() > 0.97
 
 
-def test_too_few_customers_have_no_clusters() -> None:
-    assert find_clusters(slice_of(1, seed=1, customers=49), FEATURES).clusters == ()
+@pytest.mark.parametrize("customers", [0, 1, 49])
+def test_too_few_customers_have_no_clusters(customers: int) -> None:
+    assert find_clusters(slice_of(1, seed=1, customers=49).slice(0, customers), FEATURES).clusters == ()
