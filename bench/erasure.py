@@ -138,7 +138,7 @@ def measure(place: Place, requests: list[str]) -> tuple[float, float]:
     began, started = time.perf_counter(), start_erasing(place, requests)
     _, status, used = os.wait4(started.pid, 0)
     if status:
-        raise RuntimeError((place.instance / "erasing.out").read_text()[-4000:])
+        raise RuntimeError(f"status {status}: {(place.instance / 'erasing.out').read_text()[-4000:]}")
     return time.perf_counter() - began, used.ru_maxrss / 1024
 
 

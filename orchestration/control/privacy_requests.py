@@ -40,11 +40,14 @@ class PrivacyRequests:
             _append(connection, request_id, "received", by=by, at=at, note=note, due_on=due_on)
         return self.find(request_id)
 
-    def read(self) -> list[Request]:
-        """Return every request as it is now, the one that is due first in front."""
+    def read(self, beginning: str = "") -> list[Request]:
+        """Return every request whose id begins so as it is now, the one that is due first in front."""
+        steps = select(PRIVACY_EVENTS).where(PRIVACY_EVENTS.c.request_id.startswith(beginning, autoescape=True))
+        own = PRIVACY_REQUESTS.c.request_id.startswith(beginning, autoescape=True)
+        is_step = PRIVACY_EVENTS.c.event != STORE_DONE
         with self._database.read() as connection:
-            rows = connection.execute(select(PRIVACY_REQUESTS)).mappings().all()
-            events = connection.execute(select(PRIVACY_EVENTS).order_by(PRIVACY_EVENTS.c.number)).mappings().all()
+            rows = connection.execute(select(PRIVACY_REQUESTS).where(own)).mappings().all()
+            events = connection.execute(steps.where(is_step).order_by(PRIVACY_EVENTS.c.number)).mappings().all()
         by_request: dict[str, list[RowMapping]] = {}
         for event in events:
             by_request.setdefault(event["request_id"], []).append(event)
@@ -53,7 +56,7 @@ class PrivacyRequests:
 
     def find(self, request_id: str) -> Request:
         """Return a request by its id or the first characters of it. Raises RequestError unless exactly one has them."""
-        matching = [each for each in self.read() if each.request_id.startswith(request_id)]
+        matching = self.read(request_id)
         if len(matching) != 1:
             known = "no requests" if not matching else f"{len(matching)} requests"
             raise RequestError(
@@ -104,10 +107,11 @@ class PrivacyRequests:
             connection.execute(update(PRIVACY_REQUESTS).where(own).values(sealed=None))
         return self.find(request.request_id)
 
-    def note_store(self, request: Request, *, by: str, at: datetime, evidence: Mapping[str, Any]) -> None:
-        """Write down that one store is done."""
+    def note_store(self, requests: Iterable[Request], *, by: str, at: datetime, evidence: Mapping[str, Any]) -> None:
+        """Write down that one store is done for these requests."""
         with self._database.write() as connection:
-            _append(connection, request.request_id, STORE_DONE, by=by, at=at, note="", evidence=evidence)
+            for each in requests:
+                _append(connection, each.request_id, STORE_DONE, by=by, at=at, note="", evidence=evidence)
 
     def read_events(self, request_id: str) -> list[dict[str, Any]]:
         """Return the steps of a request, the oldest first, with their evidence."""

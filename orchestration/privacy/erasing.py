@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ingestion.vault import Vault
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.home import hold
@@ -63,7 +65,9 @@ class Erasing:
         held = self._requests.unseal(request, keyring=self.keyring)
         linked = find_linked_ids(self.deployment, held.customers, with_contacts=with_contacts)
         purpose = f"request {request.request_id}: what is searched for"
-        found = find_identifiers(self.deployment, self.store, linked, purpose=purpose, at=self.now()).with_former(held)
+        found = find_identifiers(
+            self.deployment, self.store, linked, vault=self._vault, purpose=purpose, at=self.now()
+        ).with_former(held)
         self._requests.seal(request, found, keyring=self.keyring)
         return found
 
@@ -105,8 +109,7 @@ class Erasing:
         if all(store.name in self._finished(each) for each in requests):
             return
         evidence = store.erase(identifiers, mode=mode).as_dict()
-        for each in requests:
-            self._requests.note_store(each, by=self.by, at=self.now(), evidence=evidence)
+        self._requests.note_store(requests, by=self.by, at=self.now(), evidence=evidence)
 
     def _finished(self, request: Request) -> set[str]:
         """Return the stores that are done since the request was last planned, or found not to be clean."""
@@ -170,6 +173,12 @@ class Erasing:
     def _find_stores(self) -> list[Erasable]:
         sources = tuple(self.deployment.company.sources)
         return find_stores(self.deployment.settings, sources=sources, at=self.now())
+
+    @cached_property
+    def _vault(self) -> Vault | None:
+        """The vault, whose key is derived once, because that is slow."""
+        environment = self.deployment.settings.environment
+        return Vault.from_secrets(environment) if Vault.is_named(environment) else None
 
     @property
     def _requests(self) -> PrivacyRequests:

@@ -44,7 +44,7 @@ def is_known(deployment: Deployment, customers: Iterable[str]) -> bool:
 
 
 def find_identifiers(
-    deployment: Deployment, store: Store, accounts: Sequence[str], *, purpose: str, at: datetime
+    deployment: Deployment, store: Store, accounts: Sequence[str], *, vault: Vault | None, purpose: str, at: datetime
 ) -> Identifiers:
     """Return everything by which the accounts are found in any store; the vault records that it was asked."""
     with open_warehouse(deployment.settings).connect() as connection:
@@ -55,7 +55,7 @@ def find_identifiers(
         customers=tuple(accounts),
         keys=keys,
         tokens=tuple(sorted({asked.token for asked in owned})),
-        clear=_reveal(deployment, owned, purpose=purpose, at=at),
+        clear=_reveal(vault, owned, purpose=purpose, at=at) if vault else (),
         renamed=tuple(f"anon_{uuid4().hex[:16]}" for _ in accounts),
         renamed_keys=tuple(token_hex(len(key) // 2) for key in keys),
         ambiguous=ambiguous,
@@ -83,10 +83,7 @@ def list_personal(
     return found
 
 
-def _reveal(deployment: Deployment, owned: Sequence[Asked], *, purpose: str, at: datetime) -> tuple[str, ...]:
-    if not Vault.is_named(deployment.settings.environment):
-        return ()
-    vault = Vault.from_secrets(deployment.settings.environment)
+def _reveal(vault: Vault, owned: Sequence[Asked], *, purpose: str, at: datetime) -> tuple[str, ...]:
     clear = vault.reveal_all(owned, asker=ASKER, purpose=purpose, at=at.replace(tzinfo=None))
     return tuple(sorted(set(clear.values())))
 
