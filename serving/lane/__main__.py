@@ -4,24 +4,30 @@ The URL of the operational store is read from HOLDFAST_OPERATIONAL_URL: a comman
 """
 
 import argparse
+import fcntl
+import logging
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import OperationalError
+
 from company.industries import load_industry
 from company.policy import Policy, load_policy
 from company.yaml_file import read_yaml
+from retention.store.lane import LaneMovedError
 from retention.store.store import Store
 from serving.access import read_access
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
-from serving.lane.follow import Lane
+from serving.lane.follow import Lane, LogReplacedError
 from serving.lane.log import Log, SqliteLog
 from serving.lane.postgres_log import PostgresLog
 from serving.lane.writer import GroupWriter
@@ -31,6 +37,7 @@ from serving.snapshot import NothingPublishedError, Snapshot
 if TYPE_CHECKING:
     import uvicorn
 
+LOG = logging.getLogger("holdfast.lane")
 LOOPBACK = "127.0.0.1"
 _IDLE_SECONDS = 0.01
 _BEAT_SECONDS = 1.0
@@ -43,6 +50,7 @@ def main() -> None:
     """Run one of the programs until asked to end."""
     given = read_arguments()
     policy = read_policy(given.company)
+    given.log.parent.mkdir(parents=True, exist_ok=True)
     with (
         Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store,
         closing(open_log(given.log, store)) as log,
@@ -52,8 +60,12 @@ def main() -> None:
             import uvicorn
 
             uvicorn.Server(configure(given, store, log, policy)).run()
-        else:
-            follow(given, store, log, policy)
+            return
+        try:
+            with hold_alone(given.log.with_name("lane.lock")):
+                follow(given, store, log, policy)
+        except (LaneMovedError, LogReplacedError) as fault:
+            sys.exit(str(fault))
 
 
 def read_arguments() -> argparse.Namespace:
@@ -74,6 +86,17 @@ def open_log(file: Path, store: Store) -> Log:
     if url.get_backend_name() == "postgresql":
         return PostgresLog(url.render_as_string(hide_password=False))
     return SqliteLog(file)
+
+
+@contextmanager
+def hold_alone(file: Path) -> Iterator[None]:
+    """Be the one lane of a log for a block; the hold ends with the process, however that ends."""
+    with file.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("Another event lane follows this log. End it first; `holdfast ui` runs one, too.")
+        yield
 
 
 def read_policy(company: Path) -> Policy:
@@ -100,19 +123,20 @@ def configure(given: argparse.Namespace, store: Store, log: Log, policy: Policy)
 
 
 def follow(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> None:
-    """Follow the log until asked to end; waits for the first published night."""
+    """Follow the log until asked to end; waits for the first published night, and for a database that is away."""
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    lane = None
-    while lane is None and not ending.is_set():
+    while not ending.is_set():
         try:
             lane = open_lane(given, store, log, policy)
+            lane.catch_up()
+            Turns(lane, file=given.log.with_name("state.npz"), ending=ending).run()
         except NothingPublishedError:
             ending.wait(_WAIT_SECONDS)
-    if lane is not None:
-        lane.catch_up()
-        Turns(lane, file=given.log.with_name("state.npz"), ending=ending).run()
+        except OperationalError as error:  # the database was away or locked: what was not committed had no effect
+            LOG.warning("%s; the lane goes on from its last effects.", type(error.orig).__name__)
+            ending.wait(_WAIT_SECONDS)
 
 
 def open_lane(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> Lane:

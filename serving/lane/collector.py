@@ -1,5 +1,6 @@
 """The collector as an ASGI application: takes events, answers when they are durable, asks to wait when full."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from company.policy.lane import Collector
 
+LOG = logging.getLogger("holdfast.lane")
 TRACKER = Path(__file__).with_name("tracker.js")
 ACCEPTED = 202
 _KEY_SECONDS = 10  # within which a revoked key may still send
@@ -88,7 +90,7 @@ def create_collector(collecting: Collecting) -> Starlette:
         Route("/tracker.js", _give_tracker),
         Route("/health", _report_health),
     ]
-    app = Starlette(routes=routes, middleware=[cors], lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=[cors], lifespan=lifespan, exception_handlers={Exception: _fail})
     app.state.collecting = collecting
     return app
 
@@ -128,6 +130,12 @@ async def _read_body(request: "Request", *, most: int) -> bytes | None:
 def _ask_to_wait(limits: "Collector") -> Response:
     detail = "More events wait than can be taken now; none of this request was stored. Send it again."
     return answer_problem(429, detail, **{"Retry-After": str(limits.retry_after_seconds)})
+
+
+async def _fail(_request: "Request", error: Exception) -> Response:
+    """Explain without a word of the error, whose text may quote values."""
+    LOG.error("%s while events were taken", type(error).__name__)
+    return answer_problem(500, "Nothing of this request is sure to be stored; send it again: no event counts twice.")
 
 
 async def _give_tracker(_request: "Request") -> Response:

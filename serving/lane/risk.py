@@ -85,8 +85,7 @@ class Risk:
         columns = [self.names.index(name) for name in rule.all_of]
         within = counts.windows[rule.within_days][:, columns]
         is_new = counts.since_score[:, columns].any(axis=1)
-        holds: NDArray[np.bool_] = (within >= np.array(list(rule.all_of.values()))).all(axis=1) & is_new
-        return holds
+        return np.logical_and((within >= np.array(list(rule.all_of.values()))).all(axis=1), is_new)
 
 
 def _describe(signal: "Signal", language: str, *, many: bool) -> str:

@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from published_shop import AS_OF, make_tables, write_snapshot
+from sqlalchemy import select
 from stores import make_database
 
 from company.policy import Policy, load_policy
 from retention.acting.incidents import Incident
 from retention.store.lane import LaneMovedError
 from retention.store.store import Store
+from retention.store.tables import OUTBOX
 from serving.access import read_access
 from serving.actor import Actor, Desk, InvalidRequestError
 from serving.desk.app import read_templates
@@ -109,6 +111,10 @@ def test_events_that_speak_of_leaving_become_one_alert_that_names_them(
     lane.catch_up()
     assert (lane.step(), lane.step()) == (3, 0)
     assert alerts_of(sqlite_store) == [(AT_RISK, "high", "since 1 October: looked up how to leave; complained")]
+    lane.notify()
+    lane.notify()
+    sent = sqlite_store.database.read_frame(select(OUTBOX))
+    assert sent["strategy_id"].tolist() == ["alert"], sent
 
 
 def test_another_id_of_a_customer_counts_for_the_customer(
@@ -323,7 +329,7 @@ def ask(
     )  # fmt: skip
 
     async def send() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(create_collector(collecting))
+        transport = httpx.ASGITransport(create_collector(collecting), raise_app_exceptions=False)
         headers = {"Authorization": f"Bearer {key}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://collector", headers=headers) as client:
             return list(await asyncio.gather(*(client.post("/v1/events", content=body) for body in bodies)))
@@ -337,6 +343,15 @@ def test_the_collector_acknowledges_what_is_in_the_log(sqlite_store: Store, log:
     answers = ask(sqlite_store, log, policy, *bodies)
     assert {(answer.status_code, answer.text) for answer in answers} == {(202, '{"accepted":10}')}
     assert len(log.read(after=0, limit=100)) == 90
+
+
+def test_events_that_could_not_be_stored_are_not_acknowledged(
+    sqlite_store: Store, log: SqliteLog, policy: Policy
+) -> None:
+    log.close()
+    [answer] = ask(sqlite_store, log, policy, json.dumps(make_event()).encode())
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "send it again" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(
