@@ -60,7 +60,7 @@ history_starts: 2024-01-01
 churn: {definition: contract_end, active_within_days: 30, horizon_days: 30}
 policy:
   tiers: {high: 30, medium: 12}
-  training: {minimum_customers: 50, minimum_churners: 10, candidates: [logistic_regression, xgboost]}
+  training: {minimum_customers: 50, minimum_churners: 10, candidates: [logistic_regression]}
   promotion: {minimum_auc: 0.3, minimum_gain: 0, maximum_calibration_error: 0.5}
   drift: {page: false}
 sources:
