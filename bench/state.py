@@ -25,18 +25,24 @@ CHANGES_WITH_THE_CLOCK = (
 def read_tables(home: Path) -> dict[str, tuple[int, str]]:
     """Return rows and a content hash of every table people read, but for moments and run ids.
 
-    The days that a run had to rebuild are left out: a second run has none.
+    The days that a run had to rebuild are left out: a second run has none. The last digits of a sum depend on the order
+    of its rows, so figures count to six decimals.
     """
     found = {}
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
         tables = connection.execute(
-            "select table_schema, table_name, list(column_name order by ordinal_position) "
+            "select table_schema, table_name, map(list(column_name order by ordinal_position), "
+            "list(data_type order by ordinal_position)) "
             "from information_schema.columns "
             "where table_schema not in ('ingestion', 'intermediate', 'quarantine', 'staging') "
             "and table_name not in ('days_to_rebuild', 'gate_verdicts', 'finished_builds') group by all order by all"
         ).fetchall()
         for schema, name, columns in tables:
-            kept = ", ".join(f'"{column}"' for column in columns if column not in CHANGES_WITH_THE_CLOCK)
+            kept = ", ".join(
+                f'round("{column}", 6)' if data_type == "DOUBLE" else f'"{column}"'
+                for column, data_type in columns.items()
+                if column not in CHANGES_WITH_THE_CLOCK
+            )
             query = f"select count(*), cast(coalesce(bit_xor(hash({kept})), 0) as varchar) from {schema}.{name}"
             found[f"{schema}.{name}"] = connection.sql(query).fetchall()[0]
     return found
