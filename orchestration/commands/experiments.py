@@ -17,9 +17,11 @@ app = typer.Typer(
 )
 
 EFFECTS, VERSIONS, GUARDRAILS = "outcomes.strategy_effects", "outcomes.version_effects", "outcomes.guardrails"
+CONTAMINATION = "outcomes.contamination"
 LATEST = f"select * from {EFFECTS} where is_latest order by strategy_id"
 LOOKS = f"select * from {EFFECTS} where strategy_id = $strategy_id order by looked_on"
 COMPARED = f"select * from {VERSIONS} where strategy_id = $strategy_id and is_latest order by against, version"
+REACHED = f"select * from {CONTAMINATION} where strategy_id = $strategy_id order by arm"
 SIDE_EFFECTS = f"select * from {GUARDRAILS} where strategy_id = $strategy_id and treated is not null"
 
 
@@ -40,18 +42,21 @@ def show(
     company: CompanyFile = Path("company.yaml"),
     home: Home = Path(".holdfast"),
 ) -> None:
-    """Show all looks at a strategy, its guardrails, and its versions against each other and those held out."""
+    """Show all looks at a strategy, its guardrails, own campaigns that reached its customers, and its versions."""
     with plain_faults():
         deployment = enter_deployment(company, home)
         looks = _read(deployment, EFFECTS, LOOKS, strategy_id=strategy_id)
         guarded = _read(deployment, GUARDRAILS, SIDE_EFFECTS, strategy_id=strategy_id)
         compared = _read(deployment, VERSIONS, COMPARED, strategy_id=strategy_id)
+        reached = _read(deployment, CONTAMINATION, REACHED, strategy_id=strategy_id)
     if not looks:
         known = ", ".join(strategy.id for strategy in deployment.strategies)
         refuse(f"Nothing was decided for {strategy_id!r} so far; the strategies are: {known}.")
     _print(strategy_id, [{"day": row["looked_on"], "look": row["look"]} | _summarise(row) for row in looks])
     if guarded:
         _print("Guardrails", [_describe(row) for row in guarded])
+    if reached:
+        _print("Reached by the company's own campaigns", [_count_reached(row) for row in reached])
     if compared:
         _print("Versions", [{name: row[name] for name in ("version", "against")} | _summarise(row) for row in compared])
 
@@ -130,6 +135,15 @@ def _describe(row: dict[str, Any]) -> dict[str, object]:
         **figures,
         "difference": f"{row['difference']:+{form}} ({low:+{form}} to {high:+{form}})",
         "state": "broken" if row["is_broken"] else "not broken",
+    }
+
+
+def _count_reached(row: dict[str, Any]) -> dict[str, object]:
+    return {
+        "arm": row["arm"],
+        "decisions": row["count_decisions"],
+        "reached": f"{row['count_reached']} ({row['count_reached'] / row['count_decisions']:.0%})",
+        "contacts": row["count_touches"],
     }
 
 

@@ -202,9 +202,15 @@ def write_notice(
         rest = [words["more"].format(count=len(named) - MOST_LISTED)] if len(named) > MOST_LISTED else []
         return "\n".join([head, *lines, *rest])
     (watched,) = named
-    head = words[notice.kind].format(deadline=notice.items[-1][1])
+    head = words[notice.kind].format(step=_name_step(notice.items[-1][1], words))
     brief = briefs.get(watched.row["customer_id"], Brief()) if isinstance(watched, AlertLog) else Brief()
     return "\n".join([head, watched.describe(words, zone), *_history(brief, words)])
+
+
+def _name_step(deadline: str, words: Mapping[str, str]) -> str:
+    """Return the step of the response that is waited for, in words; nothing for the answer itself."""
+    kind, _, name = deadline.partition(" ")
+    return words["of_step"].format(step=name.replace("_", " ")) if kind == STEP else ""
 
 
 @cache

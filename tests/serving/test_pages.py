@@ -512,6 +512,8 @@ def test_the_review_shows_what_moved_by_which_figures_in_both_languages(sign_in:
     client = sign_in("retention_manager")
     page = client.get("/review").text
     assert [part in page for part in ("live → retired", "left more often", "-3.4 points", "1.23 points")] == [True] * 4
+    shown = ("412", "of 61", "2,100", "37 of 40 answers called them wrong")
+    assert [words for words in shown if words not in page] == []
     assert "启用 → 停用" in client.get("/review?language=zh").text
 
 
