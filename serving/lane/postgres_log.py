@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -30,10 +31,10 @@ _SLICE = 10_000
 
 @cache
 def _table() -> Table:
-    columns = (
+    columns: list[Column[Any]] = [
         Column(c.name, _KINDS.get(c.type, String), nullable=not c.is_required, unique=c.name == "event_id")
         for c in COLUMNS
-    )
+    ]
     position = Column("position", BigInteger, Identity(always=True), primary_key=True)
     received = Column("received_at", BigInteger, nullable=False)
     return Table("lane_events", MetaData(), position, *columns, received)
