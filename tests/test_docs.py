@@ -14,7 +14,7 @@ from company.policy import load_policy
 from orchestration.cli import app
 
 ROOT = Path(__file__).parent.parent
-LINKED = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")))
+LINKED = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
 DOCUMENTS = [path for path in LINKED if path.name != "CHANGELOG.md"]  # which names what is gone
 ASSETS = set((ROOT / "tests/orchestration/asset_keys.txt").read_text(encoding="utf-8").split())
 TOP = {path.name for path in ROOT.iterdir()} - {".holdfast", "reports"}

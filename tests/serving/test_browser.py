@@ -101,7 +101,7 @@ def fill(desk: Desk) -> None:
         "cause_en": "60 customers complained.", "cause_zh": "60 名客户投诉。", "as_of": AS_OF, "first_date": AS_OF,
         "last_date": AS_OF, "raised_at": NOW, "due_at": NOW + timedelta(hours=1), "count_customers": 60,
         "count_expected": 5.0, "ratio": 12.0, "p_value": 1e-9, "q_value": 1e-8, "answer_minutes": 60,
-        "is_replay": False, "state": "open",
+        "is_replay": False, "state": "open", "owner": "management",
     }  # fmt: skip
     with desk.store.database.write() as connection:
         connection.execute(insert(OUTBOX), [message | {"idempotency_key": "k1"}])
