@@ -232,7 +232,7 @@ def hands_an_alert_over(screen: Screen) -> None:
 
 
 def answer_first_alert(screen: Screen, button: str) -> None:
-    answers = screen.open("/alerts").locator("details.answer").first
+    answers = screen.open("/alerts").locator("details.answer:not(.ladder)").first
     answers.locator("summary").click()
     screen.press(button, within=answers)
     screen.page.wait_for_url("**/alerts**")
@@ -379,6 +379,10 @@ TASKS: dict[str, tuple[Task, ...]] = {
     ),
     "executive": (
         *EVERYBODY, *FIGURES, reads_the_review_of_the_month, filters_the_list, reads_the_model_next_to_its_baselines,
+    ),
+    "dpo": (
+        *EVERYBODY, filters_the_list, sorts_the_list_by_score, opens_who_has_the_most_to_lose,
+        sees_why_somebody_is_not_contacted, decides_otherwise_about_a_customer, reads_the_audit_log,
     ),
     "auditor": (
         *EVERYBODY, reads_the_audit_log, reads_the_proof_of_a_message, exports_the_list,
