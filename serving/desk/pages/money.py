@@ -42,7 +42,13 @@ def show(visit: Person) -> Response:
         },
         bridge=_cross(_read(visit, "churn_bridge")),
         cells=CELLS,
-        reasons=_read(visit, "churn_reasons", Order(column="as_of", descending=True), limit=REASONS),
+        reasons=_read(
+            visit,
+            "churn_reasons",
+            Order(column="as_of", descending=True),
+            Order(column="count_customers", descending=True),
+            limit=REASONS,
+        ),
         keywords=_list_newest(_read(visit, "negative_keywords", Order(column="month_date", descending=True))),
         names=read_names(visit, "strategies", "strategy_id"),
     )
