@@ -108,7 +108,7 @@ def measure_speed(many: int) -> Iterator[Figure]:
     size, spent = f"{many} texts", at_most(minutes * 100_000 / many, 10)
     yield figure("processor time for each 100,000 texts without the extra", spent, unit="minutes", size=size)
     grown = peaks[-1] - peaks[len(peaks) // 5]
-    yield figure("memory that the last four fifths of them add", at_most(grown, 50), unit="MiB", size=size)
+    yield figure("memory that the last 80 % of them add", at_most(grown, 50), unit="MiB", size=size)
 
 
 def _all_complaints() -> list[str]:
