@@ -184,8 +184,8 @@ def find_in_columns(place: Place, values: Identifiers) -> dict[str, int]:
             ).fetchall():
                 wanted = values.customers if name == "customer_id" else values.searched
                 cells = connection.execute(
-                    f'select count(distinct "{name}") from "{schema}"."{table}", unnest($wanted) as w(value) '
-                    f'where contains("{name}"::varchar, value)'
+                    f'select count(distinct "{name}") from "{schema}"."{table}", unnest($wanted) as w(wanted) '
+                    f'where contains("{name}"::varchar, wanted)'
                     if name != "customer_id"
                     else f'select count(*) from "{schema}"."{table}" where "{name}" in (select unnest($wanted))',
                     {"wanted": list(wanted)},

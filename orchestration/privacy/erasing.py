@@ -41,7 +41,7 @@ class Erasing:
             check_move(each, "planned", by=self.by, note="")
         with hold(self.deployment.settings.home):
             found = {each.request_id: self._identify(each, with_contacts=with_contacts) for each in requests}
-            traces = {each.name: each.plan(join(found.values())) for each in self._find_stores()}
+            traces = {each.name: each.plan(join(found.values())) for each in self.find_stores()}
         counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
         for each in requests:
             own = found[each.request_id]
@@ -88,7 +88,7 @@ class Erasing:
             for each in requests:
                 ids = held[each.request_id].customers
                 self._requests.suppress(each, ids, keyring=self.keyring, at=self.now())
-            for store in self._find_stores():
+            for store in self.find_stores():
                 self._erase(store, requests, identifiers, mode=mode)
             proof = self._prove(identifiers)
             return {each.request_id: self._finish(each, proof, identifiers=held[each.request_id]) for each in requests}
@@ -108,6 +108,7 @@ class Erasing:
         """Erase from one store, unless an earlier run has finished it for all of these requests."""
         if all(store.name in self._finished(each) for each in requests):
             return
+        self._let_go()
         evidence = store.erase(identifiers, mode=mode).as_dict()
         self._requests.note_store(requests, by=self.by, at=self.now(), evidence=evidence)
 
@@ -122,7 +123,8 @@ class Erasing:
         return done
 
     def _prove(self, identifiers: Identifiers) -> "Proof":
-        left = {each.name: each.plan(identifiers) for each in self._find_stores()}
+        left = {each.name: each.plan(identifiers) for each in self.find_stores()}
+        self._let_go()
         found = search(self.deployment.settings.home, identifiers)
         return Proof(search=found, left={name: len(traces) for name, traces in left.items() if traces})
 
@@ -170,7 +172,17 @@ class Erasing:
         path.write_text(json.dumps(signed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
 
-    def _find_stores(self) -> list[Erasable]:
+    def _let_go(self) -> None:
+        """Close this process's connections before it reads the files behind them.
+
+        Closing any handle on a file ends all locks that the process has on it (POSIX), and another process may then
+        take away the log that SQLite is writing to. The store connects anew when it is next asked.
+        """
+        self.store.close()
+
+    def find_stores(self) -> list[Erasable]:
+        """Return every store of the instance as it is now."""
+        self._let_go()
         sources = tuple(self.deployment.company.sources)
         return find_stores(self.deployment.settings, sources=sources, at=self.now())
 

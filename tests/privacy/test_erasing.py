@@ -2,13 +2,15 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 import sqlalchemy as sa
-from erasable import ANN, CUSTOMERS, KEY, PEOPLE, Scene, fill
+from erasable import ANN, AT, CUSTOMERS, KEY, PEOPLE, Scene, fill
 
 from ingestion.vault import Vault
 from orchestration.privacy.erasing import SIGNING_KEY
@@ -148,6 +150,24 @@ def test_a_killed_erasure_goes_on_where_it_was(scene: Scene, monkeypatch: pytest
         if each["event"] == "store_done"
     ]
     assert len(stores) == len(set(stores)), "no store was done twice"
+
+
+def test_what_is_written_after_another_process_read_the_store_is_not_lost(scene: Scene) -> None:
+    request = scene.receive("erasure", "ann-001")
+    scene.erasing.plan([request])
+    planned = scene.requests.find(request.request_id)
+    scene.erasing.find_stores()
+    assert "running" not in read_elsewhere(scene)
+    scene.requests.move(planned, "running", by="dpo", at=AT)
+    assert "running" in read_elsewhere(scene)
+
+
+def read_elsewhere(scene: Scene) -> str:
+    """Return the steps of all requests as another process reads them."""
+    path = str(scene.home / "operational.db")
+    query = "select event from privacy_events"
+    code = f"import sqlite3; c = sqlite3.connect({path!r}); print(*c.execute({query!r})); c.close()"
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
 def test_what_nobody_can_erase_leaves_the_request_partial_until_it_is_gone(scene: Scene) -> None:
