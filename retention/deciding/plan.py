@@ -236,7 +236,7 @@ def _decide(
         propensity=[_propensity(*decision, holdout_share=share) for decision in decisions],
         propensities=np.array([as_text(chance) for chance in chances], dtype=object),
         is_explored=explores & (final != planned),
-        is_probed=look_up(options.is_probing, rows, final) == 1,
+        is_probed=look_up(options.is_probing.astype(float), rows, final) == 1,
         is_harmed=options.harmed,
         best=options.best(),
         has_profitable=np.asarray(options.is_profitable.any(axis=1)),
