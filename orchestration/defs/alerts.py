@@ -91,7 +91,8 @@ def alert_rules(
 
 def read_rules(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
     """Return what users' feedback demands on a day."""
-    return warehouse.read(f"select * from {RULES} where as_of = $as_of", {"as_of": as_of}).to_pandas()
+    rules: pd.DataFrame = warehouse.read(f"select * from {RULES} where as_of = $as_of", {"as_of": as_of}).to_pandas()
+    return rules
 
 
 @dg.asset(

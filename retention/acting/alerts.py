@@ -73,7 +73,7 @@ def _lacks_second(scores: "pd.DataFrame", second_reasons: "AbstractSet[tuple[str
     if not second_reasons:
         return pd.Series(data=False, index=scores.index)
     needs = pd.MultiIndex.from_frame(scores[["level", "main_reason"]]).isin(list(second_reasons))
-    return needs & ~scores["reasons"].fillna("").str.contains(",")
+    return pd.Series(needs, index=scores.index) & ~scores["reasons"].fillna("").str.contains(",")
 
 
 def alert_id(as_of: object, customer_id: str) -> str:

@@ -108,7 +108,7 @@ def _measure_benefit(alerts: "pd.DataFrame", confidence: float) -> dict[str, flo
 
     decided = alerts.loc[alerts["arm"].isin(("treated", "holdout")) & alerts["value_12_months"].notna()]
     is_treated = decided["arm"].eq("treated").to_numpy()
-    customers = decided["customer_id"].astype("category").cat.codes.to_numpy(dtype=np.int64)
+    customers = np.unique(decided["customer_id"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
     found = compare(decided["value_12_months"].to_numpy(dtype=float), is_treated, customers)
     if found is None:
         return dict.fromkeys(_MONEY)
