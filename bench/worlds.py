@@ -95,14 +95,14 @@ def make_world(industry: str, folder: Path, *, seed: int, customers: int, months
         home.mkdir()
         simulate(load_parameters(industry), world, customers=customers, months=months, seed=seed)
         with serve(world) as (environment, _):
-            company = _write_company(industry, world, environment["DESK_URL"])
-            _land(company, home / "warehouse.duckdb", {**SECRETS, **environment}, end=shift(FIRST, months))
+            company = write_company(industry, world, environment["DESK_URL"])
+            land_world(company, home / "warehouse.duckdb", {**SECRETS, **environment}, end=shift(FIRST, months))
         facts = _build_features(company, home, months)
         _export(home / "warehouse.duckdb", world / "truth" / "hazard.parquet", folder / "rows.parquet")
     (folder / "facts.json").write_text(json.dumps(facts))
 
 
-def _write_company(industry: str, world: Path, desk: str) -> Path:
+def write_company(industry: str, world: Path, desk: str) -> Path:
     """Put the example's company file beside the world, with the desk where it answers now."""
     from urllib.parse import urlsplit
 
@@ -112,7 +112,8 @@ def _write_company(industry: str, world: Path, desk: str) -> Path:
     return path
 
 
-def _land(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) -> None:
+def land_world(path: Path, warehouse: Path, secrets: dict[str, str], *, end: date) -> None:
+    """Land every table of a company file into `warehouse` as of `end`, and link its customers."""
     from ingestion.identity.linking import link
     from ingestion.landing import land
     from ingestion.readers import load_company

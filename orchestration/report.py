@@ -157,7 +157,8 @@ def tabulate(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 def _upright(title: str, row: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
     for column, value in row.items():
-        table.add_row(column, _say(value))
+        if value is not None:
+            table.add_row(column, _say(value))
     return table
 
 
