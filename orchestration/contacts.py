@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import get_args
 
 from ingestion.addresses import reveal_addresses
 from ingestion.vault import Asked, Vault
 from retention.acting.channels.base import AddressKind
-from retention.store.recipients import ADDRESSES
 from retention.store.store import Store
 from serving.contacts import Reveal
 
@@ -31,7 +31,7 @@ def open_reveal(secrets: Mapping[str, str], store: Store) -> Reveal | None:
     def reveal(customer_id: str, *, asker: str, purpose: str, at: datetime) -> dict[str, str]:
         found = {
             kind: look_up_addresses(vault, store, [customer_id], kind, asker=asker, purpose=purpose, at=at)
-            for kind in ADDRESSES
+            for kind in get_args(AddressKind)
         }
         return {kind: clear[customer_id] for kind, clear in found.items() if customer_id in clear}
 

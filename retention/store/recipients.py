@@ -13,8 +13,6 @@ from retention.store.tables import RECIPIENTS
 if TYPE_CHECKING:
     import pandas as pd
 
-ADDRESSES = ("email", "phone")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:

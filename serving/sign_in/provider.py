@@ -48,7 +48,7 @@ class Provider:
 
         Raises SignInError when the provider does not answer.
         """
-        from authlib.oauth2.rfc7636 import create_s256_code_challenge
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # type: ignore[import-untyped]
 
         async with self._open(redirect_uri) as client:
             described = await self._discover(client)
@@ -79,7 +79,7 @@ class Provider:
         return self._identify(claims)
 
     def _open(self, redirect_uri: str) -> Any:  # noqa: ANN401 - authlib has no types
-        from authlib.integrations.httpx_client import AsyncOAuth2Client
+        from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
         return AsyncOAuth2Client(
             client_id=self.settings.client_id,
@@ -105,7 +105,7 @@ class Provider:
         verifier: str,
     ) -> Mapping[str, Any]:
         import httpx
-        from authlib.common.errors import AuthlibBaseError
+        from authlib.common.errors import AuthlibBaseError  # type: ignore[import-untyped]
 
         try:
             token: Mapping[str, Any] = await client.fetch_token(

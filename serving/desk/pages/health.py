@@ -1,5 +1,7 @@
 """Model and data health: accuracy next to its baselines, drift, gates, rows left out, and where to look further."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -22,7 +24,7 @@ TABLES = {
 def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("health")
-    tables = {name: visit.ask(question) for name, question in TABLES.items()}
+    tables: dict[str, Any] = {name: visit.ask(question) for name, question in TABLES.items()}
     return visit.render(
         "health.html",
         lane=visit.desk.store.lane.read(),
