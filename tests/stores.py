@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 
 from retention.store.store import Store
 
-NAMES = ["sqlite", "postgresql"]
+NAMES = ["sqlite", "postgres"]
 
 
 @pytest.fixture(scope="session")
