@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 _LEAST_KEY = 16
 _LEAST_MIXED, _LEAST_TEXT = 5, 8  # characters from which letters with digits, or letters alone, are found by bytes
+_HEXADECIMAL, _LEAST_HEXADECIMAL = frozenset("0123456789abcdef"), 16
 _NONCE_BYTES = 12
 
 
@@ -65,7 +66,12 @@ class Identifiers:
 
 
 def is_distinctive(value: str) -> bool:
-    """Tell whether `value` can be searched for in bytes: a plain number or a short word is found everywhere."""
+    """Tell whether `value` can be searched for in bytes: a plain number or a short word is found everywhere.
+
+    What could be hexadecimal digits stands in keys and tokens by chance, unless it is long.
+    """
+    if set(value.lower()) <= _HEXADECIMAL:
+        return len(value) >= _LEAST_HEXADECIMAL
     has_letter, has_digit = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     return has_letter and len(value) >= (_LEAST_MIXED if has_digit else _LEAST_TEXT)
 

@@ -24,12 +24,16 @@ def test_every_occurrence_is_found_and_nothing_else(seed: int) -> None:
 
 
 def test_only_what_cannot_be_anything_else_is_searched_for_in_bytes() -> None:
-    found = {each: is_distinctive(each) for each in ("12345678", "c0007", "c1", "Anna", "ann@example.org", "tok_ab12")}
+    found = {
+        each: is_distinctive(each)
+        for each in ("12345678", "k0007", "c0007", "c1", "Anna", "ann@example.org", "tok_ab12")
+    }
     assert found == {
-        "12345678": False, "c0007": True, "c1": False, "Anna": False, "ann@example.org": True, "tok_ab12": True,
+        "12345678": False, "k0007": True, "c0007": False, "c1": False, "Anna": False, "ann@example.org": True,
+        "tok_ab12": True,
     }  # fmt: skip
-    identifiers = Identifiers(customers=("7", "c0007", "c0008"), ambiguous=("c0008",))
-    assert (identifiers.searched, identifiers.indistinct) == (("c0007",), 2)
+    identifiers = Identifiers(customers=("7", "k0007", "k0008"), ambiguous=("k0008",))
+    assert (identifiers.searched, identifiers.indistinct) == (("k0007",), 2)
 
 
 def test_sealed_identifiers_open_for_their_request_under_their_key_alone() -> None:
