@@ -72,7 +72,7 @@ def compare(values: Floats, is_treated: Bools, customers: Ints, *, before: Float
     return Estimate(
         value=float(adjusted[is_treated].mean() - adjusted[~is_treated].mean()),
         error=sqrt(variance * widening),
-        freedom=min(float(np.count_nonzero(np.bincount(customers[arm]))) for arm in (is_treated, ~is_treated)) - 1,
+        freedom=float(min(np.count_nonzero(np.bincount(customers[arm])) for arm in (is_treated, ~is_treated)) - 1),
         explained=1 - float(rest @ rest) / total if total else 0.0,
         sizes=sizes,
         mean=float(values.mean()),

@@ -69,10 +69,10 @@ earlier_scores as (
     select
         scores.customer_id,
         {%- for name in ('previous', 'week', 'month') %}
-        max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.as_of end) as {{ name }}_as_of,
-        max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.score end) as {{ name }}_score,
-        max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.tier end) as {{ name }}_tier
-        {%- if not loop.last %},{% endif %}
+            max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.as_of end) as {{ name }}_as_of,
+            max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.score end) as {{ name }}_score,
+            max(case when scores.as_of = earlier_days.{{ name }}_as_of then scores.tier end) as {{ name }}_tier
+            {%- if not loop.last %},{% endif %}
         {%- endfor %}
     from scores
     inner join earlier_days

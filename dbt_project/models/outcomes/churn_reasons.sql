@@ -31,8 +31,8 @@ ranked as (
     left join stated
         on
             leavers.customer_id = stated.customer_id
-            and stated.stated_date < leavers.label_until
-            and stated.stated_date >= {{ days_before('leavers.as_of', policy('stated_reasons', 'within_days')) }}
+            and leavers.label_until > stated.stated_date
+            and {{ days_before('leavers.as_of', policy('stated_reasons', 'within_days')) }} <= stated.stated_date
 
 ),
 

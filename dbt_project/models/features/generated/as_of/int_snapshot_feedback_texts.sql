@@ -23,7 +23,7 @@ placed as (
     cross join days
     where
         days.written_date < snapshots.as_of
-        and written_in = 'feedback'
+        and days.written_in = 'feedback'
 
 ),
 
