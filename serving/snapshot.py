@@ -66,7 +66,8 @@ class Snapshot:
         opened = self._current()
         query, parameters = grant.compile(question, opened.types)
         with opened.connection.cursor() as cursor:
-            return dict(cursor.execute(query, parameters).fetchnumpy())
+            found: dict[str, Any] = cursor.execute(query, parameters).fetchnumpy()
+        return found
 
     def types(self, relation: str) -> Mapping[str, str]:
         """Return a relation's columns with their types; none for one that this publication does not have."""

@@ -44,7 +44,7 @@ def read_baseline(snapshot: "Snapshot", grant: "Grant", policy: "Policy") -> Bas
     version = snapshot.version
     about = snapshot.ask(grant, Question(relation="about"))[0]
     columns = snapshot.ask_columns(grant, Question(relation="customers", columns=("customer_id", "probability")))
-    probability = np.ma.filled(np.ma.asarray(columns["probability"], dtype=float), np.nan)
+    probability: NDArray[np.float64] = np.ma.filled(np.ma.asarray(columns["probability"], dtype=float), np.nan)
     is_scored = ~np.isnan(probability)
     scored = probability[is_scored]
     lines = snapshot.ask(grant, Question(relation="cutoff_lines"))
