@@ -19,6 +19,7 @@ CHANGES_WITH_THE_CLOCK = (
     "recorded_at",
     "happened_at",
     "sent_at",
+    "raised_at",
 )
 
 

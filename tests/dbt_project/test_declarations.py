@@ -23,9 +23,10 @@ SILENTLY_DIFFERENT = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_staging_carries_every_column_that_is_not_personal(table: str) -> None:
+def test_staging_carries_every_column_that_is_not_personal_and_a_personal_one_as_a_token_at_most(table: str) -> None:
     model = (HERE / f"models/staging/stg_{table}.sql").read_text(encoding="utf-8")
-    missing = [column.name for column in TABLES[table].columns if not re.search(rf"\b{column.name}\b", model)]
+    names = [column.name for column in TABLES[table].columns]
+    missing = [name for name in names if not re.search(rf"\b{name}\b(?! as {name}_token)", model)]
     unstaged = [c.name for c in TABLES[table].columns if (c.personal and table != "identities") or c.name == "is_test"]
     assert missing == unstaged
 

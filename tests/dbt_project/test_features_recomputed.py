@@ -226,6 +226,21 @@ def from_usage(company: Mapping) -> dict[str, pd.Series]:
     }
 
 
+def from_texts(company: Mapping, readings: pd.DataFrame) -> dict[str, pd.Series]:
+    found = {}
+    for one, table, moment in (("ticket", "tickets", "opened_at"), ("feedback", "feedback", "given_at")):
+        texts = aged(company, table, moment).merge(readings, left_on="body", right_on="token")
+        texts["is_negative"] = (texts["sentiment"] == "negative").astype(int)
+        texts["is_recent"] = texts["is_negative"] * (texts["age"] <= 90)
+        negative, year = texts[texts["is_negative"] == 1], texts[texts["age"] <= 365]
+        found |= {
+            f"count_negative_{one}_texts_90d": texts.groupby("customer_id")["is_recent"].sum(),
+            f"share_negative_{one}_texts_365d": year.groupby("customer_id")["is_negative"].mean(),
+            f"days_since_negative_{one}_text": negative.groupby("customer_id")["age"].min(),
+        }
+    return found
+
+
 SOURCES = (
     from_orders, from_products, from_bundles, from_channels, from_service, from_behaviour, from_answers, from_usage
 )  # fmt: skip
@@ -233,6 +248,7 @@ SOURCES = (
 
 def test_thirty_and_more_features_are_what_pandas_finds(lived: "Warehouse", company: Mapping) -> None:
     expected = {name: values for source in SOURCES for name, values in source(company).items()}
+    expected |= from_texts(company, lived.query("select token, sentiment from ingestion.text_readings"))
     found = lived.query(
         f"select customer_id, {', '.join(expected)} from features.customer_features where as_of = '{AS_OF:%Y-%m-%d}'"
     ).set_index("customer_id")
