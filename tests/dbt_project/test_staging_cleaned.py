@@ -83,7 +83,6 @@ def staged(new_warehouse: Callable[..., "Warehouse"]) -> Frames:
         "create schema identity",
         "create table identity.members as select * from (values ('crm', 'ann', 'ann'), ('crm', 'ann2', 'ann'), "
         "('crm', 'bob', 'bob'), ('desk', 'bob', 'bob')) m(source, customer_id, canonical_id)",
-        "create schema ingestion",
         "create table ingestion.repairs as select 'crm' as source, 'events' as table_name, 'first' as batch, "
         "'occurred_at' as column_name, 'epoch_time' as rule, 2::bigint as count_rows",
     )
