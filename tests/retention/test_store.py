@@ -16,7 +16,9 @@ from company.policy import load_policy
 from orchestration.control.gate_overrides import GateOverrides
 from orchestration.control.identity_decisions import IdentityDecisions
 from orchestration.control.model_events import ModelEvents
+from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.control.retrain_requests import RetrainRequests
+from privacy.identifiers import Keyring
 from retention.acting.alerts import raise_alerts
 from retention.acting.incidents import Incident
 from retention.acting.look import look
@@ -187,6 +189,17 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
     store.consents.record([withdrawn], at=AT)
     drawn = Assignment(customer_id="C1", strategy_id="voucher", version="long", assigned_at=AT)
     store.assignments.record([drawn], by="ann", at=AT)
+    PrivacyRequests(store).receive(
+        "access",
+        ["C1"],
+        law="gdpr",
+        received_on=AS_OF,
+        due_on=AS_OF,
+        keyring=Keyring("k" * 32),
+        by="ann",
+        note="",
+        at=AT,
+    )
     store.incidents.record([make_incident()], as_of=AS_OF, at=AT, policy=load_policy())
     look(store, load_policy(), timezone="UTC", at=AT)
     target = METADATA.tables[table]
