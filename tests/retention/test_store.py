@@ -195,7 +195,7 @@ def test_the_database_itself_refuses_to_change_what_was_recorded(
         law="gdpr",
         received_on=AS_OF,
         due_on=AS_OF,
-        keyring=Keyring("k" * 32),
+        keyring=Keyring(key=b"k" * 32),
         by="ann",
         note="",
         at=AT,
