@@ -28,8 +28,9 @@ def expect(context: "Context") -> "Iterator[Expectation]":
     yield _expect(
         "feature_varies",
         "format('{{:,}} rows with one value', row_count)",
-        where=f"is_constant and not may_be_constant and did_vary and filled >= {_most(minimum_rows)}",
-        says="no feature has one value for everybody, unless the snapshot before did",
+        where=f"is_constant and not may_be_constant and did_vary and filled >= {_most(minimum_rows)} "
+        f"and coalesce(deviation_before >= {NOTICEABLE} * abs(mean_before), true)",
+        says="no feature has one value for everybody, unless nearly everybody had it in the snapshot before",
     )
     yield _expect(
         "feature_is_in_range",

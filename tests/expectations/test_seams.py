@@ -311,6 +311,21 @@ def test_a_feature_that_hardly_anybody_has_may_be_constant(spoil: Spoil, failure
     }
 
 
+@pytest.mark.parametrize(("before", "is_open"), [("52 + i % 2", True), ("40 + i % 20", False)])
+def test_customers_who_all_buy_every_week_are_no_fault_where_they_hardly_differed_before(
+    spoil: Spoil, failures: Failures, before: str, *, is_open: bool
+) -> None:
+    spoil(
+        "create or replace table features.customer_features as "
+        f"select as_of, 'c' || i as customer_id, if(as_of < date '2026-03-01', {before}, 52) as count_orders_365d "
+        "from range(500) as numbers(i), (values (date '2026-02-01'), (date '2026-03-01')) as slices(as_of)"
+    )
+    usual = {"as_of": AS_OF, "previous": date(2026, 2, 1), "snapshots": []}
+    weekly = [FeatureRange(name="count_orders_365d", low=0)]
+    found = failures(features.build(weekly, **usual, explosion_factor=10.0, minimum_rows=20))
+    assert found == (set() if is_open else {("feature_varies", "count_orders_365d")})
+
+
 def test_a_missing_slice_is_stopped_and_its_day_named(judge: Judge) -> None:
     gone = judge(expect_features(snapshots=[date(2026, 1, 1)])).failures
     assert [(one.expectation, one.offenders) for one in gone] == [("snapshot_is_present", ("2026-01-01",))]
