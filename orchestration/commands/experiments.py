@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 EFFECTS, VERSIONS, GUARDRAILS = "outcomes.strategy_effects", "outcomes.version_effects", "outcomes.guardrails"
-CONTAMINATION = "outcomes.contamination"
+CONTAMINATION, CUSTOMERS = "outcomes.contamination", "customer_360.customers"
 LATEST = f"select * from {EFFECTS} where is_latest order by strategy_id"
 LOOKS = f"select * from {EFFECTS} where strategy_id = $strategy_id order by looked_on"
 COMPARED = f"select * from {VERSIONS} where strategy_id = $strategy_id and is_latest order by against, version"
@@ -85,11 +85,18 @@ def import_assignments(
             raise ValueError(f"{file}: {error} Nothing was imported.") from None
         store.assignments.record(new, by=by, at=at)
         held = _count_held_out(deployment, [each.customer_id for each in new])
+        unknown = _count_unknown(deployment, {each.customer_id for each in new})
     open_console().print(
         f"{len(new)} assignments imported, {len(rows) - len(new)} were known. {held} of these customers are held out "
         "this year and stay untreated.",
         soft_wrap=True,
     )
+    if unknown:
+        open_console().print(
+            f"{unknown} of these customers are not known: {CUSTOMERS} has no such ids. Compare how they are "
+            "written there, unless they are still to come.",
+            soft_wrap=True,
+        )
 
 
 def _count_held_out(deployment: "Deployment", customers: "list[str]") -> int:
@@ -99,6 +106,11 @@ def _count_held_out(deployment: "Deployment", customers: "list[str]") -> int:
     holdout = deployment.policy.holdout
     salt = salt_of(holdout, now().date())
     return int(draw(sorted(set(customers)), salt=salt, share=holdout.share).sum())
+
+
+def _count_unknown(deployment: "Deployment", customers: "set[str]") -> int:
+    known = {row["customer_id"] for row in _read(deployment, CUSTOMERS, f"select customer_id from {CUSTOMERS}")}
+    return len(customers - known)
 
 
 def _read(deployment: "Deployment", table: str, query: str, **parameters: str) -> "list[dict[str, Any]]":

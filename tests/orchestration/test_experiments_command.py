@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 from instance import COMPANY
 from typer.testing import CliRunner
@@ -37,7 +38,7 @@ def call(tmp_path: Path) -> Call:
     for name in ("customers", "orders"):
         (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "warehouse.duckdb").touch()
+    duckdb.connect(str(tmp_path / "home" / "warehouse.duckdb")).close()
 
     def call(*rows: str) -> tuple[int, str]:
         (tmp_path / "draw.csv").write_text("\n".join((HEAD, *rows)), encoding="utf-8")
@@ -59,6 +60,13 @@ def test_a_draw_is_taken_over_once_and_counts_from_the_next_day_on(call: Call, t
     with Store(f"sqlite:///{tmp_path / 'home' / 'operational.db'}") as store:
         former, later = (store.assignments.read(day, timezone="UTC") for day in (date(2026, 1, 3), date(2999, 1, 1)))
     assert (former, len(later["own_voucher"]["long"])) == ({}, 7)
+
+
+def test_customers_that_nobody_has_seen_are_counted(call: Call, tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "home" / "warehouse.duckdb")) as connection:
+        connection.execute("create schema customer_360")
+        connection.execute("create table customer_360.customers as select 'c' || i as customer_id from range(7) n(i)")
+    assert "3 of these customers are not known" in call(*rows_of(6, 4))[1]
 
 
 @pytest.mark.parametrize(
