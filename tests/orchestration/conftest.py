@@ -1,11 +1,14 @@
-"""The demo's company, for whose tests one process has parsed the dbt project."""
+"""The demo's company, for whose tests one process has parsed the dbt project, and an instance that never ran."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
+from instance import COMPANY as CORNER_SHOP
 
 from orchestration.dbt import WarmDbt
 from orchestration.deployment import Deployment, load_deployment
@@ -21,6 +24,19 @@ def mask() -> Iterator[None]:
     os.umask(kept)
     yield
     os.umask(kept)
+
+
+@pytest.fixture
+def idle_instance(tmp_path: Path, sqlite_tables: Path) -> Path:
+    """A folder with a company file and the state folder `home` of an instance with an empty store and no run."""
+    (tmp_path / "company.yaml").write_text(CORNER_SHOP, encoding="utf-8")
+    for name in ("customers", "orders"):
+        (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
+    home = tmp_path / "home"
+    home.mkdir()
+    duckdb.connect(str(home / "warehouse.duckdb")).close()
+    shutil.copy(sqlite_tables, home)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

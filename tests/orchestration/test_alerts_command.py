@@ -1,14 +1,12 @@
 """`holdfast alerts` and `holdfast incidents`, as two people use them on an instance with three alerts."""
 
 import re
-import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from instance import COMPANY
 from typer.testing import CliRunner
 
 from company.policy import load_policy
@@ -24,15 +22,8 @@ RAISED = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sqlite_tables: Path) -> Path:
-    (tmp_path / "company.yaml").write_text(COMPANY, encoding="utf-8")
-    for name in ("customers", "orders"):
-        (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "warehouse.duckdb").touch()
-    shutil.copy(sqlite_tables, home)
-    with open_store(tmp_path) as store:
+def folder(idle_instance: Path) -> Path:
+    with open_store(idle_instance) as store:
         policy = load_policy()
         scores = pd.DataFrame({"customer_id": ["ada", "bob", "cy"], "score": [95.0, 90.0, 60.0]}).assign(
             as_of=DAY, main_reason="price", why_en="pays less", why_zh="消费下降", clv=100.0, money_at_risk=50.0
@@ -40,7 +31,7 @@ def folder(tmp_path: Path, sqlite_tables: Path) -> Path:
         scores = assign(scores.assign(probability=scores["score"] / 100), policy)
         store.alerts.record(raise_alerts(scores, policy), at=RAISED)
         store.incidents.record([make_incident()], as_of=DAY, at=RAISED, policy=policy)
-    return tmp_path
+    return idle_instance
 
 
 @pytest.fixture

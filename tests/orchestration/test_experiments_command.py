@@ -6,7 +6,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from instance import COMPANY
 from typer.testing import CliRunner
 
 from orchestration.cli import app
@@ -31,14 +30,11 @@ HEAD = "customer,experiment,version,assigned_at"
 
 
 @pytest.fixture
-def call(tmp_path: Path) -> Call:
-    (tmp_path / "company.yaml").write_text(f"{COMPANY}strategies: own\n", encoding="utf-8")
+def call(idle_instance: Path, tmp_path: Path) -> Call:
+    with (idle_instance / "company.yaml").open("a", encoding="utf-8") as company:
+        company.write("strategies: own\n")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "voucher.yaml").write_text(LIBRARY, encoding="utf-8")
-    for name in ("customers", "orders"):
-        (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
-    (tmp_path / "home").mkdir()
-    duckdb.connect(str(tmp_path / "home" / "warehouse.duckdb")).close()
 
     def call(*rows: str) -> tuple[int, str]:
         (tmp_path / "draw.csv").write_text("\n".join((HEAD, *rows)), encoding="utf-8")

@@ -1,13 +1,11 @@
 """`holdfast outbox` and `holdfast consent`, as a person uses them on an instance with six planned messages."""
 
 import json
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
-from instance import COMPANY
 from sqlalchemy import update
 from typer.testing import CliRunner
 
@@ -22,19 +20,12 @@ COUNT = 6
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sqlite_tables: Path) -> Path:
-    (tmp_path / "company.yaml").write_text(COMPANY, encoding="utf-8")
-    for name in ("customers", "orders"):
-        (tmp_path / f"{name}.csv").write_text("id\n", encoding="utf-8")
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "warehouse.duckdb").touch()
-    shutil.copy(sqlite_tables, home)
-    with open_store(tmp_path) as store:
+def folder(idle_instance: Path) -> Path:
+    with open_store(idle_instance) as store:
         fill(store, COUNT)
         with store.database.write() as connection:
             connection.execute(update(OUTBOX).values(useful_until=date(2999, 1, 1)))
-    return tmp_path
+    return idle_instance
 
 
 @pytest.fixture
