@@ -1,6 +1,7 @@
 """Which columns the columns of a dbt model come from: read from the SQL that dbt ran, and kept until that changes."""
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,9 +14,11 @@ from orchestration.dbt import Dbt
 from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from sqlglot.expressions import Expr
     from sqlglot.lineage import Node
 
 DIALECT = "duckdb"
+LITERAL = re.compile(r"'[^']*'|\b\d+\b")
 COLUMNS = "select table_schema, table_name, column_name, data_type from information_schema.columns"
 Columns = dict[str, dict[str, dict[str, str]]]  # the type of a column, by schema, table and name
 Sources = dict[str, list[list[str]]]  # schema, table and name of each column that a column is computed from
@@ -36,7 +39,7 @@ class ColumnLineage:
         file = self.dbt.target / "column_lineage.json"
         kept = json.loads(file.read_text()) if file.exists() else {}
         compiled = {node["unique_id"]: _read_sql(self.dbt.target, node) for node in nodes if node["columns"]}
-        digests = {key: sha256(sql.encode()).hexdigest() for key, sql in compiled.items() if sql}
+        digests = {key: digest_query(sql) for key, sql in compiled.items() if sql}
         changed = [key for key, digest in digests.items() if kept.get(key, {}).get("digest") != digest]
         if changed:
             columns = self._read_columns()
@@ -55,6 +58,11 @@ class ColumnLineage:
         return found
 
 
+def digest_query(sql: str) -> str:
+    """Return a digest shared by queries that differ in numbers and texts alone, as those of two days do."""
+    return sha256(LITERAL.sub("?", sql).encode()).hexdigest()
+
+
 def trace_columns(sql: str, names: Iterable[str], *, columns: Columns) -> Sources:
     """Return for each named column of a query the columns of tables that it is computed from; nothing where unknown."""
     from sqlglot import parse_one
@@ -62,19 +70,30 @@ def trace_columns(sql: str, names: Iterable[str], *, columns: Columns) -> Source
     from sqlglot.lineage import lineage
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
+    from sqlglot.schema import MappingSchema
 
-    schema: dict[str, object] = dict(columns)
     try:
         query = parse_one(sql, dialect=DIALECT)
+        schema = MappingSchema(_select_read(query, columns), dialect=DIALECT)  # once: it normalises all names
         whole = qualify(query, dialect=DIALECT, schema=schema, validate_qualify_columns=False, identify=False)
         scope = build_scope(whole)
         nodes = {
-            name: lineage(name, whole, columns, scope=scope, dialect=DIALECT, trim_selects=False, copy=False)
+            name: lineage(name, whole, schema, scope=scope, dialect=DIALECT, trim_selects=False, copy=False)
             for name in names
         }
     except (SqlglotError, ValueError):  # the latter for a column that the query does not seem to have
         return {}
     return {name: _list_leaves(node, columns) for name, node in nodes.items()}
+
+
+def _select_read(query: "Expr", columns: Columns) -> dict[str, object]:
+    from sqlglot.expressions import Table
+
+    selected: dict[str, dict[str, object]] = {}
+    for table in query.find_all(Table):
+        if types := columns.get(table.db, {}).get(table.name):
+            selected.setdefault(table.db, {})[table.name] = types
+    return dict(selected)
 
 
 def _list_leaves(node: "Node", columns: Columns) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestration.column_lineage import trace_columns
+from orchestration.column_lineage import digest_query, trace_columns
 
 COLUMNS = {"staging": {"orders": {"customer_id": "VARCHAR", "amount": "DOUBLE", "discount": "DOUBLE"}}}
 NET = "with net as (select amount - discount as spent from staging.orders)"
@@ -34,3 +34,9 @@ def test_a_column_names_the_columns_it_is_computed_from(sql: str, sources: list[
 @pytest.mark.parametrize("sql", ["select from where", "select amount from staging.orders"])
 def test_what_cannot_be_traced_has_no_sources_instead_of_wrong_ones(sql: str) -> None:
     assert trace_columns(sql, ["spent"], columns=COLUMNS) == {}
+
+
+def test_a_query_is_traced_once_for_all_days_that_it_is_run_for() -> None:
+    first, second = (f"select amount from staging.orders where day < '2024-10-{day}'" for day in ("01", "02"))
+    assert digest_query(first) == digest_query(second)
+    assert digest_query(first) != digest_query(first.replace("amount", "discount"))
