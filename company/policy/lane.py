@@ -9,6 +9,12 @@ from company.taxonomy import Reason
 
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+# What makes an acknowledged event durable, and an offset that the broker forgot an error: nobody may loosen it.
+_SET_BY_LANE = {
+    "bootstrap.servers", "group.id", "acks", "enable.idempotence", "enable.auto.commit", "auto.offset.reset",
+    "isolation.level",
+}  # fmt: skip
+_SECRET_ENDINGS = ("password", "secret", ".pem", "username")
 
 
 class Signal(Section):
@@ -56,6 +62,27 @@ class Collector(Section):
     ahead_seconds: Positive
 
 
+class Broker(Section):
+    """A broker that speaks the Kafka protocol, and its topic, which is the log of events and has one partition.
+
+    `settings` are properties of librdkafka, such as `security.protocol`; `secrets` give further ones by the names of
+    the environment variables that hold them.
+    """
+
+    servers: Annotated[str, Field(min_length=1)]
+    topic: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    settings: dict[str, str | int | bool] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _leaves_the_rest_to_the_lane(self) -> Self:
+        for name in sorted({*self.settings, *self.secrets} & _SET_BY_LANE):
+            raise ValueError(f"`{name}` is set by the lane itself; leave it out")
+        for name in sorted(name for name in self.settings if name.endswith(_SECRET_ENDINGS)):
+            raise ValueError(f"`{name}` is a secret; name its environment variable under `secrets`")
+        return self
+
+
 class Surges(Section):
     """When a rate over all customers is an incident: window, days compared with, chance, and what a plunge is."""
 
@@ -79,6 +106,7 @@ class Lane(Section):
     signals: Annotated[dict[str, Signal], Field(min_length=1)]
     rules: tuple[Rule, ...]
     surges: Surges
+    broker: Broker | None
     collector: Collector
 
     @model_validator(mode="after")

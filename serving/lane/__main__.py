@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,9 @@ from retention.store.store import Store
 from serving.access import read_access
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
-from serving.lane.follow import Lane, LogReplacedError
-from serving.lane.log import Log, SqliteLog
+from serving.lane.follow import Lane
+from serving.lane.kafka_log import KafkaLog
+from serving.lane.log import Log, LogAwayError, LogReplacedError, SqliteLog
 from serving.lane.postgres_log import PostgresLog
 from serving.lane.writer import GroupWriter
 from serving.sign_in.keys import ApiKeys
@@ -51,9 +53,17 @@ def main() -> None:
     given = read_arguments()
     policy = read_policy(given.company)
     given.log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run(given, policy)
+    except (LaneMovedError, LogReplacedError, LogAwayError) as fault:
+        sys.exit(str(fault))
+
+
+def run(given: argparse.Namespace, policy: Policy) -> None:
+    """Run a program over its store and log."""
     with (
         Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store,
-        closing(open_log(given.log, store)) as log,
+        closing(open_log(given.log, store, policy, secrets=os.environ)) as log,
     ):
         store.migrate()
         if given.program == "collect":
@@ -61,11 +71,8 @@ def main() -> None:
 
             uvicorn.Server(configure(given, store, log, policy)).run()
             return
-        try:
-            with hold_alone(given.log.with_name("lane.lock")):
-                follow(given, store, log, policy)
-        except (LaneMovedError, LogReplacedError) as fault:
-            sys.exit(str(fault))
+        with hold_alone(given.log.with_name("lane.lock")):
+            follow(given, store, log, policy)
 
 
 def read_arguments() -> argparse.Namespace:
@@ -80,8 +87,13 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def open_log(file: Path, store: Store) -> Log:
-    """Return the log: in the operational store's database where that is PostgreSQL, else in a file."""
+def open_log(file: Path, store: Store, policy: Policy, *, secrets: Mapping[str, str]) -> Log:
+    """Return the log: the topic of a broker, the operational store's database where that is PostgreSQL, or a file."""
+    lane = policy.lane
+    if lane.broker is not None:
+        if find_spec("confluent_kafka") is None:
+            sys.exit("`lane.broker` in the policy needs the extra `kafka`: pip install 'holdfast[kafka]'.")
+        return KafkaLog(lane.broker, secrets=secrets, copy=file, ahead_seconds=lane.collector.ahead_seconds)
     url = store.database.engine.url
     if url.get_backend_name() == "postgresql":
         return PostgresLog(url.render_as_string(hide_password=False))
@@ -136,6 +148,9 @@ def follow(given: argparse.Namespace, store: Store, log: Log, policy: Policy) ->
             ending.wait(_WAIT_SECONDS)
         except OperationalError as error:  # the database was away or locked: what was not committed had no effect
             LOG.warning("%s; the lane goes on from its last effects.", type(error.orig).__name__)
+            ending.wait(_WAIT_SECONDS)
+        except LogAwayError as error:
+            LOG.warning("%s The lane goes on from its last effects.", error)
             ending.wait(_WAIT_SECONDS)
 
 

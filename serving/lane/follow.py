@@ -16,7 +16,7 @@ from retention.store.alerts import record_alerts
 from serving.access import Grant
 from serving.lane.alarms import Raised, make_alerts
 from serving.lane.baseline import Baseline, place, read_baseline
-from serving.lane.log import Log, Read
+from serving.lane.log import Log, LogReplacedError, Read
 from serving.lane.risk import Risk, to_log_odds, to_probability
 from serving.lane.state import State, make_state
 from serving.lane.surges import Surges
@@ -35,10 +35,6 @@ _EPOCH = date(1970, 1, 1)
 _QUARTER = 15 * 60 * 1000  # time zones differ by quarters of an hour
 _MOST_DELAYS = 2000
 _LOAD_SECONDS = 10
-
-
-class LogReplacedError(Exception):
-    """The log ends before the position that effects reach; the message is one paragraph with the fix."""
 
 
 @dataclass(kw_only=True)
@@ -180,12 +176,12 @@ class Lane:
 
     def _commit(self, raised: Sequence[Raised], *, to: int) -> None:
         """Record alerts and the position together, then notify the owners."""
-        at = self.now()
+        at, about = self.now(), self._describe()  # the log may be away: nobody waits for it within a transaction
         quiet = timedelta(days=self.policy.desk.quiet_days)
         with self.store.database.write() as connection:
             for wave in _waves(raised):
                 record_alerts(connection, self._make_alerts(wave, at=at), at=at, quiet=quiet, clock=self._clock)
-            self.store.lane.move(connection, since=self.position, to=to, at=at, about=self._describe())
+            self.store.lane.move(connection, since=self.position, to=to, at=at, about=about)
         self.position = to
         moment = self.now().timestamp() * 1000
         self.delays = [*self.delays, *(moment - each.received_at for each in raised)][-_MOST_DELAYS:]

@@ -1,8 +1,8 @@
 """The log of events: append-only, in order, acknowledged only when durable; read from a position on."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -20,7 +20,9 @@ create table if not exists events (
     unique (event_id)
 )
 """
-_ADD = f"insert or ignore into events ({', '.join(FIELDS)}, received_at) values ({', '.join('?' * (len(FIELDS) + 1))})"
+_COPIED = "create table if not exists copied (log text primary key, first integer not null, upto integer not null)"
+_ALL = ("position", *FIELDS, "received_at")
+_ADD = f"insert or ignore into events ({', '.join(_ALL)}) values ({', '.join('?' * len(_ALL))})"
 _READ = """
 select position, customer_id, occurred_at, type, page, received_at
 from events where position > ? and coalesce(is_test, 0) = 0 order by position limit ?
@@ -36,6 +38,14 @@ _SLICE = 10_000
 Row = tuple[str | int | float | bool | None, ...]
 
 
+class Copied(NamedTuple):
+    """Which log a file is a copy of, and the positions of that log from which and up to which it is copied."""
+
+    log: str
+    first: int
+    upto: int
+
+
 class Read(NamedTuple):
     """What the lane reads of an event; moments are milliseconds since 1970, UTC."""
 
@@ -47,14 +57,25 @@ class Read(NamedTuple):
     received_at: int
 
 
+class LogReplacedError(Exception):
+    """The log is another than the one whose events had their effect, or lost some; the message names the fix."""
+
+
+class LogAwayError(Exception):
+    """The log is out of reach for a while; what was not acknowledged may be sent again."""
+
+
 class Log(Protocol):
     """Events in the order in which they became durable. One process appends, any number read."""
 
-    def append(self, rows: Sequence[Row], *, received_at: int) -> int:
-        """Add events whose id is new, values in the order of `FIELDS`; return how many, once they are durable."""
+    def append(self, rows: Sequence[Row], *, received_at: int) -> None:
+        """Add events whose id is new, values in the order of `FIELDS`; return once they are durable."""
 
     def read(self, *, after: int, limit: int) -> Sequence[Read]:
-        """Return the next events behind a position, at most `limit`; what testers of the company did is left out."""
+        """Return the next events behind a position, at most `limit`; what testers of the company did is left out.
+
+        Raises LogReplacedError when events behind the position are gone, LogAwayError when the log is out of reach.
+        """
 
     def last(self) -> int:
         """Return the position of the newest event, 0 when there is none."""
@@ -75,20 +96,24 @@ class SqliteLog:
         self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode=wal", "synchronous=full", "journal_size_limit=67108864"):
             self._connection.execute(f"pragma {pragma}")
-        self._connection.execute(_TABLE)
+        for table in (_TABLE, _COPIED):
+            self._connection.execute(table)
 
-    def append(self, rows: Sequence[Row], *, received_at: int) -> int:
+    def append(self, rows: Sequence[Row], *, received_at: int) -> None:
         """Add events in one transaction."""
-        self._connection.execute("begin immediate")
-        try:
-            before = self._connection.total_changes
-            self._connection.executemany(_ADD, ((*row, received_at) for row in rows))
-            added = self._connection.total_changes - before
-            self._connection.execute("commit")
-        except BaseException:
-            self._connection.execute("rollback")
-            raise
-        return added
+        with self._write():
+            self._connection.executemany(_ADD, ((None, *row, received_at) for row in rows))
+
+    def copy(self, rows: Iterable[tuple[int, Row, int]], copied: Copied) -> None:
+        """Add events of another log as (position, event, moment of receipt), and how far it is copied with them."""
+        with self._write():
+            self._connection.executemany(_ADD, ((position, *row, received) for position, row, received in rows))
+            self._connection.execute("insert or replace into copied values (?, ?, ?)", copied)
+
+    def read_copied(self) -> Copied | None:
+        """Return how far another log is copied, None before any was."""
+        row = self._connection.execute("select * from copied").fetchone()
+        return None if row is None else Copied(*row)
 
     def read(self, *, after: int, limit: int) -> Sequence[Read]:
         """Return the next events behind a position."""
@@ -105,6 +130,16 @@ class SqliteLog:
         while (count := self._connection.execute(_REMOVE, (upto, before, _SLICE)).rowcount) > 0:
             removed += count
         return removed
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        self._connection.execute("begin immediate")
+        try:
+            yield
+            self._connection.execute("commit")
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -50,13 +50,12 @@ class PostgresLog:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             _table().create(connection, checkfirst=True)
 
-    def append(self, rows: Sequence[Row], *, received_at: int) -> int:
+    def append(self, rows: Sequence[Row], *, received_at: int) -> None:
         """Add events in one transaction, which is durable when it has committed."""
         values = [dict(zip(FIELDS, row, strict=True)) | {"received_at": received_at} for row in rows]
-        added = insert(_table()).on_conflict_do_nothing().returning(_table().c.position)
         with self._engine.begin() as connection:
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            return len(connection.execute(added, values).all())
+            connection.execute(insert(_table()).on_conflict_do_nothing(), values)
 
     def read(self, *, after: int, limit: int) -> Sequence[Read]:
         """Return the next events behind a position."""

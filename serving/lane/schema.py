@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from company.contract import EVENTS, ColumnType
@@ -47,6 +47,13 @@ def read_events(body: bytes, *, most: int, latest: int) -> list[Row]:
     return rows
 
 
+def write_event(row: Row) -> bytes:
+    """Return an event as a body that `read_events` takes."""
+    given = {name: value for name, value in zip(FIELDS, row, strict=True) if value is not None}
+    moment = datetime.fromtimestamp(int(given["occurred_at"]) / 1000, tz=UTC)
+    return json.dumps({**given, "occurred_at": moment.isoformat(timespec="milliseconds")}).encode()
+
+
 def _read_event(event: object, *, latest: int) -> Row:
     if not isinstance(event, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - a fault of the body as the others
@@ -75,7 +82,7 @@ def _read_moment(value: object) -> int:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ValueError("`occurred_at` is no moment with a time zone, such as 2026-05-01T12:00:00Z")
-    return int(moment.timestamp() * 1000)
+    return round(moment.timestamp() * 1000)
 
 
 def _read_value(name: str, value: Any) -> str | int | float | bool | None:  # noqa: ANN401 - whatever JSON holds

@@ -1,6 +1,7 @@
 """The event lane: what the collector takes, what the state counts, and what becomes an alert, once."""
 
 import asyncio
+import contextlib
 import json
 import random
 import shutil
@@ -14,11 +15,14 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from brokers import TestBroker
+from confluent_kafka import Producer
 from published_shop import AS_OF, make_tables, write_snapshot
 from sqlalchemy import select
 from stores import make_database
 
-from company.policy import Policy, load_policy
+from company.policy import Policy, PolicyError, load_policy
+from company.policy.lane import Broker
 from retention.acting.incidents import Incident
 from retention.store.lane import LaneMovedError
 from retention.store.store import Store
@@ -28,8 +32,9 @@ from serving.actor import Actor, Desk, InvalidRequestError
 from serving.desk.app import read_templates
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
-from serving.lane.follow import Lane, LogReplacedError
-from serving.lane.log import Log, Read, SqliteLog
+from serving.lane.follow import Lane
+from serving.lane.kafka_log import KafkaLog
+from serving.lane.log import Log, LogAwayError, LogReplacedError, Read, SqliteLog
 from serving.lane.postgres_log import PostgresLog
 from serving.lane.schema import read_events
 from serving.lane.state import State
@@ -65,15 +70,34 @@ def log(tmp_path: Path) -> Iterator[SqliteLog]:
     log.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module")
+def broker() -> Iterator[TestBroker]:
+    broker = TestBroker()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def open_topic(broker: TestBroker, copy: Path, topic: str = "events") -> KafkaLog:
+    return KafkaLog(Broker(servers=broker.servers, topic=topic), secrets={}, copy=copy, ahead_seconds=300)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "kafka"])
 def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Log]]:
     """How one and the same log is opened, again by everybody who works on it."""
     opened: list[Log] = []
+    file = tmp_path / "events.db"
     if request.param == "postgresql":
         url = make_database(request.getfixturevalue("postgres"), "lane")
+        opening: Callable[[], Log] = lambda: PostgresLog(url)  # noqa: E731
+    elif request.param == "kafka":
+        broker, topic = request.getfixturevalue("broker"), f"events-{tmp_path.name}"
+        opening = lambda: open_topic(broker, file, topic)  # noqa: E731
+    else:
+        opening = lambda: SqliteLog(file)  # noqa: E731
 
     def open_log() -> Log:
-        opened.append(SqliteLog(tmp_path / "events.db") if request.param == "sqlite" else PostgresLog(url))
+        opened.append(opening())
         return opened[-1]
 
     yield open_log
@@ -93,7 +117,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     return Snapshot(path=path)
 
 
-def open_lane(log: SqliteLog, store: Store, snapshot: Snapshot, policy: Policy, *, now: datetime = AT) -> Lane:
+def open_lane(log: Log, store: Store, snapshot: Snapshot, policy: Policy, *, now: datetime = AT) -> Lane:
     grant = read_access().grant("lane")
     return Lane(log=log, store=store, snapshot=snapshot, grant=grant, policy=policy, now=lambda: now)
 
@@ -137,28 +161,117 @@ def test_the_lines_that_history_chose_are_the_lanes_too(log: SqliteLog, sqlite_s
     assert alerts_of(sqlite_store) == []  # 0.77, which the tiers would have called medium
 
 
+def read_all(log: Log, count: int) -> list[Read]:
+    """Return the events, of which there are so many, also of a log that has them from elsewhere a moment later."""
+    found: list[Read] = []
+    for _ in range(500):
+        found += log.read(after=found[-1].position if found else 0, limit=9)
+        if len(found) >= count:
+            break
+    return found
+
+
+def test_a_broker_that_lost_its_events_is_reported_and_not_skipped(
+    sqlite_store: Store, snapshot: Snapshot, policy: Policy, tmp_path: Path
+) -> None:
+    broker, copy = TestBroker(), tmp_path / "events.db"
+    broker.start()
+    with contextlib.ExitStack() as closing:
+        closing.callback(broker.stop)
+        log = closing.enter_context(contextlib.closing(open_topic(broker, copy)))
+        log.append(make_rows(make_event(1, page="leave"), make_event(2)), received_at=LATEST)
+        lane = open_lane(log, sqlite_store, snapshot, policy)
+        lane.catch_up()
+        while lane.position < 2:
+            lane.step()
+        broker.stop()
+        broker.start()
+        with pytest.raises(LogReplacedError, match="is not there any more"):
+            lane.beat()
+        restarted = closing.enter_context(contextlib.closing(open_topic(broker, copy)))
+        restarted.append(make_rows(*(make_event(number) for number in range(9))), received_at=LATEST)
+        with pytest.raises(LogReplacedError, match="was made anew"):
+            open_lane(restarted, sqlite_store, snapshot, policy).catch_up()
+
+
+def test_a_lane_whose_copy_of_the_topic_is_lost_makes_its_state_anew(
+    broker: TestBroker, sqlite_store: Store, snapshot: Snapshot, policy: Policy, tmp_path: Path,
+    *, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("serving.lane.kafka_log._POLL_SECONDS", 0.0001)  # before the broker has answered
+    found = []
+    for copy in ("first", "second"):
+        log = open_topic(broker, tmp_path / copy, "anew")
+        if copy == "first":
+            for number in range(3):
+                log.append(make_rows(make_event(number, page="leave")), received_at=LATEST)
+        lane = open_lane(log, sqlite_store, snapshot, policy)
+        lane.catch_up()
+        while lane.position < 3:
+            lane.step()
+        found.append((lane.position, lane.probabilities([AT_RISK]).tolist()))
+        log.close()
+    assert found[0] == found[1]
+    assert found[0][0] == 3
+
+
+def test_a_message_that_is_no_event_is_left_out_and_reported_without_its_content(
+    broker: TestBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = open_topic(broker, tmp_path / "events.db", "mixed")
+    producer = Producer({"bootstrap.servers": broker.servers})
+    for body in (b"no JSON", json.dumps(make_event(1, "ann@example.com")).encode(), json.dumps(make_event(2)).encode()):
+        producer.produce("mixed", body, timestamp=LATEST)
+    producer.flush(9)
+    assert [event.position for event in read_all(log, 1)] == [3]
+    assert "The message at offset 1 of mixed was left out: No event was taken. event 0: `customer_id`" in caplog.text
+    assert "ann@" not in caplog.text
+    log.close()
+
+
+def test_a_broker_that_is_away_takes_no_event_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.lane.kafka_log._SECONDS", 0.3)
+    with pytest.raises(LogAwayError, match=r"answered (_TIMED_OUT|_TRANSPORT)"):
+        open_topic(TestBroker(), tmp_path / "events.db")
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [({"settings": {"auto.offset.reset": "latest"}}, "is set by the lane itself"),
+     ({"settings": {"sasl.password": "x"}}, "is a secret; name its environment variable")],
+)  # fmt: skip
+def test_a_broker_cannot_be_named_so_that_events_are_skipped_or_secrets_are_written_down(
+    broken: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PolicyError, match=said):
+        load_policy({"lane": {"broker": {"servers": "localhost:9092", "topic": "events", **broken}}})
+
+
 def test_an_event_that_was_sent_twice_counts_once(any_log: Log) -> None:
-    assert any_log.append(make_rows(make_event(1), make_event(1), make_event(2)), received_at=1) == 2
-    assert any_log.append(make_rows(make_event(2), make_event(3)), received_at=2) == 1
-    found = any_log.read(after=0, limit=9)
+    any_log.append(make_rows(make_event(1), make_event(1), make_event(2)), received_at=LATEST)
+    any_log.append(make_rows(make_event(2), make_event(3)), received_at=LATEST + 1)
+    found = read_all(any_log, 3)
     at = int(AT.timestamp() * 1000)
-    assert [event[1:] for event in found] == [(AT_RISK, at, "visit", None, moment) for moment in (1, 1, 2)]
+    assert [event[1:] for event in found] == [
+        (AT_RISK, at, "visit", None, moment) for moment in (LATEST, LATEST, LATEST + 1)
+    ]
     assert any_log.read(after=found[1].position, limit=9) == found[2:]
     assert any_log.last() == found[-1].position
 
 
 def test_what_the_company_tests_moves_nothing(any_log: Log) -> None:
-    any_log.append(make_rows(make_event(1, is_test=True), make_event(2)), received_at=1)
-    assert [event.position for event in any_log.read(after=0, limit=9)] == [2]
+    any_log.append(make_rows(make_event(1, is_test=True), make_event(2)), received_at=LATEST)
+    assert [event.position for event in read_all(any_log, 1)] == [2]
 
 
 def test_old_events_leave_the_log_and_no_position_comes_again(any_log: Log) -> None:
-    any_log.append(make_rows(make_event(1), make_event(2)), received_at=1)
-    any_log.append(make_rows(make_event(3)), received_at=5)
-    assert any_log.trim(before=5, upto=1) == 1
-    assert any_log.trim(before=9, upto=9) == 2
-    any_log.append(make_rows(make_event(4)), received_at=6)
-    assert [event.position for event in any_log.read(after=0, limit=9)] == [4]
+    any_log.append(make_rows(make_event(1), make_event(2)), received_at=LATEST)
+    any_log.append(make_rows(make_event(3)), received_at=LATEST + 4)
+    assert len(read_all(any_log, 3)) == 3
+    assert any_log.trim(before=LATEST + 4, upto=1) == 1
+    assert any_log.trim(before=LATEST + 8, upto=9) == 2
+    any_log.append(make_rows(make_event(4)), received_at=LATEST + 5)
+    assert [event.position for event in read_all(any_log, 1)] == [4]
 
 
 def test_events_that_are_appended_at_once_are_read_in_one_order_without_a_gap(open_log: Callable[[], Log]) -> None:
@@ -168,11 +281,11 @@ def test_events_that_are_appended_at_once_are_read_in_one_order_without_a_gap(op
     def write(writer: int) -> None:
         log = open_log()
         for row in rows[writer]:
-            log.append([row, rows[(writer + 1) % 4][0]], received_at=1)
+            log.append([row, rows[(writer + 1) % 4][0]], received_at=LATEST)
 
     with ThreadPoolExecutor() as pool:
         writing = [pool.submit(write, writer) for writer in range(4)]
-        while not all(each.done() for each in writing) or reading.last() > (seen or [0])[-1]:
+        while not all(each.done() for each in writing) or len(seen) < 80:
             seen += [event.position for event in reading.read(after=(seen or [0])[-1], limit=7)]
     assert [each.exception() for each in writing] == [None] * 4
     assert seen == [event.position for event in reading.read(after=0, limit=100)]
