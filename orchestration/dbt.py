@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from company.company_file import Company
 from company.contract import TABLES
@@ -160,17 +160,12 @@ class WarmDbt(Dbt):
     @cached_property
     def worker(self) -> subprocess.Popen[str]:
         """The process that loads the project and answers when it has; `stack` ends it."""
-        # -P: dbt imports every module of a path whose name begins with dbt_, and the working directory is the user's
-        command = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *self._options()]
+        arguments = self._options()
         if self._is_parsed(self.inputs):
-            command.append("--no-write-json")
+            arguments.append("--no-write-json")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         log = self.stack.enter_context(self._log.open("ab"))
-        process = self.stack.enter_context(
-            subprocess.Popen(  # noqa: S603 - our own module
-                command, env=self._environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        )
+        process = self.stack.enter_context(start_worker(arguments, environment=self._environment(), log=log))
         self.stack.callback(process.terminate)
         return process
 
@@ -213,6 +208,15 @@ class WarmDbt(Dbt):
     @property
     def _log(self) -> Path:
         return self.home / "logs" / "run.log"
+
+
+def start_worker(arguments: Sequence[str], *, environment: Mapping[str, str], log: BinaryIO) -> subprocess.Popen[str]:
+    """Start the process that parses the project and serves calls; `arguments` are those of every call."""
+    # -P: dbt imports every module of a path whose name begins with dbt_, and the working directory is the user's
+    command = [sys.executable, "-P", "-m", "orchestration.dbt_worker", *arguments]
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+    )
 
 
 def _read_result(result: Mapping[str, Any]) -> NodeResult:

@@ -106,6 +106,7 @@ class Instance:
         return os.environ | {"HOLDFAST_HOME": str(self.home), "HOLDFAST_COMPANY": str(self.company), "COLUMNS": "400"}
 
     def execute(self, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        code = f"import ready_made\n{code}"
         return processes.call(code, *arguments, environment=self.environment, folder=self.folder)
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
