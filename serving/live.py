@@ -1,14 +1,24 @@
 """Alerts that the event lane raised and no published snapshot has: from the store, confined as the snapshot."""
 
-from collections.abc import Collection
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from serving.access import Condition, Question
+from serving.access import Comparison, Condition, Question
+from serving.actor import NotFoundError
 
 if TYPE_CHECKING:
     from serving.actor import Actor
 
-_SHOWN = ("alert_id", "customer_id", "level", "owner", "why_en", "why_zh", "raised_at")
+MOST_LIVE = 500  # that are counted or listed at once
+_SHOWN = (
+    "alert_id", "as_of", "customer_id", "level", "score", "probability", "owner", "main_reason", "why_en", "why_zh",
+    "raised_at",
+)  # fmt: skip
+_COMPARED: Mapping[Comparison, Callable[[Any, Any], bool]] = {
+    "=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "in": lambda value, among: value in among,
+}  # fmt: skip
 
 
 def read_live_alerts(actor: "Actor", alert_ids: Collection[str], *, limit: int) -> list[dict[str, Any]]:
@@ -35,3 +45,25 @@ def read_live_alerts(actor: "Actor", alert_ids: Collection[str], *, limit: int) 
         for row in rows
         if row["customer_id"] in visible
     ]
+
+
+def find_alert(actor: "Actor", alert_id: str) -> dict[str, Any]:
+    """Return an alert that the actor may see, published or live. Raises NotFoundError."""
+    try:
+        return actor.find("alerts", "alert_id", alert_id)
+    except NotFoundError:
+        live = read_live_alerts(actor, [alert_id], limit=1)
+        if not live:
+            raise
+        return live[0]
+
+
+def meets(row: Mapping[str, Any], conditions: Iterable[Condition]) -> bool:
+    """Return whether a live alert meets all conditions; of what the store does not know it meets none but `is null`."""
+    return all(_meets(row.get(condition.column), condition) for condition in conditions)
+
+
+def _meets(value: object, condition: Condition) -> bool:
+    if condition.comparison in {"is null", "is not null"}:
+        return (value is None) == (condition.comparison == "is null")
+    return value is not None and _COMPARED[condition.comparison](value, condition.value)

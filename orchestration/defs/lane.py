@@ -2,15 +2,27 @@
 
 import dagster as dg
 
+from company.company_file import Company
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.sending import now
 from orchestration.warehouse import Warehouse
 from retention.store.frames import to_arrow
 from retention.store.store import Store
+from serving.lane.log import POSITION
 
 NIGHTS = "monitoring.lane_nights"
+LOGGED = "events"  # the canonical table in which the lane's log lands
 MOVED = ("raised", "lowered")
+
+
+def note_landed(company: Company, warehouse: Warehouse, store: Store) -> None:
+    """Record how far the lane's log has landed, so that the lane may forget what is older."""
+    for feed in company.tables[LOGGED]:
+        if feed.incremental == POSITION:
+            query = "select cursor from ingestion.landings where source = $source and table_name = $table"
+            cursor = warehouse.read_value(query, {"source": feed.source, "table": LOGGED})
+            store.lane.record_landed(int(cursor or 0), at=now())
 
 
 @dg.asset(
@@ -61,6 +73,7 @@ def lane_is_alive(deployment: dg.ResourceParam[Deployment], store: dg.ResourcePa
         metadata={
             "seconds_silent": round(silent),
             "waiting": progress["log_position"] - progress["position"],
+            "landed_up_to": store.lane.read_landed(),
             "alert_p50_ms": progress["alert_p50_ms"] or 0.0,
             "alert_p99_ms": progress["alert_p99_ms"] or 0.0,
         },

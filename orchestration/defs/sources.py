@@ -14,6 +14,7 @@ from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import PATIENCE, LandingReport, land, required_tables
 from ml.registry import Registry
 from orchestration.dbt_models import OWNER
+from orchestration.defs.lane import LOGGED, note_landed
 from orchestration.defs.text_models import open_text_reader
 from orchestration.deployment import Deployment
 from orchestration.gates import judge
@@ -71,6 +72,8 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
                 suppression=suppression,
                 text_reader=open_text_reader(deployment, registry) if holds_prose(table) else None,
             )
+        if table == LOGGED:
+            note_landed(company, warehouse, store)
         for feed in report.feeds or (report,):
             yield dg.MaterializeResult(asset_key=[f"raw_{feed.source}", table], metadata=describe(feed))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy import RowMapping
 
-_NAME = "lane"
+_NAME, _WAREHOUSE = "lane", "warehouse"
 
 
 class LaneMovedError(Exception):
@@ -21,7 +21,7 @@ class LaneMovedError(Exception):
 
 
 class LaneProgress:
-    """One row for the lane, which moves only from where it stood, so that no event has its effect twice."""
+    """A row for the lane, which moves only from where it stood, so that no event has two effects, and one for landing."""
 
     def __init__(self, database: Database) -> None:
         """Keep it in `database`."""
@@ -29,8 +29,24 @@ class LaneProgress:
 
     def read(self) -> "RowMapping | None":
         """Return the row, None before the lane has run."""
+        return self._read(_NAME)
+
+    def read_landed(self) -> int:
+        """Return the position up to which events have landed in the warehouse, 0 before any has."""
+        row = self._read(_WAREHOUSE)
+        return 0 if row is None else int(row["position"])
+
+    def record_landed(self, position: int, *, at: datetime) -> None:
+        """Record up to which position events have landed; a replayed day takes nothing back."""
+        values = {"position": max(position, self.read_landed()), "log_position": position, "beat_at": at}
+        with self._database.write() as connection:
+            its_row = LANE_PROGRESS.c.name == _WAREHOUSE
+            if not connection.execute(update(LANE_PROGRESS).where(its_row).values(**values)).rowcount:
+                connection.execute(insert(LANE_PROGRESS).values(name=_WAREHOUSE, **values))
+
+    def _read(self, name: str) -> "RowMapping | None":
         with self._database.read() as connection:
-            query = select(LANE_PROGRESS).where(LANE_PROGRESS.c.name == _NAME)
+            query = select(LANE_PROGRESS).where(LANE_PROGRESS.c.name == name)
             return connection.execute(query).mappings().one_or_none()
 
     def begin(self, *, at: datetime) -> int:

@@ -99,10 +99,12 @@ def answer_page(
     *,
     narrow: tuple[Condition, ...] = (),
     extend: Callable[[list[dict[str, Any]]], None] | None = None,
+    begin: Callable[[tuple[Condition, ...]], Mapping[str, Any]] | None = None,
 ) -> Response:
     """Return a page of a list; `narrow` are conditions of the resource itself, `extend` adds what else is known.
 
-    A list without `extend` is that of the publication alone, so that its ETag is known before it is asked.
+    `begin` gives further keys of the first page by the conditions of the address. A list without `extend` is that of
+    the publication alone, so that its ETag is known before it is asked.
     """
     caller.require(resource.action)
     version = caller.desk.snapshot.version
@@ -118,6 +120,8 @@ def answer_page(
     if extend:
         extend(rows)
     body = {"data": rows, "next": following, "as_of": str(caller.about["as_of"]), "snapshot": version}
+    if begin and listing.after is None:
+        body |= begin(question.where)
     return answer(caller, body, tag=None if extend else _tag(caller, version))
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane
 from serving.lane.kafka_log import KafkaLog
-from serving.lane.log import Log, LogAwayError, LogReplacedError, SqliteLog
+from serving.lane.log import POSITION, Log, LogAwayError, LogReplacedError, SqliteLog
 from serving.lane.postgres_log import PostgresLog
 from serving.lane.writer import GroupWriter
 from serving.sign_in.keys import ApiKeys
@@ -117,6 +117,12 @@ def read_policy(company: Path) -> Policy:
     return load_policy(load_industry(content["industry"]).policy, content.get("policy"))
 
 
+def lands_log(company: Path) -> bool:
+    """Return whether a company file's feed of `events` lands the log, on from its last position."""
+    feeds = read_yaml(company).content.get("tables", {}).get("events", [])
+    return any(feed.get("incremental") == POSITION for feed in (feeds if isinstance(feeds, list) else [feeds]))
+
+
 def configure(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> "uvicorn.Config":
     """Return the server of the collector."""
     import uvicorn
@@ -158,7 +164,7 @@ def open_lane(given: argparse.Namespace, store: Store, log: Log, policy: Policy)
     """Return the lane as its checkpoint left it. Raises NothingPublishedError."""
     lane = Lane(
         log=log, store=store, snapshot=Snapshot(path=given.snapshot), grant=read_access().grant("lane"), policy=policy,
-        now=_now,
+        now=_now, is_landed=lands_log(given.company),
     )  # fmt: skip
     load_checkpoint(lane, given.log.with_name("state.npz"))
     return lane
@@ -194,8 +200,7 @@ class Turns:
 
     def _checkpoint(self) -> None:
         save_checkpoint(self._lane, self._file)
-        oldest = self._lane.now() - timedelta(days=self._lane.policy.lane.log_days)
-        self._lane.log.trim(before=int(oldest.timestamp() * 1000), upto=self._lane.position)
+        self._lane.trim()
 
     def _is_time(self, what: str, seconds: float) -> bool:
         at = time.monotonic()

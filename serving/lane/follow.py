@@ -39,7 +39,10 @@ _LOAD_SECONDS = 10
 
 @dataclass(kw_only=True)
 class Lane:
-    """One lane over a log. `now` gives the moment; `state` and `position` are where a checkpoint left off."""
+    """One lane over a log. `now` gives the moment; `state` and `position` are where a checkpoint left off.
+
+    Where `is_landed`, nights land the log in the warehouse, and nothing leaves it before.
+    """
 
     log: Log
     store: "Store"
@@ -47,6 +50,7 @@ class Lane:
     grant: Grant
     policy: "Policy"
     now: Callable[[], datetime]
+    is_landed: bool = False
     state: State = field(init=False)
     position: int = 0
     alerted: dict[str, int] = field(default_factory=dict)
@@ -96,6 +100,12 @@ class Lane:
         self._compare(baseline)
         self._take_up(baseline)
         return True
+
+    def trim(self) -> int:
+        """Remove events from the log that are old and have had every effect; return how many."""
+        oldest = self.now() - timedelta(days=self.policy.lane.log_days)
+        upto = min(self.position, self.store.lane.read_landed()) if self.is_landed else self.position
+        return self.log.trim(before=int(oldest.timestamp() * 1000), upto=upto)
 
     def watch_rates(self) -> int:
         """Record what rose or fell over all customers as incidents; return how many are new."""

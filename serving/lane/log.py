@@ -10,6 +10,7 @@ from company.contract import EVENTS, ColumnType
 
 COLUMNS = tuple(column for column in EVENTS.columns if not column.personal)
 FIELDS = tuple(column.name for column in COLUMNS)
+POSITION = "position"  # the column by which a feed lands the log
 _KINDS = {ColumnType.MOMENT: "integer", ColumnType.FLAG: "integer", ColumnType.NUMBER: "real"}
 _BUSY_SECONDS = 30
 _TABLE = f"""
@@ -21,7 +22,7 @@ create table if not exists events (
 )
 """
 _COPIED = "create table if not exists copied (log text primary key, first integer not null, upto integer not null)"
-_ALL = ("position", *FIELDS, "received_at")
+_ALL = (POSITION, *FIELDS, "received_at")
 _ADD = f"insert or ignore into events ({', '.join(_ALL)}) values ({', '.join('?' * len(_ALL))})"
 _READ = """
 select position, customer_id, occurred_at, type, page, received_at

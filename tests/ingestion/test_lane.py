@@ -1,9 +1,14 @@
 """The event lane's log as a source: what the collector took lands in `events` once, on from the last position."""
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestration.defs.lane import note_landed
+from orchestration.warehouse import Warehouse
+from retention.store.store import Store
 from serving.lane.log import FIELDS, SqliteLog
 
 if TYPE_CHECKING:
@@ -39,6 +44,20 @@ def test_events_land_by_the_contract_and_only_the_new_ones_the_next_time(shop: "
         ("e2", "2024-01-01 00:00:00.002", "visit", 1.5, True, "b1"),
         ("e3", "2024-01-01 00:00:00.003", "visit", 1.5, False, "b2"),
     ]
+
+
+def test_an_event_stays_in_the_log_until_it_has_landed(
+    shop: "Shop", log: SqliteLog, sqlite_store: Store, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    append(log, 1, 2)
+    assert sqlite_store.lane.read_landed() == 0
+    shop.land("events")
+    note_landed(shop.company(), warehouse, sqlite_store)
+    append(log, 3)
+    assert (sqlite_store.lane.read_landed(), log.last()) == (2, 3)
+    sqlite_store.lane.record_landed(1, at=datetime(2024, 3, 1, tzinfo=UTC))
+    assert sqlite_store.lane.read_landed() == 2
 
 
 def test_an_empty_log_lands_nothing_and_a_missing_one_is_named(shop: "Shop", log: SqliteLog) -> None:

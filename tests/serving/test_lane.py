@@ -19,6 +19,7 @@ from brokers import TestBroker
 from confluent_kafka import Producer
 from published_shop import AS_OF, make_tables, write_snapshot
 from sqlalchemy import select
+from starlette.testclient import TestClient
 from stores import make_database
 
 from company.policy import Policy, PolicyError, load_policy
@@ -29,7 +30,7 @@ from retention.store.store import Store
 from retention.store.tables import OUTBOX
 from serving.access import read_access
 from serving.actor import Actor, Desk, InvalidRequestError
-from serving.desk.app import read_templates
+from serving.desk.app import create_app, read_templates
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane
@@ -358,6 +359,20 @@ def test_a_lane_that_was_killed_reads_on_from_its_effects_and_its_checkpoint(
     assert [customer for customer, *_ in alerts_of(sqlite_store)] == [AT_RISK]
 
 
+def test_what_a_night_has_yet_to_land_stays_in_the_log(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    log.append(make_rows(make_event(1), make_event(2), make_event(3)), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.is_landed = True
+    assert (lane.step(), lane.trim()) == (3, 0)
+    sqlite_store.lane.record_landed(2, at=AT)
+    assert lane.trim() == 2
+    lane.is_landed = False  # no feed lands the log
+    assert lane.trim() == 1
+
+
 def test_two_lanes_cannot_give_one_event_two_effects(
     log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
 ) -> None:
@@ -508,6 +523,38 @@ def test_the_desk_shows_a_live_alert_to_those_who_may_see_its_customer(
         ("retention_manager", None): [(AT_RISK, "high")], ("agent", "ann"): [],
         ("agent", "customer service"): [(AT_RISK, "high")], ("analyst", None): [],
     }  # fmt: skip
+
+
+def test_a_program_lists_a_live_alert_by_its_filters_and_answers_it(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    log.append(make_rows(make_event(1, page="leave"), make_event(2, kind="complaint")), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.step()
+    desk = Desk(
+        snapshot=snapshot,
+        store=sqlite_store,
+        access=read_access(),
+        policy=policy,
+        templates=read_templates(),
+        now=lambda: AT,
+    )
+    key = desk.keys.add(ApiKey(name="test", role="retention_manager"), by="test", at=AT, days=1)
+    client = TestClient(create_app(desk), base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {key}"})
+    [live] = client.get("/v1/alerts").json()["live"]
+    assert (live["customer_id"], live["level"], live["state"]) == (AT_RISK, "high", "open")
+    for condition, count in (
+        ("score:ge:70", 1),
+        ("score:ge:99", 0),
+        ("level:in:high,low", 1),
+        ("customer_id:eq:secret-001", 0),
+    ):
+        answer = client.get("/v1/alerts", params={"filter": condition})
+        assert (answer.status_code, len(answer.json()["live"])) == (200, count), condition
+    taken = client.post(f"/v1/alerts/{live['alert_id']}/acknowledge", headers={"Idempotency-Key": "lane-0001"})
+    assert (taken.status_code, taken.json()["after"]) == (200, "acknowledged")
+    assert client.get("/v1/alerts").json()["live"] == []
 
 
 def fill_days(policy: Policy, *, complaints: int, visits: int, days: int = 6) -> Surges:

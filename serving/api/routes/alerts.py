@@ -11,8 +11,9 @@ from serving.answers import Answer
 from serving.api.answering import Assign, Close, Note, answer_once
 from serving.api.caller import Caller, Program
 from serving.api.idempotency import IdempotencyKey
-from serving.api.listing import Listing, Page, answer, answer_page
+from serving.api.listing import Listing, Page, Row, answer, answer_page
 from serving.api.resources import ALERTS
+from serving.live import MOST_LIVE, find_alert, meets, read_live_alerts
 
 router = APIRouter(tags=["alerts"])
 AlertId = Annotated[str, Path(max_length=64)]
@@ -23,6 +24,12 @@ class AlertListing(Listing):
     """One page of the alerts of a state."""
 
     state: Literal["open", "overdue", "acknowledged", "snoozed", "closed"] = "open"
+
+
+class AlertPage(Page):
+    """A page of published alerts; the first has those too that the event lane raised since, the newest first."""
+
+    live: list[Row] = Field(default_factory=list)
 
 
 class Snooze(BaseModel):
@@ -51,9 +58,9 @@ class Answered(BaseModel):
     after: str
 
 
-@router.get("/alerts", response_model=Page)
+@router.get("/alerts", response_model=AlertPage)
 def list_alerts(program: Program, listing: Annotated[AlertListing, Query()]) -> Response:
-    """Return a page of the alerts of a state."""
+    """Return a page of the alerts of a state, and with the first page the `live` ones that no publication has yet."""
     program.require("alerts")
     alerts = program.desk.store.alerts
     ids = alerts.find(listing.state, at=program.now)
@@ -63,8 +70,13 @@ def list_alerts(program: Program, listing: Annotated[AlertListing, Query()]) -> 
         for row in rows:
             row |= {name: states[row["alert_id"]][name] for name in CHANGING if row.get("alert_id") in states}
 
+    def find_live(conditions: tuple[Condition, ...]) -> dict[str, Any]:
+        rows = [row for row in read_live_alerts(program, ids, limit=MOST_LIVE) if meets(row, conditions)]
+        add_states(rows)
+        return {"live": rows[: listing.limit]}
+
     narrow = (Condition(column="alert_id", comparison="in", value=ids),)
-    return answer_page(program, ALERTS, listing, narrow=narrow, extend=add_states)
+    return answer_page(program, ALERTS, listing, narrow=narrow, extend=add_states, begin=find_live)
 
 
 @router.post("/alerts/{alert_id}/acknowledge", response_model=Answered)
@@ -102,7 +114,7 @@ def close(program: Program, alert_id: AlertId, body: Close, idempotency_key: Ide
 def _answer(program: Caller, alert_id: str, given: Answer, body: BaseModel | None, idempotency_key: str) -> Response:
     """Answer an alert once, for somebody who may answer it and sees it."""
     program.require("answer")
-    alert = program.find("alerts", "alert_id", alert_id)
+    alert = find_alert(program, alert_id)
     moved = answer_once(
         program, program.desk.store.alerts, alert_id, given, body=body, idempotency_key=idempotency_key,
         customer_id=alert.get("customer_id"),

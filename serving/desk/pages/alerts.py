@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -15,8 +14,8 @@ from serving.deadlines import read_deadlines
 from serving.desk.files import send_answer
 from serving.desk.filters import OF_CUSTOMERS, describe_filters, list_options, read_filters
 from serving.desk.pages.today import TIERS, read_names
-from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
-from serving.live import read_live_alerts
+from serving.desk.visit import Form, InvalidRequestError, Person, Visit, go_to
+from serving.live import find_alert, read_live_alerts
 
 router = APIRouter()
 SNOOZE_DAYS = (1, 3, 7, 14)
@@ -101,17 +100,6 @@ def answer(visit: Person, alert_id: str, action: str, form: Form) -> Response:
     # who handed over may see the customer no more
     back = "/alerts" if action == "hand_over" else form.get("back", "/alerts")
     return answer_or_report(visit, visit.desk.store.alerts, alert_id, given, alert["customer_id"]) or go_to(back)
-
-
-def find_alert(visit: Visit, alert_id: str) -> dict[str, Any]:
-    """Return an alert that the person may see, published or live. Raises NotFoundError."""
-    try:
-        return visit.find("alerts", "alert_id", alert_id)
-    except NotFoundError:
-        live = read_live_alerts(visit, [alert_id], limit=1)
-        if not live:
-            raise
-        return live[0]
 
 
 def answer_or_report(

@@ -9,6 +9,7 @@ from retention.acting.clock import ACKNOWLEDGED
 from retention.store.answers import OPEN
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.visit import Person, Visit
+from serving.live import MOST_LIVE, read_live_alerts
 
 router = APIRouter()
 MOST = 5
@@ -74,15 +75,21 @@ def _money(visit: Visit) -> tuple[Measure, ...]:
 
 
 def _count_alerts(visit: Visit) -> list[dict[str, Any]]:
-    """Return by level how many alerts are open, overdue and taken on."""
+    """Return by level how many alerts are open, overdue and taken on, with those raised since the publication."""
     alerts = visit.desk.store.alerts
     counts: dict[str, dict[str, Any]] = {}
     for state in (OPEN, "overdue", ACKNOWLEDGED):
-        ids = Condition(column="alert_id", comparison="in", value=alerts.find(state, at=visit.now))
-        by_level = Question(relation="alerts", columns=("level",), where=(ids,), measures=(COUNT, *_money(visit)))
+        ids = alerts.find(state, at=visit.now)
+        among = Condition(column="alert_id", comparison="in", value=ids)
+        by_level = Question(relation="alerts", columns=("level",), where=(among,), measures=(COUNT, *_money(visit)))
         for row in visit.ask(by_level):
             level = counts.setdefault(row["level"], {OPEN: 0, "overdue": 0, ACKNOWLEDGED: 0, "money": None})
             level[state] = row["count"]
             if state == OPEN:
                 level["money"] = row.get("money")
+        for row in read_live_alerts(visit, ids, limit=MOST_LIVE):
+            level = counts.setdefault(row["level"], {OPEN: 0, "overdue": 0, ACKNOWLEDGED: 0, "money": None})
+            level[state] += 1
+            if state == OPEN and row.get("money_at_risk") is not None and _money(visit):
+                level["money"] = float(level["money"] or 0) + float(row["money_at_risk"])
     return [{"tier": tier, **counts[tier]} for tier in TIERS if tier in counts]
