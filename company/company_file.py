@@ -25,6 +25,7 @@ from company.churn import ChurnDefinition
 from company.cleaning import Bound, Cleaning
 from company.contract import TABLES, Column, ColumnType, Table
 from company.contradictions import find_contradictions
+from company.encryption import KEY_NAME
 from company.file_faults import CompanyError, Fault, SourceError
 from company.industries import load_industry, names
 from company.validation import explain
@@ -205,6 +206,8 @@ def _as_feeds(value: object) -> object:
 class Company(_Part):
     """One company: its clock, its money, its notion of churn, its sources and the tables they fill.
 
+    Where `encryption` is required, nothing runs without a key under which the instance's files are encrypted. Hosts in
+    `allow_plain` may be reached without TLS.
     `strategies` is a folder of the company's own strategy files, relative to the company file.
     """
 
@@ -217,6 +220,8 @@ class Company(_Part):
     churn_also: tuple[ChurnDefinition, ...] = ()
     closed: tuple[Closure, ...] = ()
     cleaning: Cleaning = Cleaning()
+    encryption: Literal["required", "optional"] = "optional"
+    allow_plain: tuple[str, ...] = ()
     policy: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
     strategies: Path | None = None
@@ -268,10 +273,12 @@ class Company(_Part):
 
     @property
     def secret_names(self) -> tuple[str, ...]:
-        """Names of every secret that the sources and the vault look for, sorted; those of the vault may be unset."""
+        """Names of secrets that sources, vault and files look for, sorted; those of vault and files may be unset."""
         named = {secret for source in self.sources.values() for secret in source.secret_names()}
         sealed = set(VAULT_KEYS) if any(self.has_personal(table) for table in self.tables) else set()
-        return tuple(sorted(named | sealed | {TOKEN_KEY}))  # ids may be e-mail addresses where nothing is mapped as one
+        return tuple(
+            sorted(named | sealed | {TOKEN_KEY, KEY_NAME})
+        )  # ids may be e-mail addresses where nothing is mapped as one
 
     def has_personal(self, table: str) -> bool:
         """Tell whether a feed of `table` maps a column that holds personal data."""

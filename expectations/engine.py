@@ -14,7 +14,9 @@ from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, event
+
+from company.encryption import address, enter
 
 EngineClass = type[SqlAlchemyExecutionEngine]
 
@@ -85,14 +87,21 @@ class Warehouse(NamedTuple):
 
 
 @contextmanager
-def open_warehouse(context: AbstractDataContext, database: Path) -> Iterator[Warehouse]:
+def open_warehouse(context: AbstractDataContext, database: Path, *, key: str) -> Iterator[Warehouse]:
     """Connect `context` to a DuckDB file, for reading only, and let go of the file when the block ends."""
-    address = URL.create("duckdb", database=str(database), query={"access_mode": "read_only"}).render_as_string()
+    mode = {} if key else {"access_mode": "read_only"}
+    location = URL.create("duckdb", database=address(database, key=key), query=mode).render_as_string()
     add = context.data_sources.add_duckdb
     warehouse = Warehouse(
-        tables=add("tables", connection_string=address),
-        profiles=add("profiles", connection_string=address, create_temp_table=True),
+        tables=add("tables", connection_string=location),
+        profiles=add("profiles", connection_string=location, create_temp_table=True),
     )
+    for source in warehouse:
+        event.listen(
+            source.get_engine(),
+            "connect",
+            lambda opened, _: enter(opened.cursor(), database, key=key, is_read_only=True),
+        )
     try:
         yield warehouse
     finally:

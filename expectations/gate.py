@@ -184,11 +184,11 @@ def expect_true(
     return expect_none(rule, query, column=column, says=says, remedy=remedy)
 
 
-def run_gate(suites: Sequence[Suite], *, database: Path, docs: Path) -> Verdict:
+def run_gate(suites: Sequence[Suite], *, database: Path, docs: Path, key: str = "") -> Verdict:
     """Run the suites of one seam inside the DuckDB file `database` and write their pages to `docs/<seam>/index.html`.
 
-    The file is opened for reading only and let go again. Raises GateError when there is nothing to run, the suites
-    belong to several seams, the file is missing, or a profile cannot be computed.
+    The file is opened for reading only, with its key where it is encrypted, and let go again. Raises GateError when
+    there is nothing to run, the suites belong to several seams, the file is missing, or a profile cannot be computed.
     """
     from expectations.docs import build_pages, new_context
     from expectations.engine import open_warehouse
@@ -198,7 +198,7 @@ def run_gate(suites: Sequence[Suite], *, database: Path, docs: Path) -> Verdict:
         raise GateError(f"The {seam} gate found no warehouse at {database}: run the stage before it first.")
     with build_pages(docs / seam) as folder:
         context = new_context(folder)
-        with open_warehouse(context, database) as warehouse:
+        with open_warehouse(context, database, key=key) as warehouse:
             results = [_run_suite(context, warehouse, suite) for suite in suites]
         context.build_data_docs()
     findings = tuple(chain.from_iterable(map(_read_findings, suites, results)))

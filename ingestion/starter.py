@@ -14,6 +14,7 @@ industry: retail            # retail, ecommerce, finance, telecom or saas
 timezone: UTC               # decides what a day is, such as Europe/Berlin
 currency: USD
 history_starts: 2024-01-01  # the first day of your records
+encryption: required        # the instance's files are encrypted under HOLDFAST_ENCRYPTION_KEY: docs/encryption.md
 
 churn:                      # without this block, the industry's usual definition
   definition: inactivity    # inactivity, contract_end, spend_fall (with fall_share: 0.8) or account_closed

@@ -61,15 +61,17 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
 
     `further` are errors that one command raises besides.
     """
+    from company.encryption import EncryptionError
     from company.industries import IndustryError
     from company.policy import PolicyError
+    from company.transit import TransitError
     from orchestration.published import SegmentError
     from orchestration.warehouse import WarehouseBusyError
     from retention.acting.channels import ChannelError
 
     os.environ.update(QUIET_LIBRARIES)
-    expected: tuple[type[Exception], ...] = (CompanyError, HomeError, IndustryError, ChannelError, PolicyError)
-    expected += (SegmentError, WarehouseBusyError, *further)
+    expected: tuple[type[Exception], ...] = (CompanyError, EncryptionError, HomeError, IndustryError)
+    expected += (ChannelError, PolicyError, SegmentError, TransitError, WarehouseBusyError, *further)
     try:
         yield
     except expected as fault:
@@ -91,6 +93,8 @@ def enter_deployment(company: Path, home: Path) -> "Deployment":
     Nothing is made when a file is wrong. Raises HomeError where the folder cannot be used.
     """
     from orchestration.deployment import load_deployment
+    from orchestration.encryption import check_key
+    from orchestration.transit import refuse_plain
 
     dagster = home.absolute() / "dagster"
     named = {
@@ -99,6 +103,8 @@ def enter_deployment(company: Path, home: Path) -> "Deployment":
         "DAGSTER_HOME": str(dagster),
     }
     deployment = load_deployment(read_settings({**os.environ, **named}))
+    check_key(deployment.settings, deployment.company)
+    refuse_plain(deployment.company, deployment.settings.environment)
     prepare_home(home.absolute())
     dagster.mkdir(exist_ok=True)
     configured = DAGSTER_CONFIG.read_text(encoding="utf-8").replace("{home}", str(dagster))

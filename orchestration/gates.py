@@ -58,7 +58,7 @@ def judge(
 ) -> Judgement:
     """Run a seam's suites inside the warehouse and record the verdict; one that a person overrode only warns."""
     warehouse.release()  # the gate opens the file for reading only
-    verdict = run_gate(suites, database=Path(warehouse.path), docs=docs)
+    verdict = run_gate(suites, database=Path(warehouse.path), docs=docs, key=warehouse.key)
     warehouse.append({VERDICTS: _as_row(verdict, seam, as_of=as_of)})
     return Judgement(verdict, as_of, is_overridden=GateOverrides(store).find(seam, as_of) is not None)
 

@@ -170,7 +170,7 @@ def main(
 
     deployment = enter_deployment(company, home)
     with open_store(deployment.settings) as store:
-        inbox = Inbox(deployment.settings.outbox_folder / INBOX)
+        inbox = Inbox(deployment.settings.outbox_folder / INBOX, key=deployment.settings.encryption_key)
         app = build_app(inbox, store, keys=read_receipt_keys(deployment), clock=now)
         uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning")
 

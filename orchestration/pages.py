@@ -10,8 +10,8 @@ from rich.console import Console
 from orchestration.deployment import Deployment
 from orchestration.processes import LOOPBACK, Program, supervise
 from orchestration.published import published_in
+from orchestration.resources import open_store
 from orchestration.settings import Settings
-from retention.store.store import Store
 from serving.lane.log import log_file
 from serving.sign_in.users import Users
 
@@ -27,7 +27,7 @@ def serve(deployment: Deployment, *, console: Console) -> bool:
 
 def make_first_link(deployment: Deployment) -> str | None:
     """Return the path on the desk by which its first administrator chooses a password; None once there is one."""
-    with Store(deployment.settings.operational_url) as store:
+    with open_store(deployment.settings) as store:
         store.migrate()
         secret = Users(store.database, deployment.policy.desk.sign_in).make_first_link(at=datetime.now(UTC))
     return None if secret is None else f"/link/{secret}"

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+
+from company.encryption import open_file
 
 
 class SegmentError(Exception):
@@ -18,6 +20,7 @@ class Published:
     """The published copy at `path`, for any number of readers; nothing outside the file can be reached through it."""
 
     path: Path
+    key: str = field(default="", repr=False)
 
     def segment(self, condition: str, *, limit: int) -> "Segment":
         """Return how many customers meet `condition`, an SQL condition, the money at risk, and the first of them."""
@@ -33,11 +36,13 @@ class Published:
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not self.path.exists():
             raise SegmentError(f"{self.path}: nothing is published yet. Run the pipeline first: `holdfast run`.")
-        closed: dict[str, str | bool | int | float | list[str]]
         # the first rows are found by the columns that the condition reads; only theirs are then read whole
-        closed = {"enable_external_access": False, "late_materialization_max_rows": 1000, "lock_configuration": True}
-        connection = duckdb.connect(str(self.path), read_only=True, config=closed)
+        connection = open_file(
+            self.path, key=self.key, is_read_only=True, config={"late_materialization_max_rows": 1000}
+        )
         try:
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
             yield connection
         finally:
             connection.close()
@@ -64,6 +69,6 @@ def _ask(connection: duckdb.DuckDBPyConnection, condition: str, what: str, order
         raise SegmentError(f"`{condition}` cannot be used: {said}. The columns are: {known}.") from None
 
 
-def published_in(home: Path) -> Published:
-    """Return the published snapshot of the instance at `home`."""
-    return Published(path=home / "published" / "holdfast.duckdb")
+def published_in(home: Path, *, key: str = "") -> Published:
+    """Return the published snapshot of the instance at `home`, encrypted where there is a key."""
+    return Published(path=home / "published" / "holdfast.duckdb", key=key)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -133,12 +132,12 @@ def _days(profile: Profile) -> str:
     return f"{profile.first_day} to {profile.last_day}{gaps}"
 
 
-def show_quarantine(warehouse: Path, console: Console, *, limit: int) -> None:
+def show_quarantine(warehouse: Warehouse, console: Console, *, limit: int) -> None:
     """Print the newest quarantined rows with their source, reason and content."""
     query = """
         select source, table_name, reason, column_name, row_key, raw from quarantine.rows
         order by landed_at desc limit $limit"""
-    rows = Warehouse(path=str(warehouse)).read(query, {"limit": limit}).to_pylist()
+    rows = warehouse.read(query, {"limit": limit}).to_pylist()
     console.print(tabulate("Quarantine", rows) if rows else "The quarantine is empty.")
 
 

@@ -22,7 +22,7 @@ def build_resources(deployment: Deployment) -> dict[str, Any]:
     settings = deployment.settings
 
     def warehouse(_context: dg.InitResourceContext) -> Iterator[Warehouse]:
-        opened = LingeringWarehouse(path=str(settings.warehouse_file))
+        opened = LingeringWarehouse(path=str(settings.warehouse_file), key=settings.encryption_key)
         try:
             yield opened
         finally:
@@ -46,7 +46,7 @@ def build_resources(deployment: Deployment) -> dict[str, Any]:
         "deployment": deployment,
         "dbt": dg.ResourceDefinition(dbt),
         "warehouse": dg.ResourceDefinition(warehouse),
-        "published": published_in(settings.home),
+        "published": published_in(settings.home, key=settings.encryption_key),
         "store": dg.ResourceDefinition(store),
         "registry": dg.ResourceDefinition(registry),
         "channels": dg.ResourceDefinition(channels),
@@ -56,14 +56,14 @@ def build_resources(deployment: Deployment) -> dict[str, Any]:
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
     """Yield the operational store with its schema up to date; it is closed when the block ends."""
-    with Store(settings.operational_url) as store:
+    with Store(settings.operational_url, key=settings.encryption_key) as store:
         store.migrate()
         yield store
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """Return the warehouse; it opens its file only for the length of a `with`."""
-    return Warehouse(path=str(settings.warehouse_file))
+    return Warehouse(path=str(settings.warehouse_file), key=settings.encryption_key)
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -47,7 +47,9 @@ def open_channels(deployment: Deployment) -> dict[str, Channel]:
 
 def open_gateway(deployment: Deployment) -> dict[str, Channel]:
     """Return the built-in gateway for every medium: what replayed days are sent by."""
-    return build_channels({"gateway": {}}, folder=deployment.settings.outbox_folder, secrets={})
+    return build_channels(
+        {"gateway": {}}, folder=deployment.settings.outbox_folder, secrets=deployment.settings.environment
+    )
 
 
 def read_receipt_keys(deployment: Deployment) -> dict[str, list[bytes]]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from company.encryption import read_key
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -26,6 +28,11 @@ class Settings:
     def warehouse_file(self) -> Path:
         """The DuckDB file with everything that was landed and built."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def encryption_key(self) -> str:
+        """The key under which DuckDB files are encrypted; empty where they are not."""
+        return read_key(self.environment)
 
     @property
     def gates_folder(self) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from company.encryption import attach, open_file
 from ingestion.transaction import transaction
 
 PATIENCE_SECONDS = 60
@@ -26,13 +27,14 @@ class WarehouseBusyError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Warehouse:
-    """Opens the DuckDB file at `path`.
+    """Opens the DuckDB file at `path`, which is encrypted where there is a `key`.
 
     dbt runs in a process of its own and DuckDB lets one process in at a time, so nobody keeps a connection
     across a dbt call.
     """
 
     path: str
+    key: str = field(default="", repr=False)
 
     def release(self) -> None:
         """Let other processes, and other ways of opening the file, in at once."""
@@ -44,7 +46,7 @@ class Warehouse:
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection that closes when the block ends."""
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        connection = _enter(self.path)
+        connection = _enter(Path(self.path), key=self.key)
         try:
             connection.execute("set timezone = 'UTC'")
             yield connection
@@ -131,9 +133,8 @@ class Warehouse:
         fresh.unlink(missing_ok=True)
         if is_update:
             shutil.copyfile(target, fresh)
-        address = str(fresh).replace("'", "''")
         with self.connect() as connection:
-            connection.execute(f"attach '{address}' as snapshot")
+            attach(connection, fresh, name="snapshot", key=self.key)
             for table, content in tables.items():
                 if isinstance(content, pa.Table):
                     connection.register("incoming", content)
@@ -195,12 +196,12 @@ class LingeringWarehouse(Warehouse):
         self._last.replace(connection)
 
 
-def _enter(path: str) -> duckdb.DuckDBPyConnection:
+def _enter(path: Path, *, key: str) -> duckdb.DuckDBPyConnection:
     """Open the file, waiting a while for another process, such as the dbt of a killed run, to leave it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return duckdb.connect(path)
+            return open_file(path, key=key)
         except duckdb.IOException as error:
             if "lock" not in str(error):
                 raise

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from company.encryption import sqlite_driver, unlock
 from privacy.identifiers import Identifiers
 from privacy.matching import Matcher
 from privacy.traces import ERASED, Action, Evidence, Trace
@@ -25,6 +27,7 @@ class SqlDatabase:
 
     name: str
     url: str
+    key: str = field(default="", repr=False)
     blanked: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
@@ -43,9 +46,16 @@ class SqlDatabase:
             self._give_back(connection, traces)
         return Evidence(store=self.name, traces=traces)
 
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"module": sqlite_driver(key=self.key)} if self.url.startswith("sqlite") else {}
+
     @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
-        engine = sa.create_engine(self.url)
+        engine = sa.create_engine(self.url, **self._options)
+        if engine.dialect.name == "sqlite":
+            path = Path(engine.url.database or "")
+            sa.event.listen(engine, "connect", lambda opened, _: unlock(opened, path, key=self.key))
         try:
             with engine.connect() as connection:
                 if engine.dialect.name == "sqlite":

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from typing import Literal
 
 import duckdb
 
+from company.encryption import attach, open_file
 from privacy.identifiers import Identifiers, is_distinctive
 from privacy.traces import ERASED, Action, ErasureError, Evidence, Trace
 
@@ -87,10 +88,11 @@ class DuckDbFile:
 
     name: str
     path: Path
+    key: str = field(default="", repr=False)
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
         """Return what would be done, by doing it in a copy."""
-        with self._copy() as copy, duckdb.connect(str(copy)) as connection:
+        with self._copy() as copy, open_file(copy, key=self.key) as connection:
             return list(_Eraser(connection=connection, identifiers=identifiers, mode="erasure").erase())
 
     def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
@@ -100,12 +102,12 @@ class DuckDbFile:
         change.
         """
         with self._copy() as copy:
-            with duckdb.connect(str(copy)) as connection:
+            with open_file(copy, key=self.key) as connection:
                 eraser = _Eraser(connection=connection, identifiers=identifiers, mode=mode)
                 before = eraser.digest_others()
                 traces = tuple(eraser.erase())
                 self._refuse_others(before, eraser.digest_others())
-            os.replace(_write_anew(copy), self.path)  # noqa: PTH105 - atomic, also over a file that is being read
+            os.replace(_write_anew(copy, key=self.key), self.path)  # noqa: PTH105 - atomic, also over a file that is being read
         return Evidence(store=self.name, traces=traces, others_unchanged=True)
 
     def _refuse_others(self, before: dict[str, tuple[int, str]], after: dict[str, tuple[int, str]]) -> None:
@@ -119,7 +121,10 @@ class DuckDbFile:
     @contextmanager
     def _copy(self) -> Iterator[Path]:
         """Yield a copy to work on: the file itself may be read meanwhile, and is whole whenever this is killed."""
-        with suppress(duckdb.IOException), duckdb.connect(str(self.path)):  # writes down what a killed run left behind
+        with (
+            suppress(duckdb.IOException),
+            open_file(self.path, key=self.key),
+        ):  # writes down what a killed run left behind
             pass
         with TemporaryDirectory(dir=self.path.parent, prefix=".erasing-") as folder:
             copy = Path(folder) / self.path.name  # views name the database by its file
@@ -127,12 +132,11 @@ class DuckDbFile:
             yield copy
 
 
-def _write_anew(path: Path) -> Path:
+def _write_anew(path: Path, *, key: str) -> Path:
     """Return a new file with what is left in `path`: what was deleted there stays in its old blocks."""
     fresh = path.with_suffix(".fresh")
-    address = str(fresh).replace("'", "''")
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(f"attach '{address}' as fresh")
+    with open_file(path, key=key) as connection:
+        attach(connection, fresh, name="fresh", key=key)
         source = connection.execute("select current_database()").fetchone() or ("",)
         connection.execute(f"copy from database {quote(source[0])} to fresh")
         connection.execute("detach fresh")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from company.company_file import list_strategy_files
+from company.encryption import read_key
 from company.industries import load_industry
 from company.policy import load_policy
 from company.yaml_file import read_yaml
@@ -37,7 +38,7 @@ def main(find_reveal: Callable[[Mapping[str, str], Store], Reveal | None] = lamb
 
     given = read_arguments()
     links = {name: os.environ[key] for name, key in LINKS.items() if key in os.environ}
-    with Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store:
+    with Store(os.environ["HOLDFAST_OPERATIONAL_URL"], key=read_key(os.environ)) as store:
         store.migrate()
         uvicorn.Server(configure(given, open_desk(given, store, links, reveal=find_reveal(os.environ, store)))).run()
 
@@ -67,7 +68,7 @@ def open_desk(given: argparse.Namespace, store: Store, links: dict[str, str], *,
     policy = load_policy(industry.policy, content.get("policy"))
     files = [industry.path, *list_strategy_files(given.company, content.get("strategies"))]
     return Desk(
-        snapshot=Snapshot(path=given.snapshot),
+        snapshot=Snapshot(path=given.snapshot, key=read_key(os.environ)),
         store=store,
         access=read_access(),
         policy=policy,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from company.encryption import attach
 from serving.access import SCHEMA, Grant, Question
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Snapshot:
     """
 
     path: Path
+    key: str = field(default="", repr=False)
     _opened: _Opened | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -85,7 +87,7 @@ class Snapshot:
             with self._lock:
                 opened = self._opened
                 if opened is None or opened.version != version:
-                    self._opened = opened = _open(self.path, version)
+                    self._opened = opened = _open(self.path, version, key=self.key)
         return opened
 
     def _version(self) -> tuple[int, int, int]:
@@ -106,15 +108,14 @@ def _read(opened: _Opened, grant: Grant, question: Question) -> list[dict[str, A
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
-def _open(path: Path, version: tuple[int, int, int]) -> _Opened:
+def _open(path: Path, version: tuple[int, int, int], *, key: str) -> _Opened:
     """Attach the file to a database in memory: one opened by its path would be shared with the version before it."""
     import duckdb
 
     connection = duckdb.connect(
         ":memory:", config={"late_materialization_max_rows": 1000, "memory_limit": _MEMORY, "threads": 2}
     )
-    address = str(path).replace("'", "''")
-    connection.execute(f"attach '{address}' as {SCHEMA} (read_only)")
+    attach(connection, path, name=SCHEMA, key=key, is_read_only=True)
     connection.execute("set timezone = 'UTC'")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")

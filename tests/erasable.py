@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import sqlalchemy as sa
 import yaml
@@ -18,7 +17,9 @@ from ingestion.identity.linking import link
 from ingestion.landing import land
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment, load_deployment
+from orchestration.encryption import rotate
 from orchestration.privacy.erasing import Erasing
+from orchestration.resources import open_warehouse
 from orchestration.settings import read_settings
 from orchestration.warehouse import Warehouse
 from privacy.identifiers import Keyring, make_keyring
@@ -28,6 +29,7 @@ from retention.store.tables import METADATA, PRIVACY_EVENTS, PRIVACY_REQUESTS, S
 
 AT = datetime(2024, 3, 1, 12, tzinfo=UTC)
 KEY = "a key for tests only, 0123456789"
+FILES_KEY = "q7Jw2mZx0aVf9KtB3sLr8YdH"
 # Ann has two accounts, which identity links by what they share; Bob is a contact person of the company.
 PEOPLE = """\
 id,name,email,phone,town,parent
@@ -77,7 +79,7 @@ class Scene:
         land_all(self.deployment)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.deployment.settings.warehouse_file)) as connection:
+        with open_warehouse(self.deployment.settings).connect() as connection:
             return connection.execute(query).fetchall()
 
 
@@ -108,13 +110,24 @@ def scene(untouched: Path, tmp_path: Path) -> Iterator[Scene]:
         yield Scene(deployment=deployment, store=store, keyring=make_keyring(KEY))
 
 
-def deploy(folder: Path) -> Deployment:
+@pytest.fixture
+def encrypted_scene(untouched: Path, tmp_path: Path) -> Iterator[Scene]:
+    """The same instance, whose files were encrypted since."""
+    shutil.copytree(untouched, tmp_path, dirs_exist_ok=True)
+    list(rotate(deploy(tmp_path).settings, to=FILES_KEY))
+    deployment = deploy(tmp_path, HOLDFAST_ENCRYPTION_KEY=FILES_KEY)
+    with Store(deployment.settings.operational_url, key=FILES_KEY) as store:
+        yield Scene(deployment=deployment, store=store, keyring=make_keyring(KEY))
+
+
+def deploy(folder: Path, **more: str) -> Deployment:
     environment = {
         "HOLDFAST_HOME": str(folder / "home"),
         "HOLDFAST_COMPANY": str(folder / "shop" / "company.yaml"),
         "HOLDFAST_TOKEN_KEY": KEY,
         "HOLDFAST_VAULT_URL": f"sqlite:///{folder / 'vault.db'}",
         "HOLDFAST_MASTER_KEY": "a master key for tests only",
+        **more,
     }
     return load_deployment(read_settings(environment))
 

@@ -1,6 +1,5 @@
 """The event lane's log: what the collector took, as rows of the canonical table `events`."""
 
-import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import duckdb
 
 from company.company_file import Feed
 from company.contract import EVENTS, ColumnType
+from company.encryption import read_key, sqlite_driver, unlock
 from company.file_faults import Fault
 from ingestion.readers.base import Context, Reader, ReaderSettings
 from ingestion.readers.extract import Extract, Request, described
@@ -64,7 +64,11 @@ class LaneReader(Reader):
             raise self.context.error(
                 f"{self.context.source_key}.log", f"there is no log at `{self.settings.log}`.", fix
             )
-        copy_batches(connection, _read(path, since=int(asked.since or 0), most=asked.most), into=_INTO)
+        copy_batches(
+            connection,
+            _read(path, key=read_key(self.context.secrets), since=int(asked.since or 0), most=asked.most),
+            into=_INTO,
+        )
         row = connection.execute(f"select max({_POSITION})::varchar from temp.{_INTO}").fetchone()
         return Extract(
             relation=f"temp.{_INTO}",
@@ -74,9 +78,10 @@ class LaneReader(Reader):
         )
 
 
-def _read(path: Path, *, since: int, most: int | None) -> "Iterator[pa.Table]":
+def _read(path: Path, *, key: str, since: int, most: int | None) -> "Iterator[pa.Table]":
     """Yield events in batches, the first one even when it is empty: it has the columns."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as log:
+    with closing(sqlite_driver(key=key).connect(f"file:{path}?mode=ro", uri=True)) as log:
+        unlock(log, path, key=key)
         is_first = True
         while True:
             cursor = log.execute(_READ, (since, most or _BATCH_ROWS))

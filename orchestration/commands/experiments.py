@@ -114,9 +114,9 @@ def _count_unknown(deployment: "Deployment", customers: "set[str]") -> int:
 
 
 def _read(deployment: "Deployment", table: str, query: str, **parameters: str) -> "list[dict[str, Any]]":
-    from orchestration.warehouse import Warehouse
+    from orchestration.resources import open_warehouse
 
-    warehouse = Warehouse(path=str(deployment.settings.warehouse_file))
+    warehouse = open_warehouse(deployment.settings)
     if not warehouse.has_table(table):
         return []
     rows: list[dict[str, Any]] = warehouse.read(query, parameters or None).to_pylist()

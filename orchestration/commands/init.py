@@ -14,4 +14,9 @@ def init(path: Annotated[Path, typer.Argument()] = Path("company.yaml")) -> None
 
     with plain_faults():
         write_company(path)
-    open_console().print(f"Wrote {path}. Fill it in, then: holdfast check {path}")
+    open_console().print(
+        f"Wrote {path}. Fill it in, then: holdfast check {path}\nThe instance's files will be encrypted; make a key "
+        "and keep a copy of it elsewhere:\n  export HOLDFAST_ENCRYPTION_KEY=$(openssl rand -base64 32)",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -89,7 +89,9 @@ def export(
     from retention.acting.inbox import Inbox
 
     with entered(company, home) as (deployment, _):
-        arrivals = Inbox(deployment.settings.outbox_folder / INBOX).read(limit=-1)
+        arrivals = Inbox(deployment.settings.outbox_folder / INBOX, key=deployment.settings.encryption_key).read(
+            limit=-1
+        )
     lines = [
         json.dumps(
             {"customer_id": each.body["customer_id"], "channel": each.channel, "offers": each.body["offers"],

@@ -1,5 +1,6 @@
 """`holdfast segment`: whom a filter means, at once."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def segment(
 ) -> None:
     """Count the customers who meet a condition, and show the first of them, the most money at risk first."""
     with plain_faults():
+        from company.encryption import read_key
         from company.industries import load_industry
         from company.policy import load_policy
         from orchestration.published import published_in
@@ -36,7 +38,9 @@ def segment(
         connected = load_company(company)
         policy = load_policy(load_industry(connected.industry).policy, connected.policy)
         declared = policy.segments.get(condition)
-        found = published_in(home).segment(declared.filter if declared else condition, limit=limit)
+        found = published_in(home, key=read_key(os.environ)).segment(
+            declared.filter if declared else condition, limit=limit
+        )
     console = open_console()
     if found.customers.num_rows:
         console.print(tabulate(condition, found.customers.select(SHOWN).to_pylist()))

@@ -1,6 +1,7 @@
 """Every store of an instance, found and not listed: databases by their signature, all other files as files."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Protocol
 
 from sqlalchemy.engine import make_url
 
+from company.encryption import EncryptionError, sqlite_driver, unlock
 from ingestion.keyring import KEYS_URL_NAME, keys_address
 from ingestion.vault import URL_NAME, Vault
 from orchestration.settings import Settings
@@ -18,6 +20,7 @@ from privacy.identifiers import Identifiers
 from privacy.traces import Evidence, Trace
 from retention.store.tables import BLANK, METADATA, ON_ERASURE
 
+_LEAST_PAGE = 512  # bytes; a SQLite file has whole pages
 OWN_RECORDS = "privacy"  # the folder of receipts and of their key, in the state folder
 _VAULT_RECORDS = frozenset({("vault_askings", "customer_id")})  # who read which value, and why
 
@@ -76,20 +79,45 @@ def list_vault_addresses(environment: Mapping[str, str]) -> list[str]:
 
 def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -> list[Erasable]:
     """Return every store of the instance, the vault as the last one."""
-    inside = [(path, kind_of(path)) for path in list_files(settings.home)]
+    key = settings.encryption_key
+    inside = [(path, find_kind(path, key=key)) for path in list_files(settings.home)]
     vault = [_path_of(url) for url in list_vault_addresses(settings.environment)]
     files = [path for path, kind in inside if kind == SQLITE and path not in vault]
     servers = {"operational store": settings.operational_url, "registry": settings.tracking_uri}
     outside = {name: url for name, url in servers.items() if _is_outside(url, files)}
     stores: list[Erasable] = [
-        SqlDatabase(name=_name(settings, path), url=f"sqlite:///{path}", blanked=_find_blanked()) for path in files
+        SqlDatabase(
+            name=_name(settings, path),
+            url=f"sqlite:///{path}",
+            key="" if kind_of(path) == SQLITE else key,
+            blanked=_find_blanked(),
+        )
+        for path in files
     ]
     stores += [SqlDatabase(name=name, url=url, blanked=_find_blanked()) for name, url in outside.items()]
-    stores += [DuckDbFile(name=_name(settings, path), path=path) for path, kind in inside if kind == DUCKDB]
+    stores += [DuckDbFile(name=_name(settings, path), path=path, key=key) for path, kind in inside if kind == DUCKDB]
     stores.append(Files(name="files", folder=settings.home))
     if Vault.is_named(settings.environment):
         stores.append(VaultStore(environment=settings.environment, sources=sources, at=at))
     return stores
+
+
+def find_kind(path: Path, *, key: str) -> bytes | None:
+    """Return what a file is, by its signature; of an encrypted SQLite file, which has none, by what the key opens."""
+    kind = kind_of(path)
+    if kind or not key or not _may_be_encrypted(path):
+        return kind
+    try:
+        with closing(sqlite_driver(key=key).connect(path)) as connection:
+            unlock(connection, path, key=key)
+    except EncryptionError:
+        return None
+    return SQLITE
+
+
+def _may_be_encrypted(path: Path) -> bool:
+    size = path.stat().st_size
+    return size > 0 and size % _LEAST_PAGE == 0
 
 
 def find_uncovered(settings: Settings) -> list[str]:

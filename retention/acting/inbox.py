@@ -1,7 +1,6 @@
 """The inbox of the built-in gateway: every message that arrived, how often, and for which medium. No address in it."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from company.encryption import sqlite_driver, unlock
 
 _TABLE = """
     create table if not exists messages (
@@ -41,9 +42,10 @@ class Arrival:
 class Inbox:
     """One SQLite file; several processes may use it at once. A message that comes twice is counted, not hidden."""
 
-    def __init__(self, path: Path) -> None:
-        """Use the file at `path`; it is made with its folder when the first message arrives."""
+    def __init__(self, path: Path, *, key: str = "") -> None:
+        """Use the file at `path`; it is made with its folder when the first message arrives, encrypted by a key."""
         self.path = path
+        self._key = key
         self._lock = Lock()
 
     def take(self, arrival: Arrival) -> None:
@@ -89,14 +91,16 @@ class Inbox:
         ]  # fmt: skip
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Iterator[Any]:
         with self._lock, self._connection:
             yield self._connection
 
     @cached_property
-    def _connection(self) -> sqlite3.Connection:
+    def _connection(self) -> Any:  # noqa: ANN401 - of either driver
         """One connection for as long as the inbox is used: the last one to close would have to empty the log."""
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        driver = sqlite_driver(key=self._key)
+        connection = driver.connect(self.path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        unlock(connection, self.path, key=self._key)
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=normal")
         connection.execute(_TABLE)

@@ -1,16 +1,18 @@
 """Opening the operational database: SQLite by default, PostgreSQL by its URL."""
 
 import fcntl
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Select, Table, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import make_url
+
+from company.encryption import sqlite_driver, unlock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +27,9 @@ _CHUNK = 20_000
 class Database:
     """One engine with its two kinds of transaction: writers queue, readers never wait for one."""
 
-    def __init__(self, url: str) -> None:
-        """Open the database at `url`: `sqlite:///path` or `postgresql://..`."""
-        self.engine = open_engine(url)
+    def __init__(self, url: str, *, key: str = "") -> None:
+        """Open the database at `url`: `sqlite:///path`, encrypted where there is a `key`, or `postgresql://..`."""
+        self.engine = open_engine(url, key=key)
         self._reading = self.engine.execution_options(is_reading=True)
 
     def write(self) -> AbstractContextManager[Connection]:
@@ -79,33 +81,34 @@ def digest(*parts: str) -> str:
     return sha256("|".join(parts).encode()).hexdigest()[:32]
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, key: str = "") -> Engine:
     """Return an engine for `url`; a SQLite file's folder is made, and its writers queue instead of failing."""
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
         return create_engine(address, pool_pre_ping=True)
     if address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(address, connect_args={"timeout": _BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
+    engine = create_engine(address, module=sqlite_driver(key=key), connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", partial(_prepare_sqlite, path=Path(address.database or ""), key=key))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+def _prepare_sqlite(connection: Any, _record: object, *, path: Path, key: str) -> None:  # noqa: ANN401 - the driver's own
     connection.isolation_level = None  # the driver would otherwise begin and commit on its own around statements
-    _write_ahead(connection)
+    unlock(connection, path, key=key)
+    _write_ahead(connection, busy=sqlite_driver(key=key).OperationalError)
     for pragma in ("synchronous=full", "foreign_keys=on"):
         connection.execute(f"pragma {pragma}")
 
 
-def _write_ahead(connection: Any) -> None:  # noqa: ANN401 - the driver's own connection
+def _write_ahead(connection: Any, *, busy: type[Exception]) -> None:  # noqa: ANN401 - the driver's own connection
     """Switch to the write-ahead log: SQLite does not wait its timeout while another process makes the same switch."""
     tries = round(_BUSY_SECONDS / _PAUSE_SECONDS)
     for attempt in range(1, tries + 1):
         try:
             connection.execute("pragma journal_mode=wal")
-        except sqlite3.OperationalError:
+        except busy:
             if attempt == tries:
                 raise
             time.sleep(_PAUSE_SECONDS)

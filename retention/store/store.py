@@ -26,9 +26,12 @@ class Store:
     `database` is what its parts share, and what other parts that keep tables in it are made with.
     """
 
-    def __init__(self, url: str) -> None:
-        """Open the database at `url`, `sqlite:///path` or `postgresql://..`; its tables are there after `migrate`."""
-        self.database = Database(url)
+    def __init__(self, url: str, *, key: str = "") -> None:
+        """Open the database at `url`, `sqlite:///path` or `postgresql://..`; its tables are there after `migrate`.
+
+        A SQLite file is encrypted where there is a `key`.
+        """
+        self.database = Database(url, key=key)
         self.plans = Plans(self.database)
         self.outbox = Outbox(self.database)
         self.ledger = Ledger(self.database)

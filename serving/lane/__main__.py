@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import OperationalError
 
+from company.encryption import read_key
 from company.industries import load_industry
 from company.policy import Policy, load_policy
 from company.yaml_file import read_yaml
@@ -62,7 +63,7 @@ def main() -> None:
 def run(given: argparse.Namespace, policy: Policy) -> None:
     """Run a program over its store and log."""
     with (
-        Store(os.environ["HOLDFAST_OPERATIONAL_URL"]) as store,
+        Store(os.environ["HOLDFAST_OPERATIONAL_URL"], key=read_key(os.environ)) as store,
         closing(open_log(given.log, store, policy, secrets=os.environ)) as log,
     ):
         store.migrate()
@@ -97,7 +98,7 @@ def open_log(file: Path, store: Store, policy: Policy, *, secrets: Mapping[str, 
     url = store.database.engine.url
     if url.get_backend_name() == "postgresql":
         return PostgresLog(url.render_as_string(hide_password=False))
-    return SqliteLog(file)
+    return SqliteLog(file, key=read_key(os.environ))
 
 
 @contextmanager
@@ -163,8 +164,8 @@ def follow(given: argparse.Namespace, store: Store, log: Log, policy: Policy) ->
 def open_lane(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> Lane:
     """Return the lane as its checkpoint left it. Raises NothingPublishedError."""
     lane = Lane(
-        log=log, store=store, snapshot=Snapshot(path=given.snapshot), grant=read_access().grant("lane"), policy=policy,
-        now=_now, is_landed=lands_log(given.company),
+        log=log, store=store, snapshot=Snapshot(path=given.snapshot, key=read_key(os.environ)),
+        grant=read_access().grant("lane"), policy=policy, now=_now, is_landed=lands_log(given.company),
     )  # fmt: skip
     load_checkpoint(lane, given.log.with_name("state.npz"))
     return lane

@@ -99,7 +99,7 @@ class KafkaLog:
 
     @cached_property
     def _copy(self) -> SqliteLog:
-        return SqliteLog(self._file)
+        return SqliteLog(self._file, key=read_key(self._secrets))
 
     @cached_property
     def _consumer(self) -> "Consumer":

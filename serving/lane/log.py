@@ -1,12 +1,12 @@
 """The log of events: append-only, in order, acknowledged only when durable; read from a position on."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from company.contract import EVENTS, ColumnType
+from company.encryption import sqlite_driver, unlock
 
 COLUMNS = tuple(column for column in EVENTS.columns if not column.personal)
 FIELDS = tuple(column.name for column in COLUMNS)
@@ -91,10 +91,13 @@ class Log(Protocol):
 class SqliteLog:
     """A SQLite file with a write-ahead log that reaches the disk with every commit."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the log in a file, which is made when it is not there."""
+    def __init__(self, path: Path, *, key: str = "") -> None:
+        """Open the log in a file, which is made when it is not there, encrypted where there is a key."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite_driver(key=key).connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        unlock(self._connection, path, key=key)
         for pragma in ("journal_mode=wal", "synchronous=full", "journal_size_limit=67108864"):
             self._connection.execute(f"pragma {pragma}")
         for table in (_TABLE, _COPIED):

@@ -1,5 +1,5 @@
 """What these tests share: an instance with traces of its customers."""
 
-from erasable import scene, untouched
+from erasable import encrypted_scene, scene, untouched
 
-__all__ = ["scene", "untouched"]
+__all__ = ["encrypted_scene", "scene", "untouched"]

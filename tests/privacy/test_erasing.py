@@ -34,6 +34,18 @@ def find(folder: Path, words: tuple[str, ...]) -> dict[str, int]:
     return search(folder, Identifiers(customers=words)).hits
 
 
+def test_files_that_are_encrypted_are_erased_from_as_those_in_clear(encrypted_scene: Scene) -> None:
+    scene = encrypted_scene
+    request = scene.plan("erasure", "ann-001")
+    planned = scene.requests.read_events(request.request_id)[-1]["evidence"]["stores"]
+    assert {name for name, each in planned.items() if each["rows"]} >= {
+        "warehouse.duckdb", "published/holdfast.duckdb", "operational.db", "vault",
+    }  # fmt: skip
+    scene.erasing.run([request])
+    assert scene.ask("select count(*) from raw_shop.customers where customer_id in ('ann-001', 'ann-002')") == [(0,)]
+    assert scene.ask("select remark from scores.remarks") == [("seen with erased",)]
+
+
 def test_identity_and_what_lies_in_every_store_are_found(scene: Scene) -> None:
     request = scene.receive("erasure", "ann-001")
     traces = scene.erasing.plan([request])

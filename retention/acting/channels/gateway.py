@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from company.encryption import read_key
 from retention.acting.channels.base import Channel, ChannelSettings, Message, Receipt
 from retention.acting.inbox import Arrival, Inbox
 
@@ -11,11 +12,11 @@ KIND = "gateway"
 
 
 class Settings(ChannelSettings):
-    """It has none of its own."""
+    """It has none of its own; its inbox is encrypted where the instance's files are."""
 
-    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> "GatewayChannel":  # noqa: ARG002 - it needs no secret
+    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> "GatewayChannel":
         """Return the channel; its inbox is a file in `folder`."""
-        return GatewayChannel(Inbox(folder / INBOX))
+        return GatewayChannel(Inbox(folder / INBOX, key=read_key(secrets)))
 
 
 class GatewayChannel(Channel):
