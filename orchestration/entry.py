@@ -78,13 +78,18 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
         refuse(str(fault))
 
 
+def read_home(home: Path) -> Settings:
+    """Return the settings of the instance in `home`, which is left as it is."""
+    return read_settings({**os.environ, "HOLDFAST_HOME": str(home.absolute())})
+
+
 def enter_home(home: Path) -> Settings:
     """Return the settings of the instance in `home`, whose folder is made ready, for what needs no company file.
 
     Raises HomeError where the folder cannot be used.
     """
     prepare_home(home.absolute())
-    return read_settings({**os.environ, "HOLDFAST_HOME": str(home.absolute())})
+    return read_home(home)
 
 
 def enter_deployment(company: Path, home: Path) -> "Deployment":

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Action = Literal["deleted", "renamed", "emptied", "replaced"]
+Action = Literal["deleted", "renamed", "emptied", "replaced", "informed"]
 ERASED = "erased"  # stands where an identifier stood in a text that stays
 
 

@@ -7,6 +7,7 @@ The URL of the operational store is read from HOLDFAST_OPERATIONAL_URL: a comman
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from serving.access import read_access
 from serving.contacts import Reveal
 from serving.desk.app import create_app, read_templates
 from serving.desk.visit import Desk, utc_now
+from serving.privacy import Office
 from serving.same_site import LOOPBACK_NAMES
 from serving.sign_in.provider import open_provider
 from serving.snapshot import Snapshot
@@ -32,15 +34,24 @@ LOOPBACK = "127.0.0.1"
 LINKS = {"Dagster": "HOLDFAST_WEBSERVER_URL", "MLflow": "HOLDFAST_REGISTRY_URL", "dbt": "HOLDFAST_DOCS_URL"}
 
 
-def main(find_reveal: Callable[[Mapping[str, str], Store], Reveal | None] = lambda *_: None) -> None:
-    """Serve until asked to end; `find_reveal` opens the way to clear contact data, which this package has none to."""
+def main(
+    find_reveal: Callable[[Mapping[str, str], Store], Reveal | None] = lambda *_: None,
+    find_office: Callable[[Mapping[str, str], Store, Path], Office | None] = lambda *_: None,
+) -> None:
+    """Serve until asked to end.
+
+    `find_reveal` opens the way to clear contact data, `find_office` what handles requests about personal data; this
+    package has neither.
+    """
     import uvicorn
 
     given = read_arguments()
     links = {name: os.environ[key] for name, key in LINKS.items() if key in os.environ}
     with Store(os.environ["HOLDFAST_OPERATIONAL_URL"], key=read_key(os.environ)) as store:
         store.migrate()
-        uvicorn.Server(configure(given, open_desk(given, store, links, reveal=find_reveal(os.environ, store)))).run()
+        desk = open_desk(given, store, links, reveal=find_reveal(os.environ, store))
+        desk = replace(desk, office=find_office(os.environ, store, given.company))
+        uvicorn.Server(configure(given, desk)).run()
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

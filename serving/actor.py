@@ -20,6 +20,7 @@ from serving.snapshot import NothingPublishedError, Snapshot
 
 if TYPE_CHECKING:
     from serving.contacts import Reveal
+    from serving.privacy import Office
     from serving.sign_in.provider import Provider
 
 
@@ -36,7 +37,8 @@ class Desk:
     """What all requests share.
 
     `links` are the pages of other servers of the instance by their names; `reveal` shows clear contact data, None where
-    the desk was started without a vault; `provider` signs people in, None where there are local accounts alone.
+    the desk was started without a vault; `provider` signs people in, None where there are local accounts alone;
+    `office` handles requests about personal data, None where the desk was started without a token key.
     """
 
     snapshot: Snapshot
@@ -49,6 +51,7 @@ class Desk:
     links: Mapping[str, str] = field(default_factory=dict)
     reveal: "Reveal | None" = None
     provider: "Provider | None" = None
+    office: "Office | None" = None
 
     def grant(self, role: str, *, owner: str | None, region: str | None) -> Grant:
         """Return the rights of a role, with the customers who changed hands since the publication."""

@@ -1,13 +1,12 @@
 """`holdfast identity`: why ids are one customer, and how a person takes them apart."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, refuse
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, read_home, refuse
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,14 +27,12 @@ def explain(customer_id: CustomerId, home: Home = Path(".holdfast")) -> None:
     """Show whom an id stands for, and every evidence for and against it."""
     from ingestion.identity.explaining import explain as find_evidence
     from orchestration.resources import open_warehouse
-    from orchestration.settings import read_settings
 
     console = open_console()
     path = home / "warehouse.duckdb"
     if not path.exists():
         refuse(f"{path}: there is no warehouse yet. Run the pipeline first: `holdfast run`.")
-    settings = read_settings({**os.environ, "HOLDFAST_HOME": str(home)})
-    with plain_faults(), open_warehouse(settings).connect() as connection:
+    with plain_faults(), open_warehouse(read_home(home)).connect() as connection:
         try:
             explanation = find_evidence(connection, customer_id)
         except KeyError:

@@ -2,26 +2,19 @@
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from orchestration.control.privacy_requests import PrivacyRequests
-    from orchestration.deployment import Deployment
-    from orchestration.privacy.erasing import Erasing
-    from privacy.identifiers import Keyring
-    from privacy.requests import Request
+    from orchestration.privacy.office import Office
     from privacy.traces import Trace
-    from retention.store.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Requests of people about their data; docs/privacy-requests.md.")
 
@@ -31,9 +24,12 @@ By = Annotated[str, typer.Option(help="who does it")]
 Reason = Annotated[str, typer.Option(help="why; write no personal data")]
 Note = Annotated[str, typer.Option(help="what was done; write no personal data")]
 WithContacts = Annotated[bool, typer.Option("--with-contacts", help="of a company, its contacts too")]
+Wait = Annotated[bool, typer.Option("--wait", help="until no other run is at work in the instance")]
 All = Annotated[bool, typer.Option("--all", help="also those at their end")]
 COMPANY, HOME = Path("company.yaml"), Path(".holdfast")
 _SHORT = 8  # characters of an id that are shown
+_PAUSE_SECONDS = 10
+Done = TypeVar("Done")
 
 
 @app.command()
@@ -51,20 +47,16 @@ def request(  # noqa: PLR0917 - the options of a command
 ) -> None:
     """Write down a request; its clock begins on the day it came."""
     with _entered(company, home) as office:
-        from orchestration.privacy.dates import compute_due_date
-        from privacy.requests import KINDS, RequestError
+        from orchestration.privacy.office import find_kind
 
-        named_kind = next((each for each in KINDS if each == kind), None)
-        if named_kind is None:
-            raise RequestError(f"There is no request {kind!r}; it is one of {', '.join(KINDS)}.")
+        find_kind(kind)
         office.refuse_unknown(customer_id)
-        came, named = received_on.date() if received_on else office.today, law or office.deployment.policy.privacy.law
-        due_on = compute_due_date(office.deployment, named, received_on=came)
-        received = office.requests.receive(
-            named_kind, [customer_id], law=named, received_on=came, due_on=due_on, keyring=office.keyring, by=by,
-            note=note, at=office.now(),
-        )  # fmt: skip
-    _print(f"{received.request_id} is received; by the {named} it is due on {due_on}. Verify who asks, then plan it.")
+        came = received_on.date() if received_on else None
+        received = office.receive(kind, customer_id, by=by, note=note, law=law, received_on=came)
+    _print(
+        f"{received.request_id} is received; by the {received.law} it is due on {received.due_on}. Verify who asks, "
+        "then plan it."
+    )
 
 
 @app.command()
@@ -77,16 +69,16 @@ def verify(
 ) -> None:
     """Record that whoever asks is the customer; also takes up again what was held."""
     with _entered(company, home) as office:
-        found = office.requests.find(request_id)
-        office.requests.move(found, "verified", by=by, at=office.now(), note=how)
+        found = office.verify(request_id, by=by, how=how)
     _print(f"{found.request_id} is verified.")
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0917 - the options of a command
     request_ids: RequestIds,
     by: By,
     with_contacts: WithContacts = False,  # noqa: FBT002 - an option of a command
+    wait: Wait = False,  # noqa: FBT002 - an option of a command
     company: CompanyFile = COMPANY,
     home: Home = HOME,
 ) -> None:
@@ -100,7 +92,8 @@ def plan(
                 raise RequestError(
                     f"The request {each.request_id} is for {each.kind}; it needs no plan, `run` answers it."
                 )
-        traces = office.make_erasing(by).plan(found, with_contacts=with_contacts)
+        erasing = office.make_erasing(by)
+        traces = _in_turn(lambda: erasing.plan(found, with_contacts=with_contacts), wait=wait)
     _print_traces(traces)
 
 
@@ -110,6 +103,7 @@ def run(  # noqa: PLR0917 - the options of a command
     by: By,
     to: Annotated[Path | None, typer.Option(help="a new folder for a copy of the data")] = None,
     note: Note = "",
+    wait: Wait = False,  # noqa: FBT002 - an option of a command
     company: CompanyFile = COMPANY,
     home: Home = HOME,
 ) -> None:
@@ -119,7 +113,8 @@ def run(  # noqa: PLR0917 - the options of a command
 
         found = [office.requests.find(each) for each in request_ids]
         if found[0].kind in REMOVING:
-            for name, receipt in office.make_erasing(by).run(found).items():
+            erasing = office.make_erasing(by)
+            for name, receipt in _in_turn(lambda: erasing.run(found), wait=wait).items():
                 _print(f"{name} is done; its receipt is {receipt}.")
             return
         for each in found:
@@ -130,8 +125,7 @@ def run(  # noqa: PLR0917 - the options of a command
 def refuse(request_id: RequestId, by: By, reason: Reason, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Refuse a request, for a reason that the person is given."""
     with _entered(company, home) as office:
-        found = office.requests.find(request_id)
-        office.requests.end(found, "refused", by=by, at=office.now(), note=reason)
+        found = office.refuse(request_id, by=by, reason=reason)
     _print(f"{found.request_id} is refused.")
 
 
@@ -141,8 +135,7 @@ def hold_by_law(
 ) -> None:
     """Hold a request, because a law wants the data kept; `verify` takes it up again."""
     with _entered(company, home) as office:
-        found = office.requests.find(request_id)
-        office.requests.move(found, "held", by=by, at=office.now(), note=reason)
+        found = office.hold(request_id, by=by, reason=reason)
     _print(f"{found.request_id} is held by law.")
 
 
@@ -150,12 +143,8 @@ def hold_by_law(
 def extend(request_id: RequestId, by: By, reason: Reason, company: CompanyFile = COMPANY, home: Home = HOME) -> None:
     """Move the due date once, as far as the law lets it."""
     with _entered(company, home) as office:
-        from orchestration.privacy.dates import compute_due_date
-
-        found = office.requests.find(request_id)
-        due_on = compute_due_date(office.deployment, found.law, received_on=found.received_on, is_extended=True)
-        office.requests.extend(found, due_on=due_on, by=by, note=reason, at=office.now())
-    _print(f"{found.request_id} is due on {due_on}.")
+        found = office.extend(request_id, by=by, reason=reason)
+    _print(f"{found.request_id} is due on {found.due_on}.")
 
 
 @app.command("list")
@@ -222,86 +211,35 @@ def verify_receipt(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Office:
-    """What the commands work with: the instance, its requests, and the key of tokens."""
-
-    deployment: "Deployment"
-    store: "Store"
-    requests: "PrivacyRequests"
-    keyring: "Keyring"
-
-    def now(self) -> datetime:
-        """Return this moment."""
-        return datetime.now(UTC)
-
-    @property
-    def today(self) -> date:
-        """The day in the company's time zone."""
-        return datetime.now(ZoneInfo(self.deployment.company.timezone)).date()
-
-    def refuse_unknown(self, customer_id: str) -> None:
-        """Raise RequestError where no list of customers holds the customer."""
-        from orchestration.privacy.subjects import find_linked_ids, is_known
-        from privacy.requests import RequestError
-
-        if not is_known(self.deployment, find_linked_ids(self.deployment, [customer_id])):
-            raise RequestError(
-                "No list of customers holds this id. Write it as the source has it, with the prefix that the mapping "
-                "adds; a person who was never ingested has nothing here to ask for."
-            )
-
-    def make_erasing(self, by: str) -> "Erasing":
-        """Return what erases and anonymises."""
-        from orchestration.privacy.erasing import Erasing
-
-        return Erasing(deployment=self.deployment, store=self.store, keyring=self.keyring, by=by, now=self.now)
-
-    def answer(self, request: "Request", *, by: str, to: Path | None, note: str) -> str:
-        """Carry out a request that removes nothing; return what was done in a sentence."""
-        from orchestration.privacy.answering import export, object_to_decisions, rectify
-        from privacy.requests import EXPORTING
-
-        at = self.now()
-        if request.kind in EXPORTING:
-            folder = to or Path(f"copy-{request.request_id[:_SHORT]}")
-            written = export(self.deployment, self.store, request, keyring=self.keyring, folder=folder, by=by, at=at)
-            return f"{sum(written.values())} rows of {len(written)} tables are in {folder}; hand it over safely."
-        if request.kind == "objection":
-            count = object_to_decisions(self.deployment, self.store, request, keyring=self.keyring, by=by, at=at)
-            return f"From the next night on no plan contacts this customer (ids: {count})."
-        rectify(self.store, request, note=note, by=by, at=at)
-        return f"{request.request_id} is done; the next ingestion brings what the source holds now."
-
-
 @contextmanager
 def _entered(company: Path, home: Path) -> "Iterator[Office]":
     from orchestration.home import require_instance
+    from orchestration.privacy.office import Office, list_faults
 
-    faults = _list_faults()
-    with plain_faults(*faults):
+    with plain_faults(*list_faults()):
         deployment = enter_deployment(company, home)
         require_instance(deployment.settings.home)
-        from orchestration.control.privacy_requests import PrivacyRequests
         from orchestration.resources import open_store
         from privacy.identifiers import make_keyring
 
         keyring = make_keyring(deployment.settings.environment.get("HOLDFAST_TOKEN_KEY", ""))
         with open_store(deployment.settings) as store:
-            yield Office(deployment=deployment, store=store, requests=PrivacyRequests(store), keyring=keyring)
+            yield Office(deployment=deployment, store=store, keyring=keyring)
 
 
-def _list_faults() -> tuple[type[Exception], ...]:
-    from ingestion.vault import VaultError
-    from privacy.identifiers import KeyMissingError
-    from privacy.receipt import ReceiptError
-    from privacy.requests import RequestError
-    from privacy.traces import ErasureError
-    from retention.acting.calendar import CalendarError, UnknownYearError
+def _in_turn(act: "Callable[[], Done]", *, wait: bool) -> Done:
+    """Return what an act does; while another run is at work, wait for its end where that was asked for."""
+    import time
 
-    return (
-        CalendarError, ErasureError, KeyMissingError, ReceiptError, RequestError, UnknownYearError, VaultError,
-    )  # fmt: skip
+    from orchestration.home import HomeError
+
+    while True:
+        try:
+            return act()
+        except HomeError:
+            if not wait:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _print_traces(traces: "Mapping[str, Sequence[Trace]]") -> None:

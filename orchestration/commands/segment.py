@@ -1,13 +1,12 @@
 """`holdfast segment`: whom a filter means, at once."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ingestion.readers import load_company
-from orchestration.entry import CompanyFile, Home, open_console, plain_faults
+from orchestration.entry import CompanyFile, Home, open_console, plain_faults, read_home
 
 SHOWN = (
     "customer_id",
@@ -29,7 +28,6 @@ def segment(
 ) -> None:
     """Count the customers who meet a condition, and show the first of them, the most money at risk first."""
     with plain_faults():
-        from company.encryption import read_key
         from company.industries import load_industry
         from company.policy import load_policy
         from orchestration.published import published_in
@@ -38,7 +36,7 @@ def segment(
         connected = load_company(company)
         policy = load_policy(load_industry(connected.industry).policy, connected.policy)
         declared = policy.segments.get(condition)
-        found = published_in(home, key=read_key(os.environ)).segment(
+        found = published_in(home, key=read_home(home).encryption_key).segment(
             declared.filter if declared else condition, limit=limit
         )
     console = open_console()

@@ -26,11 +26,15 @@ class PrivacyRequests:
 
     def receive(
         self, kind: Kind, customers: Iterable[str], *, law: str, received_on: date, due_on: date, keyring: Keyring,
-        by: str, note: str, at: datetime,
+        by: str, note: str, at: datetime, request_id: str | None = None,
     ) -> Request:  # fmt: skip
-        """Write a request down; the ids are sealed at once."""
-        request_id, ids = uuid4().hex, tuple(customers)
+        """Write a request down; the ids are sealed at once. Raises RequestError where `request_id` is taken."""
+        request_id, ids = request_id or uuid4().hex, tuple(customers)
         with self._database.write() as connection:
+            if connection.scalar(
+                select(PRIVACY_REQUESTS.c.request_id).where(PRIVACY_REQUESTS.c.request_id == request_id)
+            ):
+                raise RequestError(f"There is a request {request_id} already; a new one has an id of its own.")
             connection.execute(
                 insert(PRIVACY_REQUESTS).values(
                     request_id=request_id, kind=kind, law=law, customer_token=keyring.token(ids[0]),

@@ -12,8 +12,10 @@ from ingestion.vault import Vault
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.home import hold
-from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered
+from orchestration.privacy.informing import MEDIUM, SourceSystems
+from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered, name_encrypted
 from orchestration.privacy.subjects import find_identifiers, find_linked_ids
+from orchestration.sending import open_channels
 from privacy.duckdb_file import Mode
 from privacy.files import Search, search
 from privacy.identifiers import Identifiers, Keyring, join
@@ -126,7 +128,8 @@ class Erasing:
         left = {each.name: each.plan(identifiers) for each in self.find_stores()}
         self._let_go()
         found = search(self.deployment.settings.home, identifiers)
-        return Proof(search=found, left={name: len(traces) for name, traces in left.items() if traces})
+        sealed = tuple(name_encrypted(self.deployment.settings))
+        return Proof(search=found, left={name: len(traces) for name, traces in left.items() if traces}, sealed=sealed)
 
     def _finish(self, request: Request, proof: "Proof", *, identifiers: Identifiers) -> Path:
         if not proof.is_clean:
@@ -157,6 +160,12 @@ class Erasing:
             ],
             "accounts": len(identifiers.customers),
             "stores": [each["evidence"] for each in events if each["event"] == STORE_DONE],
+            "proved_by": {
+                "every column and text of": [each.name for each in self.find_stores()],
+                "every byte of": f"{proof.search.files - len(proof.sealed)} files",
+                "not by bytes, because encrypted": list(proof.sealed),
+                "not by bytes, because it could be somebody else's": f"{identifiers.indistinct} ids or values",
+            },
             "search": {
                 "files": proof.search.files,
                 "bytes": proof.search.bytes_read,
@@ -184,7 +193,9 @@ class Erasing:
         """Return every store of the instance as it is now."""
         self._let_go()
         sources = tuple(self.deployment.company.sources)
-        return find_stores(self.deployment.settings, sources=sources, at=self.now())
+        informed = open_channels(self.deployment).get(MEDIUM)
+        outside: list[Erasable] = [SourceSystems(channel=informed, at=self.now())] if informed else []
+        return [*outside, *find_stores(self.deployment.settings, sources=sources, at=self.now())]
 
     @cached_property
     def _vault(self) -> Vault | None:
@@ -199,10 +210,11 @@ class Erasing:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What a search of all bytes and of all rows still finds."""
+    """What a search of all bytes and of all rows still finds; of `sealed` files the bytes are encrypted."""
 
     search: Search
     left: dict[str, int]
+    sealed: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:

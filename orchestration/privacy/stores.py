@@ -1,6 +1,6 @@
 """Every store of an instance, found and not listed: databases by their signature, all other files as files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,6 +118,15 @@ def find_kind(path: Path, *, key: str) -> bytes | None:
 def _may_be_encrypted(path: Path) -> bool:
     size = path.stat().st_size
     return size > 0 and size % _LEAST_PAGE == 0
+
+
+def name_encrypted(settings: Settings) -> Iterator[str]:
+    """Yield the files of an instance whose bytes are encrypted, so that a search of them proves nothing."""
+    key = settings.encryption_key
+    for path in list_files(settings.home) if key else ():
+        kind = find_kind(path, key=key)
+        if kind == DUCKDB or (kind == SQLITE and kind_of(path) is None):
+            yield _name(settings, path)
 
 
 def find_uncovered(settings: Settings) -> list[str]:

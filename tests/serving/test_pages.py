@@ -28,7 +28,7 @@ PASSWORD = "correct horse battery"
 PAGES = (
     "/today", "/alerts", "/alerts.csv", "/incidents", "/customers", "/customers.csv", "/movement", "/movement.csv",
     "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/delivery", "/strategies", "/experiments",
-    "/review", "/health", "/health.csv", "/audit", "/users",
+    "/review", "/health", "/health.csv", "/privacy", "/audit", "/users",
 )  # fmt: skip
 ACTIONS_OF = {
     "/alerts.csv": ("alerts", "export"), "/customers.csv": ("export",), "/customers/secret-001": ("customer",),

@@ -1,0 +1,225 @@
+"""Requests of customers about their data, in the shape of OpenDSR: exchanged between controllers and processors."""
+
+import base64
+from datetime import UTC, datetime, time
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from serving.actor import InvalidRequestError, NotFoundError
+from serving.api.caller import Caller, Program
+from serving.api.idempotency import ConflictError
+from serving.privacy import Office, OfficeError, Request
+
+router = APIRouter(prefix="/privacy", tags=["privacy"])
+VERSION = "2.0"
+Status = Literal["pending", "in_progress", "completed", "cancelled"]
+STATUSES: dict[str, Status] = {
+    "received": "pending", "verified": "pending", "held": "pending", "planned": "in_progress",
+    "running": "in_progress", "partial": "in_progress", "done": "completed", "refused": "cancelled",
+}  # fmt: skip
+CREATED = 201
+TAKEN_BACK = "taken back by its sender"
+RequestId = Annotated[UUID, Path()]
+
+
+class Identity(BaseModel):
+    """Whose data it is: the customer's id here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    identity_type: Literal["controller_customer_id"]
+    identity_value: Annotated[str, Field(min_length=1, max_length=200)]
+    identity_format: Literal["raw"] = "raw"
+
+
+class Submission(BaseModel):
+    """A request; whoever sends it has an id of their own for it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    regulation: Annotated[str, Field(max_length=40)]
+    subject_request_id: UUID
+    subject_request_type: Annotated[str, Field(max_length=40)]
+    submitted_time: AwareDatetime
+    subject_identities: Annotated[list[Identity], Field(min_length=1, max_length=1)]
+    api_version: Literal["2.0"] = VERSION
+    status_callback_urls: Annotated[list[str], Field(max_length=0, description="Not called: ask for the status.")] = []
+
+
+class Discovery(BaseModel):
+    """Which requests and identities are taken."""
+
+    api_version: str
+    supported_identities: list[dict[str, str]]
+    supported_subject_request_types: list[str]
+    supported_regulations: list[str]
+
+
+class Received(BaseModel):
+    """That a request was written down; `encoded_request` is what came, as base64."""
+
+    controller_id: str
+    subject_request_id: UUID
+    received_time: datetime
+    expected_completion_time: datetime
+    encoded_request: str
+
+
+class State(BaseModel):
+    """What became of a request; `results_url` is where its receipt can be had."""
+
+    controller_id: str
+    subject_request_id: UUID
+    subject_request_type: str
+    request_status: Status
+    expected_completion_time: datetime
+    results_url: str | None
+    api_version: str
+
+
+class Listing(BaseModel):
+    """Requests, the one that is due first in front."""
+
+    data: list[State]
+
+
+@router.get("/discovery")
+def discover(program: Program) -> Discovery:
+    """Return which requests are taken."""
+    office = _find_office(program)
+    return Discovery(
+        api_version=VERSION,
+        supported_identities=[{"identity_type": "controller_customer_id", "identity_format": "raw"}],
+        supported_subject_request_types=list(office.kinds),
+        supported_regulations=list(office.laws),
+    )
+
+
+@router.post("/requests", status_code=CREATED)
+def submit(program: Program, body: Submission) -> Received:
+    """Write a request down; who asks is then verified by a person. The same id again gives the same answer."""
+    office = _find_office(program)
+    known = _find(office, body.subject_request_id)
+    if known is None:
+        _require_customer(program, body.subject_identities[0].identity_value)
+        known = _receive(program, office, body)
+    elif known.kind != body.subject_request_type:
+        raise ConflictError("There is a request of this id and another type; a new one has an id of its own.")
+    return Received(
+        controller_id=program.key.name,
+        subject_request_id=body.subject_request_id,
+        received_time=datetime.combine(known.received_on, time(), tzinfo=UTC),
+        expected_completion_time=_end_of(known),
+        encoded_request=base64.b64encode(body.model_dump_json(exclude_unset=True).encode()).decode(),
+    )
+
+
+@router.get("/requests")
+def list_requests(program: Program) -> Listing:
+    """Return open requests."""
+    return Listing(data=[_describe(program, each) for each in _find_office(program).read(is_open=True)])
+
+
+@router.get("/requests/{subject_request_id}")
+def show(program: Program, subject_request_id: RequestId) -> State:
+    """Return what became of a request."""
+    return _describe(program, _require(program, subject_request_id))
+
+
+@router.delete("/requests/{subject_request_id}")
+def cancel(program: Program, subject_request_id: RequestId) -> State:
+    """Take a request back that has not begun to run."""
+    request = _require(program, subject_request_id)
+    try:
+        ended = _find_office(program).take("refuse", request.request_id, by=program.name, note=TAKEN_BACK)
+    except OfficeError as fault:
+        raise ConflictError(str(fault)) from None
+    program.record("privacy", subject=request.request_id[:8], detail=f"{request.kind} taken back")
+    return _describe(program, ended)
+
+
+FILES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/requests/{subject_request_id}/{name}", response_class=Response, responses=FILES)
+def download(
+    program: Program, subject_request_id: RequestId, name: Literal["receipt.json", "signing.pub", "copy.zip"]
+) -> Response:
+    """Send the signed receipt, the public key it was signed with, or the copy of the data."""
+    request = _require(program, subject_request_id)
+    try:
+        content = _find_office(program).read_file(request.request_id, name)
+    except OfficeError:
+        raise NotFoundError from None
+    program.record("privacy", subject=request.request_id[:8], detail=f"{request.kind}: {name} downloaded")
+    return Response(content, media_type="application/octet-stream")
+
+
+def _find_office(program: Caller) -> Office:
+    program.require("privacy")
+    if program.desk.office is None:
+        raise NotFoundError
+    return program.desk.office
+
+
+def _find(office: Office, request_id: UUID) -> Request | None:
+    try:
+        return office.find(request_id.hex)
+    except OfficeError:
+        return None
+
+
+def _require(program: Caller, request_id: UUID) -> Request:
+    found = _find(_find_office(program), request_id)
+    if found is None:
+        raise NotFoundError
+    return found
+
+
+def _require_customer(program: Caller, customer_id: str) -> None:
+    """Raise NotFoundError unless a published customer has the id, or an account of theirs."""
+    try:
+        program.find("customers", "customer_id", customer_id, columns=("customer_id",))
+    except NotFoundError:
+        program.find("aliases", "alias_id", customer_id, columns=("alias_id",))
+
+
+def _receive(program: Caller, office: Office, body: Submission) -> Request:
+    try:
+        request = office.receive(
+            body.subject_request_type,
+            body.subject_identities[0].identity_value,
+            by=program.name,
+            note="by the API",
+            law=body.regulation,
+            received_on=body.submitted_time.date(),
+            request_id=body.subject_request_id.hex,
+        )
+    except OfficeError as fault:
+        raise InvalidRequestError(str(fault)) from None
+    program.record("privacy", subject=request.request_id[:8], detail=f"{request.kind} received")
+    return request
+
+
+def _describe(program: Caller, request: Request) -> State:
+    path = f"/v1/privacy/requests/{UUID(request.request_id)}/"
+    return State(
+        controller_id=program.key.name,
+        subject_request_id=UUID(request.request_id),
+        subject_request_type=request.kind,
+        request_status=STATUSES[request.state],
+        expected_completion_time=_end_of(request),
+        results_url=f"{path}{request.files[0]}" if request.files else None,
+        api_version=VERSION,
+    )
+
+
+def _end_of(request: Request) -> datetime:
+    """Return the end of the day on which a request is due, in UTC."""
+    return datetime.combine(request.due_on, time(23, 59, 59), tzinfo=UTC)

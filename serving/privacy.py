@@ -1,0 +1,70 @@
+"""Requests of customers about their data, as the desk and the API see the office that handles them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal, Protocol
+
+Step = Literal["verify", "plan", "run", "refuse", "hold", "extend"]
+HEAVY: tuple[Step, ...] = ("plan", "run")  # what goes on in a process of its own
+
+
+class OfficeError(Exception):
+    """A request cannot be handled so; the message is one paragraph with the fix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request as it is now, without a word on whose it is.
+
+    `steps` may be taken next; `is_at_work` while a step goes on in a process of its own. `output` is what the last such
+    step reported. `files` can be downloaded, by name.
+    """
+
+    request_id: str
+    kind: str
+    law: str
+    state: str
+    received_on: date
+    due_on: date
+    changed_at: datetime
+    changed_by: str
+    note: str
+    is_open: bool
+    steps: tuple[Step, ...]
+    is_at_work: bool
+    output: str
+    files: tuple[str, ...]
+
+
+class Office(Protocol):
+    """What handles requests, handed in by who starts the desk."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Kinds of requests."""
+
+    @property
+    def laws(self) -> Sequence[str]:
+        """Laws of the policy, the usual one in front."""
+
+    def read(self, *, is_open: bool) -> Sequence[Request]:
+        """Return open requests or all, the one that is due first in front."""
+
+    def find(self, request_id: str) -> Request:
+        """Return a request by its id. Raises OfficeError."""
+
+    def read_events(self, request_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return the steps of a request, the oldest first, with their evidence."""
+
+    def receive(
+        self, kind: str, customer_id: str, *, by: str, note: str, law: str | None, received_on: date | None,
+        request_id: str | None = None,
+    ) -> Request:  # fmt: skip
+        """Write a request down. Raises OfficeError."""
+
+    def take(self, step: Step, request_id: str, *, by: str, note: str, with_contacts: bool = False) -> Request:
+        """Take the next step of a request; a heavy one is begun. Raises OfficeError."""
+
+    def read_file(self, request_id: str, name: str) -> bytes:
+        """Return a file of a request, such as its receipt or the copy for the customer. Raises OfficeError."""
