@@ -4,8 +4,7 @@ A simulated shop is run for some nights, with a vault and linked ids; then some 
 command line. What must hold is asked without the code under test: every file is read for every value of theirs, every
 text column of every table too; the rows of everybody else are compared with those of a copy from before; another
 night runs on the same sources. On a copy the same erasure is killed again and again, and must end in the same state.
-`--folder` keeps the instance that was built, so that the rest can be measured again; it may also hold another one, as
-`world/company.yaml` with its sources and `instance/home`, of which `--no-night` runs no further night.
+`--folder` keeps the instances, so that `--parts` can be measured one after the other, none longer than some minutes.
 """
 
 import argparse
@@ -20,9 +19,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -41,6 +41,7 @@ from simulator.parameters import load_parameters
 from simulator.story import START, simulate
 
 COMMAND, SEED, INDUSTRY = "make bench TOPIC=erasure", 20260101, "retail"
+PARTS = ("build", "plan", "erase", "kill", "live_on")
 DAYS_OF_A_MONTH = 30
 
 
@@ -97,10 +98,20 @@ def run_night(place: Place, *, months: int, night: int) -> None:
 
 
 def request_all(place: Place, count: int) -> tuple[list[str], Identifiers]:
-    """Receive, verify and plan the erasure of every so many-th customer; return the requests and what finds them."""
+    """Receive, verify and plan the erasure of every so many-th customer, and of a company with its contacts.
+
+    Returns the requests and what finds the customers.
+    """
     with duckdb.connect(str(place.home / "warehouse.duckdb"), read_only=True) as connection:
         rows = connection.execute("select distinct customer_id from customer_360.customers order by 1").fetchall()
-    chosen = [row[0] for row in rows[:: max(len(rows) // count, 1)]][:count]
+        tables = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_columns() where column_name = 'parent_customer_id' "
+            "and starts_with(schema_name, 'raw_')"
+        ).fetchall()
+        query = "select min(parent_customer_id) from {}"
+        parents = [connection.execute(query.format(table)).fetchone()[0] for (table,) in tables]  # type: ignore[index]
+    chosen = [row[0] for row in rows[:: max(len(rows) // count, 1)]][: count - 1]
+    chosen = list(dict.fromkeys([*chosen, *filter(None, parents)]))[:count]
     with place.open() as (deployment, store, erasing):
         requests, today = PrivacyRequests(store), datetime.now(UTC).date()
         due_on = compute_due_date(deployment, "gdpr", received_on=today)
@@ -111,7 +122,7 @@ def request_all(place: Place, count: int) -> tuple[list[str], Identifiers]:
             )
             for each in chosen
         ]
-        erasing.plan([requests.move(each, "verified", **given) for each in received])
+        erasing.plan([requests.move(each, "verified", **given) for each in received], with_contacts=True)
         planned = [requests.find(each.request_id) for each in received]
         found = join(requests.unseal(each, keyring=erasing.keyring) for each in planned)
         return [each.request_id for each in planned], found
@@ -248,64 +259,125 @@ def count_verified(place: Place, requests: list[str]) -> int:
     return count
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """The places of a measurement below `folder`, and what was asked for in it."""
+
+    folder: Path
+    asked: argparse.Namespace
+
+    @property
+    def original(self) -> Place:
+        """The instance as its nights left it."""
+        return Place(self.folder / "built" / "world", self.folder / "built" / "instance")
+
+    @property
+    def erased(self) -> Place:
+        """The copy from which is erased at once."""
+        return Place(self.folder / "erased" / "world", self.folder / "erased" / "instance")
+
+    @property
+    def planned(self) -> Place:
+        """The copy with everything planned and nothing done."""
+        return Place(self.folder / "planned" / "world", self.folder / "planned" / "instance")
+
+    @property
+    def before(self) -> Path:
+        """The warehouse before the erasure."""
+        return self.planned.home / "warehouse.duckdb"
+
+    def build(self) -> None:
+        """Run the nights."""
+        build(self.folder / "built", customers=self.asked.customers, months=self.asked.months, nights=self.asked.nights)
+
+    def plan(self) -> None:
+        """Ask for the erasures on a copy, and keep what finds the customers."""
+        shutil.rmtree(self.folder / "planned", ignore_errors=True)
+        self.original.copy(self.folder / "planned")
+        requests, values = request_all(self.planned, self.asked.erased)
+        erased = f"{len(requests)} of {count_customers(self.planned)} customers"
+        size = f"{erased}, with contacts {len(values.customers)} ids, {len(values.searched)} values searched for"
+        megabytes = sum(path.stat().st_size for path in self.planned.home.rglob("*")) / 1e6
+        content = {"requests": requests, "values": asdict(values), "size": f"{size}, {megabytes:.0f} MB"}
+        (self.folder / "asked.json").write_text(json.dumps(content))
+
+    def erase(self) -> list[Figure]:
+        """Erase at once, and ask what is left."""
+        shutil.rmtree(self.folder / "erased", ignore_errors=True)
+        place, values = self.planned.copy(self.folder / "erased"), self.values
+        seconds, memory = measure(place, self.requests)
+        others = compare_others(self.before, place.home / "warehouse.duckdb", values)
+        files, columns = find_in_files(place, values), find_in_columns(place, values)
+        verified = count_verified(place, self.requests)
+        print(json.dumps({"others": others, "files": files, "columns": columns}))
+        return [
+            self.figure("files with a value of the erased", at_most(len(files), 0)),
+            self.figure("columns with a value of the erased", at_most(len(columns), 0)),
+            self.figure("tables in which rows of others changed", at_most(len(others), 0)),
+            self.figure("receipts that verify", at_least(verified, len(self.requests)), unit="receipts"),
+            self.figure("time of the erasure, with its search", without_bar(seconds), unit="s"),
+            self.figure("peak memory of the erasure", without_bar(memory), unit="MB"),
+        ]
+
+    def kill(self) -> list[Figure]:
+        """Erase on another copy, killed at random moments, and compare with the one that was left alone."""
+        shutil.rmtree(self.folder / "killed", ignore_errors=True)
+        place, values = self.planned.copy(self.folder / "killed"), self.values
+        met = erase_with_kills(place, self.requests, kills=self.asked.kills, seconds=self.asked.seconds)
+        ends = compare_others(
+            self.erased.home / "warehouse.duckdb", place.home / "warehouse.duckdb", Identifiers(customers=())
+        )
+        left = find_in_files(place, values) | find_in_columns(place, values)
+        print(json.dumps({"ends": ends, "left": left}))
+        return [
+            self.figure("kills that met the erasure at work", without_bar(met), unit="kills"),
+            self.figure("differences to an erasure that was not killed", at_most(len(ends) + len(left), 0)),
+        ]
+
+    def live_on(self) -> list[Figure]:
+        """Run another night on the same sources, and look for whoever was erased."""
+        run_night(self.erased, months=self.asked.months, night=self.asked.nights)
+        back = find_in_columns(self.erased, self.values) | find_in_files(self.erased, self.values)
+        print(json.dumps({"back": back}))
+        return [self.figure("places to which the next night brought anybody back", at_most(len(back), 0))]
+
+    def figure(self, name: str, value: dict[str, Any], *, unit: str = "places") -> Figure:
+        """Return a figure of this measurement."""
+        arguments = " ".join(sys.argv[1:])
+        command = f"{COMMAND} ARGS='{arguments}'" if arguments else COMMAND
+        return Figure(name=name, unit=unit, size=self._known["size"], seed=SEED, command=command, **value)
+
+    @property
+    def requests(self) -> list[str]:
+        """The requests that were planned."""
+        return list(self._known["requests"])
+
+    @property
+    def values(self) -> Identifiers:
+        """What finds the customers."""
+        return Identifiers(**{name: tuple(each) for name, each in self._known["values"].items()})
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "asked.json").read_text()))
+
+
 def main() -> None:
-    """Build, erase, ask what is left, kill, run another night, and write the figures down."""
+    """Build, erase, ask what is left, kill, run another night, and write the figures down; all of it or some parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=2_000)
     parser.add_argument("--erased", type=int, default=100)
     parser.add_argument("--months", type=int, default=8)
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--no-night", action="store_true")
+    parser.add_argument("--seconds", type=float, default=30, help="within which a kill falls")
+    parser.add_argument("--folder", type=Path, help="where the parts find what earlier ones left")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        original = build(
-            asked.folder or Path(scratch) / "built", customers=asked.customers, months=asked.months, nights=asked.nights
-        )
-        place = original.copy(Path(scratch) / "erased")
-        before = Path(scratch) / "before.duckdb"
-        count, megabytes = count_customers(place), sum(path.stat().st_size for path in place.home.rglob("*")) / 1e6
-        requests, values = request_all(place, asked.erased)
-        shutil.copyfile(place.home / "warehouse.duckdb", before)
-        killed = place.copy(Path(scratch) / "killed")
-        seconds, memory = measure(place, requests)
-        others = compare_others(before, place.home / "warehouse.duckdb", values)
-        left = find_in_files(place, values), find_in_columns(place, values)
-        verified = count_verified(place, requests)
-        met = erase_with_kills(killed, requests, kills=asked.kills, seconds=seconds)
-        nobody = Identifiers(customers=())
-        ends = compare_others(place.home / "warehouse.duckdb", killed.home / "warehouse.duckdb", nobody)
-        left_by_kills = find_in_files(killed, values) | find_in_columns(killed, values)
-        if not asked.no_night:
-            run_night(place, months=asked.months, night=asked.nights)
-        back = find_in_columns(place, values) | find_in_files(place, values)
-    print(json.dumps({"others": others, "left": left, "ends": ends, "left_by_kills": left_by_kills, "back": back}))
-    size = f"{len(requests)} of {count} customers, {len(values.searched)} values searched for, {megabytes:.0f} MB"
-    arguments = " ".join(sys.argv[1:])
-    shared = {
-        "size": size,
-        "seed": SEED,
-        "command": f"{COMMAND} ARGS='{arguments}'" if arguments else COMMAND,
-        "unit": "places",
-    }
-    timed = shared | {"unit": "s"}
-    night = Figure(name="places to which the next night brought anybody back", **at_most(len(back), 0), **shared)
-    record(
-        "erasure",
-        [
-            *([] if asked.no_night else [night]),
-            Figure(name="files with a value of the erased", **at_most(len(left[0]), 0), **shared),
-            Figure(name="columns with a value of the erased", **at_most(len(left[1]), 0), **shared),
-            Figure(name="tables in which rows of others changed", **at_most(len(others), 0), **shared),
-            Figure(name="receipts that verify", **at_least(verified, asked.erased), **(shared | {"unit": "receipts"})),
-            Figure(
-                name=f"differences after {met} kills at work", **at_most(len(ends) + len(left_by_kills), 0), **shared
-            ),
-            Figure(name="time of the erasure, with its search", **without_bar(seconds), **timed),
-            Figure(name="peak memory of the erasure", **without_bar(memory), **(shared | {"unit": "MB"})),
-        ],
-    )
+        bench = Bench(folder=asked.folder or Path(scratch), asked=asked)
+        for part in asked.parts:
+            record("erasure", getattr(bench, part)() or [])
 
 
 if __name__ == "__main__":
