@@ -48,6 +48,22 @@ def read_warehouse(
         yield Answer(table=f"{schema}.{table}", columns=names, rows=_fetch(answer))
 
 
+def read_consents(connection: duckdb.DuckDBPyConnection, customers: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield owner, purpose, channel, whether it was given, moment (UTC) and source of each delivered consent."""
+    schemas = connection.execute(
+        "select schema_name from duckdb_tables() where table_name = 'consents' and starts_with(schema_name, 'raw_') "
+        "and database_name = current_database() order by all"
+    ).fetchall()
+    for (schema,) in schemas:
+        source = schema.removeprefix("raw_")
+        answer = connection.execute(
+            f"select customer_id, purpose, channel, is_granted, changed_at from {quote(schema)}.consents "
+            f"where {OWNER} in (select unnest($ids::varchar[]))",
+            {"ids": list(customers)},
+        )
+        yield from ((*row, source) for row in answer.fetchall())
+
+
 def read_database(
     connection: sa.Connection, metadata: sa.MetaData, customers: Sequence[str], *, tables: Sequence[str] | None = None
 ) -> Iterator[Answer]:

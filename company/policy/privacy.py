@@ -1,6 +1,6 @@
 """Requests of the people whom data are about: within which time each law wants them answered."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,12 +36,26 @@ class Law(Section):
     ends_on_working_day: bool = False
 
 
+class Record(Section):
+    """What the record of processing names and no file of a company tells; `legal_basis` is by purpose."""
+
+    contact: str | None = None
+    officer: str | None = None
+    transfers: str | None = None
+    legal_basis: dict[Literal["prediction", "marketing", "service", "measurement"], str] = Field(default_factory=dict)
+
+
 class Privacy(Section):
-    """The laws by name, which of them holds unless a request names another, and when its due date is pointed out."""
+    """The laws by name, which of them holds unless a request names another, and when its due date is pointed out.
+
+    `keep_days` is by place: what is older goes with the next night.
+    """
 
     law: str
     laws: dict[str, Law]
     remind_days_before: Days
+    keep_days: dict[Literal["quarantine", "exports", "logs"], Whole]
+    record: Record = Record()
 
     @model_validator(mode="after")
     def _knows_its_law(self) -> Self:

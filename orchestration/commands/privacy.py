@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -186,6 +187,22 @@ def show(request_id: RequestId, company: CompanyFile = COMPANY, home: Home = HOM
             _summarise(each["evidence"]),
         )  # fmt: skip
     open_console().print(table)
+
+
+@app.command()
+def record(
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    company: CompanyFile = COMPANY,
+    home: Home = HOME,
+) -> None:
+    """Print the record of processing activities, made from the company file, the policy and the strategies."""
+    with plain_faults():
+        deployment = enter_deployment(company, home)
+        from orchestration.privacy.processing import ProcessingRecord
+
+        today = datetime.now(ZoneInfo(deployment.company.timezone)).date()
+        made = ProcessingRecord(deployment=deployment, language="zh" if language == "zh" else "en", day=today)
+    typer.echo(str(made))
 
 
 @app.command("verify-receipt")

@@ -12,6 +12,7 @@ from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
 from orchestration.metadata import describe_schema, describe_table
 from orchestration.partitions import read_as_of
+from orchestration.privacy.keeping import delete_old
 from orchestration.published import Published
 from orchestration.warehouse import Warehouse
 from retention.deciding.plan import REASONS
@@ -237,12 +238,14 @@ def publish_measured(
 ) -> dg.MaterializeResult[None]:
     """What was measured in the night, in the same file: people read their list before it, and after it new figures.
 
-    A fault in measuring leaves the list of the day published, with the figures of the night before.
+    A fault in measuring leaves the list of the day published, with the figures of the night before. What is older than
+    the policy keeps goes at this end of the night.
     """
     as_of = read_as_of(context)
     measured = _list_measured(warehouse, days=_days(deployment, as_of))
     warehouse.publish(published.path, measured | _about(deployment, as_of=as_of), is_update=True)
-    return dg.MaterializeResult(metadata={"tables": sorted(measured)})
+    gone = delete_old(deployment, warehouse, as_of=as_of)
+    return dg.MaterializeResult(metadata={"tables": sorted(measured), "deleted_as_old": gone})
 
 
 def _list_tables(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -> dict[str, str | pa.Table]:

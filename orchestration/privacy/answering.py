@@ -1,21 +1,26 @@
 """Requests that remove nothing: a copy of the data, an objection to automated decisions, a rectification."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ingestion.vault import Asked, Vault
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.privacy.subjects import ASKER, find_linked_ids, list_personal
 from orchestration.resources import open_warehouse
-from privacy.export import Answer, read_database, read_warehouse, write
+from privacy.consent_receipts import ConsentChange, Controller, make_records
+from privacy.export import Answer, read_consents, read_database, read_warehouse, write
 from privacy.identifiers import Keyring
 from privacy.requests import Request, RequestError
 from retention.deciding.plan_overrides import PlanOverride, check
+from retention.store.consents import read_consents as read_known_consents
 from retention.store.store import Store
 from retention.store.tables import METADATA
 
+CONSENTS = "consent_records.json"
 PORTABLE = ("consents",)  # of the operational store, what the customer provided
 OBJECTION = "The customer objected to automated decisions (request {request_id})."
 
@@ -33,8 +38,37 @@ def export(
     accounts = find_linked_ids(deployment, held.customers)
     request = requests.move(request, "running", by=by, at=at)
     written = write(folder, _answer(deployment, store, request, accounts, at=at), request, at=at)
+    records = find_consents(deployment, store, accounts)
+    if records:
+        (folder / CONSENTS).write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     requests.end(request, "done", by=by, at=at, evidence={"tables": written})
     return written
+
+
+def find_consents(deployment: Deployment, store: Store, accounts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the consent records of a customer, of all changes that a source or the operational store knows."""
+    changes: dict[str, list[ConsentChange]] = {}
+    with open_warehouse(deployment.settings).connect() as connection:
+        for owner, *change in read_consents(connection, accounts):
+            changes.setdefault(owner, []).append(ConsentChange(*change))
+    with store.database.read() as connection:
+        for owner, known in read_known_consents(connection, accounts).items():
+            changes.setdefault(owner, []).extend(
+                ConsentChange(
+                    each.purpose, each.channel, each.is_granted, each.changed_at.replace(tzinfo=None), each.reported_by
+                )
+                for each in known
+                if each.reported_by != "feed"
+            )
+    policy, company = deployment.policy.privacy, deployment.company
+    controller = Controller(
+        name=company.name, contact=policy.record.contact, recipients=sorted(company.channels), jurisdiction=policy.law
+    )
+    return [
+        record
+        for owner, each in sorted(changes.items())
+        for record in make_records(each, principal=owner, controller=controller)
+    ]
 
 
 def object_to_decisions(
