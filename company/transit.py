@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-PLAIN = frozenset({"http", "ws", "ftp", "smtp", "ldap", "json", "xml", "form"})  # apprise's json, xml, form are http
+# apprise's json, xml and form are http; kafka is a broker that is reached without TLS
+PLAIN = frozenset({"http", "ws", "ftp", "smtp", "ldap", "json", "xml", "form", "kafka"})
 SECURED_BY_MODE = ("postgresql", "mysql", "mariadb")  # databases whose scheme does not show whether TLS is used
 _STRICT = frozenset({"require", "verify-ca", "verify-full", "verify_ca", "verify_identity"})
 _MODES = ("sslmode", "ssl_mode")
@@ -41,14 +43,20 @@ def is_loopback(host: str) -> bool:
 
 
 def list_addresses(value: object, place: str) -> Iterator[tuple[str, str]]:
-    """Yield every address in nested settings with the key where it stands; mail without TLS as an address, too."""
+    """Yield every address in nested settings with the key where it stands; mail and brokers without TLS, too."""
     if isinstance(value, str) and "://" in value:
         yield place, value
     elif isinstance(value, Mapping):
         if value.get("security") == "none" and "host" in value:
             yield f"{place}.security", f"smtp://{value['host']}"
+        if {"servers", "topic"} <= value.keys() and "ssl" not in _read_protocol(value):
+            yield from ((f"{place}.servers", f"kafka://{server.strip()}") for server in value["servers"].split(","))
         for key, each in value.items():
             yield from list_addresses(each, f"{place}.{key}")
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for number, each in enumerate(value):
             yield from list_addresses(each, f"{place}[{number}]")
+
+
+def _read_protocol(broker: Mapping[str, Any]) -> str:
+    return str((broker.get("settings") or {}).get("security.protocol", "plaintext")).lower()

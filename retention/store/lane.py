@@ -21,7 +21,7 @@ class LaneMovedError(Exception):
 
 
 class LaneProgress:
-    """A row for the lane, which moves only from where it stood, so that no event has two effects, and one for landing."""
+    """A row for the lane, which moves only from where it stood, so that no event counts twice, and one for landing."""
 
     def __init__(self, database: Database) -> None:
         """Keep it in `database`."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from company.encryption import read_key
 from serving.actor import InvalidRequestError
 from serving.lane.log import FIELDS, Copied, LogAwayError, LogReplacedError, Read, Row, SqliteLog
 from serving.lane.schema import read_events, write_event
@@ -38,7 +39,7 @@ class KafkaLog:
         """
         self._broker, self._topic, self._ahead = broker, broker.topic, 1000 * ahead_seconds
         self._settings = read_settings(broker, secrets)
-        self._file = copy
+        self._file, self._key = copy, read_key(secrets)
         self._id = self._open_topic()  # the broker's own, which a topic that is made anew under the name has not
 
     def append(self, rows: Sequence[Row], *, received_at: int) -> None:
@@ -99,7 +100,7 @@ class KafkaLog:
 
     @cached_property
     def _copy(self) -> SqliteLog:
-        return SqliteLog(self._file, key=read_key(self._secrets))
+        return SqliteLog(self._file, key=self._key)
 
     @cached_property
     def _consumer(self) -> "Consumer":

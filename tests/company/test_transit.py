@@ -37,6 +37,13 @@ def test_mail_without_tls_is_an_address_in_clear() -> None:
     assert [find_plain(address) for _, address in list_addresses(settings, "channels")] == ["mail.example"]
 
 
+def test_a_broker_without_tls_is_an_address_in_clear() -> None:
+    broker = {"servers": "a.example:9092,127.0.0.1:9092", "topic": "events"}
+    secured = broker | {"settings": {"security.protocol": "SASL_SSL"}}
+    for settings, hosts in ((broker, ["a.example", None]), (secured, [])):
+        assert [find_plain(address) for _, address in list_addresses({"broker": settings}, "lane")] == hosts
+
+
 COMPANY = """
 company: Shop
 industry: retail
