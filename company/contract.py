@@ -384,6 +384,54 @@ CONSENTS = Table(
     moment="changed_at",
 )
 
+INVOICES = Table(
+    name="invoices",
+    grain="one row per invoice",
+    key=("invoice_id",),
+    columns=(
+        _text("invoice_id", "the invoice's id", required=True),
+        _CUSTOMER,
+        _moment("issued_at", "when it was issued", required=True),
+        _moment("due_at", "when it is to be paid"),
+        _end("paid_at", "when it was paid in full"),
+        _moment("dunned_at", "first reminder to pay"),
+        _moment("disputed_at", "when the customer contested it"),
+        replace(_amount("amount", "invoiced amount"), is_credited=True),
+    ),
+    moment="issued_at",
+)
+
+DELIVERIES = Table(
+    name="deliveries",
+    grain="one row per delivery, or per product of an order that was delivered apart or not at all",
+    key=("delivery_id",),
+    columns=(
+        _text("delivery_id", "the delivery's id", required=True),
+        _CUSTOMER,
+        _text("order_id", "the order"),
+        _moment("ordered_at", "when it was ordered", required=True),
+        _moment("promised_at", "when it was promised to arrive"),
+        _end("delivered_at", "when it arrived"),
+        _end("failed_at", "when it was given up"),
+        _text("failure", "why it was given up: out of stock, lost, damaged, refused"),
+        _text("product_id", "the product, where it is about one"),
+    ),
+    moment="ordered_at",
+)
+
+REFERRALS = Table(
+    name="referrals",
+    grain="one row per recommendation of us by a customer",
+    key=("referral_id",),
+    columns=(
+        _text("referral_id", "its id", required=True),
+        replace(_CUSTOMER, description="the customer who recommended us"),
+        _moment("referred_at", "when", required=True),
+        _moment("joined_at", "when who was recommended became a customer"),
+    ),
+    moment="referred_at",
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -395,8 +443,11 @@ TABLES: dict[str, Table] = {
         SUBSCRIPTIONS,
         USAGE,
         EVENTS,
+        INVOICES,
+        DELIVERIES,
         TICKETS,
         FEEDBACK,
+        REFERRALS,
         CAMPAIGNS,
         TOUCHES,
         REDEMPTIONS,

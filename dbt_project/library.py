@@ -208,7 +208,7 @@ def _feature(
         means=filled("means"),
         en=filled("en"),
         zh=filled("zh"),
-        needs=tuple(entry["needs"]) if needs is None else needs,
+        needs=needs if "needs" not in entry and needs is not None else tuple(entry["needs"]),
         empty=number("empty"),
         low=number("low"),
         high=number("high"),
@@ -315,7 +315,7 @@ def _features_sql(library: Library) -> str:
     ctes += [_cte(name, _of_snapshots(model)) for name, model in read.items()]
     ctes.append(_joined(library))
     names = [feature.name for group in library.groups for feature in group.features]
-    derived = [f"{_when_connected(feature)} as {feature.name}" for feature in library.derived]
+    derived = [_when_connected(feature) for feature in library.derived]
     base = ["as_of", "customer_id", "is_eligible", *names]
     ctes.append(_cte("derived", f"select\n{_columns(base + derived)}\nfrom joined"))
     return "{{ config(materialized='by_snapshot', keeps_snapshots=true) }}\n" + _query(ctes)
@@ -330,7 +330,7 @@ def _joined(library: Library) -> str:
     columns.append("cast(customers.tenure_days as double) as known_tenure_days")
     joins = []
     for group in library.groups:
-        columns += [f"{_when_connected(feature, of=group)} as {feature.name}" for feature in group.features]
+        columns += [_when_connected(feature, of=group) for feature in group.features]
         joins.append(
             f"left join {group.name}\n    on\n"
             f"        customers.as_of = {group.name}.as_of\n"
@@ -346,8 +346,10 @@ def _when_connected(feature: Feature, *, of: Group | None = None) -> str:
     tables = ", ".join(f"'{table}'" for table in feature.needs)
     call = f"{{{{ when_connected([{tables}], '{_one_line(value)}') }}}}"
     if len(call) + len(feature.name) <= _LINE:
-        return call
-    return f"{{{{ when_connected(\n    [{tables}],\n    '{_one_line(value)}'\n) }}}}"
+        return f"{call} as {feature.name}"
+    if len(call) <= _LINE:
+        return f"{call}\n    as {feature.name}"
+    return f"{{{{ when_connected(\n    [{tables}],\n    '{_one_line(value)}'\n) }}}} as {feature.name}"
 
 
 def _one_line(sql: str) -> str:

@@ -64,8 +64,9 @@ tables:                     # canonical column: any SQL expression over your col
       # amount: cast(net as double) + cast(tax as double)
       # is_test: memo = 'test'    # removed in staging, and counted
 
-  # Everything else is optional: identities, order_lines, products, subscriptions, usage, events, tickets, feedback,
-  # campaigns, touches, redemptions, consents. A table that is not connected is absent downstream, and nothing breaks.
+  # Everything else is optional: identities, order_lines, products, subscriptions, usage, events, invoices,
+  # deliveries, tickets, feedback, referrals, campaigns, touches, redemptions, consents. A table that is not connected
+  # is absent downstream, and nothing breaks.
 """
 
 

@@ -5,7 +5,7 @@ finds the groups, the silhouette their number; a later month's groups take over 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,23 @@ MOST_ALIKE = 0.95  # share of the rows that may hold one value
 TOO_CORRELATED = 0.9
 MOST_MOVED = 0.2  # mean distance of a centre, in places, up to which a cluster is still the same one
 TRAITS = 2
+# What a cluster's kind is told from: of each, the mean place of the features that the company knows.
+ACTIVITY = ("count_active_days_90d", "count_orders_90d", "count_usage_days_90d")
+VALUE = ("amount_spent_365d", "amount_contracts_monthly", "balance_mean_90d")
+LOW, HIGH = 0.4, 0.6  # places below and above which a level is low and high
+LEVELS_ZH = {"low": "低", "medium": "中", "high": "高"}
+MEASURES_ZH = {"activity": "活跃度", "value": "价值"}
 MEMBERS = pa.schema([("as_of", pa.date32()), ("customer_id", pa.string()), ("cluster_id", pa.int64())])
 Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One cluster: its centre as the mean place (0 to 1) of its members in each feature, and its names."""
+    """One cluster: its centre as the mean place (0 to 1) of its members in each feature, and its names.
+
+    `kind` is how active and how valuable its members are, such as low_activity_high_value; None where the company knows
+    neither.
+    """
 
     cluster_id: int
     centre: Mapping[str, float]
@@ -37,6 +47,7 @@ class Cluster:
     share: float
     name_en: str
     name_zh: str
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,14 +91,7 @@ def assign_clusters(table: pa.Table, features: Sequence[Feature], *, clusters: S
 
 def _keep_name(named: Cluster, counted: Cluster | None) -> Cluster:
     count, share = (counted.count_customers, counted.share) if counted else (0, 0.0)
-    return Cluster(
-        cluster_id=named.cluster_id,
-        centre=named.centre,
-        count_customers=count,
-        share=share,
-        name_en=named.name_en,
-        name_zh=named.name_zh,
-    )
+    return replace(named, count_customers=count, share=share)
 
 
 def _choose(table: pa.Table, features: Sequence[Feature]) -> list[Feature]:
@@ -171,7 +175,8 @@ def _describe(
     for number in np.argsort(ids):
         mine = nearest == number
         if mine.any():
-            names = _name(table, features, places[mine].mean(axis=0), mine=mine)
+            levels = _levels(table, mine)
+            names = _name(table, features, places[mine].mean(axis=0), mine=mine, levels=levels)
             centre = {feature.name: round(float(at), 6) for feature, at in zip(features, centres[number], strict=True)}
             clusters.append(
                 Cluster(
@@ -181,10 +186,22 @@ def _describe(
                     share=float(mine.mean()),
                     name_en=names[0],
                     name_zh=names[1],
+                    kind="_".join(f"{level}_{what}" for what, level in levels.items()) or None,
                 )
             )
     columns = [table.column("as_of").cast(pa.date32()), table.column("customer_id"), pa.array(ids[nearest])]
     return Clustering(members=pa.table(columns, schema=MEMBERS), clusters=tuple(clusters))
+
+
+def _levels(table: pa.Table, mine: npt.NDArray[np.bool_]) -> dict[str, str]:
+    """Return whether activity and value of some rows are low, medium or high, of those that anything is known about."""
+    levels = {}
+    for what, names in {"activity": ACTIVITY, "value": VALUE}.items():
+        known = [name for name in names if name in table.column_names and _distinguishes(table, name)]
+        if known:
+            place = float(_places(table, known)[mine].mean())
+            levels[what] = "low" if place < LOW else "high" if place > HIGH else "medium"
+    return levels
 
 
 def _nearest(places: Floats, centres: Floats) -> npt.NDArray[np.intp]:
@@ -194,16 +211,26 @@ def _nearest(places: Floats, centres: Floats) -> npt.NDArray[np.intp]:
 
 
 def _name(
-    table: pa.Table, features: Sequence[Feature], centre: Floats, *, mine: npt.NDArray[np.bool_]
+    table: pa.Table,
+    features: Sequence[Feature],
+    centre: Floats,
+    *,
+    mine: npt.NDArray[np.bool_],
+    levels: Mapping[str, str],
 ) -> tuple[str, str]:
-    """Return what sets the cluster apart, in English and Chinese: its farthest features, one for each reason."""
+    """Return a cluster's levels and what sets it apart, in two languages: its farthest features, one for each reason."""
     traits = list(_traits(features, centre))[:TRAITS]
     medians = [
         float(np.nanmedian(table.column(f.name).to_numpy(zero_copy_only=False)[mine].astype(float))) for f in traits
     ]
     pairs = [(f, 0.0 if np.isnan(value) else value) for f, value in zip(traits, medians, strict=True)]
     english = ", ".join(feature.en.format(value=value) for feature, value in pairs)
-    return english, ",".join(feature.zh.format(value=value) for feature, value in pairs)
+    chinese = ",".join(feature.zh.format(value=value) for feature, value in pairs)
+    if not levels:
+        return english, chinese
+    level_en = ", ".join(f"{level} {what}" for what, level in levels.items())
+    level_zh = ",".join(MEASURES_ZH[what] + LEVELS_ZH[level] for what, level in levels.items())
+    return f"{level_en}: {english}", f"{level_zh}:{chinese}"
 
 
 def _traits(features: Sequence[Feature], centre: Floats) -> Iterator[Feature]:

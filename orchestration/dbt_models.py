@@ -18,7 +18,6 @@ OWNER = "team:data"
 BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
 BROKEN = {"error", "fail"}
 VIEWS = {"training", "decisions"}  # folders of views: made with the features, they read what stands when they are read
-WRITTEN_LATER = {"scores", "retention"}
 WRITTEN_BY_LANDING = "ingestion"  # what comes with the raw tables, for which staging waits
 
 
@@ -122,7 +121,7 @@ def _describe_model(deployment: Deployment, node: Mapping[str, Any]) -> dg.Asset
     parents = [known[key] for key in node["depends_on"]["nodes"] if known[key]["schema"] != WRITTEN_BY_LANDING]
     is_view_made_early = node["path"].split("/")[0] in VIEWS
     if is_view_made_early:
-        parents = [parent for parent in parents if parent["schema"] not in WRITTEN_LATER]
+        parents = [parent for parent in parents if parent["resource_type"] != "source"]
     page = f"{deployment.settings.docs_url}#!/model/{node['unique_id']}"
     columns = [
         dg.TableColumn(name, type=column["data_type"] or "?", description=column["description"])

@@ -6,11 +6,12 @@ import numpy as np
 
 from simulator.calendar import Month
 from simulator.parameters.schema import CAUSES
-from simulator.streams import Flags, Floats, Indices, generator, lognormal
+from simulator.streams import Flags, Floats, Indices, generator, lognormal, normal
 from simulator.world import World
 
 STAYS = np.iinfo(np.int32).max
 OTHER = len(CAUSES)
+TROUBLES = ("late", "lost", "out_of_stock")
 _FAINT = 0.35
 _BISECTIONS = 50
 _BURN_IN = 6
@@ -151,6 +152,60 @@ def attract(world: World, state: State, rng: np.random.Generator, *, month: int)
     return (state.rival * hazard.lasts["rival"] + opens + hazard.rival_offer * offered).astype(np.float32)
 
 
+def let_down(world: World, rng: np.random.Generator) -> Indices:
+    """Draw which of TROUBLES each customer has with the month's deliveries, -1 for none.
+
+    It depends on how often the customer orders and where they live, and on nothing that contact could change.
+    """
+    fulfilment = world.parameters.fulfilment
+    if fulfilment is None:
+        return np.full(world.size, -1, dtype=np.int32)
+    remote = lognormal(generator(world.seed, "remoteness"), world.size, spread=fulfilment.remote)
+    orders = 1 - np.exp(-world.order_rate)
+    limits = np.cumsum([fulfilment.trouble[name] for name in TROUBLES])
+    drawn = rng.random(world.size) / np.maximum(remote * orders, np.finfo(np.float32).tiny)
+    kind = np.searchsorted(limits, drawn, side="right")
+    return np.where(kind < len(TROUBLES), kind, -1).astype(np.int32)
+
+
+def trouble_severity(world: World, trouble: Indices) -> Floats:
+    """Return the service pain that the month's trouble with deliveries leaves."""
+    fulfilment = world.parameters.fulfilment
+    severity = [fulfilment.severity[name] if fulfilment else 0.0 for name in TROUBLES]
+    return np.asarray([*severity, 0.0], dtype=np.float32)[trouble]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bills:
+    """How each customer takes the month's invoice: days from the due day to the payment, and who contests it."""
+
+    delay_days: Floats
+    is_dunned: Flags
+    is_disputed: Flags
+
+
+def pay(world: World, state: State, rng: np.random.Generator, *, surprised: Flags) -> Bills:
+    """Draw how the month's invoices are paid: those whom the price hurts or who need the product less pay late."""
+    billing = world.parameters.billing
+    if billing is None:
+        nobody = np.zeros(world.size, dtype=np.bool_)
+        return Bills(delay_days=nobody.astype(np.float32), is_dunned=nobody, is_disputed=nobody)
+    added = contributions(world, state)
+    hurt = added[CAUSES.index("price")] + added[CAUSES.index("need")]
+    disputed = surprised & (rng.random(world.size) < billing.contests)
+    late = billing.late_days * (hurt + disputed) * lognormal(rng, world.size, spread=0.6)
+    delay = late + 2 * normal(rng, world.size) - billing.early_days
+    return Bills(
+        delay_days=delay.astype(np.float32), is_dunned=delay >= billing.dunned_after_days, is_disputed=disputed
+    )
+
+
+def annoyance(world: World, bills: Bills) -> Floats:
+    """Return the price pain that reminders to pay leave."""
+    billing = world.parameters.billing
+    return np.asarray((billing.annoys if billing else 0.0) * bills.is_dunned, dtype=np.float32)
+
+
 def complain(world: World, state: State, severity: Floats) -> Floats:
     """Return next month's service pain from the severity of what each customer met at the desk."""
     return (state.service * world.parameters.hazard.lasts["service"] + severity).astype(np.float32)
@@ -168,7 +223,7 @@ def endure(world: World, state: State, rng: np.random.Generator, *, month: int) 
     state.rival = attract(world, state, rng, month=month)
     complaints = rng.poisson(service.monthly * service.complaint_share * world.loudness)
     severity = np.asarray(complaints * lognormal(rng, world.size, spread=0.6))
-    state.service = complain(world, state, severity)
+    state.service = complain(world, state, severity + trouble_severity(world, let_down(world, rng)))
     return severity
 
 

@@ -20,8 +20,10 @@ _KEYS = {
     "crm.consent_log": ("acct_no", "purpose_cd", "medium", "logged_at"),
     "oms.sales_order": ("order_no",),
     "oms.sales_order_item": ("order_no", "item_no"),
+    "oms.shipment": ("shipment_no",),
     "oms.item_master": ("sku",),
     "bill.contract": ("contract_no",),
+    "bill.invoice": ("invoice_no",),
     "bill.meter_reading": ("acct_no", "metric_cd", "read_at"),
 }
 _TYPES = {"string": "text", "double": "double precision", "int32": "integer", "int64": "bigint"}

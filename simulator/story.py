@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from simulator import hazard
+from simulator.behaviour.backoffice import bill, deliver
 from simulator.behaviour.marketing import run_campaigns
 from simulator.behaviour.orders import FAILED, expected_orders, place_orders
 from simulator.behaviour.presence import Columns, Presence, be_present
@@ -22,11 +23,11 @@ from simulator.behaviour.visits import browse
 from simulator.calendar import DAY_MS, Calendar, Month
 from simulator.contacts import read_contacts
 from simulator.defects import Ledger
-from simulator.hazard import Fate, Risk, State, expit
+from simulator.hazard import Bills, Fate, Risk, State, expit
 from simulator.parameters import Parameters
 from simulator.response import Strength, calibrate_strength, respond
 from simulator.silence import Silence
-from simulator.streams import Flags, Floats, generator
+from simulator.streams import Flags, Floats, Indices, generator
 from simulator.systems.clicks import ClickLogs
 from simulator.systems.database import Database
 from simulator.systems.desk import DeskRecords
@@ -68,6 +69,17 @@ class Untouched:
         rows = {name: np.concatenate([own[name][kept[0]], untouched[name][kept[1]]]) for name in own}
         place = np.lexsort([rows[name] for name in order])
         return {name: values[place] for name, values in rows.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """What a month brought: who is there in what mood by its end, tickets with their severity, deliveries and bills."""
+
+    presence: Presence
+    tickets: Columns
+    severity: Floats
+    trouble: Indices
+    bills: Bills
 
 
 class Story:
@@ -123,11 +135,11 @@ class Story:
         felt = self._feel(state, risk, month, strength=strength)
         fate = hazard.depart(world, state, felt, month=month)
         self._left_share.append(round(float(fate.left.sum() / max(fate.known.sum(), 1)), 5))
-        presence, tickets, _ = self._experience(state, month, risk.contributions, base)
-        self._desk.write_month(month, tickets, ask_opinions(presence))
-        self._counts["tickets"] += len(tickets["customer"])
-        self._write_truth(risk, fate, presence)
-        self._act(state, month, risk, presence, base)
+        lived = self._experience(state, month, risk.contributions, base)
+        self._desk.write_month(month, lived.tickets, ask_opinions(lived.presence))
+        self._counts["tickets"] += len(lived.tickets["customer"])
+        self._write_truth(risk, fate, lived.presence)
+        self._act(state, month, risk, lived, base)
 
     def _feel(self, state: State, risk: Risk, month: Month, *, strength: Strength) -> Risk:
         """Return the month's hazard with what the contacts in it change."""
@@ -144,31 +156,34 @@ class Story:
         world = self.world
         risk = hazard.assess(world, state, month=month.index, intercept=intercept)
         hazard.depart(world, state, risk, month=month)
-        presence, tickets, severity = self._experience(state, month, risk.contributions, None)
-        _, touches, state.touch = run_campaigns(presence, risk)
+        lived = self._experience(state, month, risk.contributions, None)
+        _, touches, state.touch = run_campaigns(lived.presence, risk)
         assert self._contacts is not None  # noqa: S101 - without contacts there is nothing to compare with
         contacted = self._contacts.known_by(month, world.size)
-        return Untouched(contacted=contacted, tickets=tickets, severity=severity, touches=touches, touch=state.touch)
+        return Untouched(
+            contacted=contacted, tickets=lived.tickets, severity=lived.severity, touches=touches, touch=state.touch
+        )
 
-    def _experience(
-        self, state: State, month: Month, before: Floats, base: Untouched | None
-    ) -> tuple[Presence, Columns, Floats]:
-        """Let the month happen to everyone; return who is there in what mood by then, and the tickets with severity."""
+    def _experience(self, state: State, month: Month, before: Floats, base: Untouched | None) -> Lived:
+        """Let the month happen to everyone."""
         world, rng = self.world, generator(self.world.seed, "experience", month.index)
         state.need = hazard.fade_need(world, state, rng)
         state.product, incident = hazard.disappoint(world, state, rng)
         state.price, surprised = hazard.raise_price(world, state, rng, month=month.index)
         state.rival = hazard.attract(world, state, rng, month=month.index)
+        bills = hazard.pay(world, state, generator(world.seed, "payments", month.index), surprised=surprised)
+        state.price = state.price + hazard.annoyance(world, bills)
+        trouble = hazard.let_down(world, generator(world.seed, "trouble", month.index))
         early = be_present(world, state, month, felt=hazard.contributions(world, state), surprised=surprised)
         tickets, severity = open_tickets(early, incident=incident)
         if base is not None:
             tickets = base.splice(tickets, base.tickets, order=("customer",))
             severity = np.where(base.contacted, severity, base.severity)
-        state.service = hazard.complain(world, state, severity)
+        state.service = hazard.complain(world, state, severity + hazard.trouble_severity(world, trouble))
         after = hazard.contributions(world, state)
         mood = ((1 - _NOW) * before + _NOW * after).astype(np.float32)
         presence = be_present(world, state, month, felt=mood, surprised=surprised)
-        return presence, tickets, severity
+        return Lived(presence=presence, tickets=tickets, severity=severity, trouble=trouble, bills=bills)
 
     def _write_truth(self, risk: Risk, fate: Fate, presence: Presence) -> None:
         before = replace(presence, felt=risk.contributions)
@@ -205,11 +220,15 @@ class Story:
         since = (end - last) / (presence.month.days * DAY_MS)
         self._silence.live(risk.hazard, expected_orders(presence) * self._paid, bought=last > 0, since=since)
 
-    def _act(self, state: State, month: Month, risk: Risk, presence: Presence, base: Untouched | None) -> None:
+    def _act(self, state: State, month: Month, risk: Risk, lived: Lived, base: Untouched | None) -> None:
+        world, presence = self.world, lived.presence
         orders, lines = place_orders(presence, state)
-        if self.world.parameters.churn.definition == "inactivity":
+        if world.parameters.churn.definition == "inactivity":
             self._watch(risk, presence, orders)
-        self._database.write_month(month, orders, lines, read_meters(presence))
+        deliveries = deliver(world, orders, lines, trouble=lived.trouble, month=month.index)
+        self._database.write_month(
+            month, orders, lines, read_meters(presence), deliveries=deliveries, invoices=bill(world, orders, lived.bills)
+        )
         events = browse(presence, orders)
         self._clicks.write_month(month, events)
         campaigns, touches, state.touch = run_campaigns(presence, risk)

@@ -28,6 +28,8 @@ def make_customers(count: int = COUNT) -> pd.DataFrame:
             "owner": [OWNERS[number % 3] for number in numbers],
             "responsible": [OWNERS[number % 3] or "customer service" for number in numbers],
             "lifecycle_stage": ["active" if number % 4 else "dormant" for number in numbers],
+            "lifecycle_phase": ["mature" if number % 4 else "dormant" for number in numbers],
+            "cluster_kind": ["low_activity_high_value" if number % 3 else None for number in numbers],
             "value_tier": ["gold" if number % 5 == 0 else "normal" for number in numbers],
             "score": score,
             "probability": [each / 100 for each in score],

@@ -133,7 +133,13 @@ class Team(Section):
 class Effects(Section):
     """How measured effects are joined with declared ones; see policy.yaml."""
 
-    group_by: tuple[Literal["value_tier", "tier", "level", "main_reason", "lifecycle_stage", "kind", "region"], ...]
+    group_by: tuple[
+        Literal[
+            "value_tier", "tier", "level", "main_reason", "lifecycle_stage", "lifecycle_phase", "cluster_kind", "kind",
+            "region",
+        ],
+        ...,
+    ]  # fmt: skip
     group_spread: Annotated[float, Field(gt=0, le=1)]
     declared_spread: Annotated[float, Field(gt=0, le=1)]
     level_spread: Annotated[float, Field(ge=0)]

@@ -46,7 +46,7 @@ class Clv(Section):
 
 
 class Lifecycle(Section):
-    """Day limits of new, active, dormant and churned.
+    """Day limits of new, active, dormant and churned, and from which change of use on an active customer's phase moves.
 
     Returns of each stage are counted over `return_windows` past horizons; no contact is believed to raise their share
     by more than `return_uplift` of it.
@@ -55,6 +55,8 @@ class Lifecycle(Section):
     new_days: Days
     active_days: Days
     dormant_days: Days
+    use_change: Share
+    use_days: Annotated[int, Field(ge=1)]
     return_windows: Annotated[int, Field(ge=1)]
     return_uplift: Share
 
@@ -79,12 +81,13 @@ class ValueTrend(Section):
 
 
 class ProductRules(Section):
-    """What makes two categories that are bought together a rule."""
+    """What makes two categories that are bought together a rule, and a product a usual one of a customer."""
 
     minimum_support: Share
     minimum_confidence: Share
     minimum_lift: float = Field(ge=0)
     most_customers: Count
+    usual_days: Annotated[int, Field(ge=1)]
 
 
 class Coverage(Section):
@@ -97,12 +100,18 @@ class Coverage(Section):
 
 
 class Tags(Section):
-    """Limits of the first customer tags."""
+    """Limits of customer tags."""
 
     frequent_orders: Count
     discount_share: Share
     big_basket_percentile: Share
     silent_days: Days
+    dissatisfied_at: Annotated[float, Field(ge=1, le=5)]
+    negative_share: Share
+    late_payments: Count
+    late_deliveries: Count
+    ignored_touches: Count
+    opened_share: Share
 
 
 class Segment(Section):

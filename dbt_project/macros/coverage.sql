@@ -8,7 +8,8 @@
 {# The tables whose feeds are followed day by day: what happens at a customer's. #}
 {% macro followed_tables() -%}
     {%- set found = [] -%}
-    {%- for table in ['orders', 'subscriptions', 'tickets'] + (day_sources().keys() | list) if is_connected(table) and table not in found -%}
+    {%- for table in ['orders', 'subscriptions', 'tickets', 'invoices', 'deliveries'] + (day_sources().keys() | list)
+        if is_connected(table) and table not in found -%}
         {%- do found.append(table) -%}
     {%- endfor -%}
     {{ return(found) }}

@@ -68,6 +68,77 @@
 {%- endmacro %}
 
 
+{#
+    Where a customer stands within their time as one: new ones are incubating; of the active, whose spend or use rises
+    is growing, whose falls declines, the others are mature. Where contracts decide who is a customer, a running contract
+    says nothing of its use, so that use alone decides.
+#}
+{% macro lifecycle_phase() -%}
+    {%- set change, least = policy('lifecycle', 'use_change'), policy('lifecycle', 'use_days') -%}
+    {%- set pairs = [] -%}
+    {%- for name, table in {'visit': 'events', 'usage': 'usage'}.items() if is_connected(table) -%}
+        {%- do pairs.append(('count_' ~ name ~ '_days_month', 'count_' ~ name ~ '_days_month_before')) -%}
+    {%- endfor -%}
+    case
+            when lifecycle_stage = 'new' then 'incubation'
+            when lifecycle_stage in ('dormant', 'churned') then lifecycle_stage
+            {%- if contracts_decide() %}
+            {%- for now, before in pairs %}
+            when {{ before }} >= {{ least }} and {{ now }} < (1 - {{ change }}) * {{ before }} then 'decline'
+            {%- endfor %}
+            {%- for now, before in pairs %}
+            when {{ now }} >= {{ least }} and {{ now }} > (1 + {{ change }}) * {{ before }} then 'growth'
+            {%- endfor %}
+            {%- else %}
+            when {{ value_trend() }} = 'falling' then 'decline'
+            when {{ value_trend() }} = 'rising' then 'growth'
+            {%- endif %}
+            else 'mature'
+        end
+{%- endmacro %}
+
+
+{# The columns of int_customer_signals, each with a comma after it. #}
+{% macro signal_columns(relation=none) -%}
+    {%- for name in [
+        'count_open_complaints',
+        'count_reviews_year',
+        'mean_rating_year',
+        'count_recommendations_year',
+        'count_criticisms_year',
+        'count_visit_days_month',
+        'count_visit_days_month_before',
+        'count_usage_days_month',
+        'count_usage_days_month_before',
+        'count_touches_quarter',
+        'share_touches_opened_quarter',
+        'count_late_payments_year',
+        'amount_overdue',
+        'count_late_deliveries_quarter',
+        'count_stockouts_quarter',
+        'count_referrals_year',
+        'count_referred_year',
+        'favourite_channel',
+        'favourite_department'
+    ] %}
+        {{ relation ~ '.' if relation }}{{ name }},
+    {%- endfor %}
+{%- endmacro %}
+
+
+{# What a customer's word does for the company: recommendations against criticism of a year, a referral counting as one. #}
+{% macro word_of_mouth() -%}
+    {%- set praise = 'coalesce(count_recommendations_year, 0) + coalesce(count_referrals_year, 0)' -%}
+    case
+            when count_reviews_year is null and count_referrals_year is null then null
+            when {{ praise }} > coalesce(count_criticisms_year, 0) then 'advocate'
+            when {{ praise }} < coalesce(count_criticisms_year, 0) then 'critic'
+            when {{ praise }} > 0 then 'mixed'
+            else 'silent'
+        end
+{%- endmacro %}
+
+
 {# The condition of a declared tag, with the policy's figures in the place of their names. #}
 {% macro tag_condition(tag) -%}
     {%- set filled = namespace(sql=tag.when) -%}
@@ -84,9 +155,15 @@
 {%- endmacro %}
 
 
-{# The names of all tags that hold, with commas between, in the order in which they are declared. #}
-{% macro tags() -%}
-    {%- set declared = var('tags') or [] -%}
+{#
+    The names of all tags that hold, with commas between, in the order in which they are declared: those of the view, or
+    those over what the run knows later, its scores and clusters (`of: run`).
+#}
+{% macro tags(of='view') -%}
+    {%- set declared = [] -%}
+    {%- for tag in (var('tags') or []) if tag.get('of', 'view') == of -%}
+        {%- do declared.append(tag) -%}
+    {%- endfor -%}
     {%- if declared | length == 0 -%}
     cast('' as varchar)
     {%- else -%}

@@ -5,6 +5,13 @@
 {%- endmacro %}
 
 
+{# A count over tables: 0 for a customer without a row, null where the company does not connect them. #}
+{% macro counted(tables, expression) -%}
+    {%- set absent = tables | reject('in', connected_tables()) | list -%}
+    cast({{ 'coalesce(' ~ expression ~ ', 0)' if absent | length == 0 else 'null' }} as bigint)
+{%- endmacro %}
+
+
 {# The canonical tables the company connects. #}
 {% macro connected_tables() -%}
     {%- set connected = [] -%}

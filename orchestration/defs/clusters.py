@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         ("share", pa.float64()),
         ("name_en", pa.string()),
         ("name_zh", pa.string()),
+        ("kind", pa.string()),
         ("centre", pa.string()),
     ]
 )
@@ -93,6 +94,7 @@ def read_clusters(warehouse: Warehouse, as_of: date) -> tuple[date, tuple["Clust
             share=row["share"],
             name_en=row["name_en"],
             name_zh=row["name_zh"],
+            kind=row.get("kind"),
         )
         for row in rows
     )
@@ -110,6 +112,7 @@ def tabulate(clusters: Sequence["Cluster"], *, as_of: date, learned_on: date) ->
             "share": each.share,
             "name_en": each.name_en,
             "name_zh": each.name_zh,
+            "kind": each.kind,
             "centre": json.dumps(each.centre, sort_keys=False),
         }
         for each in clusters

@@ -42,6 +42,8 @@ PRICES = "select * from retention.plan_prices where as_of = $as_of order by reso
         ["scores", "churn_scores"],
         ["scores", "churn_reasons"],
         ["decisions", "candidates"],
+        ["customer_360", "customer_clusters"],
+        ["customer_360", "clusters"],
         ["monitoring", "alert_rules"],
     ],
     group_name="retention",

@@ -4,7 +4,7 @@ from serving.access import Condition, Order, Question
 from serving.desk.pages.today import COUNT
 from serving.desk.visit import Visit
 
-FILTERS = ("tier", "lifecycle_stage", "value_tier", "region", "strategy_id")
+FILTERS = ("tier", "lifecycle_stage", "lifecycle_phase", "cluster_kind", "value_tier", "region", "strategy_id")
 OF_CUSTOMERS = FILTERS[1:]  # where the list has a level of its own
 
 

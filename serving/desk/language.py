@@ -133,6 +133,13 @@ KINDS = {
     "tier": "tier",
     "previous_tier": "tier",
     "lifecycle_stage": "stage",
+    "lifecycle_phase": "phase",
+    "cluster_kind": "cluster",
+    "word_of_mouth": "word_of_mouth",
+    "favourite_channel": "channel",
+    "amount_overdue": "money",
+    "amount_saved_by_referrals": "money",
+    "share_touches_opened_quarter": "share",
     "value_tier": "value_tier",
     "arm": "arm",
     "level": "tier",
@@ -148,5 +155,6 @@ KINDS = {
     "reason": "reason",
 }
 _TOPICS = {
-    "tier", "stage", "value_tier", "arm", "trend", "verdict", "channel", "driver", "kind", "domain", "owner", "reason",
+    "tier", "stage", "phase", "cluster", "word_of_mouth", "value_tier", "arm", "trend", "verdict", "channel", "driver",
+    "kind", "domain", "owner", "reason",
 }  # fmt: skip

@@ -80,6 +80,37 @@ class Orders(_Frozen):
     payments: dict[str, float]
 
 
+class Billing(_Frozen):
+    """Invoices: days until they are due, and how late they are paid.
+
+    `early_days` is how long before the due day one is usually paid; `late_days` how late for each log-odds of price
+    pain or fading need, and once more where the customer contests the bill, as a share `contests` of the surprised do.
+    `annoys` is the price pain of a reminder, sent `dunned_after_days` after the due day.
+    """
+
+    due_days: int
+    early_days: float
+    late_days: float
+    contests: float
+    dunned_after_days: int
+    annoys: float
+
+
+class Fulfilment(_Frozen):
+    """Deliveries: the promise in days, the share that slips by a day unnoticed, and what goes wrong.
+
+    `trouble` is the chance of each kind in a month in which the customer orders, `severity` how much service pain it
+    leaves; `remote` is the spread of that chance between customers, `delay_days` the mean delay of a late one.
+    """
+
+    promise_days: int
+    slips: float
+    remote: float
+    delay_days: float
+    trouble: dict[Literal["late", "lost", "out_of_stock"], float]
+    severity: dict[Literal["late", "lost", "out_of_stock"], float]
+
+
 class Catalogue(_Frozen):
     """Products: how many, in which categories, and how often a bundle's second half is bought with its first."""
 
@@ -244,6 +275,8 @@ class Parameters(_Frozen):
     population: Population
     contracts: Contracts | None = None
     orders: Orders
+    billing: Billing | None = None
+    fulfilment: Fulfilment | None = None
     catalogue: Catalogue | None = None
     visits: Visits
     usage: dict[str, Metric]

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from simulator.behaviour.backoffice import NEVER
 from simulator.behaviour.orders import product_prices
 from simulator.behaviour.presence import Columns, position_within, repeat
 from simulator.calendar import DAY_MS, Month
@@ -17,6 +18,7 @@ from simulator.systems.directory import TEST_ACCOUNT, Directory
 from simulator.systems.sheets import Sheet, join, moments, named, numbered, replace_at
 from simulator.world import World
 
+_FAILURES = ("LATE", "LOST", "NO_STOCK")
 _STATUS = ("SUCC", "FAIL", "REFUND")
 _ABSURD_AMOUNT = 99_999_999.0
 _ABSURD_BIRTH = "1875-01-01 00:00:00.000"
@@ -34,9 +36,13 @@ class Database:
         self._orders = Sheet(folder / "oms.sales_order.parquet")
         self._lines = Sheet(folder / "oms.sales_order_item.parquet")
         self._meters = Sheet(folder / "bill.meter_reading.parquet")
+        self._shipments = Sheet(folder / "oms.shipment.parquet")
+        self._invoices = Sheet(folder / "bill.invoice.parquet")
 
-    def write_month(self, month: Month, orders: Columns, lines: Columns, readings: Columns) -> None:
-        """Append one month of orders, lines and readings."""
+    def write_month(
+        self, month: Month, orders: Columns, lines: Columns, readings: Columns, *, deliveries: Columns, invoices: Columns
+    ) -> None:
+        """Append one month of orders, lines, readings, deliveries and invoices."""
         rng = generator(self._world.seed, "database", month.index)
         account = self._accounts(rng, orders["customer"], orders["at"])
         codes = numbered(f"O{month.first:%y%m}", np.arange(len(account)), width=8)
@@ -45,6 +51,10 @@ class Database:
             self._write_lines(codes, account, orders, lines)
         if readings:
             self._write_readings(readings)
+        if deliveries:
+            self._write_shipments(month, codes, account, orders, deliveries)
+        if invoices:
+            self._write_invoices(month, codes, account, orders, invoices)
 
     def _accounts(self, rng: np.random.Generator, customer: Indices, at: Integers) -> Indices:
         if self._world.parameters.orders.kind == "invoices":
@@ -146,9 +156,53 @@ class Database:
             )
         )
 
+    def _write_shipments(
+        self, month: Month, codes: pa.Array, account: Indices, orders: Columns, deliveries: Columns
+    ) -> None:
+        order, to_utc = deliveries["order"], self._world.calendar.to_utc
+        self._shipments.add(
+            pa.table(
+                {
+                    "shipment_no": numbered(f"D{month.first:%y%m}", np.arange(len(order)), width=8),
+                    "order_no": codes.take(pa.array(order)),
+                    "acct_no": self._directory.ids.take(pa.array(account[order])),
+                    "placed_at": moments(to_utc(orders["at"][order])),
+                    "promise_ts": moments(to_utc(deliveries["promised"])),
+                    "arrive_ts": self._moments_or_never(deliveries["delivered"]),
+                    "fail_ts": self._moments_or_never(deliveries["failed"]),
+                    "fail_cd": named(_FAILURES, deliveries["failure"]),
+                    "sku": _products(deliveries["product"]),
+                }
+            )
+        )
+
+    def _write_invoices(
+        self, month: Month, codes: pa.Array, account: Indices, orders: Columns, invoices: Columns
+    ) -> None:
+        to_utc = self._world.calendar.to_utc
+        self._invoices.add(
+            pa.table(
+                {
+                    "invoice_no": numbered(f"I{month.first:%y%m}", invoices["order"], width=8),
+                    "order_no": codes,
+                    "acct_no": self._directory.ids.take(pa.array(account)),
+                    "issue_ts": moments(to_utc(orders["at"])),
+                    "due_ts": moments(to_utc(invoices["due"])),
+                    "pay_ts": self._moments_or_never(invoices["paid"]),
+                    "remind_ts": self._moments_or_never(invoices["dunned"]),
+                    "dispute_ts": self._moments_or_never(invoices["disputed"]),
+                    "total_amt": orders["amount"].astype(np.float64),
+                }
+            )
+        )
+
+    def _moments_or_never(self, local_ms: Integers) -> pa.Array:
+        absent = local_ms == NEVER
+        return moments(self._world.calendar.to_utc(np.where(absent, 0, local_ms)), absent=absent)
+
     def close(self, state: State) -> None:
         """Write the master data as they stand at the world's end, and finish every file."""
-        for sheet in (self._orders, self._lines, self._meters):
+        for sheet in (self._orders, self._lines, self._meters, self._shipments, self._invoices):
             sheet.close()
         self._write_accounts()
         self._write_references()
@@ -389,6 +443,12 @@ class Database:
                 }
             ),
         )
+
+
+def _products(index: Indices) -> pa.Array:
+    """Return the codes of products; null where the index is negative."""
+    codes = numbered("P", np.maximum(index, 0), width=5)
+    return pc.if_else(pa.array(index < 0), None, codes)
 
 
 def device_codes(account: Indices, channel: Indices) -> pa.Array:

@@ -80,10 +80,14 @@ VARIABLES = {"timezone": ZONE, "churn_also": ALSO, **declare_ground(load_policy(
 ENDED_LATER = {  # what a row learns after it was written, and the moment at which it learns it
     "tickets": {"first_response_at": ["first_response_at"], "resolved_at": ["resolved_at", "satisfaction"]},
     "subscriptions": {"cancelled_at": ["cancelled_at", "cancel_reason"]},
+    "invoices": {name: [name] for name in ("paid_at", "dunned_at", "disputed_at")},
+    "deliveries": {"delivered_at": ["delivered_at"], "failed_at": ["failed_at", "failure"]},
 }
 ENDED_ON_THE_DAY = {  # the same on the day of the later run; None stands for its noon
     "tickets": {"first_response_at": None, "resolved_at": None, "satisfaction": 1.0},
     "subscriptions": {"cancelled_at": None, "cancel_reason": "price", "status": "cancelled"},
+    "invoices": {"paid_at": None, "dunned_at": None, "disputed_at": None},
+    "deliveries": {"failed_at": None, "failure": "out-of-stock"},
 }
 
 
@@ -362,13 +366,17 @@ def generated(rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     tables = (
         _profile(rng, who) | _trade(rng, pick) | _behaviour(rng, pick) | _service(rng, pick) | _marketing(rng, pick)
     )
+    tables |= _back_office(np.random.default_rng(20170102), tables)
     _busy_day(tables, moment_of(AS_OF) + pd.Timedelta(hours=15))
     return tables
 
 
 def _busy_day(tables: dict[str, pd.DataFrame], noon: pd.Timestamp) -> None:
     """Move rows of every table onto the day of the later run, and let what they learn come to older rows on it."""
-    for name in ("orders", "events", "tickets", "feedback", "touches", "redemptions", "subscriptions", "usage"):
+    for name in (
+        "orders", "events", "invoices", "deliveries", "tickets", "feedback", "touches", "redemptions", "subscriptions",
+        "usage",
+    ):  # fmt: skip
         rows, moment = tables[name], TABLES[name].moment
         moved = rows.index[-len(EVENT_TYPES) :]
         target = noon.floor("D") if name == "usage" else noon
@@ -498,6 +506,45 @@ def _service(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dic
         }
     )
     return {"tickets": tickets, "feedback": feedback}
+
+
+def _back_office(rng: np.random.Generator, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Invoices and deliveries of what was bought; most of what lacked is what its customer had bought before."""
+    orders = tables["orders"].sort_values("ordered_at").iloc[::3].reset_index(drop=True)
+    count = len(orders)
+
+    def later(moments: pd.Series, least: int, most: int, share: float) -> pd.Series:
+        return (moments + pd.to_timedelta(rng.integers(least, most, count), unit="h")).where(rng.random(count) < share)
+
+    due = orders["ordered_at"] + pd.Timedelta(days=14)
+    invoices = pd.DataFrame(
+        {
+            "invoice_id": _ids("i", count),
+            "customer_id": orders["customer_id"],
+            "issued_at": orders["ordered_at"],
+            "due_at": due,
+            "paid_at": later(due, -300, 900, 0.8),
+            "dunned_at": later(due, 100, 400, 0.4),
+            "disputed_at": later(orders["ordered_at"], 10, 300, 0.3),
+            "amount": orders["amount"],
+        }
+    )
+    failed = later(orders["ordered_at"], 10, 300, 0.3)
+    first = tables["order_lines"].drop_duplicates("order_id").set_index("order_id")["product_id"]
+    deliveries = pd.DataFrame(
+        {
+            "delivery_id": _ids("d", count),
+            "customer_id": orders["customer_id"],
+            "order_id": orders["order_id"],
+            "ordered_at": orders["ordered_at"],
+            "promised_at": orders["ordered_at"] + pd.Timedelta(days=3),
+            "delivered_at": later(orders["ordered_at"], 20, 300, 0.8).where(failed.isna()),
+            "failed_at": failed,
+            "failure": pd.Series(rng.choice(["out-of-stock", "lost"], count)).where(failed.notna()),
+            "product_id": orders["order_id"].map(first),
+        }
+    )
+    return {"invoices": invoices, "deliveries": deliveries}
 
 
 def _marketing(rng: np.random.Generator, pick: Callable[[int], np.ndarray]) -> dict[str, pd.DataFrame]:

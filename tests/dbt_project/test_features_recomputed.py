@@ -204,6 +204,32 @@ def from_answers(company: Mapping) -> dict[str, pd.Series]:
     }
 
 
+def from_back_office(company: Mapping) -> dict[str, pd.Series]:
+    invoices, deliveries = aged(company, "invoices", "issued_at"), aged(company, "deliveries", "ordered_at")
+    due, paid = local_day(invoices["due_at"]), local_day(invoices["paid_at"])
+    overdue = invoices[(due < AS_OF) & ~(paid < AS_OF)]
+    ended = local_day(deliveries["delivered_at"].fillna(deliveries["failed_at"]))
+    promised = local_day(deliveries["promised_at"])
+    late = deliveries[promised < ended.where(ended < AS_OF, AS_OF)]
+    lacking = deliveries[(deliveries["failure"] == "out-of-stock") & (local_day(deliveries["failed_at"]) < AS_OF)]
+    bought = aged(company, "order_lines", "ordered_at").drop_duplicates(["customer_id", "product_id", "day"])
+    before = lacking.merge(bought, on=["customer_id", "product_id"], suffixes=("", "_bought"))
+    days = before[before["day_bought"] < before["day"]].groupby("delivery_id")["day_bought"].nunique()
+    usual = lacking[lacking["delivery_id"].map(days) >= load_policy().product_rules.usual_days]
+    assert len(usual) > 5
+    return {
+        "count_overdue_invoices": counted(overdue),
+        "amount_overdue": overdue.groupby("customer_id")["amount"].sum(),
+        "days_since_invoice_dispute": (AS_OF - local_day(invoices["disputed_at"]))
+        .dt.days.where(lambda days: days > 0)
+        .groupby(invoices["customer_id"])
+        .min(),
+        "count_late_deliveries_90d": counted(late, 90),
+        "count_missing_deliveries": counted(deliveries[(promised < AS_OF) & ~(ended < AS_OF)]),
+        "count_usual_stockouts_180d": counted(usual, 180),
+    }
+
+
 def from_usage(company: Mapping) -> dict[str, pd.Series]:
     usage = aged(company, "usage", "used_at")
     calls, balances = usage[usage["metric"] == "call_minutes"], usage[usage["metric"] == "balance"]
@@ -242,7 +268,8 @@ def from_texts(company: Mapping, readings: pd.DataFrame) -> dict[str, pd.Series]
 
 
 SOURCES = (
-    from_orders, from_products, from_bundles, from_channels, from_service, from_behaviour, from_answers, from_usage
+    from_orders, from_products, from_bundles, from_channels, from_service, from_behaviour, from_answers,
+    from_usage, from_back_office,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Clusters: found again whatever the seed of the noise, named by what sets them apart, the same ones next month."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -60,6 +61,21 @@ def test_a_feature_that_repeats_another_or_tells_nothing_is_not_used(found: Clus
 def test_a_cluster_is_named_by_what_sets_it_apart(found: Clustering) -> None:
     of_the_first = next(each for each in found.clusters if each.cluster_id == ids(found)[0])
     assert (of_the_first.name_en, of_the_first.name_zh) == ("5 visits, 897 spent", "访问5次,消费897")
+
+
+def test_a_cluster_says_how_active_and_how_valuable_its_customers_are() -> None:
+    table = slice_of(1, seed=1).rename_columns(
+        ["as_of", "customer_id", "count_active_days_90d", "visits_again", "amount_spent_365d", "silent"]
+    )
+    features = [replace(each, name=name) for each, name in zip(FEATURES, table.column_names[2:], strict=True)]
+    named = find_clusters(table, features)
+    kind = {each.cluster_id: each.kind for each in named.clusters}
+    assert [kind[ids(named)[row]] for row in (0, 200, 400)] == [
+        "low_activity_high_value", "high_activity_low_value", "medium_activity_medium_value",
+    ]  # fmt: skip
+    first = next(each for each in named.clusters if each.cluster_id == ids(named)[0])
+    assert first.name_en.startswith("low activity, high value: 5 visits")
+    assert first.name_zh.startswith("活跃度低,价值高:")
 
 
 def test_the_same_slice_gives_the_same_clusters(found: Clustering) -> None:

@@ -3,9 +3,10 @@ with
 customers as (
 
     select
-        as_of,
+        {{ as_of() }} as as_of,
         customer_id
-    from {{ ref('customers') }}
+    from {{ ref('int_customers_dated') }}
+    where known_date is null or known_date < {{ as_of() }}
 
 ),
 

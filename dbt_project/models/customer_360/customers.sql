@@ -132,6 +132,21 @@ texts as (
 
 ),
 
+signals as (
+
+    select * from {{ ref('int_customer_signals') }}
+
+),
+
+permissions as (
+
+    select
+        customer_id,
+        allowed_channels
+    from {{ ref('contact_permissions') }}
+
+),
+
 -- what recency, frequency and money mean here: orders, or, where contracts decide who is a customer, use and fee
 rated as (
 
@@ -223,6 +238,7 @@ measured as (
         customers.income_band,
         customers.household,
         customers.acquisition_channel,
+        customers.preference,
         customers.owner,
         customers.known_date,
         purchases.first_order_date,
@@ -252,6 +268,8 @@ measured as (
         texts.count_texts_half_year,
         texts.count_negative_texts_half_year,
         texts.negative_about,
+        permissions.allowed_channels as consented_channels,
+        {{- signal_columns('signals') }}
         {{ days_observed(days_between('customers.known_date', as_of()), as_of()) }} as observed_days,
         cast(coalesce(scored.rfm_recency, 1) as bigint) as rfm_recency,
         cast(coalesce(scored.rfm_frequency, 1) as bigint) as rfm_frequency,
@@ -264,6 +282,8 @@ measured as (
     left join tickets on customers.customer_id = tickets.customer_id
     left join texts on customers.customer_id = texts.customer_id
     left join contracts on customers.customer_id = contracts.customer_id
+    left join signals on customers.customer_id = signals.customer_id
+    left join permissions on customers.customer_id = permissions.customer_id
 
 ),
 
@@ -382,6 +402,7 @@ graded as (
         income_band,
         household,
         acquisition_channel,
+        preference,
         owner,
         known_date,
         first_order_date,
@@ -416,6 +437,12 @@ graded as (
         count_negative_texts_half_year,
         cast(count_negative_texts_half_year as double) / count_texts_half_year as share_negative_texts_half_year,
         negative_about,
+        {{- signal_columns() }}
+        {{ word_of_mouth() }} as word_of_mouth,
+        cast(
+            count_referred_year * {{ policy('clv', 'default_acquisition_cost') }} as double
+        ) as amount_saved_by_referrals,
+        consented_channels,
         cast(yearly_revenue_expected as double) as yearly_revenue_expected,
         cast(years_expected as double) as years_expected,
         cast(value_from_now as double) as value_from_now,
@@ -423,6 +450,7 @@ graded as (
         clv,
         case when value_from_now > acquisition_cost then 'serve_first' else 'cut_service_cost' end as clv_verdict,
         lifecycle_stage,
+        {{ lifecycle_phase() }} as lifecycle_phase,
         {{ value_tier() }} as value_tier,
         {{ value_trend() }} as value_trend,
         cast(orders_to_typical as double) as orders_to_typical,

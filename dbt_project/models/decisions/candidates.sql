@@ -30,6 +30,12 @@ scores as (
 
 ),
 
+clusters as (
+
+    select * from {{ ref('current_clusters') }}
+
+),
+
 reasons as (
 
     select
@@ -80,11 +86,16 @@ joined as (
         coalesce(scores.probability, 1 - return_rates.return_rate) as loss_probability,
         case when scores.probability is null then return_rates.return_rate end as return_rate,
         customers.lifecycle_stage,
+        customers.lifecycle_phase,
         customers.value_tier,
         customers.kind,
         customers.region,
         customers.owner,
-        customers.tags,
+        customers.tags as view_tags,
+        clusters.cluster_id,
+        clusters.cluster_kind,
+        clusters.cluster_en,
+        clusters.cluster_zh,
         reasons.main_reason,
         reasons.main_reason_en,
         reasons.main_reason_zh,
@@ -109,6 +120,10 @@ joined as (
         on
             customers.as_of = scores.as_of
             and customers.customer_id = scores.customer_id
+    left join clusters
+        on
+            customers.as_of = clusters.as_of
+            and customers.customer_id = clusters.customer_id
     left join reasons
         on
             scores.as_of = reasons.as_of
@@ -118,15 +133,25 @@ joined as (
 
 ),
 
+tagged as (
+
+    select
+        *,
+        {{ tags(of='run') }} as run_tags
+    from joined
+
+),
+
 -- who costs more than they bring puts nothing at risk; of whom nothing is known, nothing can be said
 candidates as (
 
     select
         *,
+        trim(both ',' from concat(coalesce(view_tags, ''), ',', run_tags)) as tags,
         case
             when value_from_now is not null then loss_probability * greatest(value_from_now, 0)
         end as money_at_risk
-    from joined
+    from tagged
 
 )
 

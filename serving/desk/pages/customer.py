@@ -21,10 +21,14 @@ ENTRIES = 20
 WHO = ("kind", "level", "city", "region", "age_band", "income_band", "household", "acquisition_channel", "responsible")
 VALUE = ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly")
 HABITS = (
-    "lifecycle_stage", "recency_days", "tenure_days", "count_orders_quarter", "count_orders_year",
+    "lifecycle_stage", "lifecycle_phase", "recency_days", "tenure_days", "count_orders_quarter", "count_orders_year",
     "amount_spent_quarter", "amount_spent_quarter_before", "value_trend", "count_subscriptions", "rfm_grade",
     "contacts_30d", "tags", "count_tickets_half_year", "count_complaints_half_year", "mean_satisfaction_half_year",
-    "count_texts_half_year", "count_negative_texts_half_year", "negative_about",
+    "count_texts_half_year", "count_negative_texts_half_year", "negative_about", "count_open_complaints",
+    "mean_rating_year", "word_of_mouth", "count_referrals_year", "count_visit_days_month", "count_usage_days_month",
+    "count_touches_quarter", "share_touches_opened_quarter", "count_late_payments_year", "amount_overdue",
+    "count_late_deliveries_quarter", "count_stockouts_quarter", "favourite_channel", "favourite_department", "preference",
+    "consented_channels", "cluster_en", "cluster_zh", "run_tags",
 )  # fmt: skip
 
 
@@ -53,7 +57,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         "customer.html",
         row=row,
         parts_of={
-            part: [name for name in names if row.get(name) not in {None, ""} and not _is_unused(row, name)]
+            part: [name for name in names if row.get(name) not in {None, ""} and not _is_unused(row, name, language=visit.words.language)]
             for part, names in {"who": WHO, "value": VALUE, "habits": HABITS}.items()
         },
         scores=scores,
@@ -76,8 +80,10 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
     )
 
 
-def _is_unused(row: dict[str, Any], name: str) -> bool:
-    """Return whether a field of contracts is 0 for a customer who has none."""
+def _is_unused(row: dict[str, Any], name: str, *, language: str) -> bool:
+    """Return whether a field of contracts is 0 for a customer who has none, or a name is in the other language."""
+    if name in {"cluster_en", "cluster_zh"}:
+        return name != f"cluster_{language}"
     return name in {"amount_monthly", "count_subscriptions"} and not row.get("count_subscriptions")
 
 
