@@ -23,6 +23,7 @@ SECTIONS: dict[str, Any] = {
             "tags",
             "value_trend",
             "product_rules",
+            "leaver_groups",
             "coverage",
             "triggers",
             "stated_reasons",

@@ -218,7 +218,7 @@ def _name(
     mine: npt.NDArray[np.bool_],
     levels: Mapping[str, str],
 ) -> tuple[str, str]:
-    """Return a cluster's levels and what sets it apart, in two languages: its farthest features, one for each reason."""
+    """Return in two languages a cluster's levels and what sets it apart: its farthest features, one for each reason."""
     traits = list(_traits(features, centre))[:TRAITS]
     medians = [
         float(np.nanmedian(table.column(f.name).to_numpy(zero_copy_only=False)[mine].astype(float))) for f in traits

@@ -226,8 +226,9 @@ class Story:
         if world.parameters.churn.definition == "inactivity":
             self._watch(risk, presence, orders)
         deliveries = deliver(world, orders, lines, trouble=lived.trouble, month=month.index)
+        invoices = bill(world, orders, lived.bills)
         self._database.write_month(
-            month, orders, lines, read_meters(presence), deliveries=deliveries, invoices=bill(world, orders, lived.bills)
+            month, orders, lines, read_meters(presence), deliveries=deliveries, invoices=invoices
         )
         events = browse(presence, orders)
         self._clicks.write_month(month, events)

@@ -258,6 +258,10 @@ def make_money() -> dict[str, pd.DataFrame]:
             {"as_of": [AS_OF] * 2, "stated_reason": ["service", "unknown"], "count_customers": [14, 30],
              "share_of_leavers": [14 / 44, 30 / 44], "share_of_stated": [1.0, None]}
         ),
+        "leaver_groups": pd.DataFrame(
+            {"as_of": AS_OF, "group_rank": [1], "count_customers": [40], "count_left": [16], "churn_rate": [0.4],
+             "all_rate": [0.12], "text_en": ["age 25-34, satisfaction <= 3.9"], "text_zh": ["年龄25-34、满意度<= 3.9"]}
+        ),
         "negative_keywords": pd.DataFrame(
             {"month_date": [AS_OF] * 2, "language": ["en", "zh"], "keyword": ["out of stock", "没人接"],
              "count_texts": [9, 7], "count_customers": [8, 7], "count_texts_before": [3, 0], "keyword_rank": [1, 1]}

@@ -22,7 +22,18 @@ from company.policy.privacy import Privacy
 from company.policy.serving import Desk
 from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Text, Training
 from company.policy.units import Count, Days, Level, Money, Section
-from company.policy.warehouse import Clv, Coverage, Lifecycle, ProductRules, Rfm, Segment, Tags, ValueTiers, ValueTrend
+from company.policy.warehouse import (
+    Clv,
+    Coverage,
+    LeaverGroups,
+    Lifecycle,
+    ProductRules,
+    Rfm,
+    Segment,
+    Tags,
+    ValueTiers,
+    ValueTrend,
+)
 from company.yaml_file import load_yaml
 
 __all__ = ["Policy", "PolicyError", "load_policy"]
@@ -71,6 +82,7 @@ class Policy(Section):
     value_tiers: ValueTiers
     tags: Tags
     value_trend: ValueTrend
+    leaver_groups: LeaverGroups
     product_rules: ProductRules
     coverage: Coverage
     segments: dict[str, Segment]

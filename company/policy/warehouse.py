@@ -90,6 +90,14 @@ class ProductRules(Section):
     usual_days: Annotated[int, Field(ge=1)]
 
 
+class LeaverGroups(Section):
+    """Which joint groups of leavers are named."""
+
+    minimum_customers: Annotated[int, Field(ge=2)]
+    minimum_z: Annotated[float, Field(gt=0)]
+    most_groups: Annotated[int, Field(ge=1)]
+
+
 class Coverage(Section):
     """From when on days of a feed without a row are missing data."""
 

@@ -50,6 +50,8 @@
             'variance': 'round(var_samp(' ~ feature.name ~ '), 9)',
             'said_en': phrase_of(feature.meta.en, mean),
             'said_zh': phrase_of(feature.meta.zh, mean),
+            'finely_en': phrase_of(feature.meta.en, mean, finer=2),
+            'finely_zh': phrase_of(feature.meta.zh, mean, finer=2),
         }) -%}
     {%- endfor -%}
     {{ return(rows) }}
@@ -58,9 +60,9 @@
 
 {#
     A phrase of the library as SQL, with a value in its place. The library writes the place in Python's format language:
-    a number of decimals or of percent, with or without a sign.
+    a number of decimals or of percent, with or without a sign; `finer` adds decimals.
 #}
-{% macro phrase_of(phrase, value) -%}
+{% macro phrase_of(phrase, value, finer=0) -%}
     {%- set parts = [] -%}
     {%- for part in modules.re.split('([{]value:[^}]+[}])', phrase) if part -%}
         {%- set place = modules.re.fullmatch('[{]value:([+]?)[.]([0-9])([f%])[}]', part) -%}
@@ -71,7 +73,7 @@
                 {%- do parts.append('case when ' ~ value ~ " < 0 then '' else '+' end") -%}
             {%- endif -%}
             {%- set shown = '100 * ' ~ value if place.group(3) == '%' else value -%}
-            {%- do parts.append('cast(cast(' ~ shown ~ ' as decimal(38, ' ~ place.group(2) ~ ')) as varchar)') -%}
+            {%- do parts.append('cast(cast(' ~ shown ~ ' as decimal(38, ' ~ (place.group(2) | int + finer) ~ ')) as varchar)') -%}
             {%- if place.group(3) == '%' -%}
                 {%- do parts.append("'%'") -%}
             {%- endif -%}

@@ -85,6 +85,14 @@ MEASURED = {
         where as_of <= date '{as_of}'
         """,
     ),
+    "leaver_groups": (
+        "customer_360.leaver_groups",
+        """
+        select as_of, group_rank, count_customers, count_left, churn_rate, all_rate, text_en, text_zh
+        from customer_360.leaver_groups
+        where as_of = (select max(as_of) from customer_360.leaver_groups where as_of <= date '{as_of}')
+        """,
+    ),
     "negative_keywords": (
         "outcomes.negative_keywords",
         "select * from outcomes.negative_keywords where month_date <= date '{as_of}' and keyword_rank <= 30",

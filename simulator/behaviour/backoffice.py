@@ -74,7 +74,7 @@ def bill(world: World, orders: Columns, bills: Bills) -> Columns:
     if terms is None:
         return {}
     customer, issued = orders["customer"], orders["at"]
-    due = issued + terms.due_days * DAY_MS
+    due = issued + terms.payable_days * DAY_MS
     paid = due + (bills.delay_days[customer] * DAY_MS).astype(np.int64)
     return {
         "order": np.arange(len(customer), dtype=np.int32),

@@ -88,7 +88,7 @@ class Billing(_Frozen):
     `annoys` is the price pain of a reminder, sent `dunned_after_days` after the due day.
     """
 
-    due_days: int
+    payable_days: int
     early_days: float
     late_days: float
     contests: float

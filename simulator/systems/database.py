@@ -40,8 +40,9 @@ class Database:
         self._invoices = Sheet(folder / "bill.invoice.parquet")
 
     def write_month(
-        self, month: Month, orders: Columns, lines: Columns, readings: Columns, *, deliveries: Columns, invoices: Columns
-    ) -> None:
+        self, month: Month, orders: Columns, lines: Columns, readings: Columns, *, deliveries: Columns,
+        invoices: Columns,
+    ) -> None:  # fmt: skip
         """Append one month of orders, lines, readings, deliveries and invoices."""
         rng = generator(self._world.seed, "database", month.index)
         account = self._accounts(rng, orders["customer"], orders["at"])

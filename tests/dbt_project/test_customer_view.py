@@ -209,3 +209,23 @@ def test_the_driver_of_value_is_what_stands_highest_above_the_typical_buyer(live
     ours = buyers["value_driver"] != "contracts"
     assert buyers["value_driver"][ours].tolist() == by_trade[ours].tolist()
     assert set(customers["value_driver"]) >= {"orders", "basket", "contracts"}
+
+
+def test_drivers_sum_to_the_difference_from_the_typical_value(lived: "Warehouse") -> None:
+    rows = lived.query("select * from customer_360.value_drivers")
+    margin = load_policy().clv.gross_margin
+    figures = rows.pivot_table(index="customer_id", columns="driver", values=["own_figure", "typical_figure"])
+    typical = figures["typical_figure"].fillna(dict.fromkeys(("fee", "frequency", "basket", "discount"), 1.0))
+    product = typical[["fee", "frequency", "basket", "discount", "tenure"]].prod(axis=1)
+    middle = margin * product - typical["cost_to_serve"]
+    values = lived.query("select customer_id, value_from_now from customer_360.customers").set_index("customer_id")
+    expected = values["value_from_now"].reindex(middle.index) - middle
+    found = rows.groupby("customer_id")["contribution"].sum()
+    pd.testing.assert_series_equal(found, expected, check_names=False, rtol=1e-6)
+    assert set(rows["driver"]) == {"fee", "frequency", "basket", "discount", "tenure", "cost_to_serve"}
+
+
+def test_groups_of_leavers_are_counted_by_two_or_three_things(lived: "Warehouse") -> None:
+    rows = lived.query("select * from customer_360.leaver_groups")
+    assert set(rows["dimensions"].str.count(",")) <= {1, 2}
+    assert (rows["churn_rate"] > rows["all_rate"]).all()

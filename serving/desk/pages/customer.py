@@ -27,8 +27,8 @@ HABITS = (
     "count_texts_half_year", "count_negative_texts_half_year", "negative_about", "count_open_complaints",
     "mean_rating_year", "word_of_mouth", "count_referrals_year", "count_visit_days_month", "count_usage_days_month",
     "count_touches_quarter", "share_touches_opened_quarter", "count_late_payments_year", "amount_overdue",
-    "count_late_deliveries_quarter", "count_stockouts_quarter", "favourite_channel", "favourite_department", "preference",
-    "consented_channels", "cluster_en", "cluster_zh", "run_tags",
+    "count_late_deliveries_quarter", "count_stockouts_quarter", "favourite_channel", "favourite_department",
+    "preference", "consented_channels", "cluster_en", "cluster_zh", "run_tags",
 )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         "customer.html",
         row=row,
         parts_of={
-            part: [name for name in names if row.get(name) not in {None, ""} and not _is_unused(row, name, language=visit.words.language)]
+            part: [name for name in names if _is_shown(row, name, language=visit.words.language)]
             for part, names in {"who": WHO, "value": VALUE, "habits": HABITS}.items()
         },
         scores=scores,
@@ -80,11 +80,12 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
     )
 
 
-def _is_unused(row: dict[str, Any], name: str, *, language: str) -> bool:
-    """Return whether a field of contracts is 0 for a customer who has none, or a name is in the other language."""
-    if name in {"cluster_en", "cluster_zh"}:
-        return name != f"cluster_{language}"
-    return name in {"amount_monthly", "count_subscriptions"} and not row.get("count_subscriptions")
+def _is_shown(row: dict[str, Any], name: str, *, language: str) -> bool:
+    """Return whether a field is known, no contract's of a customer without one, and no name in the other language."""
+    if name in {"cluster_en", "cluster_zh"} and name != f"cluster_{language}":
+        return False
+    of_contracts = name in {"amount_monthly", "count_subscriptions"}
+    return row.get(name) not in {None, ""} and (not of_contracts or bool(row.get("count_subscriptions")))
 
 
 def draw_scores(scores: list[float | None]) -> str:

@@ -13,7 +13,7 @@ from serving.desk.visit import InvalidRequestError, Person, Visit
 
 router = APIRouter()
 MONTHS = 12
-REASONS, KEYWORDS = 24, 10
+REASONS, KEYWORDS, GROUPS = 24, 10, 10
 MOST_PERIODS = 31
 PERIODS, ALL = ("month", "week", "day"), "all"
 CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
@@ -50,6 +50,7 @@ def show(visit: Person) -> Response:
             limit=REASONS,
         ),
         keywords=_list_newest(_read(visit, "negative_keywords", Order(column="month_date", descending=True))),
+        groups=_read(visit, "leaver_groups", Order(column="group_rank"), limit=GROUPS),
         names=read_names(visit, "strategies", "strategy_id"),
     )
 

@@ -40,10 +40,10 @@ compared as (
             ),
             0
         ) as effect_size,
-        leavers.said_en as left_en,
-        stayers.said_en as stayed_en,
-        leavers.said_zh as left_zh,
-        stayers.said_zh as stayed_zh
+        case when leavers.said_en <> stayers.said_en then leavers.said_en else leavers.finely_en end as left_en,
+        case when leavers.said_en <> stayers.said_en then stayers.said_en else stayers.finely_en end as stayed_en,
+        case when leavers.said_zh <> stayers.said_zh then leavers.said_zh else leavers.finely_zh end as left_zh,
+        case when leavers.said_zh <> stayers.said_zh then stayers.said_zh else stayers.finely_zh end as stayed_zh
     from leavers
     inner join stayers
         on
@@ -82,12 +82,12 @@ counted as (
         select
             as_of,
             '{{ name }}' as attribute_name,
-            {{ name }} as attribute_value,
+            coalesce({{ name }}, 'unknown') as attribute_value,
             count_if(churned) as count_left,
             count_if(not churned) as count_stayed
         from labelled
-        where {{ name }} is not null
-        group by as_of, {{ name }}
+        group by as_of, coalesce({{ name }}, 'unknown')
+        having count(*) >= {{ policy('leaver_groups', 'minimum_customers') }}
         {{ 'union all' if not loop.last }}
     {%- endfor %}
 
@@ -153,8 +153,14 @@ worded as (
         median_stayed,
         round(mean_left - mean_stayed, 9) as difference,
         round(effect_size, 6) as effect_size,
-        concat('left: ', left_en, '; stayed: ', stayed_en) as text_en,
-        concat('流失:', left_zh, ';留存:', stayed_zh) as text_zh
+        case
+            when left_en = stayed_en then concat('left and stayed alike: ', left_en)
+            else concat('left: ', left_en, '; stayed: ', stayed_en)
+        end as text_en,
+        case
+            when left_zh = stayed_zh then concat('流失与留存相同:', left_zh)
+            else concat('流失:', left_zh, ';留存:', stayed_zh)
+        end as text_zh
     from described
 
 )
