@@ -95,6 +95,12 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             why_zh="已34天未下单",
         ),
         "scores": pd.concat(scores).assign(tier="high", probability=0.5, model_version="3"),
+        "value_drivers": pd.DataFrame(
+            {
+                "as_of": AS_OF, "customer_id": ids, "driver": "basket", "own_figure": 92.5, "typical_figure": 48.0,
+                "contribution": -310.0, "driver_rank": 1,
+            }
+        ),
         "reasons": pd.DataFrame(
             {
                 "as_of": AS_OF, "customer_id": ids, "rank": 1, "reason": "inactivity",

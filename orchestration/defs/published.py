@@ -47,6 +47,12 @@ REASONS_OF_DAY = """
 """
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
+VALUE_DRIVERS = """
+    select as_of, customer_id, driver, own_figure, typical_figure, contribution, driver_rank
+    from customer_360.value_drivers
+    where driver_rank <= 3 and abs(contribution) >= 0.005
+    order by customer_id, driver_rank
+"""
 INDEXED = {"customers": "customer_id", "alerts": "customer_id", "plans": "customer_id"}
 
 
@@ -163,7 +169,7 @@ RULES = """
 """
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
-    "plan_prices": PLAN_PRICES, "incidents": INCIDENTS, "alert_rules": RULES,
+    "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS, "alert_rules": RULES,
 }  # fmt: skip
 
 

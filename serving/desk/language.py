@@ -76,6 +76,12 @@ class Words:
         """Return a share as a percentage."""
         return ABSENT if value is None else f"{value:.0%}"
 
+    def driver(self, name: str, value: float) -> str:
+        """Return the figure of a driver of value: an amount, a share or a number."""
+        if name in {"fee", "basket", "cost_to_serve"}:
+            return self.money(value)
+        return self.share(value) if name == "discount" else self.number(value, 1)
+
     def day(self, value: date | None) -> str:
         """Return a day."""
         return ABSENT if value is None else value.isoformat()[:10]

@@ -23,6 +23,9 @@ SIMULATED_AS_OF = "2025-06-13"
 KNOWN_TOO_EARLY = [
     ("tickets", "first_response_date < as_of", "first_response_date <= as_of"),
     ("tickets", "resolved_date < as_of", "resolved_date <= as_of"),
+    ("invoices", "dunned_date < as_of", "dunned_date <= as_of"),
+    ("invoices", "disputed_date < as_of", "disputed_date <= as_of"),
+    ("deliveries", "failed_date < as_of", "failed_date <= as_of"),
     ("subscriptions", "ended_date >= as_of", "ended_date > as_of"),
     ("subscriptions", "ended_date < as_of", "ended_date <= as_of"),
 ]

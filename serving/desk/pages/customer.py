@@ -63,6 +63,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         scores=scores,
         chart=draw_scores([row["score"] for row in scores]),
         reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
+        drivers=visit.ask(Question(relation="value_drivers", where=(is_it,), order=(Order(column="driver_rank"),))),
         plan=plans[0] if plans else None,
         strategies=read_names(visit, "strategies", "strategy_id"),
         tags=read_names(visit, "tags", "tag"),

@@ -72,6 +72,19 @@ levelled as (
 
 ),
 
+-- what is the same of everybody divides nobody
+varied as (
+
+    select
+        as_of,
+        {%- for name in dimensions %}
+        count(distinct {{ name }}) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from levelled
+    group by as_of
+
+),
+
 counted as (
 
     select
@@ -106,11 +119,16 @@ compared as (
         / nullif(sqrt(cut_points.all_rate * (1 - cut_points.all_rate) / counted.count_customers), 0) as z_score
     from counted
     inner join cut_points on counted.as_of = cut_points.as_of
-    where counted.count_customers >= {{ policy('leaver_groups', 'minimum_customers') }}
+    inner join varied on counted.as_of = varied.as_of
+    where
+        counted.count_customers >= {{ policy('leaver_groups', 'minimum_customers') }}
+        {%- for name in dimensions %}
+        and (counted.{{ name }} is null or varied.{{ name }} > 1)
+        {%- endfor %}
 
 ),
 
--- of the groups by the same things the one that stands out most, and of all the first ones
+-- of groups by the same things the one that stands out most; of those that hold the same customers the shortest
 best as (
 
     select *
@@ -120,12 +138,23 @@ best as (
 
 ),
 
+shortest as (
+
+    select *
+    from best
+    qualify
+        row_number() over (
+            partition by as_of, count_customers, count_left order by length(dimensions) asc, dimensions asc
+        ) = 1
+
+),
+
 ranked as (
 
     select
         *,
         row_number() over (partition by as_of order by z_score desc, count_customers desc, dimensions asc) as group_rank
-    from best
+    from shortest
 
 ),
 
