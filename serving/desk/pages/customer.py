@@ -63,7 +63,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         scores=scores,
         chart=draw_scores([row["score"] for row in scores]),
         reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
-        drivers=visit.ask(Question(relation="value_drivers", where=(is_it,), order=(Order(column="driver_rank"),))),
+        drivers=_read_drivers(visit, is_it),
         plan=plans[0] if plans else None,
         strategies=read_names(visit, "strategies", "strategy_id"),
         tags=read_names(visit, "tags", "tag"),
@@ -79,6 +79,13 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         snooze_days=SNOOZE_DAYS,
         feedback=FEEDBACK,
     )
+
+
+def _read_drivers(visit: Visit, is_it: Condition) -> list[dict[str, Any]]:
+    """Return what makes the customer's value, for whom money is shown."""
+    if visit.sees("contribution") != "clear":
+        return []
+    return visit.ask(Question(relation="value_drivers", where=(is_it,), order=(Order(column="driver_rank"),)))
 
 
 def _is_shown(row: dict[str, Any], name: str, *, language: str) -> bool:
