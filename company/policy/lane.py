@@ -14,6 +14,7 @@ _SET_BY_LANE = {
     "bootstrap.servers", "group.id", "acks", "enable.idempotence", "enable.auto.commit", "auto.offset.reset",
     "isolation.level",
 }  # fmt: skip
+SEEN = "anything"  # the feature of whoever was seen at all since the score
 _SECRET_ENDINGS = ("password", "secret", ".pem", "username")
 
 
@@ -49,6 +50,11 @@ class Rule(Section):
     weight: float = 0.0
     at_least: Level | None = None
 
+    @property
+    def name(self) -> str:
+        """What it asks for, in one word of a table."""
+        return " and ".join(f"{signal} {count}" for signal, count in self.all_of.items())
+
 
 class Collector(Section):
     """What the collector accepts: origins of web pages, size of a body, events of a request, waiting events, clocks."""
@@ -60,6 +66,23 @@ class Collector(Section):
     most_waiting: Positive
     retry_after_seconds: Positive
     ahead_seconds: Positive
+
+
+class Learning(Section):
+    """When the weights of signals and rules are learned from nights, of whom, and how strongly declared ones hold.
+
+    Weights are learned once so many `nights` with so many `customers` are known, from the last `keep_nights`, of at
+    most `customers_per_night`; the declared weights count like `prior_customers` whose next score is wide open. A night
+    that changes risks by less than `least_slope` of the lane's delta, or more than `most_slope`, is warned of.
+    """
+
+    nights: Annotated[int, Field(ge=2)]
+    customers: Positive
+    keep_nights: Positive
+    customers_per_night: Positive
+    prior_customers: Annotated[float, Field(gt=0)]
+    least_slope: float
+    most_slope: float
 
 
 class Broker(Section):
@@ -105,6 +128,7 @@ class Lane(Section):
     most_gap: Annotated[float, Field(gt=0)]
     signals: Annotated[dict[str, Signal], Field(min_length=1)]
     rules: tuple[Rule, ...]
+    learning: Learning
     surges: Surges
     broker: Broker | None
     collector: Collector
@@ -117,3 +141,9 @@ class Lane(Section):
             if rule.within_days > self.memory_days:
                 raise ValueError(f"a rule looks back {rule.within_days} days, but `memory_days` is {self.memory_days}")
         return self
+
+
+def declared_weights(policy: Lane) -> dict[str, float]:
+    """Return the declared log-odds of each feature: the signals, the rules, and that anything was seen at all."""
+    signals = {name: signal.weight for name, signal in policy.signals.items()}
+    return {**signals, **{rule.name: rule.weight for rule in policy.rules}, SEEN: 0.0}

@@ -130,6 +130,14 @@ MEASURED = {
         where customer_id <> canonical_id
         """,
     ),
+    "lane_weights": (
+        "monitoring.lane_weights",
+        """
+        select lane_feature, lane_weight
+        from monitoring.lane_weights
+        where weight_state = 'learned' and as_of = date '{as_of}'
+        """,
+    ),
     "performance": ("monitoring.performance", "select * from monitoring.performance where as_of <= date '{as_of}'"),
     "drift": ("monitoring.drift", "select * from monitoring.drift where as_of <= date '{as_of}'"),
     "gate_verdicts": (

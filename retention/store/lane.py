@@ -1,13 +1,13 @@
 """The event lane's progress, moved in the transaction of its effects, and how nights compare with it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from retention.store.database import Database
-from retention.store.tables import LANE_NIGHTS, LANE_PROGRESS
+from retention.store.tables import LANE_LESSONS, LANE_NIGHTS, LANE_PROGRESS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +66,31 @@ class LaneProgress:
         if connection.execute(moved).rowcount != 1:
             raise LaneMovedError("Another event lane works on this operational store; end one of them.")
 
-    def record_night(self, as_of: date, groups: "list[dict[str, Any]]") -> None:
-        """Record how the lane's last probabilities compare with a night's; the first record of a night stays."""
+    def record_night(
+        self,
+        as_of: date,
+        groups: Sequence[Mapping[str, Any]],
+        *,
+        lessons: Sequence[Mapping[str, Any]] = (),
+        forget: date = date.min,
+    ) -> None:
+        """Record how the lane's last probabilities compare with a night's, and what is to be learned from it.
+
+        The first record of a night stays; lessons of nights before `forget` go.
+        """
         with self._database.write() as connection:
             known = select(LANE_NIGHTS.c.as_of).where(LANE_NIGHTS.c.as_of == as_of).limit(1)
-            if groups and connection.scalar(known) is None:
-                connection.execute(insert(LANE_NIGHTS), [{"as_of": as_of, **group} for group in groups])
+            if not groups or connection.scalar(known) is not None:
+                return
+            connection.execute(insert(LANE_NIGHTS), [{"as_of": as_of, **group} for group in groups])
+            connection.execute(delete(LANE_LESSONS).where(LANE_LESSONS.c.as_of < forget))
+            if lessons:
+                connection.execute(insert(LANE_LESSONS), [{"as_of": as_of, **lesson} for lesson in lessons])
+
+    def read_lessons(self, *, upto: date) -> "pd.DataFrame":
+        """Return the lessons of nights up to a day, the oldest first."""
+        query = select(LANE_LESSONS).where(LANE_LESSONS.c.as_of <= upto)
+        return self._database.read_frame(query.order_by(LANE_LESSONS.c.as_of, LANE_LESSONS.c.number))
 
     def read_nights(self) -> "pd.DataFrame":
         """Return the comparisons, the newest night first."""

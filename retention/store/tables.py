@@ -566,6 +566,18 @@ LANE_PROGRESS = Table(
     comment="one row per reader of the event log: how far its effects reach, and its last sign of life",
 )
 
+LANE_LESSONS = Table(
+    "lane_lessons",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("as_of", Date, nullable=False, index=True),
+    Column("lane_features", Text, nullable=False),
+    Column("lane_delta", Double, nullable=False),
+    Column("log_odds_before", Double, nullable=False),
+    Column("log_odds_night", Double, nullable=False),
+    comment="one row per night and customer, without an id: what the event lane saw, and the night's risk after it",
+)
+
 LANE_NIGHTS = Table(
     "lane_nights",
     METADATA,

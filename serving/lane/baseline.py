@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Baseline:
     """One night's customers: `rows` by id, their log-odds and levels (index of `LEVELS`, its length for none).
 
-    `aliases` are other ids of a customer, `cutoffs` the lines that history chose, None while there are none.
+    `aliases` are other ids of a customer, `cutoffs` the lines that history chose, None while there are none, `weights`
+    the learned ones by feature.
     """
 
     version: str
@@ -37,6 +38,7 @@ class Baseline:
     levels: "NDArray[np.int64]"
     aliases: Mapping[str, str]
     cutoffs: "dict[Level, float] | None"
+    weights: Mapping[str, float]
 
 
 def read_baseline(snapshot: "Snapshot", grant: "Grant", policy: "Policy") -> Baseline:
@@ -50,6 +52,7 @@ def read_baseline(snapshot: "Snapshot", grant: "Grant", policy: "Policy") -> Bas
     lines = snapshot.ask(grant, Question(relation="cutoff_lines"))
     cutoffs = {line["cutoff_level"]: line["cutoff_score"] for line in lines if line["cutoff_score"] < NOBODY}
     aliases = snapshot.ask(grant, Question(relation="aliases"))
+    learned = snapshot.ask(grant, Question(relation="lane_weights"))
     return Baseline(
         version=version,
         as_of=about["as_of"],
@@ -59,6 +62,7 @@ def read_baseline(snapshot: "Snapshot", grant: "Grant", policy: "Policy") -> Bas
         levels=place(scored, policy, cutoffs if lines else None),
         aliases={row["alias_id"]: row["customer_id"] for row in aliases},
         cutoffs=cutoffs if lines else None,
+        weights={row["lane_feature"]: row["lane_weight"] for row in learned},
     )
 
 

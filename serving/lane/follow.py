@@ -16,9 +16,10 @@ from retention.store.alerts import record_alerts
 from serving.access import Grant
 from serving.lane.alarms import Raised, make_alerts
 from serving.lane.baseline import Baseline, place, read_baseline
+from serving.lane.lessons import Moved, compare_groups, make_lessons
 from serving.lane.log import Log, LogReplacedError, Read
-from serving.lane.risk import Risk, to_log_odds, to_probability
-from serving.lane.state import State, make_state
+from serving.lane.risk import Risk, to_probability
+from serving.lane.state import Counts, State, make_state
 from serving.lane.surges import Surges
 
 if TYPE_CHECKING:
@@ -59,8 +60,7 @@ class Lane:
     def __post_init__(self) -> None:
         """Read the published night."""
         self.state = make_state(self.policy.lane)
-        self.risk = Risk(policy=self.policy.lane)
-        self._codes = self.risk.codes()
+        self._codes = Risk(policy=self.policy.lane).codes()
         self._days: dict[int, int] = {}
         self.surges = Surges(policy=self.policy)
         self._load: tuple[dict[str, int], datetime] | None = None
@@ -132,6 +132,7 @@ class Lane:
 
     def _take_up(self, baseline: Baseline) -> None:
         self.baseline, self.alerted = baseline, {}
+        self.risk = Risk(policy=self.policy.lane, learned=baseline.weights)
         self._zone, self._days = ZoneInfo(baseline.timezone), {}
         self._clock = make_clock(self.policy, timezone=baseline.timezone)
 
@@ -231,10 +232,26 @@ class Lane:
         both = [each for each in self.state.rows if each in self.baseline.rows and each in night.rows]
         if not both or night.as_of <= self.baseline.as_of:
             return
-        lane = self.probabilities(both)
-        before = to_probability(self.baseline.log_odds[[self.baseline.rows[each] for each in both]])
-        after = to_probability(night.log_odds[[night.rows[each] for each in both]])
-        self.store.lane.record_night(night.as_of, list(_groups(before, lane, after)))
+        counts = self._count_between(both, self.baseline.as_of, night.as_of)
+        moved = Moved(
+            delta=self.risk.delta(counts),
+            before=self.baseline.log_odds[[self.baseline.rows[each] for each in both]],
+            after=night.log_odds[[night.rows[each] for each in both]],
+        )
+        learning = self.policy.lane.learning
+        self.store.lane.record_night(
+            night.as_of,
+            list(compare_groups(moved)),
+            lessons=make_lessons(self.risk, counts, moved, most=learning.customers_per_night),
+            forget=night.as_of - timedelta(days=learning.keep_nights),
+        )
+
+    def _count_between(self, customers: Sequence[str], since: date, before: date) -> Counts:
+        """Return what the next night can know of what was counted since a night: nothing of its own day."""
+        rows = np.array([self.state.rows[each] for each in customers], dtype=np.int64)
+        counts = self.state.read(rows, since=(since - _EPOCH).days, windows=self.risk.windows)
+        later = self.state.read(rows, since=(before - _EPOCH).days, windows=())
+        return Counts(since_score=counts.since_score - later.since_score, windows=counts.windows)
 
 
 def _rounds(rows: "Integers") -> "Iterator[Integers]":
@@ -256,19 +273,3 @@ def _waves(raised: Sequence[Raised]) -> Iterator[list[Raised]]:
         first = {each.customer_id: each for each in reversed(left)}
         yield (wave := [each for each in left if first[each.customer_id] is each])
         left = [each for each in left if each not in wave]
-
-
-def _groups(
-    before: "NDArray[np.float64]", lane: "NDArray[np.float64]", after: "NDArray[np.float64]"
-) -> Iterator[dict[str, object]]:
-    """Yield mean probabilities of those whom the lane raised, lowered or left, as it had it and as the night has it."""
-    moved = np.sign(np.round(lane - before, 6))
-    for name, sign in (("raised", 1), ("lowered", -1), ("unmoved", 0)):
-        theirs = moved == sign
-        if theirs.any():
-            gap = to_log_odds(lane[theirs]) - to_log_odds(after[theirs])
-            yield {
-                "group_name": name, "count_customers": int(theirs.sum()),
-                "probability_before": float(before[theirs].mean()), "probability_lane": float(lane[theirs].mean()),
-                "probability_night": float(after[theirs].mean()), "log_odds_gap": float(gap.mean()),
-            }  # fmt: skip

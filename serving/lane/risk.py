@@ -2,16 +2,17 @@
 
 The log-odds of the lane are those of the night plus a delta: the sum over signals of weight times count, each up to its
 `most`, plus the weights of the rules that hold, within `most_delta` either way. It is a logistic model on lane features
-with the night's log-odds as its offset.
+with the night's log-odds as its offset; nights publish weights that were learned, and the policy's hold until then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from company.policy.lane import SEEN, declared_weights
 from company.policy.units import LEVELS, Level
 
 if TYPE_CHECKING:
@@ -27,14 +28,26 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Risk:
-    """The lane's rules over arrays; `policy` declares them."""
+    """The lane's rules over arrays; `policy` declares them, `learned` has weights of features that take their place."""
 
     policy: "Lane"
+    learned: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The signals, in the order of the columns of counts."""
         return tuple(self.policy.signals)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features of the model: the signals, the rules, and that anything was seen at all."""
+        return (*self.names, *(rule.name for rule in self.policy.rules), SEEN)
+
+    @property
+    def weights(self) -> "Numbers":
+        """The log-odds of each feature."""
+        declared = declared_weights(self.policy)
+        return np.array([self.learned.get(name, declared[name]) for name in self.features])
 
     @property
     def windows(self) -> tuple[int, ...]:
@@ -47,13 +60,15 @@ class Risk:
 
     def delta(self, counts: "Counts") -> "Numbers":
         """Return how far the log-odds of each customer move."""
-        signals = self.policy.signals.values()
-        weights = np.array([signal.weight for signal in signals])
-        most = np.array([signal.most for signal in signals])
-        moved: Numbers = np.minimum(counts.since_score, most) @ weights
-        for rule in self.policy.rules:
-            moved = moved + rule.weight * self._holds(rule, counts)
+        moved: Numbers = self.measure(counts) @ self.weights
         return np.clip(moved, -self.policy.most_delta, self.policy.most_delta)
+
+    def measure(self, counts: "Counts") -> "Numbers":
+        """Return the features of each customer (customers, features): counts up to their `most`, then 0 or 1."""
+        most = np.array([signal.most for signal in self.policy.signals.values()])
+        rules = [self._holds(rule, counts) for rule in self.policy.rules]
+        seen = counts.since_score.any(axis=1)
+        return np.column_stack([np.minimum(counts.since_score, most), *rules, seen]).astype(float)
 
     def least_levels(self, counts: "Counts") -> "NDArray[np.int64]":
         """Return the level to which rules raise each customer as an index of `LEVELS`; its length where none does."""
@@ -76,9 +91,10 @@ class Risk:
         return next((signal.reason for signal, _ in self._raising(counts)), "other")
 
     def _raising(self, counts: "NDArray[np.int64]") -> "Sequence[tuple[Signal, int]]":
-        pairs = zip(self.policy.signals.values(), counts.tolist(), strict=True)
-        raising = [(signal, count) for signal, count in pairs if count and signal.en and signal.weight > 0]
-        return sorted(raising, key=lambda pair: -pair[0].weight * min(pair[1], pair[0].most))
+        found = zip(self.policy.signals.values(), counts.tolist(), self.weights.tolist(), strict=False)
+        raising = [each for each in found if each[1] and each[0].en and each[2] > 0]
+        ordered = sorted(raising, key=lambda each: -each[2] * min(each[1], each[0].most))
+        return [(signal, count) for signal, count, _ in ordered]
 
     def _holds(self, rule: "Rule", counts: "Counts") -> "NDArray[np.bool_]":
         """Return where a rule holds: all of its signals within its days, and one of them since the score."""

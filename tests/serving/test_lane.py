@@ -422,6 +422,39 @@ def test_a_new_night_takes_the_place_of_the_delta_and_is_compared_with_it(
     assert night[0]["log_odds_gap"] == pytest.approx(np.log(1.5) + 0.8 - np.log(7 / 3))
 
 
+def test_a_night_teaches_what_was_seen_before_it_and_its_weights_take_the_place_of_declared_ones(
+    log: SqliteLog, sqlite_store: Store, policy: Policy, tmp_path: Path
+) -> None:
+    path, tables = tmp_path / "holdfast.duckdb", make_tables()
+    write_snapshot(path, tables)
+    lane = open_lane(log, sqlite_store, Snapshot(path=path), policy, now=AT + timedelta(days=2))
+    lane.catch_up()
+    tomorrow = AS_OF + timedelta(days=1)
+    late = (AT + timedelta(days=1)).isoformat()  # the night of tomorrow knows nothing of tomorrow
+    events = [make_event(1, page="leave"), make_event(2, kind="complaint"), make_event(3, kind="pay", occurred_at=late)]
+    rows = read_events(json.dumps(events).encode(), most=9, latest=LATEST + 2 * 86_400_000)
+    log.append(rows, received_at=1)
+    lane.step()
+    weights = pd.DataFrame({"lane_feature": ["complaint", "no signal of ours"], "lane_weight": [0.1, 9.0]})
+    customers = tables["customers"].assign(as_of=tomorrow, probability=0.7, score=70.0)
+    new = {**tables, "customers": customers, "about": tables["about"].assign(as_of=tomorrow), "lane_weights": weights}
+    write_snapshot(path.with_suffix(".new"), new)
+    path.with_suffix(".new").replace(path)
+    assert lane.refresh()
+    [lesson] = sqlite_store.lane.read_lessons(upto=tomorrow).to_dict("records")
+    assert json.loads(lesson["lane_features"]) == {
+        "leave_page": 1.0, "complaint": 1.0, "leave_page 1 and complaint 1": 1.0, "anything": 1.0,
+    }  # fmt: skip
+    assert lesson["lane_delta"] == pytest.approx(0.8 + 0.7 + 0.5)
+    assert (lesson["log_odds_before"], lesson["log_odds_night"]) == pytest.approx((np.log(1.5), np.log(7 / 3)))
+    log.append(read_events(json.dumps(make_event(4, kind="complaint", occurred_at=late)).encode(), most=9,
+                           latest=LATEST + 2 * 86_400_000), received_at=1)  # fmt: skip
+    lane.step()
+    assert lane.probabilities([AT_RISK]).tolist() == pytest.approx(
+        [1 / (1 + np.exp(-(np.log(7 / 3) - 1.0 + 0.1 + 0.5)))]
+    )
+
+
 FAULTS = {
     "no JSON": (b"{", "no JSON"),
     "an address": (json.dumps([make_event(1, "ann@example.com")]).encode(), "event 0: `customer_id` is not an id"),

@@ -28,10 +28,18 @@ def show(visit: Person) -> Response:
     return visit.render(
         "health.html",
         lane=visit.desk.store.lane.read(),
+        nights=_read_last_night(visit),
         silent_after=visit.desk.policy.lane.silent_after_seconds,
         links=visit.desk.links,
         **tables,
     )
+
+
+def _read_last_night(visit: Person) -> list[dict[str, Any]]:
+    """Return how whom the lane had raised or lowered compares with the night that came last."""
+    nights = visit.desk.store.lane.read_nights()
+    last = nights.loc[(nights["as_of"] == nights["as_of"].max()) & (nights["group_name"] != "unmoved")]
+    return [{str(name): value for name, value in row.items()} for row in last.to_dict("records")]
 
 
 @router.get("/health.csv")
