@@ -105,7 +105,7 @@ def lane_weights(
 def lane_calibration(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]
 ) -> dg.MaterializeResult[None]:
-    """One row per night and fifth of the event lane's delta: how far it moved the log-odds, and how far the night did.
+    """One row per night and group of the event lane's delta, five of them: how far it moved the log-odds, and how far the night did.
 
     `slope` is the night's change per unit of delta; 1 is calibrated.
     """
