@@ -1,0 +1,151 @@
+"""What encryption costs and hides: `make bench TOPIC=encryption` writes bench/results/encryption.json.
+
+The same simulated company is run twice from nothing, in clear and under a key, with everything it writes below one folder.
+During the run and after it all files, temporary ones too, are read for every personal value of the company's people and
+for every order's id; the search must find orders in the run in clear. Time is that of the processors, all children
+included, since other programs may share the machine.
+"""
+
+import argparse
+import os
+import re
+import resource
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from bench.figures import Figure, at_least, at_most, record, without_bar
+from bench.privacy import run_pipeline
+from company.encryption import KEY_NAME, open_file
+from simulator.parameters import load_parameters
+from simulator.people import find_words, read_words
+from simulator.story import START, simulate
+
+COMMAND, SEED, INDUSTRY = "make bench TOPIC=encryption", 20260101, "retail"
+KEY = "q7Jw2mZx0aVf9KtB3sLr8YdH"
+DAYS_OF_A_MONTH, PAUSE_SECONDS = 30, 0.5
+WORD = re.compile(rb"[A-Za-z0-9_#/.-]{6,}")
+TEMPORARY = (".tmp", ".wal", "-wal", ".new")
+
+
+@dataclass
+class Watch:
+    """Reads the temporary files below a folder while a run writes them."""
+
+    folder: Path
+    words: frozenset[str]
+    seen: set[str] = field(default_factory=set)
+    clear: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Look again and again for the length of a block."""
+        ended = threading.Event()
+        looking = threading.Thread(target=self._look, args=(ended,))
+        looking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            looking.join()
+
+    def _look(self, ended: threading.Event) -> None:
+        while not ended.wait(PAUSE_SECONDS):
+            for path in list(self.folder.rglob("*")):
+                place = str(path.relative_to(self.folder))
+                if any(part.endswith(TEMPORARY) for part in path.parts) and place not in self.clear:
+                    self._read(path, place)
+
+    def _read(self, path: Path, place: str) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError:  # a folder, or it is gone already
+            return
+        self.seen.add(place)
+        if find_words(self.words, content):
+            self.clear.add(place)
+
+
+def run(folder: Path, *, key: str, customers: int, months: int) -> tuple[float, Path, frozenset[str], Watch]:
+    """Run a company from nothing; return processor seconds, its instance, its personal values and what was watched."""
+    world, instance = folder / "world", folder / "instance"
+    for name in ("tmp", "user"):
+        (instance / name).mkdir(parents=True)
+    simulate(load_parameters(INDUSTRY), world, customers=customers, months=months, seed=SEED)
+    words, as_of = read_words(world), (START + timedelta(days=DAYS_OF_A_MONTH * (months - 1))).isoformat()
+    watch, before = Watch(instance, words), _read_seconds()
+    os.environ[KEY_NAME] = key
+    with watch.running():
+        run_pipeline(world, instance, industry=INDUSTRY, as_of=as_of)
+    return _read_seconds() - before, instance, words, watch
+
+
+def _read_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def read_orders(instance: Path, *, key: str) -> frozenset[bytes]:
+    """Return the ids of all orders that differ from any other text."""
+    with open_file(instance / "home" / "warehouse.duckdb", key=key, is_read_only=True) as connection:
+        tables = connection.execute(
+            "select schema_name from duckdb_tables() where table_name = 'orders' and starts_with(schema_name, 'raw_')"
+        ).fetchall()
+        ids = {
+            str(each)
+            for (schema,) in tables
+            for (each,) in connection.execute(f"select order_id from {schema}.orders").fetchall()
+        }
+    return frozenset(each.encode() for each in ids if WORD.fullmatch(each.encode()) and not each.isdecimal())
+
+
+def find_files(instance: Path, orders: frozenset[bytes], words: frozenset[str]) -> dict[str, int]:
+    """Return by file how many orders and personal values stand in its bytes."""
+    found = {}
+    for path in sorted(path for path in instance.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        count = len(orders & set(WORD.findall(content))) + len(find_words(words, content))
+        if count:
+            found[str(path.relative_to(instance))] = count
+    return found
+
+
+def main() -> None:
+    """Run in clear and under a key, and write the figures down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=1_000)
+    parser.add_argument("--months", type=int, default=8)
+    asked = parser.parse_args()
+    size = {"customers": asked.customers, "months": asked.months}
+    with tempfile.TemporaryDirectory() as scratch:
+        plain_seconds, plain, words, _ = run(Path(scratch) / "plain", key="", **size)
+        seconds, instance, _, watch = run(Path(scratch) / "encrypted", key=KEY, **size)
+        orders = read_orders(instance, key=KEY)
+        in_clear, found = find_files(plain, orders, words), find_files(instance, orders, words)
+        count = sum(path.is_file() for path in instance.rglob("*"))
+    print("in clear:", in_clear, "\nencrypted:", found, "\ntemporary:", watch.clear, sorted(watch.seen)[:20])
+    described = f"{asked.customers} customers, {len(orders)} orders, {len(words)} personal values, {count} files"
+    shared = {"size": described, "seed": SEED, "command": COMMAND}
+    files = shared | {"unit": "files"}
+    record(
+        "encryption",
+        [
+            Figure(name="files with an order or a personal value, encrypted", **at_most(len(found), 0), **files),
+            Figure(name="files with an order, in clear", **at_least(len(in_clear), 1), **files),
+            Figure(name="temporary files with a personal value", **at_most(len(watch.clear), 0), **files),
+            Figure(name="temporary files that were seen and read", **at_least(len(watch.seen), 1), **files),
+            Figure(
+                name="processor time, encrypted over clear", **at_most(seconds / plain_seconds, 1.5),
+                **(shared | {"unit": "times"}),
+            ),
+            Figure(name="processor time, encrypted", **without_bar(seconds), **(shared | {"unit": "s"})),
+        ],
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
