@@ -1,6 +1,6 @@
 """What encryption costs and hides: `make bench TOPIC=encryption` writes bench/results/encryption.json.
 
-The same simulated company is run twice from nothing, in clear and under a key, with everything it writes below one folder.
+The same simulated company is run twice from nothing, in clear and under a key, with all it writes below one folder.
 During the run and after it all files, temporary ones too, are read for every personal value of the company's people and
 for every order's id; the search must find orders in the run in clear. Time is that of the processors, all children
 included, since other programs may share the machine.

@@ -138,6 +138,15 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "ece": [0.012], "brier": [0.083],
             }
         ),
+        "fairness": pd.DataFrame(
+            {
+                "trained_on": AS_OF, "model_version": "3", "group_of": ["age_band", "region"],
+                "group_value": ["55-64", "north"], "is_protected": [True, False], "is_misstated": [False, True],
+                "count_rows": [400, 900], "base_rate": [0.2, 0.3], "mean_probability": [0.22, 0.225],
+                "gap": [0.02, -0.075], "chance": 0.04, "auc": 0.8, "contacted": 0.1, "found": [0.5, 0.62],
+                "contacted_in_vain": 0.05,
+            }
+        ),
         "drift": pd.DataFrame(
             {
                 "as_of": [AS_OF], "model_version": ["3"], "state": ["drifted"], "drifted_importance": [0.4],

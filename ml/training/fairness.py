@@ -14,7 +14,8 @@ class GroupFigures:
     """One group's figures on rows the model had not learned from; all are shares but `rows` and `auc`.
 
     `contacted` is the share of the group among the `capacity` of all customers with the highest scores, `found` the
-    share of its churners among them. `chance` is two standard errors of its churn rate.
+    share of its churners among them, `contacted_in_vain` that of its stayers. `chance` is two standard errors of its
+    churn rate.
     """
 
     column: str
@@ -26,6 +27,7 @@ class GroupFigures:
     auc: float | None
     contacted: float
     found: float | None
+    contacted_in_vain: float | None
 
     @property
     def gap(self) -> float:
@@ -76,8 +78,13 @@ def name_unfair(figures: Sequence[GroupFigures], *, protected: Sequence[str], ma
     return tuple(
         f"it misstates the churn of {each.column} {each.group!r} by {each.gap:+.3f}, {maximum_gap:.3f} is allowed"
         for each in figures
-        if each.column in protected and abs(each.gap) > maximum_gap + each.chance
+        if each.column in protected and is_misstated(each, maximum_gap=maximum_gap)
     )
+
+
+def is_misstated(figures: GroupFigures, *, maximum_gap: float) -> bool:
+    """Tell whether a group's churn is off by more than is allowed and chance explains."""
+    return abs(figures.gap) > maximum_gap + figures.chance
 
 
 def _figures(column: str, group: str, label: Floats, probability: Floats, contacted: Floats) -> GroupFigures:
@@ -95,4 +102,5 @@ def _figures(column: str, group: str, label: Floats, probability: Floats, contac
         auc=float(roc_auc_score(label, probability)) if both else None,
         contacted=float(contacted.mean()),
         found=float(contacted[churned].mean()) if churned.any() else None,
+        contacted_in_vain=float(contacted[~churned].mean()) if not churned.all() else None,
     )

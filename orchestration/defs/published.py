@@ -73,6 +73,13 @@ MEASURED = {
     ),
     "losses": _of_latest_day("losses", "line, basis, count_customers, amount, share as part"),
     "goals": _of_latest_day("goals", "goal, against as compared_with, value, low, high, target, state as goal_state"),
+    "fairness": (
+        "monitoring.group_figures",
+        """
+        select * exclude (as_of), as_of as trained_on from monitoring.group_figures
+        where as_of = (select max(as_of) from monitoring.group_figures where as_of <= date '{as_of}')
+        """,
+    ),
     "churn_lines": _of_latest_day("churn_lines", "name, value, low, high, line, line_value, source as line_source"),
     "churn_bridge": (
         "outcomes.churn_bridge",
@@ -161,7 +168,8 @@ MEASURED = {
     ),
 }
 GATES = "monitoring.gate_verdicts"  # no asset: gates are checks, which write it as they run
-MEASURED_ASSETS = sorted({table for table, _ in MEASURED.values()} - {GATES})
+GROUPS = "monitoring.group_figures"  # of the training, whose days are its own
+MEASURED_ASSETS = sorted({table for table, _ in MEASURED.values()} - {GATES, GROUPS})
 INCIDENTS = """
     select row_number() over (order by raised_at desc, p_value, incident_id) as position, incident_id, as_of, measure,
         group_name, first_date, last_date, count_customers as count_affected, count_expected, ratio, p_value, q_value,

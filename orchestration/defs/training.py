@@ -56,6 +56,15 @@ PROMOTIONS = pa.schema(
         *(("lifecycle_status", pa.string()), ("reason", pa.string())),
     ]
 )
+GROUP_FIGURES = "monitoring.group_figures"
+GROUPS = pa.schema(
+    [
+        *(("as_of", pa.date32()), *((name, pa.string()) for name in ("model_version", "group_of", "group_value"))),
+        *(("is_protected", pa.bool_()), ("is_misstated", pa.bool_()), ("count_rows", pa.int64())),
+        *((name, pa.float64()) for name in ("base_rate", "mean_probability", "gap", "chance", "auc")),
+        *((name, pa.float64()) for name in ("contacted", "found", "contacted_in_vain")),
+    ]
+)
 REPORTED = (  # of a training's row, what the asset's page shows
     *("as_of", "model_version", "state", "chosen", "trigger", "reason", "lead_times", "groups", "rows_learned", "n"),
     *("base_rate", "auc", "auc_low", "auc_high", "brier_skill", "ece", "lift_at_capacity", "profit_per_thousand"),
@@ -85,6 +94,10 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec(
             VALIDATION.removeprefix("monitoring."),
             "One row per customer and snapshot on which the latest challenger was validated: predicted, and what came.",
+        ),
+        _spec(
+            GROUP_FIGURES.removeprefix("monitoring."),
+            "One row per training and group of customers that is large enough: whether scores mean the same for it.",
         ),
     ],
 )
@@ -138,6 +151,7 @@ def training(
     )
     warehouse.replace(VALIDATION, list_validation_scores(fitted, learned))
     yield dg.MaterializeResult(asset_key=VALIDATION.split("."), metadata=describe_table(warehouse, VALIDATION))
+    yield write_groups(warehouse, policy, groups, as_of=until, version=version)
     row = describe(found, insight, as_of=until, version=version, trigger=trigger)
     page = link_version(registry, deployment.settings.registry_url, version)
     yield from report(warehouse, fitted, row, decision, outcome, page=page)
@@ -261,6 +275,25 @@ def judge_groups(policy: Policy, fitted: "Fitted", learned: TrainingSet) -> tupl
     )
 
 
+def write_groups(
+    warehouse: Warehouse, policy: Policy, groups: Sequence["GroupFigures"], *, as_of: date, version: str
+) -> dg.MaterializeResult[None]:
+    """Record what a version's scores mean for each group, and whether that is allowed."""
+    from ml.training.fairness import is_misstated
+
+    fairness = policy.fairness
+    rows = [
+        {"as_of": as_of, "model_version": version, "group_of": each.column, "group_value": each.group}
+        | {"is_protected": each.column in fairness.protected, "count_rows": each.rows}
+        | {"is_misstated": is_misstated(each, maximum_gap=fairness.maximum_gap)}
+        | {name: value for name, value in each.as_dict().items() if name in GROUPS.names}
+        for each in groups
+    ]
+    warehouse.replace_day(GROUP_FIGURES, pa.Table.from_pylist(rows, schema=GROUPS), as_of=as_of)
+    described = describe_table(warehouse, GROUP_FIGURES, as_of=as_of)
+    return dg.MaterializeResult(asset_key=GROUP_FIGURES.split("."), metadata=described)
+
+
 def decide(
     policy: Policy,
     fitted: "Fitted",
@@ -378,6 +411,7 @@ def report_cold_start(
     judged = {"as_of": learned.until, "model_version": RULES, "is_promotable": False, "lifecycle_status": "cold_start"}
     _write(warehouse, judged | {"reason": reason}, row)
     yield dg.MaterializeResult(asset_key=VALIDATION.split("."), metadata={"dagster/row_count": 0})
+    yield dg.MaterializeResult(asset_key=GROUP_FIGURES.split("."), metadata={"dagster/row_count": 0})
     for table in ("trainings", "promotions"):
         described = describe_table(warehouse, f"monitoring.{table}", as_of=learned.until)
         yield dg.MaterializeResult(asset_key=["monitoring", table], metadata=described | round_figures(row, REPORTED))

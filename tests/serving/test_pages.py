@@ -28,13 +28,13 @@ PASSWORD = "correct horse battery"
 PAGES = (
     "/today", "/alerts", "/alerts.csv", "/incidents", "/customers", "/customers.csv", "/movement", "/movement.csv",
     "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/delivery", "/strategies", "/experiments",
-    "/review", "/health", "/health.csv", "/privacy", "/audit", "/users", "/explanation/secret-001",
+    "/review", "/health", "/health.csv", "/privacy", "/audit", "/users", "/explanation/secret-001", "/fairness",
 )  # fmt: skip
 ACTIONS_OF = {
     "/alerts.csv": ("alerts", "export"), "/customers.csv": ("export",), "/customers/secret-001": ("customer",),
     "/experiments": ("strategies",), "/movement": ("customers",), "/movement.csv": ("export",),
     "/money.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/health.csv": ("health", "export"),
-    "/review": ("strategies",), "/explanation/secret-001": ("customer",),
+    "/review": ("strategies",), "/fairness": ("health",), "/explanation/secret-001": ("customer",),
 }  # fmt: skip
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
@@ -81,6 +81,20 @@ def test_a_role_opens_its_pages_and_no_other_and_sees_only_its_fields(role: str,
         assert "Town " not in text
     if grant.sees("clv") != "clear":
         assert re.findall(r"4,3\d\d|1,2[23]\d EUR|9[5-8]\d[.,]", text) == []
+
+
+def test_groups_are_shown_with_what_scores_mean_for_them(sign_in: SignIn) -> None:
+    text = sign_in("dpo").get("/fairness").text
+    assert re.findall(r'class="tier (\w+)"', text) == ["low", "high"]
+    assert [each in text for each in ("55-64", "-7.5 ± 4.0", "protected", "Region", "38%")] == [True] * 5
+
+
+def test_what_a_score_means_is_explained_with_the_reasons_that_are_shown(sign_in: SignIn) -> None:
+    client = sign_in("dpo")
+    reasons = make_tables()["reasons"].query("customer_id == 'secret-001'")
+    for language, column in (("en", "text_en"), ("zh", "text_zh")):
+        text = client.get(f"/explanation/secret-001?language={language}").text
+        assert [each for each in reasons[column] if each not in text] == []
 
 
 def test_an_agent_sees_their_own_customers_alone_on_every_page(sign_in: SignIn) -> None:
