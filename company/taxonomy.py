@@ -30,3 +30,14 @@ CHANNEL_NAMES: Mapping[str, Mapping[str, str]] = {
     "phone": {"en": "phone", "zh": "电话"},
     "agent": {"en": "personal agent", "zh": "专属客服"},
 }  # a company's own channel goes by the name that it gives it
+INDICATOR_NAMES: Mapping[str, Mapping[str, str]] = {
+    "orders": {"en": "orders", "zh": "订单"},
+    "visits": {"en": "visits", "zh": "访问"},
+    "logins": {"en": "logins", "zh": "登录"},
+    "feature_uses": {"en": "feature use", "zh": "功能使用"},
+    "call_minutes": {"en": "call minutes", "zh": "通话分钟"},
+    "data_gb": {"en": "GB of data", "zh": "流量GB"},
+    "api_calls": {"en": "API calls", "zh": "接口调用"},
+    "seats_active": {"en": "active seats", "zh": "活跃席位"},
+    "trades": {"en": "trades", "zh": "交易"},
+}  # a company's own metric goes by the name that it gives it

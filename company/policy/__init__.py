@@ -16,7 +16,7 @@ from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploratio
 from company.policy.gates import Gates
 from company.policy.lane import Lane
 from company.policy.measuring import Goals, Losses, Outcomes
-from company.policy.monitoring import Drift, Forecast, Performance
+from company.policy.monitoring import Anomaly, Drift, Forecast, Performance
 from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
 from company.policy.privacy import Privacy
 from company.policy.serving import Desk
@@ -97,6 +97,7 @@ class Policy(Section):
     run_history_days: Days
     gates: Gates
     lane: Lane
+    anomaly: Anomaly
     text: Text
     desk: Desk
     privacy: Privacy

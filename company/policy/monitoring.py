@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from company.policy.units import Count, Days, Money, Section, Share
+from company.policy.units import Count, Days, Level, Money, Section, Share
 
 
 class Drift(Section):
@@ -38,3 +38,11 @@ class Forecast(Section):
     months_ahead: Annotated[int, Field(ge=1)]
     coverage: Annotated[float, Field(gt=0, lt=1)]
     minimum_customers: Count
+
+
+class Anomaly(Section):
+    """Customers whose days changed: how often that may be wrong, who can be seen to change, what it raises."""
+
+    weekly_false_alarms: Annotated[float, Field(gt=0, lt=1)]
+    least_days: Annotated[float, Field(gt=0, le=28)]
+    alert_level: Level | None

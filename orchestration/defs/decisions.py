@@ -45,6 +45,7 @@ PRICES = "select * from retention.plan_prices where as_of = $as_of order by reso
         ["customer_360", "customer_clusters"],
         ["customer_360", "clusters"],
         ["monitoring", "alert_rules"],
+        ["signals", "customer_anomalies"],
     ],
     group_name="retention",
     owners=[OWNER],

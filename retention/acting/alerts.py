@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from company.policy import Policy
+    from company.policy.units import Level
 
 COLUMNS = (
     "alert_id", "customer_id", "as_of", "rank", "level", "tier", "alert_level", "score", "probability", "clv",
@@ -33,12 +34,14 @@ def raise_alerts(
     """Return one alert per customer whose level the policy acts on, ordered by money at risk.
 
     Where the policy asks for confirmation, a customer without any reason that holds is left out; where users' feedback
-    asks for more, one with a single reason.
+    asks for more, one with a single reason. A customer of the population whose days no longer look like their own is
+    alerted at `anomaly.alert_level` where the score alone alerts nobody, and what changed is the first of the reasons.
 
     Args:
         scores: output of `tiers.assign` with customer_id, as_of, probability, score, main_reason, why_en, why_zh
             (the reasons in words), clv and money_at_risk, in the company's currency (may be missing for a customer)
-            and, where the company has it, owner, region and value_tier.
+            and, where the company has it, owner, region and value_tier, and where anomalies are looked for,
+            anomaly_reason, anomaly_en and anomaly_zh, which are missing for who did not change.
         policy: gives the team, its members and the working hours to the first answer per level.
         load: how many unfinished alerts each owner has already.
         second_reasons: levels and main reasons whose alerts need another reason as well, in the column reasons.
@@ -47,6 +50,7 @@ def raise_alerts(
         `COLUMNS`, customers of unknown value last. alert_id is the same whenever the same customer is alerted for the
         same as_of.
     """
+    scores = _heed_anomalies(scores, policy.anomaly.alert_level)
     has_reason = scores["main_reason"].notna() & (scores["main_reason"] != NO_REASON)
     unconfirmed = scores["level"].isin(policy.cutoffs.confirm) & ~has_reason | _lacks_second(scores, second_reasons)
     raised = scores.loc[(scores["level"] != NONE) & ~unconfirmed].copy()
@@ -64,6 +68,22 @@ def raise_alerts(
     ordered["rank"] = range(1, len(ordered) + 1)
     ordered["owner"] = _assign(ordered, policy, load=load or {})
     return ordered[list(COLUMNS)]
+
+
+def _heed_anomalies(scores: "pd.DataFrame", level: "Level | None") -> "pd.DataFrame":
+    """Return scores in which who changed has a reason for it, and a level where the score gave none."""
+    if level is None or "anomaly_reason" not in scores:
+        return scores
+    found = scores.copy()
+    changed = found["anomaly_reason"].notna() & found["probability"].notna()
+    found.loc[changed & (found["level"] == NONE), "level"] = level
+    lacks_reason = changed & (found["main_reason"].isna() | (found["main_reason"] == NO_REASON))
+    found.loc[lacks_reason, "main_reason"] = found["anomaly_reason"]
+    for language, between in (("en", "; "), ("zh", "\uff1b")):
+        why = found[f"why_{language}"]
+        rest = (between + why).where(why.notna() & ~lacks_reason, "")
+        found.loc[changed, f"why_{language}"] = found[f"anomaly_{language}"] + rest
+    return found
 
 
 def _lacks_second(scores: "pd.DataFrame", second_reasons: "AbstractSet[tuple[str, str]]") -> "pd.Series[bool]":

@@ -86,3 +86,17 @@ def test_a_weak_alert_needs_a_reason_besides_its_score() -> None:
         probability=0.5, main_reason=["service", None, None, "other"], why_en="", why_zh="", clv=1.0, money_at_risk=1.0
     )
     assert raise_alerts(assign(scores, policy), policy)["customer_id"].tolist() == ["c", "a"]
+
+
+def test_who_changed_is_alerted_at_the_policys_level_and_the_change_leads_the_reasons() -> None:
+    policy = load_policy()
+    changes = {"anomaly_reason": ["engagement", None, None, "engagement"], "anomaly_en": ["x", None, None, "x"]}
+    scores = _full(**changes, anomaly_zh=["变", None, None, "变"])
+    scores.loc[3, ["main_reason", "why_en", "why_zh"]] = None
+    columns = ["customer_id", "level", "main_reason", "why_en", "why_zh"]
+    told = raise_alerts(assign(scores, policy), policy)[columns].set_index("customer_id").T.to_dict("list")
+    assert told["a"] == ["high", "service", "x; w", "变\uff1b因"]
+    assert told["b"] == ["high", "service", "w", "因"]
+    assert told["d"] == ["low", "engagement", "x", "变"]
+    silent = load_policy({"anomaly": {"alert_level": None}})
+    assert "d" not in set(raise_alerts(assign(scores, silent), silent)["customer_id"])

@@ -54,6 +54,19 @@ reasons as (
 
 ),
 
+anomalies as (
+
+    select
+        as_of,
+        customer_id,
+        reason,
+        text_en,
+        text_zh
+    from {{ source('signals', 'customer_anomalies') }}
+    where is_anomalous
+
+),
+
 -- the company's own campaigns; what Holdfast sent stands in its operational store
 contacts as (
 
@@ -103,6 +116,9 @@ joined as (
         reasons.is_preventable,
         reasons.why_en,
         reasons.why_zh,
+        anomalies.reason as anomaly_reason,
+        anomalies.text_en as anomaly_en,
+        anomalies.text_zh as anomaly_zh,
         triggers.triggers,
         triggers.ticket_topic,
         permissions.allowed_channels,
@@ -129,6 +145,10 @@ joined as (
             scores.as_of = reasons.as_of
             and scores.customer_id = reasons.customer_id
             and scores.batch = reasons.batch
+    left join anomalies
+        on
+            customers.as_of = anomalies.as_of
+            and customers.customer_id = anomalies.customer_id
     left join contacts on customers.customer_id = contacts.customer_id
 
 ),

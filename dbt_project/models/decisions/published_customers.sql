@@ -113,6 +113,8 @@ published as (
         candidates.reasons,
         candidates.why_en,
         candidates.why_zh,
+        candidates.anomaly_en,
+        candidates.anomaly_zh,
         stated.stated_reason,
         stated.stated_in,
         stated.stated_date,

@@ -1,0 +1,1 @@
+"""Anomalies: customers whose days no longer look like their own."""
