@@ -1,9 +1,9 @@
 """The detector: learned once a month on changes written into the company's own quiet customers, used every night.
 
 The profile sums up each customer's deviations. Isolation forest and LSTM are learned next to it, and each is used only
-where it parts changed customers from quiet ones better than the profile's largest fall alone. A logistic regression over
-the kinds of change weighs what is used. The line from which a customer counts as anomalous is set per level of activity,
-so that customers who then went on as usual cross it no more often than the policy allows.
+where it parts changed customers from quiet ones better than the profile's largest fall alone. A logistic regression on
+the kinds of change weighs what is used. The line from which a customer counts as anomalous is set per level of
+activity, so that customers who then went on as usual cross it no more often than the policy allows.
 """
 
 from collections.abc import Iterator, Mapping
