@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import pandas as pd
 
+from ml.forecasting.customer_value import ValueModels
 from ml.text.sentiment import SentimentModel
 from ml.training.grouped import read_model
 
@@ -39,10 +40,12 @@ AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refus
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
 FILE = "model.json"
-TEXT_FILE = "texts.npz"
 LEAD_HASH = "lead_hash."  # and the lead time in days: the content of the model for it
 PARENT = "mlflow.parentRunId"  # MLflow's tag for runs that its page shows below another
 FIGURES = ("auc", "pr_auc", "base_rate", "brier_skill", "ece", "accuracy", "majority_accuracy", "lift_at_capacity")
+
+
+Kept = TypeVar("Kept", bound="Storable")
 
 
 class RegistryError(RuntimeError):
@@ -354,40 +357,70 @@ class Registry:
             return read_model(Path(path).read_bytes())
 
 
-@dataclass(frozen=True)
-class TextModels(Registry):
-    """Versions of the model that reads texts; the one with the alias `champion` reads."""
+class Storable(Protocol):
+    """A model that is one file; `fingerprint` is the hash of what was learned."""
 
-    model_name: str = "texts"
+    @property
+    def fingerprint(self) -> str:
+        """The hash of what was learned."""
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+
+
+@dataclass(frozen=True)
+class FileModels(Registry, Generic[Kept]):
+    """Versions of a model that is one file; the one with the alias `champion` is used."""
+
+    file: ClassVar[str]
 
     @classmethod
-    def next_to(cls, churn: Registry) -> TextModels:
-        """Return the text models that the registry of the churn models holds as well."""
+    def next_to(cls, churn: Registry) -> Self:
+        """Return these models as the registry of the churn models holds them as well."""
         return cls(churn.tracking_uri, artifacts=churn.artifacts)
 
-    def add(self, model: SentimentModel, *, as_of: str, figures: Mapping[str, float]) -> str:
-        """Write a version with the figures it was chosen by, and let it read; return its number.
+    @staticmethod
+    def read(content: bytes) -> Kept:
+        """Return the model of a file's content."""
+        raise NotImplementedError
 
-        The same model stays one version.
+    def add(self, model: Kept, *, as_of: str, figures: Mapping[str, float], name: str) -> str:
+        """Write a version with the figures it was chosen by, and let it be used; return its number.
+
+        `name` is that of its run. The same model stays one version.
         """
         found = self._complete_version(model.fingerprint)
         if found is None:
             self._clear(model.fingerprint)
-            found = self._write(model, figures)
-            for name, value in {"as_of": as_of, "encoder": model.encoder, STATE: COMPLETE}.items():
-                self._tag(found, name, value)
+            found = self._write(model, figures, name)
+            for tag, value in {"as_of": as_of, "encoder": name, STATE: COMPLETE}.items():
+                self._tag(found, tag, value)
         self._point(CHAMPION, found)
         return found
 
-    def reading(self) -> SentimentModel | None:
-        """Return the model that reads, None before the first one; its content must be as it was written."""
+    def reading(self) -> Kept | None:
+        """Return the model in use, None before the first one; its content must be as it was written."""
         version = self._alias(CHAMPION)
-        if version is None:
+        return None if version is None else self._open(version)
+
+    def known_by(self, day: str) -> tuple[str, Kept] | None:
+        """Return number and model of the newest version that was learned by `day`, an ISO date; None before it."""
+        known = [each for each in self._versions() if each.tags.get(STATE) == COMPLETE and each.tags["as_of"] <= day]
+        if not known:
             return None
+        newest = max(known, key=lambda each: (each.tags["as_of"], int(each.version)))
+        return str(newest.version), self._open(str(newest.version))
+
+    def retire(self) -> None:
+        """Let no version be used any more."""
+        if self._alias(CHAMPION) is not None:
+            self._client.delete_registered_model_alias(self.model_name, CHAMPION)
+
+    def _open(self, version: str) -> Kept:
         found = self._find(version)
         with tempfile.TemporaryDirectory() as folder:
-            path = self._client.download_artifacts(str(found.run_id), TEXT_FILE, folder)
-            model = SentimentModel.from_bytes(Path(path).read_bytes())
+            path = self._client.download_artifacts(str(found.run_id), self.file, folder)
+            model = self.read(Path(path).read_bytes())
         if model.fingerprint != found.tags.get(FINGERPRINT):
             raise RegistryError(
                 f"version {version} of model {self.model_name!r} does not have the content it was registered with. "
@@ -395,23 +428,44 @@ class TextModels(Registry):
             )
         return model
 
-    def retire(self) -> None:
-        """Let no version read: texts are read by the model of our labelled texts again."""
-        if self._alias(CHAMPION) is not None:
-            self._client.delete_registered_model_alias(self.model_name, CHAMPION)
-
-    def _write(self, model: SentimentModel, figures: Mapping[str, float]) -> str:
+    def _write(self, model: Kept, figures: Mapping[str, float], name: str) -> str:
         tags = {FINGERPRINT: model.fingerprint}
-        run = self._client.create_run(self._prepare(), tags=tags, run_name=model.encoder)
+        run = self._client.create_run(self._prepare(), tags=tags, run_name=name)
         run_id = run.info.run_id
-        for name, value in figures.items():
-            self._client.log_metric(run_id, name, value)
+        for figure, value in figures.items():
+            self._client.log_metric(run_id, figure, value)
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, TEXT_FILE).write_bytes(model.to_bytes())
+            Path(folder, self.file).write_bytes(model.to_bytes())
             self._client.log_artifacts(run_id, folder)
         self._client.set_terminated(run_id)
-        made = self._client.create_model_version(self.model_name, f"runs:/{run_id}/{TEXT_FILE}", run_id, tags=tags)
+        made = self._client.create_model_version(self.model_name, f"runs:/{run_id}/{self.file}", run_id, tags=tags)
         return str(made.version)
+
+
+@dataclass(frozen=True)
+class TextModels(FileModels[SentimentModel]):
+    """Versions of the model that reads texts."""
+
+    model_name: str = "texts"
+    file: ClassVar[str] = "texts.npz"
+
+    @staticmethod
+    def read(content: bytes) -> SentimentModel:
+        """Return the model of a file's content."""
+        return SentimentModel.from_bytes(content)
+
+
+@dataclass(frozen=True)
+class ForecastModels(FileModels[ValueModels]):
+    """Versions of what forecasts the value of customers."""
+
+    model_name: str = "forecasts"
+    file: ClassVar[str] = "forecasts.json"
+
+    @staticmethod
+    def read(content: bytes) -> ValueModels:
+        """Return the models of a file's content."""
+        return ValueModels.from_bytes(content)
 
 
 @dataclass(frozen=True)

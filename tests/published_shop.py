@@ -113,6 +113,15 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],
             propensity=0.9, main_reason="price",
         ),
+        "forecasts": pd.DataFrame(
+            [
+                {"as_of": AS_OF, "customer_id": customer_id, "horizon_months": months, "expected_orders": 2.5 * months,
+                 "expected_revenue": 31.0 * months, "median_revenue": 20.0, "revenue_low": 7.0,
+                 "revenue_high": 58.0 * months}
+                for customer_id in customers["customer_id"]
+                for months in (3, 6)
+            ]
+        ),
         "aliases": pd.DataFrame({"alias_id": ["shop-7"], "customer_id": ["secret-020"]}),
         "tags": pd.DataFrame({"tag": ["big_basket"], "text_en": ["large baskets"], "text_zh": ["大额购物"]}),
         "strategies": pd.DataFrame({"strategy_id": ["voucher"], "text_en": ["A voucher"], "text_zh": ["优惠券"]}),

@@ -45,6 +45,9 @@ REASONS_OF_DAY = """
     qualify batch = max(batch) over ()
     order by customer_id, rank
 """
+FORECASTS = """
+    select * from forecasts.customer_value where as_of = date '{as_of}' order by customer_id, horizon_months
+"""
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
 VALUE_DRIVERS = """
@@ -53,7 +56,7 @@ VALUE_DRIVERS = """
     where driver_rank <= 3 and abs(contribution) >= 0.005
     order by customer_id, driver_rank
 """
-INDEXED = {"customers": "customer_id", "alerts": "customer_id", "plans": "customer_id"}
+INDEXED = dict.fromkeys(("customers", "alerts", "plans", "forecasts"), "customer_id")
 
 
 def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
@@ -186,6 +189,7 @@ RULES = """
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
     "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS, "alert_rules": RULES,
+    "forecasts": FORECASTS,
 }  # fmt: skip
 
 
@@ -197,6 +201,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
             ["scores", "churn_reasons"],
             ["retention", "plans"],
             ["retention", "incidents"],
+            ["forecasts", "customer_value"],
         ],
         group_name="published",
         owners=[OWNER],

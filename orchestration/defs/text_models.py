@@ -52,7 +52,8 @@ def text_models(
     learned = learn_from_vault(deployment, warehouse)
     models, version = TextModels.next_to(registry), None
     if learned.model:
-        version = models.add(learned.model, as_of=as_of.isoformat(), figures=learned.accuracies)
+        name, figures = learned.model.encoder, learned.accuracies
+        version = models.add(learned.model, as_of=as_of.isoformat(), figures=figures, name=name)
     else:
         models.retire()
     warehouse.replace_day(TABLE, tabulate(learned, as_of=as_of, version=version), as_of=as_of)

@@ -55,7 +55,7 @@ def test_too_few_ratings_or_one_kind_alone_leave_the_base_model(few: Labelled) -
 def test_the_registry_gives_back_what_was_added_last_and_the_same_model_is_one_version(models: TextModels) -> None:
     first, second = load_base_model(), SentimentModel.fit(rated(30), encoder=NGRAMS)
     assert models.reading() is None
-    added = [models.add(each, as_of="2025-01-01", figures={BASE: 0.5}) for each in (first, second, second)]
+    added = [models.add(each, as_of="2025-01-01", figures={BASE: 0.5}, name=BASE) for each in (first, second, second)]
     found = models.reading()
     assert found is not None
     assert (added, found.fingerprint, models.aliases()) == (["1", "2", "2"], second.fingerprint, {CHAMPION: "2"})
@@ -64,7 +64,7 @@ def test_the_registry_gives_back_what_was_added_last_and_the_same_model_is_one_v
 
 
 def test_a_version_whose_file_was_changed_is_refused(models: TextModels) -> None:
-    models.add(load_base_model(), as_of="2025-01-01", figures={})
+    models.add(load_base_model(), as_of="2025-01-01", figures={}, name=BASE)
     assert models.artifacts is not None
     file = next(Path(models.artifacts.removeprefix("file://")).rglob("texts.npz"))
     file.write_bytes(SentimentModel.fit(rated(30), encoder=NGRAMS).to_bytes())

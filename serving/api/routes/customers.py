@@ -21,10 +21,11 @@ BY_DAY = Order(column="as_of")
 
 
 class Customer(BaseModel):
-    """One customer from all sides: the 360 row, reasons, the row of the plan, and what a person decided."""
+    """One customer from all sides: the 360 row, reasons, forecasts, the row of the plan, and what a person decided."""
 
     customer: Row
     reasons: list[Row]
+    forecasts: list[Row]
     plan: Row | None
     override: Row | None
 
@@ -124,9 +125,11 @@ def show_customer(program: Program, customer_id: CustomerId) -> Response:
     program.record("view", customer_id=customer_id)
     is_it = Condition(column="customer_id", comparison="=", value=customer_id)
     reasons = Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))
+    forecasts = Question(relation="forecasts", where=(is_it,), order=(Order(column="horizon_months"),))
     body = {
         "customer": row,
         "reasons": program.ask(reasons),
+        "forecasts": program.ask(forecasts),
         "plan": _find_plan(program, is_it),
         "override": _read_override(program, customer_id),
     }

@@ -65,6 +65,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
         drivers=_read_drivers(visit, is_it),
         plan=plans[0] if plans else None,
+        forecasts=visit.ask(Question(relation="forecasts", where=(is_it,), order=(Order(column="horizon_months"),))),
         strategies=read_names(visit, "strategies", "strategy_id"),
         tags=read_names(visit, "tags", "tag"),
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
