@@ -23,7 +23,7 @@ from dbt_project.library import load_library
 from simulator.parameters import INDUSTRIES
 
 SIGNALS = {"texts": ("ticket_texts", "feedback_texts"), "invoices and deliveries": ("invoices", "deliveries")}
-CUSTOMERS, MONTHS = 2000, 14
+CUSTOMERS, MONTHS = 1200, 12
 
 
 def hide(world: World, *signals: str) -> World:
