@@ -21,7 +21,9 @@ _DDL = f"""
 create table if not exists {READINGS} (
     token varchar primary key, language varchar, sentiment varchar, confidence double, domain varchar, symptom varchar,
     reason varchar, is_urgent boolean, keywords varchar, read_by varchar, batch varchar
-)
+);
+alter table {READINGS} add column if not exists familiarity double;
+alter table {READINGS} add column if not exists is_other_domain boolean
 """
 
 

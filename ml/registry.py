@@ -36,6 +36,7 @@ REVIEW, PENDING, APPROVED, REJECTED = "review_state", "pending", "approved", "re
 REPLACED, LIFECYCLE_STATUS = "replaced_champion", "lifecycle_status"
 LIFECYCLE_REASON = "lifecycle_reason"
 RENAMED = {"standing": LIFECYCLE_STATUS, "standing_reason": LIFECYCLE_REASON}  # tags of versions of before
+LATEST = "latest_as_of"  # the last day on which a training found this version
 AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refused", "rolled_back"
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
@@ -384,19 +385,35 @@ class FileModels(Registry, Generic[Kept]):
         """Return the model of a file's content."""
         raise NotImplementedError
 
-    def add(self, model: Kept, *, as_of: str, figures: Mapping[str, float], name: str) -> str:
-        """Write a version with the figures it was chosen by, and let it be used; return its number.
+    def add(self, model: Kept, *, as_of: str, figures: Mapping[str, float], name: str, review: bool = False) -> str:
+        """Write a version with the figures it was chosen by, and return its number; it is used once it is approved.
 
-        `name` is that of its run. The same model stays one version.
+        `name` is that of its run. With `review` it waits for a person's verdict as `review_state`. The same model stays
+        one version, with the verdict that it has.
         """
         found = self._complete_version(model.fingerprint)
         if found is None:
             self._clear(model.fingerprint)
             found = self._write(model, figures, name)
-            for tag, value in {"as_of": as_of, "encoder": name, STATE: COMPLETE}.items():
+            verdict = PENDING if review else APPROVED
+            given = {"as_of": as_of, "encoder": name, REVIEW: verdict, STATE: COMPLETE}
+            for tag, value in given.items():
                 self._tag(found, tag, value)
-        self._point(CHAMPION, found)
+        self._tag(found, LATEST, as_of)
+        self._tag(found, LIFECYCLE_STATUS, AWAITING)
+        self.settle()
         return found
+
+    def settle(self) -> str | None:
+        """Let the version that was trained last be used, once it is approved; return it where that begins."""
+        waiting = [each for each in self.versions() if each.get(LIFECYCLE_STATUS) == AWAITING]
+        last = max(waiting, key=lambda each: (each[LATEST], int(each["version"])), default=None)
+        if last is None or last.get(REVIEW, PENDING).strip().lower() != APPROVED:
+            return None
+        self._point(CHAMPION, last["version"])
+        for each in waiting:
+            self._tag(each["version"], LIFECYCLE_STATUS, PROMOTED if each is last else REFUSED)
+        return last["version"]
 
     def reading(self) -> Kept | None:
         """Return the model in use, None before the first one; its content must be as it was written."""
@@ -415,6 +432,9 @@ class FileModels(Registry, Generic[Kept]):
         """Let no version be used any more."""
         if self._alias(CHAMPION) is not None:
             self._client.delete_registered_model_alias(self.model_name, CHAMPION)
+        for each in self.versions():
+            if each.get(LIFECYCLE_STATUS) == AWAITING:
+                self._tag(each["version"], LIFECYCLE_STATUS, REFUSED)
 
     def _open(self, version: str) -> Kept:
         found = self._find(version)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 import pyarrow as pa
 
-from ml.text.lexicon import FILE, Findings
+from ml.text.lexicon import FILE, LANGUAGES, Findings
 from ml.text.sentiment import (
     LABELLED,
     NEGATIVE,
@@ -31,6 +31,8 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("is_urgent", pa.bool_()),
         ("keywords", pa.string()),
+        ("familiarity", pa.float64()),
+        ("is_other_domain", pa.bool_()),
     ]
 )
 
@@ -63,13 +65,19 @@ class TextReader:
     def read(self, texts: Sequence[str]) -> pa.Table:
         """Return a row per text, in their order.
 
-        `confidence` is the probability of the sentiment. Negative texts have a symptom, the reason for leaving that it
-        stands for, and keywords, which are terms of the lexicon with commas between; the others have none.
+        `confidence` is the probability of the sentiment, `familiarity` the share of the text that the model knows; one
+        that it knows too little of is of another domain. Both are unknown of a model by vectors. Negative texts have a
+        symptom, the reason for leaving that it stands for, and keywords, which are terms of the lexicon with commas
+        between; the others have none.
         """
         findings = look_up(texts)
         model = self.own_model or load_base_model(self.encoder)
         chances = model.predict(texts, findings) if findings else np.zeros((0, len(SENTIMENTS)))
         rows = [_describe(each, chance) for each, chance in zip(findings, chances, strict=True)]
+        if model.least_familiar:
+            least = dict(zip(LANGUAGES, model.least_familiar, strict=True))
+            for row, share in zip(rows, model.measure_familiarity(texts) if texts else (), strict=True):
+                row |= {"familiarity": float(share), "is_other_domain": bool(share < least[str(row["language"])])}
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from ml.text.lexicon import Findings, load_lexicon
+from ml.text.lexicon import LANGUAGES, Findings, detect_language, load_lexicon
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -29,6 +29,7 @@ _BUCKETS = 2**18
 _LENGTHS = (1, 4)  # characters of an n-gram
 _INVERSE_PENALTY = 10.0
 _SEED = 0
+_RARELY = 0.05  # share of the texts learned from that the others would call unlike themselves
 _TROUBLE = (
     2.0  # a stated trouble weighs as much as so many words of blame, and is no question however politely it is put
 )
@@ -70,11 +71,16 @@ def _read_labelled(path: Path) -> Iterator[tuple[str, int]]:
 
 @dataclass(frozen=True, eq=False)
 class SentimentModel:
-    """Weights per sentiment over the features of an encoder: an array of 3 x features, and 3 intercepts."""
+    """Weights per sentiment over the features of an encoder: an array of 3 x features, and 3 intercepts.
+
+    A text of which less is known from the texts learned from than `least_familiar` of its language, in the order of
+    LANGUAGES, is of another domain; empty where the encoder cannot tell.
+    """
 
     encoder: str
     weights: "csr_array"
     intercepts: Floats
+    least_familiar: tuple[float, ...] = ()
 
     @classmethod
     def fit(cls, labelled: Labelled, *, encoder: str) -> Self:
@@ -88,7 +94,8 @@ class SentimentModel:
         learner.fit(features[:, used], labelled.sentiments)
         weights = np.zeros((len(SENTIMENTS), features.shape[1]), dtype=np.float32)
         weights[:, used] = learner.coef_
-        return cls(encoder, csr_array(weights), learner.intercept_)
+        least = _find_least_familiar(features, labelled.texts) if encoder == NGRAMS else ()
+        return cls(encoder, csr_array(weights), learner.intercept_, least)
 
     def predict(self, texts: Sequence[str], findings: Sequence[Findings]) -> Floats:
         """Return the probability of each sentiment, an array of texts x 3 whose rows add up to 1."""
@@ -96,6 +103,12 @@ class SentimentModel:
         learned = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
         both = (learned + np.log(weigh(findings))) / 2
         return np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True))
+
+    def measure_familiarity(self, texts: Sequence[str]) -> Floats:
+        """Return the share of each text's n-grams that the model has seen."""
+        seen = np.zeros(self.weights.shape[1])
+        seen[self.weights.indices] = 1.0
+        return _share_seen(encode(texts, self.encoder), seen)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -109,6 +122,7 @@ class SentimentModel:
         arrays: dict[str, Any] = {
             "encoder": np.array(self.encoder), "data": weights.data, "indices": weights.indices,
             "indptr": weights.indptr, "width": np.array(weights.shape[1]), "intercepts": self.intercepts,
+            "least_familiar": np.array(self.least_familiar),
         }  # fmt: skip
         np.savez_compressed(file, **arrays)
         return file.getvalue()
@@ -121,7 +135,26 @@ class SentimentModel:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             shape = (len(SENTIMENTS), int(arrays["width"]))
             weights = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
-            return cls(str(arrays["encoder"]), weights, arrays["intercepts"])
+            least = arrays["least_familiar"].tolist() if "least_familiar" in arrays else ()
+            return cls(str(arrays["encoder"]), weights, arrays["intercepts"], tuple(least))
+
+
+def _find_least_familiar(features: "csr_array", texts: Sequence[str]) -> tuple[float, ...]:
+    """Return by language the share of n-grams seen in other texts that nearly all of the texts learned from reach.
+
+    It is 0 for a language without texts, of which nothing can be said.
+    """
+    elsewhere = (np.bincount(features.indices, minlength=features.shape[1]) > 1).astype(float)
+    shares, languages = _share_seen(features, elsewhere), np.array([detect_language(text) for text in texts])
+    found = [shares[languages == language] for language in LANGUAGES]
+    return tuple(float(np.quantile(each, _RARELY)) if len(each) else 0.0 for each in found)
+
+
+def _share_seen(features: "csr_array", seen: Floats) -> Floats:
+    """Return the share of each row's columns that are marked in `seen`; 1 of a row without any."""
+    present = features.astype(bool).astype(float)
+    count = np.asarray(present.sum(axis=1)).ravel()
+    return np.where(count > 0, (present @ seen) / np.maximum(count, 1), 1.0)
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml.registry import Registry
+from ml.registry import Registry, TextModels
 from orchestration.automation import AS_OF, ASKED_ON, COMPANY, REQUEST, TRIGGER, nightly, retrain
 from orchestration.control.retrain_requests import RetrainRequests
 from orchestration.deployment import Deployment
@@ -111,6 +111,9 @@ def apply_model_reviews(
 ) -> dg.SensorResult:
     """Move the champion's alias as a person has decided on the MLflow page: approved becomes champion, if it may."""
     settled = settle_reviews(registry, store, at=datetime.now(UTC))
+    begins = TextModels.next_to(registry).settle()
+    if begins is not None:
+        context.log.info("version %s of the model that reads texts was approved and reads from now on", begins)
     for outcome in settled:
         context.log.info("version %s: %s. %s", outcome.version, outcome.lifecycle_status, outcome.reason)
     events = [

@@ -47,13 +47,13 @@ def text_models(
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
 ) -> dg.MaterializeResult[None]:
-    """One row per as_of and candidate: how well it reads the latest rated texts; the best one reads from then on."""
+    """One row per as_of and candidate: how well it reads the latest rated texts; the best one reads once approved."""
     as_of = read_as_of(context)
     learned = learn_from_vault(deployment, warehouse)
     models, version = TextModels.next_to(registry), None
     if learned.model:
-        name, figures = learned.model.encoder, learned.accuracies
-        version = models.add(learned.model, as_of=as_of.isoformat(), figures=figures, name=name)
+        name, figures, review = learned.model.encoder, learned.accuracies, deployment.policy.promotion.mode == "review"
+        version = models.add(learned.model, as_of=as_of.isoformat(), figures=figures, name=name, review=review)
     else:
         models.retire()
     warehouse.replace_day(TABLE, tabulate(learned, as_of=as_of, version=version), as_of=as_of)

@@ -120,3 +120,15 @@ def _strings(document: object) -> list[str]:
     if isinstance(document, list):
         return [text for each in document for text in _strings(each)]
     return [str(document)]
+
+
+def test_texts_unlike_those_learned_from_are_of_another_domain() -> None:
+    like = ["The parcel came late and nobody answers.", "快递晚到了、客服也没人回复。"]
+    unlike = [
+        "Pursuant to clause 14(b), the lessee shall indemnify.",
+        "患者术后出现房颤、予胺碘酮静脉泵入。",
+        "12 34 56",
+    ]
+    rows = TextReader().read([*like, *unlike]).to_pylist()
+    assert [row["is_other_domain"] for row in rows] == [False, False, True, True, True]
+    assert min(row["familiarity"] for row in rows[:2]) > max(row["familiarity"] for row in rows[3:])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from ml.registry import CHAMPION, RegistryError, TextModels, create_database
 from ml.text.reading import TextReader, open_reader
@@ -61,6 +62,15 @@ def test_the_registry_gives_back_what_was_added_last_and_the_same_model_is_one_v
     assert (added, found.fingerprint, models.aliases()) == (["1", "2", "2"], second.fingerprint, {CHAMPION: "2"})
     models.retire()
     assert models.reading() is None
+
+
+def test_a_version_that_waits_for_a_review_reads_once_it_is_approved(models: TextModels) -> None:
+    version = models.add(load_base_model(), as_of="2025-01-01", figures={}, name="base", review=True)
+    assert (models.reading(), models.settle()) == (None, None)
+    client = MlflowClient(tracking_uri=models.tracking_uri, registry_uri=models.tracking_uri)
+    client.set_model_version_tag("texts", version, "review_state", "Approved")
+    assert (models.settle(), models.settle()) == (version, None)
+    assert models.reading() is not None
 
 
 def test_a_version_whose_file_was_changed_is_refused(models: TextModels) -> None:

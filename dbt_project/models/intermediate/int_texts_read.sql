@@ -35,7 +35,9 @@ read as (
         texts.written_date,
         readings.language,
         readings.sentiment,
-        readings.sentiment = 'negative' as is_negative,
+        -- of a text of another domain the model's opinion alone is no evidence
+        readings.sentiment = 'negative'
+        and (readings.symptom is not null or not coalesce(readings.is_other_domain, false)) as is_negative,
         readings.confidence,
         readings.domain,
         readings.symptom,
