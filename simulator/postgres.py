@@ -17,6 +17,7 @@ _BATCH_ROWS = 100_000
 _KEYS = {
     "crm.account": ("acct_no",),
     "crm.id_xref": ("acct_no", "ref_type", "ref_value"),
+    "crm.referral": ("ref_no",),
     "crm.consent_log": ("acct_no", "purpose_cd", "medium", "logged_at"),
     "oms.sales_order": ("order_no",),
     "oms.sales_order_item": ("order_no", "item_no"),

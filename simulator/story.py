@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator import hazard
 from simulator.behaviour.backoffice import bill, deliver
-from simulator.behaviour.marketing import run_campaigns
+from simulator.behaviour.marketing import recommend, run_campaigns
 from simulator.behaviour.orders import FAILED, expected_orders, place_orders
 from simulator.behaviour.presence import Columns, Presence, be_present
 from simulator.behaviour.service import ask_opinions, open_tickets
@@ -230,6 +230,7 @@ class Story:
         self._database.write_month(
             month, orders, lines, read_meters(presence), deliveries=deliveries, invoices=invoices
         )
+        self._database.write_referrals(month, recommend(presence))
         events = browse(presence, orders)
         self._clicks.write_month(month, events)
         campaigns, touches, state.touch = run_campaigns(presence, risk)

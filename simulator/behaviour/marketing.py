@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from simulator.behaviour.presence import Columns, Presence
+from simulator.behaviour.backoffice import NEVER
+from simulator.behaviour.presence import Columns, Presence, repeat
 from simulator.calendar import DAY_MS, HOUR_MS
 from simulator.hazard import Risk
 from simulator.response import effect
 from simulator.streams import Floats, generator, pick
 
 _WINDOW_DAYS = 10
+_JOINS_WITHIN_DAYS = 20
 
 
 def run_campaigns(presence: Presence, risk: Risk) -> tuple[Columns, Columns, Floats]:
@@ -31,6 +33,25 @@ def run_campaigns(presence: Presence, risk: Risk) -> tuple[Columns, Columns, Flo
     campaigns = _campaigns(presence, actions, [len(part["customer"]) for part in touches])
     merged = {name: np.concatenate([part[name] for part in touches]) for name in touches[0]}
     return campaigns, merged, change
+
+
+def recommend(presence: Presence) -> Columns:
+    """Return the month's recommendations, the fewer the more pain; empty where the company keeps none.
+
+    `joined` is the moment at which who was recommended came, NEVER where they did not.
+    """
+    referrals = presence.world.parameters.referrals
+    if referrals is None:
+        return {}
+    rng = generator(presence.world.seed, "referrals", presence.month.index)
+    customer = repeat(presence.counts(rng, referrals.monthly * np.exp(-2 * presence.pain)))
+    at = presence.moments(rng, customer)
+    later = at + (rng.random(len(customer)) * _JOINS_WITHIN_DAYS * DAY_MS).astype(np.int64)
+    return {
+        "customer": customer,
+        "at": at,
+        "joined": np.where(rng.random(len(customer)) < referrals.joins, later, NEVER),
+    }
 
 
 def _campaigns(presence: Presence, actions: np.ndarray, reached: list[int]) -> Columns:

@@ -241,6 +241,13 @@ class Marketing(_Frozen):
     channels: dict[str, float]
 
 
+class Referrals(_Frozen):
+    """Recommendations a month and customer whom nothing hurts, and the share of them who become customers."""
+
+    monthly: float
+    joins: float
+
+
 class Lexicon(_Frozen):
     """Sentences per topic and language; `{n}` is a number of hours or days, `{item}` a product."""
 
@@ -289,6 +296,7 @@ class Parameters(_Frozen):
     hazard: Hazard
     actions: dict[str, Action]
     marketing: Marketing
+    referrals: Referrals | None = None
     defects: dict[str, float]
     lexicon: Lexicon
 

@@ -38,6 +38,7 @@ class Database:
         self._meters = Sheet(folder / "bill.meter_reading.parquet")
         self._shipments = Sheet(folder / "oms.shipment.parquet")
         self._invoices = Sheet(folder / "bill.invoice.parquet")
+        self._referrals = Sheet(folder / "crm.referral.parquet")
 
     def write_month(
         self, month: Month, orders: Columns, lines: Columns, readings: Columns, *, deliveries: Columns,
@@ -197,13 +198,28 @@ class Database:
             )
         )
 
+    def write_referrals(self, month: Month, referrals: Columns) -> None:
+        """Append one month of recommendations, of companies that keep them."""
+        if referrals:
+            customer = referrals["customer"]
+            self._referrals.add(
+                pa.table(
+                    {
+                        "ref_no": numbered(f"R{month.first:%y%m}", np.arange(len(customer)), width=6),
+                        "acct_no": self._directory.ids.take(pa.array(customer)),
+                        "sent_ts": moments(self._world.calendar.to_utc(referrals["at"])),
+                        "join_ts": self._moments_or_never(referrals["joined"]),
+                    }
+                )
+            )
+
     def _moments_or_never(self, local_ms: Integers) -> pa.Array:
         absent = local_ms == NEVER
         return moments(self._world.calendar.to_utc(np.where(absent, 0, local_ms)), absent=absent)
 
     def close(self, state: State) -> None:
         """Write the master data as they stand at the world's end, and finish every file."""
-        for sheet in (self._orders, self._lines, self._meters, self._shipments, self._invoices):
+        for sheet in (self._orders, self._lines, self._meters, self._shipments, self._invoices, self._referrals):
             sheet.close()
         self._write_accounts()
         self._write_references()
