@@ -153,7 +153,9 @@ def _watch(processes: Processes, pages: Sequence[Program], is_asked: threading.E
             console.print(f"{page.name}: {page.address}{page.note}", soft_wrap=True)
             waiting.remove(page)
         if not waiting:
-            console.print("Everything is up. Ctrl-C stops everything.")
+            first = pages[0]
+            console.print(f"Everything is up. Begin here: {first.address}{first.note}", soft_wrap=True)
+            console.print("Ctrl-C stops everything.")
         elif time.monotonic() - reminded > REMINDER_SECONDS:
             reminded = time.monotonic()
             names = ", ".join(each.name for each in waiting)

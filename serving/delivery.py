@@ -1,8 +1,11 @@
 """What became of messages: counts by state and what came of those that left, for who may see every customer."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+from retention.store.ledger import Which
+from retention.store.notices import is_owner, owner_in
 from serving.access import MASK_OF_TEXT, AccessDeniedError, Condition, Question
 from serving.actor import Actor
 
@@ -15,11 +18,21 @@ SHOWN = (
 TROUBLED = ("unknown", "failed", "late")
 
 
-def count_messages(actor: Actor) -> list[dict[str, Any]]:
+def choose_messages(actor: Actor, *, strategy_id: str | None, days: int | None, among: tuple[Condition, ...]) -> Which:
+    """Return which messages are meant: of a strategy, of plans of the last days, of customers who meet conditions."""
+    since = None if days is None else actor.about["as_of"] - timedelta(days=days - 1)
+    customers = None
+    if among:
+        rows = actor.ask(Question(relation="customers", columns=("customer_id",), where=among))
+        customers = frozenset(row["customer_id"] for row in rows)
+    return Which(strategy_id=strategy_id, since=since, customers=customers)
+
+
+def count_messages(actor: Actor, which: Which | None = None) -> list[dict[str, Any]]:
     """Return by channel how many messages are in each state, and how many of all were replays of days that are over."""
     _require_everybody(actor)
     channels: dict[str, dict[str, Any]] = {}
-    for channel, state, is_replay, count in actor.desk.store.outbox.count_states():
+    for (channel, state, is_replay), count in actor.desk.store.outbox.count_states(which).items():
         row = channels.setdefault(channel, {"channel": channel, "all": 0, "replays": 0, **dict.fromkeys(STATES, 0)})
         row[state] += count
         row["all"] += count
@@ -27,21 +40,29 @@ def count_messages(actor: Actor) -> list[dict[str, Any]]:
     return [channels[name] for name in sorted(channels)]
 
 
-def count_steps(actor: Actor) -> dict[str, dict[str, int]]:
+def count_steps(actor: Actor, which: Which | None = None) -> dict[str, dict[str, int]]:
     """Return by strategy how many messages reached each step, from assigned to redeemed, replays included."""
     _require_everybody(actor)
     steps: dict[str, dict[str, int]] = {}
-    for strategy_id, event, count in actor.desk.store.ledger.count_events():
+    for (strategy_id, event), count in actor.desk.store.ledger.count_events(which).items():
         steps.setdefault(strategy_id, {})[event] = count
     return steps
 
 
-def list_messages(actor: Actor, state: str, *, limit: int) -> list[dict[str, Any]]:
+def list_messages(actor: Actor, state: str, *, limit: int, which: Which | None = None) -> list[dict[str, Any]]:
     """Return the messages in a state, of the customers and with the fields that the actor sees, the oldest first."""
     actor.require("delivery")
-    rows = [dict(row) for row in actor.desk.store.outbox.read_state(state)[:limit]]
+    rows = [dict(row) for row in actor.desk.store.outbox.read_state(state, which)[:limit]]
     visible = _find_visible(actor, [row["customer_id"] for row in rows])
     return [_confine(actor, row) for row in rows if visible is None or row["customer_id"] in visible]
+
+
+def list_messages_of(actor: Actor, customer_id: str) -> list[dict[str, Any]]:
+    """Return the messages of a customer whom the actor sees, the newest first, with what the role sees of plans."""
+    if actor.sees("strategy_id") != "clear":
+        return []
+    names = ("as_of", "strategy_id", "channel", "state", "left_on", "is_replay")
+    return [{name: row[name] for name in names} for row in actor.desk.store.outbox.read_customer(customer_id)]
 
 
 def _find_visible(actor: Actor, customer_ids: list[str]) -> set[str] | None:
@@ -54,10 +75,10 @@ def _find_visible(actor: Actor, customer_ids: list[str]) -> set[str] | None:
 
 
 def _confine(actor: Actor, row: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: row[name] for name in SHOWN}
-    if actor.sees("customer_id") != "clear":
-        shown["customer_id"] = MASK_OF_TEXT
-    return shown
+    shown = {name: row[name] for name in SHOWN} | {"owner": None}
+    if is_owner(row["customer_id"]):
+        return shown | {"owner": owner_in(row["customer_id"]), "customer_id": None}
+    return shown if actor.sees("customer_id") == "clear" else shown | {"customer_id": MASK_OF_TEXT}
 
 
 def _require_everybody(actor: Actor) -> None:

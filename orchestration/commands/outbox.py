@@ -20,8 +20,11 @@ def status(company: CompanyFile = Path("company.yaml"), home: Home = Path(".hold
 
     console = open_console()
     with entered(company, home) as (_, store):
-        names = ("channel", "state", "replayed", "messages")
-        counts = [dict(zip(names, row, strict=True)) for row in store.outbox.count_states()]
+        names = ("channel", "state", "replayed")
+        counts = [
+            {**dict(zip(names, key, strict=True)), "messages": count}
+            for key, count in store.outbox.count_states().items()
+        ]
         stuck = [row for state in (UNKNOWN, FAILED) for row in store.outbox.read_state(state)]
     if not counts:
         console.print("No message was planned yet.")

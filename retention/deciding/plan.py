@@ -36,7 +36,7 @@ REASONS = {
     "left_alone_by_person": ("a person decided that the customer is left alone", "员工决定暂不联系该客户"),
     "held_out": ("stays untreated, so that the effect can be measured", "对照组不干预以便衡量效果"),
     "not_contactable": ("the customer has not agreed to be contacted", "客户未同意接收联系"),
-    "cooling_down": ("chosen too recently to be contacted again", "近期已被选中且处于冷却期"),
+    "cooling_down": ("contacted or held out lately; the cool-down is not over", "近期已触达或作为对照, 仍在冷却期"),
     "contact_cap": ("the customer had as many messages as the policy allows", "近期接收的信息已达上限"),
     "complaint_open": ("marketing waits until the complaint is closed", "投诉处理期间暂停营销"),
     "value_unknown": ("the customer's value is not known", "客户价值未知"),

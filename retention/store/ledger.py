@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, or_, select
 
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED
 from retention.store.database import Database
@@ -41,6 +41,24 @@ class Entry:
     happened_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which messages are meant: of a strategy, of plans since a day, of some customers; all where nothing is said."""
+
+    strategy_id: str | None = None
+    since: date | None = None
+    customers: frozenset[str] | None = None
+
+    def conditions(self, table: Table) -> list[ColumnElement[bool]]:
+        """Return what a database decides of it."""
+        conditions = [] if self.strategy_id is None else [table.c.strategy_id == self.strategy_id]
+        return conditions if self.since is None else [*conditions, table.c.as_of >= self.since]
+
+    def has(self, *customer: str) -> bool:
+        """Tell whether the customer of a row is meant: there may be more of them than one query takes."""
+        return self.customers is None or self.customers.issuperset(customer)
+
+
 class Ledger:
     """One row per thing done or withheld; `cost` sums to the money committed, a message stopped gives its cost back."""
 
@@ -48,13 +66,19 @@ class Ledger:
         """Keep them in `database`."""
         self._database = database
 
-    def count_events(self) -> "list[tuple[str, str, int]]":
-        """Return how many customers of each strategy have each event, once however often it was recorded."""
+    def count_events(self, which: Which | None = None) -> Counter[tuple[str, str]]:
+        """Return how many messages of each strategy have each event, once however often it was recorded."""
+        which = which or Which()
         columns = (LEDGER.c.strategy_id, LEDGER.c.event)
+        whose = () if which.customers is None else (LEDGER.c.customer_id,)
         each = func.count(func.distinct(LEDGER.c.idempotency_key))
-        query = select(*columns, each).where(LEDGER.c.arm == "treated").group_by(*columns).order_by(*columns)
+        is_meant = (LEDGER.c.arm == TREATED, *which.conditions(LEDGER))
+        counts: Counter[tuple[str, str]] = Counter()
         with self._database.read() as connection:
-            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+            query = select(each, *columns, *whose).where(*is_meant).group_by(*columns, *whose).order_by(*columns)
+            for count, strategy_id, event, *customer in connection.execute(query):
+                counts[strategy_id, event] += count if which.has(*customer) else 0
+        return counts
 
     def read(self) -> "pd.DataFrame":
         """Return every entry, the oldest plan first."""

@@ -1,5 +1,6 @@
 """The outbox: messages and their states, each move committed together with its ledger entry."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, upd
 
 from retention.store.consents import MARKETING, Consent, read_consents
 from retention.store.database import Database, is_gone, lock_claims, presence
-from retention.store.ledger import FAILED, REDRIVEN, SENT, UNKNOWN, Entry, chunks, record, record_once
+from retention.store.ledger import FAILED, REDRIVEN, SENT, UNKNOWN, Entry, Which, chunks, record, record_once
 from retention.store.tables import OUTBOX
 
 if TYPE_CHECKING:
@@ -61,18 +62,33 @@ class Outbox:
         """Return every message with its state, oldest plan first."""
         return self._database.read_frame(select(OUTBOX).order_by(OUTBOX.c.as_of, OUTBOX.c.rank))
 
-    def read_state(self, state: str) -> list[RowMapping]:
+    def read_state(self, state: str, which: Which | None = None) -> list[RowMapping]:
         """Return the messages in a state, in the order of the plans."""
         order = (OUTBOX.c.as_of, OUTBOX.c.rank, OUTBOX.c.idempotency_key)
+        query = select(OUTBOX).where(OUTBOX.c.state == state, *(which or Which()).conditions(OUTBOX)).order_by(*order)
         with self._database.read() as connection:
-            return list(connection.execute(select(OUTBOX).where(OUTBOX.c.state == state).order_by(*order)).mappings())
+            return [
+                row for row in connection.execute(query).mappings() if which is None or which.has(row["customer_id"])
+            ]
 
-    def count_states(self) -> list[tuple[str, str, bool, int]]:
-        """Return how many messages there are by channel, state, and whether they were replayed."""
-        columns = (OUTBOX.c.channel, OUTBOX.c.state, OUTBOX.c.is_replay)
-        query = select(*columns, func.count()).group_by(*columns).order_by(*columns)
+    def read_customer(self, customer_id: str) -> list[RowMapping]:
+        """Return the messages of one customer, the newest first."""
+        query = select(OUTBOX).where(OUTBOX.c.customer_id == customer_id).order_by(OUTBOX.c.as_of.desc())
         with self._database.read() as connection:
-            return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+            return list(connection.execute(query).mappings())
+
+    def count_states(self, which: Which | None = None) -> Counter[tuple[str, str, bool]]:
+        """Return how many messages there are by channel, state, and whether they were replayed."""
+        which = which or Which()
+        columns = (OUTBOX.c.channel, OUTBOX.c.state, OUTBOX.c.is_replay)
+        whose = () if which.customers is None else (OUTBOX.c.customer_id,)
+        query = select(func.count(), *columns, *whose).where(*which.conditions(OUTBOX)).group_by(*columns, *whose)
+        query = query.order_by(*columns)
+        counts: Counter[tuple[str, str, bool]] = Counter()
+        with self._database.read() as connection:
+            for count, channel, state, is_replay, *customer in connection.execute(query):
+                counts[channel, state, is_replay] += count if which.has(*customer) else 0
+        return counts
 
     @contextmanager
     def present(self) -> Iterator[str]:

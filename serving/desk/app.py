@@ -7,7 +7,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 LOG = logging.getLogger("holdfast.desk")
 # no page of ours needs more, and nothing that a value could bring in does more
-_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'"
+)
 HEADERS = {
     "Content-Security-Policy": f"{_POLICY}; frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -56,7 +59,7 @@ def create_app(desk: Desk, *, hosts: "Iterable[str]" = LOOPBACK_NAMES, has_tls: 
     app.state.desk = desk
     for found in iter_modules(pages.__path__):
         app.include_router(import_module(f"{pages.__name__}.{found.name}").router)
-    app.add_api_route("/static/desk.css", _style, methods=["GET"])
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"))
     app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], status_code=NOTHING)
     app.mount(PATH, create_api(desk))
     for error, answer in _ANSWERS.items():
@@ -68,10 +71,6 @@ def read_templates() -> Environment:
     """Return the templates; a value that a page does not have is an error, and all values are escaped."""
     loader = FileSystemLoader(FOLDER / "templates")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-
-
-def _style() -> FileResponse:
-    return FileResponse(FOLDER / "static" / "desk.css", media_type="text/css")
 
 
 def _no_icon() -> Response:

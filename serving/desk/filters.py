@@ -1,9 +1,12 @@
 """Filters by which customers: from the address to conditions, and the values that there are to choose from."""
 
-from serving.access import Condition, Order, Question
-from serving.desk.pages.today import COUNT
-from serving.desk.visit import Visit
+from serving.access import Condition, Measure, Order, Question
+from serving.desk.visit import InvalidRequestError, Visit
 
+COUNT = Measure(function="count", name="count")
+ALL = "all"  # of a group of results: all strategies, all groups
+_LADDERS = ("high", "medium", "low", "new", "active", "dormant", "churned", "platinum", "gold", "normal")
+PERIODS = {"day": 1, "week": 7, "month": 30}  # and how many days back they reach
 FILTERS = ("tier", "lifecycle_stage", "lifecycle_phase", "cluster_kind", "value_tier", "region", "strategy_id")
 OF_CUSTOMERS = FILTERS[1:]  # where the list has a level of its own
 
@@ -16,7 +19,15 @@ def read_filters(visit: Visit, names: tuple[str, ...] = FILTERS) -> tuple[Condit
 
 def list_options(visit: Visit, names: tuple[str, ...] = FILTERS) -> dict[str, list[str]]:
     """Return the values by filter that customers have, for filters over what the person sees clear."""
-    return {name: _list_values(visit, name) for name in names if visit.sees(name) == "clear"}
+    return {name: list_values(visit, "customers", name) for name in names if visit.sees(name) == "clear"}
+
+
+def read_period(visit: Visit) -> str | None:
+    """Return the day, week or month of the address, None for all time. Raises InvalidRequestError for another."""
+    period = visit.parameter("period")
+    if period is not None and period not in PERIODS:
+        raise InvalidRequestError("Results are shown by day, week or month.")
+    return period
 
 
 def describe_filters(where: tuple[Condition, ...]) -> str:
@@ -24,6 +35,8 @@ def describe_filters(where: tuple[Condition, ...]) -> str:
     return ", ".join(f"{each.column}={each.value}" for each in where) or "all"
 
 
-def _list_values(visit: Visit, name: str) -> list[str]:
-    rows = visit.ask(Question(relation="customers", columns=(name,), measures=(COUNT,), order=(Order(column=name),)))
-    return [row[name] for row in rows if row[name] is not None]
+def list_values(visit: Visit, relation: str, name: str, *, without: str | None = None) -> list[str]:
+    """Return the values of a column in their order; those of value tiers from the highest down."""
+    rows = visit.ask(Question(relation=relation, columns=(name,), measures=(COUNT,), order=(Order(column=name),)))
+    values = [row[name] for row in rows if row.get(name) not in {None, without}]
+    return sorted(values, key=_LADDERS.index) if set(values) <= set(_LADDERS) else values

@@ -15,7 +15,7 @@ from serving.access import MASK_OF_TEXT
 FILE = Path(__file__).with_name("texts.yaml")
 LANGUAGES = ("en", "zh")
 ABSENT = "-"
-_MONEY_WITH_CENTS_BELOW = 100
+_MONEY_WITH_CENTS_BELOW, _LEAST_MONEY = 100, 0.01
 _HOURS_SHOWN = 48
 
 
@@ -66,6 +66,8 @@ class Words:
         if value is None:
             return ABSENT
         cents = 2 if abs(value) < _MONEY_WITH_CENTS_BELOW and value % 1 else 0
+        if 0 < value < _LEAST_MONEY:
+            return f"< {_LEAST_MONEY} {self.currency}"
         return f"{value:,.{cents}f} {self.currency}"
 
     def number(self, value: float | None, digits: int = 0) -> str:
@@ -81,6 +83,10 @@ class Words:
         if name in {"fee", "basket", "cost_to_serve"}:
             return self.money(value)
         return self.share(value) if name == "discount" else self.number(value, 1)
+
+    def month(self, value: date | None) -> str:
+        """Return the month of a day."""
+        return ABSENT if value is None else value.isoformat()[:7]
 
     def day(self, value: date | None) -> str:
         """Return a day."""

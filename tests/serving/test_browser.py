@@ -172,7 +172,7 @@ def opens_who_has_the_most_to_lose(screen: Screen) -> None:
 
 def reads_what_is_at_risk(screen: Screen) -> None:
     screen.open("/today")
-    assert re.search(r"Customers with an alert level\s+\d+", screen.read())
+    assert re.search(r"Customers with an alert\s+\d+", screen.read())
 
 
 def reads_what_the_figures_rest_on(screen: Screen) -> None:
@@ -240,7 +240,7 @@ def answer_first_alert(screen: Screen, button: str) -> None:
 
 def filters_alerts_by_level(screen: Screen) -> None:
     page = screen.open("/alerts")
-    page.get_by_label("Level").select_option("high")
+    page.get_by_label("Urgency").select_option("high")
     screen.press("Show")
     assert "level=high" in page.url
 
@@ -446,6 +446,20 @@ def examine(screen: Screen, path: str) -> Iterator[tuple[str, list[dict[str, Any
         screen.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         found = Axe().run(screen.page, options=options).response["violations"]
         yield theme, [fault for fault in found if fault["impact"] in SERIOUS]
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "Save as PNG"), ("zh", "保存为 PNG")])
+def test_a_chart_is_saved_as_a_picture_without_asking_anybody(
+    language: str, label: str, sit_down: Callable[[str], Screen]
+) -> None:
+    screen = sit_down("admin")
+    screen.open(f"/plan?language={language}")
+    with screen.page.expect_download() as saved:
+        screen.page.get_by_role("button", name=label).first.click()
+    picture = Path(saved.value.path()).read_bytes()
+    assert (picture[:8], int.from_bytes(picture[16:20], "big")) == (b"\x89PNG\r\n\x1a\n", 1200)
+    assert saved.value.suggested_filename.endswith(".png")
+    assert screen.errors == []
 
 
 def test_no_view_is_wider_than_a_phone(sit_down: Callable[[str], Screen]) -> None:

@@ -26,13 +26,15 @@ ACCESS = read_access()
 ALERT_003, ALERT_016 = (alert_id(AS_OF, f"secret-{number}") for number in ("003", "016"))
 PASSWORD = "correct horse battery"
 PAGES = (
-    "/today", "/alerts", "/alerts.csv", "/incidents", "/customers", "/customers.csv", "/movement", "/movement.csv",
-    "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/delivery", "/strategies", "/experiments",
-    "/review", "/health", "/health.csv", "/privacy", "/audit", "/users", "/explanation/secret-001", "/fairness",
+    "/today", "/alerts", "/alerts.csv", "/incidents", "/incidents.csv", "/customers", "/customers.csv", "/movement",
+    "/movement.csv", "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/delivery", "/strategies",
+    "/experiments", "/experiments.csv", "/review", "/health", "/health.csv", "/privacy", "/audit", "/users",
+    "/explanation/secret-001", "/fairness",
 )  # fmt: skip
 ACTIONS_OF = {
     "/alerts.csv": ("alerts", "export"), "/customers.csv": ("export",), "/customers/secret-001": ("customer",),
-    "/experiments": ("strategies",), "/movement": ("customers",), "/movement.csv": ("export",),
+    "/experiments": ("strategies",), "/experiments.csv": ("strategies", "export"),
+    "/incidents.csv": ("incidents", "export"), "/movement": ("customers",), "/movement.csv": ("export",),
     "/money.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/health.csv": ("health", "export"),
     "/review": ("strategies",), "/fairness": ("health",), "/explanation/secret-001": ("customer",),
 }  # fmt: skip
@@ -228,7 +230,7 @@ def test_an_alert_shows_its_ladder_and_takes_the_steps_of_its_response(sign_in: 
     assert "Step: identify the problem" in page
     assert submit(client, page, f"/alerts/{ALERT_003}/step", step="identify").status_code == 200
     assert [event["deadline"] for event in desk.store.alerts.read_events([ALERT_003])][:1] == ["identify"]
-    assert "升级阶梯与处理步骤" in client.get("/alerts?language=zh").text
+    assert "时限与步骤" in client.get("/alerts?language=zh").text
     client.get("/alerts?language=en")
     assert len(client.get("/alerts.csv?value_tier=gold").text.splitlines()) - 1 == client.get(
         "/alerts?value_tier=gold"
@@ -453,6 +455,30 @@ def test_delivery_shows_counts_and_proof_of_the_rows_of_the_role(sign_in: SignIn
     assert client.get("/delivery.csv?state=unknown").text.splitlines()[1].startswith("2024-10-01,secret-002,voucher")
     assert "secret-" not in sign_in("executive").get("/delivery?state=sent").text
     assert client.get("/delivery?state=lost").status_code == 400
+
+
+def test_delivery_is_counted_by_the_filters_of_the_address(sign_in: SignIn) -> None:
+    client = sign_in("retention_manager")
+
+    def count(address: str) -> int:
+        return client.get(f"/delivery.csv?state=sent&{address}").text.count("secret-")
+
+    assert count("") == count("strategy_id=voucher") == count("region=north") + count("region=south") > 0
+    assert (count("strategy_id=another"), count("value_tier=gold")) == (0, 0)
+    assert client.get("/delivery?period=decade").status_code == 400
+
+
+def test_strategies_are_counted_by_the_filters_of_the_address(sign_in: SignIn) -> None:
+    client = sign_in("retention_manager")
+
+    def covered(address: str) -> int:
+        found = re.search(
+            r'href="/customers\?strategy_id=voucher">(\d+)</a>', client.get(f"/strategies?{address}").text
+        )
+        return int(found[1]) if found else 0
+
+    assert covered("") == covered("region=north") + covered("region=south") > covered("region=north") > 0
+    assert "A voucher" not in client.get("/strategies?strategy_id=another").text.split("</form>")[-1]
 
 
 def test_a_strategy_is_paused_on_its_page_and_not_set_out_of_its_bounds(sign_in: SignIn, desk: Desk) -> None:

@@ -10,13 +10,14 @@ from retention.deciding.plan_overrides import KINDS
 from retention.store.answers import FEEDBACK, UNFINISHED
 from serving.access import Condition, Order, Question
 from serving.deadlines import read_deadlines
+from serving.delivery import list_messages_of
+from serving.desk.charts import LineChart, draw_lines
 from serving.desk.pages.alerts import SNOOZE_DAYS
 from serving.desk.pages.today import read_names
 from serving.desk.visit import Person, Visit
 from serving.overrides import read_override
 
 router = APIRouter()
-WIDTH, HEIGHT, EDGE = 600, 120, 6
 ENTRIES = 20
 WHO = ("kind", "level", "city", "region", "age_band", "income_band", "household", "acquisition_channel", "responsible")
 VALUE = ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly")
@@ -53,6 +54,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
     if unfinished and visit.sees("responsible") == "clear":
         row["responsible"] = states[unfinished[0]]["owner"]
     plans = visit.ask(Question(relation="plans", where=(is_it,), limit=1))
+    messages = list_messages_of(visit, customer_id)
     return visit.render(
         "customer.html",
         row=row,
@@ -61,7 +63,8 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
             for part, names in {"who": WHO, "value": VALUE, "habits": HABITS}.items()
         },
         scores=scores,
-        chart=draw_scores([row["score"] for row in scores]),
+        chart=_draw_scores(visit, scores, alerts, messages),
+        messages=messages,
         reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
         drivers=_read_drivers(visit, is_it),
         plan=plans[0] if plans else None,
@@ -97,12 +100,14 @@ def _is_shown(row: dict[str, Any], name: str, *, language: str) -> bool:
     return row.get(name) not in {None, ""} and (not of_contracts or bool(row.get("count_subscriptions")))
 
 
-def draw_scores(scores: list[float | None]) -> str:
-    """Return the points of a line over scores of 0 to 100, from left to right, as SVG wants them."""
-    known = [(place, score) for place, score in enumerate(scores) if score is not None]
-    step = (WIDTH - 2 * EDGE) / max(len(scores) - 1, 1)
-    height = HEIGHT - 2 * EDGE
-    return " ".join(f"{EDGE + place * step:.1f},{EDGE + height * (1 - score / 100):.1f}" for place, score in known)
+def _draw_scores(
+    visit: Visit, scores: list[dict[str, Any]], alerts: list[dict[str, Any]], messages: list[dict[str, Any]]
+) -> LineChart | None:
+    """Return the score over time with the days of alerts and messages; None where there is one day."""
+    raised = [(row["as_of"], "alert", visit.words.day(row["as_of"])) for row in alerts]
+    left = [(row["left_on"], "message", visit.words.day(row["left_on"])) for row in messages if row["left_on"]]
+    points = [(row["as_of"], row["score"]) for row in scores]
+    return draw_lines({visit.words.text("customer.score"): points}, events=[*raised, *left], bounds=(0, 100))
 
 
 def _read_audit(visit: Visit, customer_id: str) -> list[Any] | None:

@@ -45,6 +45,7 @@ def list_customers(visit: Person) -> Response:
         sorts=[name for name, orders in SORTS.items() if all(visit.sees(each.column) == "clear" for each in orders)],
         next=visit.link(after=_write_key(rows[PAGE - 1], order)) if len(rows) > PAGE else None,
         is_first=not after,
+        has_before=any(row.get("previous_score") is not None for row in rows),
         strategies=read_names(visit, "strategies", "strategy_id"),
     )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Order, Question
+from serving.desk.charts import draw_lines
 from serving.desk.files import send_rows
 from serving.desk.visit import InvalidRequestError, Person
 
@@ -25,12 +26,18 @@ def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("health")
     tables: dict[str, Any] = {name: visit.ask(question) for name, question in TABLES.items()}
+    performance, words = tables["performance"], visit.words
+    lines = {
+        name: [(row["as_of"], row.get(column)) for row in performance]
+        for name, column in {"AUC": "auc", words.text("health.recency"): "auc_recency_alone"}.items()
+    }
     return visit.render(
         "health.html",
         lane=visit.desk.store.lane.read(),
         nights=_read_last_night(visit),
         silent_after=visit.desk.policy.lane.silent_after_seconds,
         links=visit.desk.links,
+        chart=draw_lines(lines, bounds=(0.5, 1)),
         **tables,
     )
 

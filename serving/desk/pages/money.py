@@ -6,16 +6,17 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Condition, Order, Question
+from serving.desk.charts import LineChart, draw_bars, draw_lines
 from serving.desk.files import send_rows
-from serving.desk.filters import describe_filters
-from serving.desk.pages.today import COUNT, read_names
-from serving.desk.visit import InvalidRequestError, Person, Visit
+from serving.desk.filters import ALL, PERIODS, describe_filters, list_values, read_period
+from serving.desk.pages.today import read_names
+from serving.desk.visit import Person, Visit
 
 router = APIRouter()
 MONTHS = 12
+VALUE_TIERS = ("platinum", "gold", "normal")
 REASONS, KEYWORDS, GROUPS = 24, 10, 10
 MOST_PERIODS = 31
-PERIODS, ALL = ("month", "week", "day"), "all"
 CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
 
 
@@ -23,22 +24,30 @@ CELLS = ("both", "main only", "other only", "neither", "open", "not counted")
 def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("money")
-    money = _read(visit, "money")
+    money, periods = _read(visit, "money"), visit.ask(_ask_periods(visit))
+    tiers = {row["name"]: row for row in money if row["scope"] == "value_tier"}
+    by_strategy = {row["name"]: row for row in money if row["scope"] == "strategy"}
+    names = read_names(visit, "strategies", "strategy_id")
     return visit.render(
         "money.html",
         all=next((row for row in money if row["scope"] == "all"), None),
-        tiers=[row for row in money if row["scope"] == "value_tier"],
-        by_strategy={row["name"]: row for row in money if row["scope"] == "strategy"},
+        tiers=[tiers[name] for name in VALUE_TIERS if name in tiers],
+        by_strategy=by_strategy,
+        saved=draw_bars(
+            (names.get(name, name), row["saved"], row["saved_low"], row["saved_high"])
+            for name, row in by_strategy.items()
+        ),
+        retained=_draw_periods(visit, periods),
         parts_of=_list_parts(_read(visit, "attribution")),
         harms=_read(visit, "harms", Order(column="harm", descending=True)),
         losses=_read(visit, "losses"),
         goals=_read(visit, "goals"),
         lines=_read(visit, "churn_lines"),
-        periods=visit.ask(_ask_periods(visit)),
+        periods=periods,
         options={
             "period": PERIODS,
-            "strategy_id": _list_values(visit, "strategy_id"),
-            "effect_group": _list_values(visit, "effect_group"),
+            "strategy_id": list_values(visit, "periods", "strategy_id", without=ALL),
+            "effect_group": list_values(visit, "periods", "effect_group", without=ALL),
         },
         bridge=_cross(_read(visit, "churn_bridge")),
         cells=CELLS,
@@ -51,7 +60,7 @@ def show(visit: Person) -> Response:
         ),
         keywords=_list_newest(_read(visit, "negative_keywords", Order(column="month_date", descending=True))),
         groups=_read(visit, "leaver_groups", Order(column="group_rank"), limit=GROUPS),
-        names=read_names(visit, "strategies", "strategy_id"),
+        names=names,
     )
 
 
@@ -66,20 +75,27 @@ def export(visit: Person) -> Response:
     return send_rows(visit, "periods", list(rows[0]) if rows else [], rows, detail=f"{len(rows)} periods: {filters}")
 
 
+def _draw_periods(visit: Visit, periods: list[dict[str, Any]]) -> LineChart | None:
+    """Return who stayed, in percent, by period: of the contacted and of the held-out."""
+    names = {"retained_treated": "column.contacted", "retained_holdout": "column.held_out"}
+    return draw_lines(
+        {
+            visit.words.text(text): [
+                (row["period_start"], None if row[name] is None else 100 * row[name]) for row in periods
+            ]
+            for name, text in names.items()
+        },
+        bounds=(0, 100),
+    )
+
+
 def _ask_periods(visit: Visit) -> Question:
     """Return the question for the results of plans by day, week or month, of all strategies and groups or of one."""
-    period = visit.parameter("period") or PERIODS[0]
-    if period not in PERIODS:
-        raise InvalidRequestError("Results are shown by day, week or month.")
+    period = read_period(visit) or "month"
     given = {"period": period, **{name: visit.parameter(name) or ALL for name in ("strategy_id", "effect_group")}}
     where = tuple(Condition(column=name, comparison="=", value=value) for name, value in given.items())
     newest = Order(column="period_start", descending=True)
     return Question(relation="periods", where=where, order=(newest,), limit=MOST_PERIODS)
-
-
-def _list_values(visit: Visit, name: str) -> list[str]:
-    rows = visit.ask(Question(relation="periods", columns=(name,), measures=(COUNT,), order=(Order(column=name),)))
-    return [row[name] for row in rows if row[name] != ALL]
 
 
 def _read(visit: Visit, relation: str, *order: Order, limit: int | None = None) -> list[dict[str, Any]]:

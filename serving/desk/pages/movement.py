@@ -8,8 +8,8 @@ from fastapi.responses import Response
 
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.files import send_answer
-from serving.desk.filters import OF_CUSTOMERS, describe_filters, list_options, read_filters
-from serving.desk.pages.today import COUNT, TIERS, read_names
+from serving.desk.filters import COUNT, OF_CUSTOMERS, describe_filters, list_options, read_filters
+from serving.desk.pages.today import TIERS, read_names
 from serving.desk.visit import InvalidRequestError, Person, Visit
 
 router = APIRouter()

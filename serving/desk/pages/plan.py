@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.access import Condition, Measure, Order, Question
+from serving.desk.charts import draw_bars
 from serving.desk.files import send_answer
-from serving.desk.filters import OF_CUSTOMERS, describe_filters, list_options, read_filters
-from serving.desk.pages.today import COUNT, read_names
+from serving.desk.filters import COUNT, OF_CUSTOMERS, describe_filters, list_options, read_filters
+from serving.desk.pages.today import read_names
 from serving.desk.visit import Person, Visit
 
 router = APIRouter()
@@ -23,16 +24,20 @@ def show(visit: Person) -> Response:
     visit.require("plan")
     among = read_filters(visit, OF_CUSTOMERS)
     by_arm = Question(relation="plans", columns=("arm",), among=among, measures=(COUNT, COST, EXPECTED))
+    strategies, names = _list_strategies(visit, among), read_names(visit, "strategies", "strategy_id")
     return visit.render(
         "plan.html",
         arms={row["arm"]: row for row in visit.ask(by_arm)},
         all=visit.count("plans")["count"],
         among=visit.count("plans", among=among)["count"],
         options=list_options(visit, OF_CUSTOMERS),
-        strategies=_list_strategies(visit, among),
+        strategies=strategies,
+        chart=draw_bars(
+            (names.get(row["strategy_id"], row["strategy_id"]), row["expected"], None, None) for row in strategies
+        ),
         reasons=_list_reasons(visit, among),
         prices=visit.ask(Question(relation="plan_prices", order=(Order(column="price", descending=True),))),
-        names=read_names(visit, "strategies", "strategy_id"),
+        names=names,
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
     )
 

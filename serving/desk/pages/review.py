@@ -11,7 +11,8 @@ from retention.measuring.alert_system import ALL
 from retention.measuring.lifecycle import REASONS, SUGGESTIONS, Review
 from retention.measuring.review import pick_latest
 from serving.access import Condition, Measure, Order, Question
-from serving.desk.pages.today import COUNT, read_names
+from serving.desk.filters import COUNT
+from serving.desk.pages.today import read_names
 from serving.desk.visit import Person, Visit
 
 router = APIRouter()
@@ -58,4 +59,6 @@ def _list_alert_months(visit: Visit) -> list[dict[str, Any]]:
     """Return the newest months of the alert system, all levels together, and the newest one by level as well."""
     rows = visit.ask(Question(relation="alert_system", where=(OF_MONTHS,), order=NEWEST))
     newest = rows[0]["period_start"] if rows else None
-    return [row for row in rows if row["level"] == ALL or row["period_start"] == newest][: MONTHS + len(LEVELS)]
+    shown = [row for row in rows if row["level"] == ALL or row["period_start"] == newest][: MONTHS + len(LEVELS)]
+    ladder = {level: place for place, level in enumerate((ALL, *LEVELS))}
+    return sorted(shown, key=lambda row: (-row["period_start"].toordinal(), ladder.get(row["level"], len(ladder))))

@@ -5,18 +5,33 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.access import Measure, Question
+from serving.access import Condition, Measure, Order, Question
 from serving.desk.files import send_rows
-from serving.desk.pages.today import COUNT
+from serving.desk.filters import (
+    ALL,
+    COUNT,
+    OF_CUSTOMERS,
+    PERIODS,
+    list_options,
+    list_values,
+    read_filters,
+    read_period,
+)
+from serving.desk.pages.today import read_names
 from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
 from serving.strategies import change_strategy, list_settings
 
 router = APIRouter()
+# the columns of a period's results by the names that a look at a strategy has
+OF_PERIOD = {
+    "n_treated": "known_treated", "n_holdout": "known_holdout", "difference": "retained_difference",
+    "difference_low": "retained_low", "difference_high": "retained_high", "period_start": "period_start",
+}  # fmt: skip
 COST = Measure(function="sum", name="cost", column="cost")
 EXPORTED = (
     "strategy_id", "name_en", "name_zh", "customer_id", "channel", "is_paused", "strength", "valid_days", "cost",
     "treated", "holdout", "planned_cost", "effect", "effect_low", "effect_high", "effect_basis", "n_treated",
-    "n_holdout", "difference", "difference_low", "difference_high", "verdict",
+    "n_holdout", "difference", "difference_low", "difference_high", "verdict", "period_start",
 )  # fmt: skip
 
 
@@ -24,7 +39,15 @@ EXPORTED = (
 def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("strategies")
-    return visit.render("strategies.html", rows=_list_rows(visit))
+    return visit.render(
+        "strategies.html",
+        rows=_list_rows(visit),
+        periods=PERIODS,
+        period=read_period(visit),
+        groups=list_values(visit, "periods", "effect_group", without=ALL),
+        options=list_options(visit, OF_CUSTOMERS),
+        names=read_names(visit, "strategies", "strategy_id"),
+    )
 
 
 @router.get("/strategies.csv")
@@ -56,9 +79,11 @@ def _read_number(text: str) -> float:
 
 
 def _list_rows(visit: Visit) -> list[dict[str, Any]]:
-    """Return the strategies as they are set, with whom the plan covers and what was measured, the widest first."""
-    covered, effects = _count_covered(visit), Question(relation="strategy_effects")
-    measured = {row["strategy_id"]: row for row in visit.ask(effects) if row.get("is_latest", True)}
+    """Return the strategies as they are set, with whom the plan covers and what was measured, the widest first.
+
+    Of a day, week, month or group what was measured is its difference, which has no verdict.
+    """
+    one, covered, measured = visit.parameter("strategy_id"), _count_covered(visit), _read_measured(visit)
     rows = [
         {
             **dict.fromkeys(EXPORTED),
@@ -67,12 +92,26 @@ def _list_rows(visit: Visit) -> list[dict[str, Any]]:
             **measured.get(row["strategy_id"], {}),
         }
         for row in list_settings(visit)
+        if one in {None, row["strategy_id"]}
     ]
     return sorted(rows, key=lambda row: (-(row["treated"] or 0), row["strategy_id"]))
 
 
+def _read_measured(visit: Visit) -> dict[str, dict[str, Any]]:
+    """Return by strategy the latest look at it, or the newest results of a period and group of the address."""
+    period, group = read_period(visit), visit.parameter("effect_group")
+    if period is None and group is None:
+        looks = visit.ask(Question(relation="strategy_effects"))
+        return {row["strategy_id"]: row for row in looks if row.get("is_latest", True)}
+    given = {"period": period or "month", "effect_group": group or ALL}
+    where = tuple(Condition(column=name, comparison="=", value=value) for name, value in given.items())
+    rows = visit.ask(Question(relation="periods", where=where, order=(Order(column="period_start"),)))
+    return {row["strategy_id"]: {name: row[of] for name, of in OF_PERIOD.items()} for row in rows}
+
+
 def _count_covered(visit: Visit) -> dict[str, dict[str, Any]]:
-    by_arm = Question(relation="plans", columns=("strategy_id", "arm"), measures=(COUNT, COST))
+    among = read_filters(visit, OF_CUSTOMERS)
+    by_arm = Question(relation="plans", columns=("strategy_id", "arm"), among=among, measures=(COUNT, COST))
     covered: dict[str, dict[str, Any]] = {}
     for row in visit.ask(by_arm):
         if row["arm"] in {"treated", "holdout"}:
