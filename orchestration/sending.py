@@ -16,6 +16,7 @@ from retention.acting.channels.base import Addresses, AddressKind
 from retention.acting.channels.webhook import read_keys
 from retention.acting.clock import Clock, make_clock
 from retention.acting.dispatch import Sending
+from retention.acting.partners import open_partners
 from retention.acting.rules import SendingRules
 from retention.store.consents import Consent
 from retention.store.notices import is_owner, owner_in
@@ -64,7 +65,7 @@ def prepare_sending(
 ) -> Sending:
     """Return what to send with: the real channels, or for replayed days the built-in gateway."""
     return Sending(
-        channels=open_gateway(deployment) if is_replay else channels,
+        channels=open_gateway(deployment) if is_replay else {**channels, **open_partners(store.subscriptions.read())},
         delivery=deployment.policy.delivery,
         rules=make_rules(deployment),
         addresses=find_addresses(deployment, store),

@@ -20,7 +20,7 @@ CUSTOMERS = "customers"
 Visibility = Literal["clear", "masked", "hidden"]
 Action = Literal[
     "today", "alerts", "incidents", "answer", "customer", "customers", "override", "plan", "money", "delivery",
-    "strategies", "change", "health", "export", "audit", "users", "collect", "contact", "privacy",
+    "strategies", "change", "health", "export", "audit", "users", "collect", "contact", "privacy", "subscribe",
 ]  # fmt: skip
 Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null", "differs from"]
 MASK_OF_TEXT = "•••"

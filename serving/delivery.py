@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from retention.store.ledger import Which
-from retention.store.notices import is_owner, owner_in
+from retention.store.ledger import INTERNAL, Which
+from retention.store.subscriptions import is_partner
 from serving.access import MASK_OF_TEXT, AccessDeniedError, Condition, Question
 from serving.actor import Actor
 
+PARTNER = "partner"
 STATES = ("planned", "claimed", "sent", "unknown", "late", "capped", "held", "failed")
 STEPS = ("assigned", "sent", "delivered", "opened", "clicked", "redeemed")
 SHOWN = (
@@ -33,7 +34,8 @@ def count_messages(actor: Actor, which: Which | None = None) -> list[dict[str, A
     _require_everybody(actor)
     channels: dict[str, dict[str, Any]] = {}
     for (channel, state, is_replay), count in actor.desk.store.outbox.count_states(which).items():
-        row = channels.setdefault(channel, {"channel": channel, "all": 0, "replays": 0, **dict.fromkeys(STATES, 0)})
+        medium = PARTNER if is_partner(channel) else channel
+        row = channels.setdefault(medium, {"channel": medium, "all": 0, "replays": 0, **dict.fromkeys(STATES, 0)})
         row[state] += count
         row["all"] += count
         row["replays"] += count if is_replay else 0
@@ -76,8 +78,9 @@ def _find_visible(actor: Actor, customer_ids: list[str]) -> set[str] | None:
 
 def _confine(actor: Actor, row: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: row[name] for name in SHOWN} | {"owner": None}
-    if is_owner(row["customer_id"]):
-        return shown | {"owner": owner_in(row["customer_id"]), "customer_id": None}
+    if row["purpose"] == INTERNAL:
+        kind, _, name = row["customer_id"].partition(":")
+        return shown | {"owner": name, "customer_id": None, "channel": PARTNER if kind == PARTNER else row["channel"]}
     return shown if actor.sees("customer_id") == "clear" else shown | {"customer_id": MASK_OF_TEXT}
 
 

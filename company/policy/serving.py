@@ -21,11 +21,12 @@ class SignIn(Section):
 
 
 class Api(Section):
-    """How often a key may ask, how long it holds, and for how long a retry of a write gets the first answer."""
+    """How often a key may ask, how long it holds, how long a retry gets the first answer, and where webhooks may go."""
 
     requests_per_minute: Positive
     key_days: Positive
     retry_hours: Positive
+    webhook_hosts: tuple[str, ...] = ()
 
 
 class SingleSignOn(Section):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from orchestration.deployment import Deployment
+from orchestration.published import published_in
 from orchestration.runs import UNFINISHED
 from orchestration.sending import now, prepare_sending
 from retention.acting.channels import Channel
@@ -30,6 +31,21 @@ def send_due_messages(
 def sending() -> None:
     """Send what is due."""
     send_due_messages()
+
+
+@dg.sensor(minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
+def announce_to_partners(
+    context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment], store: dg.ResourceParam[Store]
+) -> dg.SkipReason:
+    """Put what happened into the outbox for partners' programs; `send_when_due` posts it."""
+    from serving.access import read_access
+    from serving.partners import Announcer
+    from serving.snapshot import Snapshot
+
+    snapshot = Snapshot(path=published_in(deployment.settings.home).path)
+    count = Announcer(store=store, snapshot=snapshot, access=read_access()).announce(at=now())
+    context.log.info("%s announcements", count)
+    return dg.SkipReason(f"{count} announcements.")
 
 
 @dg.sensor(job_name=sending.name, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)

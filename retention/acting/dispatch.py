@@ -23,6 +23,7 @@ from retention.acting.channels.base import (
 )
 from retention.store.ledger import FAILED, INTERNAL, SENT, UNKNOWN
 from retention.store.outbox import PLANNED, Move, left, stopped
+from retention.store.subscriptions import is_partner
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -273,8 +274,19 @@ class _Sender:
 
 
 def write_message(row: "RowMapping", *, language: str, address: str | None) -> Message:
-    """Return a message as its channel gets it: in one language, and without any figure that the plan was made by."""
+    """Return a message as its channel gets it: in one language, and without any figure that the plan was made by.
+
+    What is announced to a partner's program is left as it was written.
+    """
     content: dict[str, Any] = json.loads(row["body"])
+    if is_partner(row["customer_id"]):
+        return Message(
+            key=row["idempotency_key"],
+            channel=row["channel"],
+            body=content,
+            moment=row["left_at"],
+            is_replay=row["is_replay"],
+        )
     text = content.get(f"text_{language}") or content["text_en"]
     body = {
         "customer_id": row["customer_id"],

@@ -3,13 +3,14 @@
 import base64
 import binascii
 import hmac
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 TOLERANCE = timedelta(minutes=5)
 _PREFIX = "whsec_"
-_LEAST_BYTES = 24  # what the standard asks of a key
+_LEAST_BYTES, _NEW_BYTES = 24, 32  # what the standard asks of a key, and what a new one has
 
 
 class SignatureError(Exception):
@@ -25,6 +26,11 @@ def read_key(secret: str) -> bytes:
     if len(key) < _LEAST_BYTES:
         raise ValueError(f"it has fewer than {_LEAST_BYTES} bytes")
     return key
+
+
+def make_secret() -> str:
+    """Return a new key as it is written."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
 
 
 def sign(keys: Sequence[bytes], *, key: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from company.policy.units import Period
 
 ASSIGNED = "assigned"
-INTERNAL = "internal"  # the purpose of messages to the company's own people, which are no treatment of anybody
+INTERNAL = "internal"  # the purpose of messages to colleagues and to programs, which are no treatment of anybody
 # what becomes of a message: the states of the outbox in which it rests
 SENT, UNKNOWN, FAILED, LATE, CAPPED, HELD = "sent", "unknown", "failed", "late", "capped", "held"
 STOPPED = (FAILED, LATE, CAPPED, HELD)

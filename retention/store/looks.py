@@ -20,7 +20,7 @@ from retention.store.answers import (
 )
 from retention.store.database import Database, lock_claims, next_number
 from retention.store.ledger import INTERNAL
-from retention.store.notices import owner_in
+from retention.store.notices import address_of, owner_in
 from retention.store.tables import ALERT_EVENTS, ALERT_LOOKS, ALERTS, OUTBOX
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _read(connection: Connection, register: Register, *, since: datetime) -> "li
 
 
 def _read_notified(connection: Connection, *, today: date, since: datetime) -> Notified:
-    is_today = (OUTBOX.c.purpose == INTERNAL) & (OUTBOX.c.as_of == today)
+    is_to_owner = (OUTBOX.c.purpose == INTERNAL) & OUTBOX.c.customer_id.startswith(address_of(""))
+    is_today = is_to_owner & (OUTBOX.c.as_of == today)
     counted = select(OUTBOX.c.customer_id, OUTBOX.c.strategy_id, func.count()).where(is_today)
     sent: dict[str, int] = {}
     digested = set()

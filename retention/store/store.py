@@ -18,6 +18,7 @@ from retention.store.plans import Plans
 from retention.store.recipients import Recipients
 from retention.store.strategy_changes import StrategyChanges
 from retention.store.strategy_reviews import StrategyReviews
+from retention.store.subscriptions import Subscriptions
 
 
 class Store:
@@ -45,6 +46,7 @@ class Store:
         self.strategy_reviews = StrategyReviews(self.database)
         self.consents = Consents(self.database)
         self.recipients = Recipients(self.database)
+        self.subscriptions = Subscriptions(self.database)
 
     def __enter__(self) -> Self:
         """Return the store, to be closed at the end of the block."""

@@ -498,6 +498,20 @@ API_REQUESTS = Table(
     comment="one row per writing request of a program and its answer, which a retry gets again",
 )
 
+WEBHOOK_SUBSCRIPTIONS = Table(
+    "webhook_subscriptions",
+    METADATA,
+    Column("subscription_id", String(16), primary_key=True),
+    Column("key_id", String(16), ForeignKey("api_keys.key_id"), nullable=False, index=True),
+    Column("url", String, nullable=False),
+    Column("events", String, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("announced_to", Moment, nullable=False),
+    Column("ended_at", Moment),
+    comment="one row per webhook of a partner's program: where to, which events, and how far they are announced",
+)
+
 AUDIT_LOG = Table(
     "audit_log",
     METADATA,

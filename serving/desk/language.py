@@ -22,7 +22,8 @@ _HOURS_SHOWN = 48
 @cache
 def read_texts() -> Mapping[str, Mapping[str, str]]:
     """Return every text by its key, in each language; channels have their names from the taxonomy."""
-    return _flatten({**load_yaml(FILE), "channel": CHANNEL_NAMES})
+    texts = load_yaml(FILE)
+    return _flatten({**texts, "channel": {**CHANNEL_NAMES, **texts["channel"]}})
 
 
 def _flatten(node: Mapping[str, Any], above: str = "") -> dict[str, Mapping[str, str]]:

@@ -78,9 +78,17 @@ class ApiKeys:
         digest = hash_secret(secret)
         if row is None or prefix != PREFIX or not hmac.compare_digest(row["digest"], digest):
             return None
-        if row["revoked_at"] is not None or row["expires_at"] <= at:
+        key = self.find(key_id, at=at)
+        if key is not None:
+            self._mark_used(row, at=at)
+        return key
+
+    def find(self, key_id: str, *, at: datetime) -> ApiKey | None:
+        """Return the key of an id, None when it is unknown, expired or revoked."""
+        with self._database.read() as connection:
+            row = _find(connection, key_id)
+        if row is None or row["revoked_at"] is not None or row["expires_at"] <= at:
             return None
-        self._mark_used(row, at=at)
         return ApiKey(**{name: row[name] for name in ("name", "role", "owner", "region", "key_id")})
 
     def _mark_used(self, row: "RowMapping", *, at: datetime) -> None:
