@@ -112,7 +112,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         publish(folder / "holdfast.duckdb", given.size)
-        with serve(folder) as (begun, person, program):
+        company = folder / "company.yaml"
+        limits = {"desk": {"api": {"requests_per_minute": 10**6}}}
+        content = {"industry": "retail", "currency": "EUR", "policy": limits}
+        company.write_text(yaml.safe_dump(content), encoding="utf-8")
+        url = f"sqlite:///{folder / 'operational.db'}"
+        with serve(folder / "holdfast.duckdb", company, url) as (begun, person, program):
             figures = [*measure_pages(begun, person, program, given.size), *measure_load(folder, person, program)]
     load = f"load average of the machine while measured: {os.getloadavg()[0]:.1f}"
     common = {
@@ -135,22 +140,11 @@ def publish(path: Path, size: int) -> None:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[tuple[float, httpx.Client, httpx.Client]]:
+def serve(snapshot: Path, company: Path, url: str) -> Iterator[tuple[float, httpx.Client, httpx.Client]]:
     """Yield when the server was started, a browser that is signed in, and a program with a key."""
-    company = folder / "company.yaml"
-    limits = {"desk": {"api": {"requests_per_minute": 10**6}}}
-    company.write_text(yaml.safe_dump({"industry": "retail", "currency": "EUR", "policy": limits}), encoding="utf-8")
-    url, port = f"sqlite:///{folder / 'operational.db'}", find_port(0)
+    port = find_port(0)
     session, key = sign_in_manager(url)
-    command = [
-        sys.executable,
-        "-m",
-        "serving",
-        "--snapshot",
-        str(folder / "holdfast.duckdb"),
-        "--company",
-        str(company),
-    ]
+    command = [sys.executable, "-m", "serving", "--snapshot", str(snapshot), "--company", str(company)]
     environment = {**os.environ, "HOLDFAST_OPERATIONAL_URL": url}
     begun = time.perf_counter()
     server = subprocess.Popen([*command, "--port", str(port)], env=environment)

@@ -23,8 +23,8 @@ SORTS = {
 }
 SHOWN = (
     "position", "customer_id", "region", "lifecycle_stage", "value_tier", "tier", "score", "previous_score",
-    "money_at_risk", "value_from_now", "main_reason_en", "main_reason_zh", "strategy_id", "arm", "responsible",
-    "recency_days",
+    "money_at_risk", "value_from_now", "main_reason_en", "main_reason_zh", "strategy_id", "arm", "decision_reason",
+    "responsible", "recency_days",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def list_customers(visit: Person) -> Response:
         is_first=not after,
         has_before=any(row.get("previous_score") is not None for row in rows),
         strategies=read_names(visit, "strategies", "strategy_id"),
+        reasons=read_names(visit, "decision_reasons", "decision_reason"),
     )
 
 

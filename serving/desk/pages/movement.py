@@ -18,7 +18,8 @@ SPANS = {"1": "previous", "7": "week", "30": "month"}  # days -> how the columns
 BY_VALUE = (Order(column="expected_value", descending=True), Order(column="position"))
 SHOWN = (
     "customer_id", "region", "lifecycle_stage", "value_tier", "tier", "score", "expected_value", "money_at_risk",
-    "main_reason_en", "main_reason_zh", "strategy_id", "channel", "arm", "responsible", "recency_days",
+    "main_reason_en", "main_reason_zh", "strategy_id", "channel", "arm", "decision_reason",
+    "responsible", "recency_days",
 )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def show(visit: Person) -> Response:
         next=visit.link(after=_write_key(rows[PAGE - 1])) if len(rows) > PAGE else None,
         is_first=not after,
         strategies=read_names(visit, "strategies", "strategy_id"),
+        reasons=read_names(visit, "decision_reasons", "decision_reason"),
     )
 
 
