@@ -279,7 +279,7 @@ def reads_the_proof_of_a_message(screen: Screen) -> None:
 
 
 def reads_when_a_verdict_can_be_given(screen: Screen) -> None:
-    screen.open("/strategies").get_by_role("link", name="Do strategies work").click()
+    screen.open("/strategies").get_by_role("link", name="Effects of strategies").click()
     assert "2025-04-01" in screen.read()
 
 
