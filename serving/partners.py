@@ -123,7 +123,6 @@ class Kind:
     """A kind of event: the action that it takes, and how those since a moment are read."""
 
     action: Action
-    text: str
     read: Callable[[_Reader], Iterator[Announcement]]
 
 
@@ -180,10 +179,9 @@ def _read_measured(reader: _Reader) -> Iterator[Announcement]:
 
 
 KINDS = {
-    "alert.created": Kind(action="alerts", text="an alert was raised", read=_read_created),
-    "alert.closed": Kind(action="alerts", text="an alert was closed, replaced, or became part of an incident",
-                         read=_read_closed),
-    "plan.committed": Kind(action="plan", text="a plan passed its gate and was committed", read=_read_plans),
-    "outcome.redeemed": Kind(action="plan", text="a customer redeemed what a message offered", read=_read_redeemed),
-    "outcome.measured": Kind(action="strategies", text="a strategy was looked at anew", read=_read_measured),
-}  # fmt: skip
+    "alert.created": Kind(action="alerts", read=_read_created),
+    "alert.closed": Kind(action="alerts", read=_read_closed),
+    "plan.committed": Kind(action="plan", read=_read_plans),
+    "outcome.redeemed": Kind(action="subscribe", read=_read_redeemed),
+    "outcome.measured": Kind(action="strategies", read=_read_measured),
+}

@@ -187,7 +187,7 @@ def test_an_ended_webhook_and_one_of_a_revoked_key_get_nothing_more(
 def test_a_replayed_day_is_announced_to_nobody(instance: Instance, receiver: Receiver) -> None:
     from published_shop import make_tables
 
-    instance.subscribe(receiver.address, "alert.created", "plan.committed")
+    instance.subscribe(receiver.address, "alert.created", "plan.committed", role=MANAGER)
     instance.clock.now += timedelta(minutes=1)
     alerts = make_tables()["alerts"].drop(columns="position")
     past = alerts.assign(alert_id="r" + alerts["alert_id"].str[1:], customer_id="other-" + alerts["customer_id"])
@@ -206,7 +206,7 @@ def test_a_replayed_day_is_announced_to_nobody(instance: Instance, receiver: Rec
         ("file:///etc/passwd", ["alert.created"], 422),
         (ADDRESS, ["alert.invented"], 422),
         (ADDRESS, [], 422),
-        (ADDRESS, ["outcome.measured"], 403),
+        (ADDRESS, ["plan.committed"], 403),
     ],
 )
 def test_where_events_may_go_and_which_a_role_may_have(
