@@ -105,7 +105,7 @@ def lane_weights(
 def lane_calibration(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]
 ) -> dg.MaterializeResult[None]:
-    """One row per night and group of the event lane's delta, five of them: how far it moved the log-odds, and how far the night did.
+    """One row per night and group of the event lane's delta, five of them: how far it, and the night, moved the log-odds.
 
     `slope` is the night's change per unit of delta; 1 is calibrated.
     """
