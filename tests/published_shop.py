@@ -122,6 +122,7 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 for months in (3, 6)
             ]
         ),
+        "families": pd.DataFrame({"customer_id": ids, "family": "retention", "family_score": 60.0}),
         "aliases": pd.DataFrame({"alias_id": ["shop-7"], "customer_id": ["secret-020"]}),
         "tags": pd.DataFrame({"tag": ["big_basket"], "text_en": ["large baskets"], "text_zh": ["大额购物"]}),
         "strategies": pd.DataFrame({"strategy_id": ["voucher"], "text_en": ["A voucher"], "text_zh": ["优惠券"]}),

@@ -20,7 +20,7 @@ from company.policy.monitoring import Anomaly, Drift, Forecast, Performance
 from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
 from company.policy.privacy import Privacy
 from company.policy.serving import Desk
-from company.policy.training import ColdStart, ExpectedProfit, Fairness, Promotion, Text, Training
+from company.policy.training import ColdStart, ExpectedProfit, Fairness, Families, Promotion, Text, Training
 from company.policy.units import Count, Days, Level, Money, Section
 from company.policy.warehouse import (
     Clv,
@@ -89,6 +89,7 @@ class Policy(Section):
     training: Training
     expected_profit: ExpectedProfit
     cold_start: ColdStart
+    families: Families
     forecast: Forecast
     promotion: Promotion
     fairness: Fairness

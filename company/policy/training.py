@@ -1,10 +1,12 @@
 """What training, the model card and the scores of a cold start go by."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from company.policy.units import Count, Section, Share
+from company.taxonomy import FAMILIES, Family
 
 
 class Training(Section):
@@ -56,6 +58,44 @@ class ColdStart(Section):
 
     log_odds_per_weight: Annotated[float, Field(gt=0)]
     signals: Annotated[tuple[RiskSignal, ...], Field(min_length=1)]
+
+
+FamilyWeights = Annotated[dict[Family, Annotated[float, Field(ge=0)]], Field(min_length=1)]
+
+
+class Families(Section):
+    """How much each family of indicators counts, and whose weights these are."""
+
+    weighting: Literal["equal", "experts", "delphi", "scenario", "data"]
+    experts: FamilyWeights
+    delphi: tuple[dict[str, FamilyWeights], ...]
+    agreed_within: Annotated[float, Field(ge=0)]
+    scenarios: dict[str, FamilyWeights]
+    scenario: str | None
+
+    @model_validator(mode="after")
+    def _has_what_it_weighs_by(self) -> Self:
+        for name, weights in [
+            ("experts", self.experts),
+            *((f"scenarios.{each}", own) for each, own in self.scenarios.items()),
+        ]:
+            _check_complete(name, weights)
+        for number, answers in enumerate(self.delphi, start=1):
+            for expert, weights in answers.items():
+                _check_complete(f"delphi: round {number} of {expert}", weights)
+        if self.weighting == "delphi" and not (self.delphi and self.delphi[-1]):
+            raise ValueError("weighting is delphi, and delphi has no round; add the experts' answers")
+        if self.weighting == "scenario" and self.scenario not in self.scenarios:
+            raise ValueError(f"scenario is {self.scenario!r}, which is none of {', '.join(self.scenarios) or 'none'}")
+        return self
+
+
+def _check_complete(name: str, weights: Mapping[Family, float]) -> None:
+    missing = [family for family in FAMILIES if family not in weights]
+    if missing:
+        raise ValueError(f"{name} has no weight for {missing[0]}; add it, 0 where it is not to count")
+    if not sum(weights.values()):
+        raise ValueError(f"{name} gives every family the weight 0; one at least must count")
 
 
 class Promotion(Section):

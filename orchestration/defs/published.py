@@ -56,7 +56,7 @@ VALUE_DRIVERS = """
     where driver_rank <= 3 and abs(contribution) >= 0.005
     order by customer_id, driver_rank
 """
-INDEXED = dict.fromkeys(("customers", "alerts", "plans", "forecasts"), "customer_id")
+INDEXED = dict.fromkeys(("customers", "alerts", "plans", "forecasts", "families"), "customer_id")
 
 
 def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
@@ -186,9 +186,16 @@ RULES = """
     from monitoring.alert_rules
     where as_of = date '{as_of}'
 """
+FAMILIES = """
+    select customer_id, family, score as family_score
+    from signals.family_scores
+    where as_of = date '{as_of}' and score > 0
+    order by customer_id, score desc, family
+"""
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
     "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS, "alert_rules": RULES,
+    "families": FAMILIES,
     "forecasts": FORECASTS,
 }  # fmt: skip
 
@@ -201,6 +208,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
             ["scores", "churn_reasons"],
             ["retention", "plans"],
             ["retention", "incidents"],
+            ["signals", "family_scores"],
             ["forecasts", "customer_value"],
         ],
         group_name="published",

@@ -1,6 +1,6 @@
 """Churn scores by the champion, with tiers and reasons, append-only, and the gate on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 
 from company.facts import Facts, load_facts
 from company.policy import Policy
+from company.taxonomy import Family
 from ml.explaining.reasons import explain_model, explain_rules
 from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
 from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs
+from orchestration.defs.families import WEIGHTS, read_families, read_weights
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.metadata import describe_table, link_version
@@ -49,7 +51,12 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=table.split("."),
         # the gate is on the features
-        deps=[["features", "eligible_snapshots"], ["features", "customer_features"], CUTOFFS.split(".")],
+        deps=[
+            ["features", "eligible_snapshots"],
+            ["features", "customer_features"],
+            CUTOFFS.split("."),
+            WEIGHTS.split("."),
+        ],
         group_name="scores",
         owners=["team:data-science"],
         kinds={"mlflow", "duckdb", "table"},
@@ -85,7 +92,13 @@ def churn_scores(
     if not _is_scored(warehouse, as_of, version):
         features = warehouse.read(ELIGIBLE, {"as_of": as_of})
         if champion is None:
-            found = score_by_rules(deployment, features, as_of, known=count_outcomes(warehouse, as_of))
+            found = score_by_rules(
+                deployment,
+                features,
+                as_of,
+                known=count_outcomes(warehouse, as_of),
+                weights=read_weights(warehouse, as_of),
+            )
         else:
             lines = read_cutoffs(warehouse, as_of)
             found = score_by_model(deployment, registry, champion, features, as_of, cutoffs=lines)
@@ -171,15 +184,17 @@ def find_at_risk(scores: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def score_by_rules(
-    deployment: Deployment, features: pa.Table, as_of: date, *, known: "Outcomes"
+    deployment: Deployment, features: pa.Table, as_of: date, *, known: "Outcomes", weights: Mapping[Family, float]
 ) -> dict[str, pa.Table]:
     """Score without a model: by how long inactivities last, by the rules that show, and at the level that is known."""
+    from ml.cold_start.families import weigh_signals
     from ml.cold_start.scores import score_cold_start
 
     churn, given = deployment.company.churn, deployment.policy.cold_start
+    signals = weigh_signals(given.signals, read_families(deployment), weights)
     small = score_cold_start(
         features,
-        given.signals,
+        signals,
         horizon_days=churn.horizon_days,
         base_rate=deployment.industry.churn_line.over(churn.horizon_days),
         outcomes=known,
@@ -188,7 +203,7 @@ def score_by_rules(
     )
     scores = _assign(_as_scores(small.table, as_of, horizon_days=churn.horizon_days), deployment.policy)
     reasons = explain_rules(
-        given.signals,
+        signals,
         features,
         deployment.features,
         read_facts(deployment),

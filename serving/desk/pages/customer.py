@@ -67,6 +67,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         messages=messages,
         reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
         drivers=_read_drivers(visit, is_it),
+        families=visit.ask(Question(relation="families", where=(is_it,))),
         plan=plans[0] if plans else None,
         forecasts=visit.ask(Question(relation="forecasts", where=(is_it,), order=(Order(column="horizon_months"),))),
         strategies=read_names(visit, "strategies", "strategy_id"),
