@@ -1,6 +1,7 @@
 """How fast an event becomes an alert, what bursts, a million customers and kills do, and whether a replay agrees.
 
-Run `python -m bench.lane` (all parts) or with `--parts rate burst`; figures go to bench/results/lane.json. The
+Run `python -m bench.lane` (all parts) or some of them, such as `--parts rate --seconds 600`, `--parts kills --kills 25
+--further` (four times), `--parts lead --industries retail`; figures are laid over those in bench/results/lane.json. The
 generator runs on the same machine. A probe is a customer whose events must raise one alert; its delay ends when another
 process sees the alert in the operational store.
 """
@@ -30,7 +31,8 @@ import httpx
 import numpy as np
 
 from bench.desk import TABLES
-from bench.figures import Figure, at_least, at_most, machine, record, without_bar
+from bench.figures import RESULTS, Figure, at_least, at_most, machine, record, without_bar
+from bench.lane_lead import INDUSTRIES, measure_lead
 from company.policy import Policy, load_policy
 from orchestration.pages import find_port
 from retention.store.store import Store
@@ -45,6 +47,7 @@ SEED = 20260101
 COMPANY = Path(__file__).parents[1] / "examples" / "retail" / "company.yaml"
 BATCH, RATE, BURST_RATE, BURST_SECONDS = 250, 5000, 20_000, 10
 PROBES_PER_SECOND = 10
+MOST_KILLS = 100
 ACCEPTED, TOO_MANY = 202, 429
 NIGHTS, RESTART, LEAVING = 30, 15, 0.02  # of the replay: nights, the one with a restart, share of pages on leaving
 QUIET_KINDS = ("visit", "view", "search", "add_to_cart", "login")
@@ -56,6 +59,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--seconds", type=int, default=600, help="of the steady rate")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--further", action="store_true", help="add the kills to those that are recorded")
+    parser.add_argument("--industries", nargs="*", default=list(INDUSTRIES), choices=list(INDUSTRIES), help="of `lead`")
     parser.add_argument("--customers", type=int, default=50_000)
     given = parser.parse_args()
     for part in given.parts:
@@ -314,16 +319,24 @@ def measure_kills(folder: Path, given: argparse.Namespace) -> list[dict[str, Any
         running.drain()
         asked, sent = len(running.sent), running.acknowledged
         rows, counted, alerts = running.stop()
-    size = f"{done} kills, {sent:,} events, {asked} probes"
+    found = {
+        "kills: events acknowledged and lost, or with two effects": abs(sent - rows) + abs(sent - counted),
+        "kills: alerts missing or double": abs(asked - alerts),
+        "kills of collector or lane": done,
+        "kills: events sent meanwhile": sent,
+        "kills: alerts asked for meanwhile": asked,
+    }
+    if given.further:
+        recorded = {each["name"]: each["value"] for each in json.loads((RESULTS / "lane.json").read_text())}
+        found = {name: value + int(recorded.get(name, 0)) for name, value in found.items()}
+    lost, wrong, kills, events, probes = found
+    about = {"size": f"{given.customers:,} customers, 500 events a second, both programs killed at random moments"}
     return [
-        {
-            "name": "kills: events acknowledged and lost, or with two effects",
-            "unit": "events",
-            "size": size,
-            **at_most(abs(sent - rows) + abs(sent - counted), 0),
-        },
-        {"name": "kills: alerts missing or double", "unit": "alerts", "size": size, **at_most(abs(asked - alerts), 0)},
-        {"name": "kills of collector or lane", "unit": "kills", "size": size, **at_least(done, given.kills)},
+        {"name": lost, "unit": "events", **about, **at_most(found[lost], 0)},
+        {"name": wrong, "unit": "alerts", **about, **at_most(found[wrong], 0)},
+        {"name": kills, "unit": "kills", **about, **at_least(found[kills], MOST_KILLS)},
+        {"name": events, "unit": "events", **about, **without_bar(found[events])},
+        {"name": probes, "unit": "alerts", **about, **without_bar(found[probes])},
     ]
 
 
@@ -439,6 +452,7 @@ PARTS = {
     "kills": measure_kills,
     "memory": measure_memory,
     "replay": measure_replay,
+    "lead": measure_lead,
 }
 
 if __name__ == "__main__":
