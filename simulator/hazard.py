@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.calendar import Month
-from simulator.parameters.schema import CAUSES
+from simulator.parameters.schema import CAUSES, DeliveryTrouble
 from simulator.streams import Flags, Floats, Indices, generator, lognormal, normal
 from simulator.world import World
 
 STAYS = np.iinfo(np.int32).max
 OTHER = len(CAUSES)
-TROUBLES = ("late", "lost", "out_of_stock")
+TROUBLES: tuple[DeliveryTrouble, ...] = ("late", "lost", "out_of_stock")
 _FAINT = 0.35
 _BISECTIONS = 50
 _BURN_IN = 6

@@ -8,6 +8,9 @@ from company.policy.units import Days, Section
 
 Whole = Annotated[int, Field(ge=1)]
 
+Place = Literal["quarantine", "exports", "logs"]
+Purpose = Literal["prediction", "marketing", "service", "measurement"]
+
 
 class Span(Section):
     """A time in one unit: calendar months, calendar days or working days."""
@@ -42,7 +45,7 @@ class Record(Section):
     contact: str | None = None
     officer: str | None = None
     transfers: str | None = None
-    legal_basis: dict[Literal["prediction", "marketing", "service", "measurement"], str] = Field(default_factory=dict)
+    legal_basis: dict[Purpose, str] = Field(default_factory=dict)
 
 
 class Privacy(Section):
@@ -54,7 +57,7 @@ class Privacy(Section):
     law: str
     laws: dict[str, Law]
     remind_days_before: Days
-    keep_days: dict[Literal["quarantine", "exports", "logs"], Whole]
+    keep_days: dict[Place, Whole]
     record: Record = Record()
 
     @model_validator(mode="after")

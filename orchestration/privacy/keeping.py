@@ -2,10 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from company.policy.privacy import Place
 from orchestration.deployment import Deployment
 from orchestration.privacy.stores import OWN_RECORDS
 from orchestration.warehouse import Warehouse
@@ -14,10 +15,10 @@ EVIDENCE = "deleted.jsonl"  # next to the receipts
 _EXPORTS = "copy-*"
 
 
-def delete_old(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -> dict[str, int]:
+def delete_old(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -> dict[Place, int]:
     """Delete what is older than `privacy.keep_days` on a day; return rows or files by place."""
     home = deployment.settings.home
-    counts = {}
+    counts: dict[Place, int] = {}
     for place, days in deployment.policy.privacy.keep_days.items():
         before = as_of - timedelta(days=days)
         if place == "quarantine":
@@ -50,7 +51,7 @@ def _delete_files(paths: Iterator[Path], *, before: date) -> int:
     return len(old)
 
 
-def _write_down(path: Path, counts: dict[str, int], deployment: Deployment, *, as_of: date) -> None:
+def _write_down(path: Path, counts: Mapping[Place, int], deployment: Deployment, *, as_of: date) -> None:
     keep = deployment.policy.privacy.keep_days
     gone = [
         {"as_of": as_of.isoformat(), "place": place, "older_than_days": keep[place], "deleted": count}

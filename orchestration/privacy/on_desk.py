@@ -190,7 +190,7 @@ def open_office(environment: Mapping[str, str], store: Store, company_file: Path
 
 def _list_steps(request: Request) -> tuple[Step, ...]:
     """Return what may follow; what removes nothing needs no plan, and what removes is run behind one."""
-    skipped = ("run",) if request.kind in REMOVING and request.state == "verified" else ()
+    skipped: tuple[str, ...] = ("run",) if request.kind in REMOVING and request.state == "verified" else ()
     skipped += () if request.kind in REMOVING else ("plan",)
     return tuple(step for step in _AFTER.get(request.state, ()) if step not in skipped)
 

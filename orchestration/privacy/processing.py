@@ -1,6 +1,6 @@
 """The record of processing activities, made from what the company file, the policy and the strategies declare."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from company.contract import TABLES
+from company.policy.privacy import Purpose
 from company.yaml_file import read_yaml
 from ingestion.vault import Vault
 from orchestration.deployment import Deployment
@@ -15,6 +16,7 @@ from orchestration.privacy.keeping import read_evidence
 
 Language = Literal["en", "zh"]
 _SHOWN = 10
+_CONTACTS: tuple[Purpose, ...] = ("marketing", "service")
 WORDS = Path(__file__).parents[2] / "privacy" / "processing.yaml"
 
 
@@ -53,8 +55,8 @@ class ProcessingRecord:
     def _purposes(self) -> Iterator[str]:
         yield f"## {self._say('purposes')}"
         yield ""
-        rows = {"prediction": self._say("prediction_how")}
-        for purpose in ("marketing", "service"):
+        rows: dict[Purpose, str] = {"prediction": self._say("prediction_how")}
+        for purpose in _CONTACTS:
             own = [each for each in self.deployment.strategies if each.purpose == purpose]
             channels = ", ".join(sorted({each.channel for each in own}))
             if own:
@@ -99,8 +101,8 @@ class ProcessingRecord:
         yield f"## {self._say('retention')}"
         yield ""
         policy = self.deployment.policy
-        kept = {"dagster": policy.run_history_days, "lane/events.db": policy.lane.log_days, **policy.privacy.keep_days}
-        for place, days in kept.items():
+        kept = (("dagster", policy.run_history_days), ("lane/events.db", policy.lane.log_days))
+        for place, days in (*kept, *policy.privacy.keep_days.items()):
             yield f"- {place}: {self._say('days', count=days)}"
         yield f"- {self._say('until_source')}"
         for each in read_evidence(self.deployment.settings.home)[-_SHOWN:]:
@@ -115,7 +117,7 @@ class ProcessingRecord:
         yield f"- {self._say('roles')}"
         yield f"- {self._say('erasure')}"
 
-    def _table(self, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    def _table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield f"| {' | '.join(map(self._say, head))} |"
         yield f"|{'---|' * len(head)}"
         yield from (f"| {' | '.join(row)} |" for row in rows)
@@ -126,7 +128,7 @@ class ProcessingRecord:
 
 @cache
 def _read_words() -> Mapping[str, Mapping[str, str]]:
-    words: dict[str, dict[str, str]] = read_yaml(WORDS).content
+    words: Mapping[str, Mapping[str, str]] = read_yaml(WORDS).content
     return words
 
 

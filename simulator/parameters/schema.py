@@ -9,6 +9,7 @@ from company.yaml_file import load_yaml
 
 INDUSTRIES = ("retail", "ecommerce", "finance", "telecom", "saas")
 CAUSES = ("service", "price", "product", "rival", "need")
+DeliveryTrouble = Literal["late", "lost", "out_of_stock"]
 _HERE = Path(__file__).parent
 
 
@@ -107,8 +108,8 @@ class Fulfilment(_Frozen):
     slips: float
     remote: float
     delay_days: float
-    trouble: dict[Literal["late", "lost", "out_of_stock"], float]
-    severity: dict[Literal["late", "lost", "out_of_stock"], float]
+    trouble: dict[DeliveryTrouble, float]
+    severity: dict[DeliveryTrouble, float]
 
 
 class Catalogue(_Frozen):

@@ -39,10 +39,10 @@ owned as (
 typical as (
 
     select
-        is_by_fee,
         {%- for name in ('fee', 'frequency', 'basket', 'discount', 'tenure', 'cost_to_serve') %}
-        median({{ name }}) as {{ name }}{{ ',' if not loop.last }}
+            median({{ name }}) as {{ name }},
         {%- endfor %}
+        is_by_fee
     from owned
     group by is_by_fee
 
@@ -53,7 +53,7 @@ compared as (
     select
         owned.*,
         {%- for name in ('fee', 'frequency', 'basket', 'discount', 'tenure', 'cost_to_serve') %}
-        typical.{{ name }} as typical_{{ name }},
+            typical.{{ name }} as typical_{{ name }},
         {%- endfor %}
         {{ policy('clv', 'gross_margin') }} * typical.fee * typical.frequency * typical.basket * typical.discount
         * typical.tenure as typical_gross
@@ -78,17 +78,17 @@ weighed as (
 drivers as (
 
     {%- for name in ('fee', 'frequency', 'basket', 'discount', 'tenure') %}
-    select
-        customer_id,
-        '{{ name }}' as driver,
-        {{ name }} as own_figure,
-        typical_{{ name }} as typical_figure,
-        weight * ln({{ name }} / typical_{{ name }}) as contribution
-    from weighed
-    {%- if name != 'tenure' %}
-    where {{ 'is_by_fee' if name == 'fee' else 'not is_by_fee' }}
-    {%- endif %}
-    union all
+        select
+            customer_id,
+            '{{ name }}' as driver,
+            {{ name }} as own_figure,
+            typical_{{ name }} as typical_figure,
+            weight * ln({{ name }} / typical_{{ name }}) as contribution
+        from weighed
+        {%- if name != 'tenure' %}
+            where {{ 'is_by_fee' if name == 'fee' else 'not is_by_fee' }}
+        {%- endif %}
+        union all
     {%- endfor %}
     select
         customer_id,

@@ -15,7 +15,7 @@ from serving.api.idempotency import ConflictError
 from serving.privacy import Office, OfficeError, Request
 
 router = APIRouter(prefix="/privacy", tags=["privacy"])
-VERSION = "2.0"
+VERSION: Literal["2.0"] = "2.0"
 Status = Literal["pending", "in_progress", "completed", "cancelled"]
 STATUSES: dict[str, Status] = {
     "received": "pending", "verified": "pending", "held": "pending", "planned": "in_progress",

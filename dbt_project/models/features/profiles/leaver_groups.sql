@@ -46,13 +46,12 @@ cut_points as (
 
     select
         as_of,
-        count(*) as all_customers,
-        avg(case when churned then 1.0 else 0.0 end) as all_rate,
         {%- for name, said in dimensions.items() if said.is_number %}
-        round(percentile_disc(0.333) within group (order by {{ name }}), {{ said.digits }}) as {{ name }}_low,
-        round(percentile_disc(0.667) within group (order by {{ name }}), {{ said.digits }}) as {{ name }}_high
-        {{- ',' if not loop.last }}
+            round(percentile_disc(0.333) within group (order by {{ name }}), {{ said.digits }}) as {{ name }}_low,
+            round(percentile_disc(0.667) within group (order by {{ name }}), {{ said.digits }}) as {{ name }}_high,
         {%- endfor %}
+        count(*) as all_customers,
+        avg(case when churned then 1.0 else 0.0 end) as all_rate
     from labelled
     group by as_of
 
@@ -63,10 +62,10 @@ levelled as (
 
     select
         labelled.as_of,
-        labelled.churned,
         {%- for name, said in dimensions.items() %}
-        {{ leaver_level(name, said) | indent(8) }} as {{ name }}{{ ',' if not loop.last }}
+            {{ leaver_level(name, said) | indent(12) }} as {{ name }},
         {%- endfor %}
+        labelled.churned
     from labelled
     inner join cut_points on labelled.as_of = cut_points.as_of
 
@@ -76,10 +75,10 @@ levelled as (
 varied as (
 
     select
-        as_of,
         {%- for name in dimensions %}
-        count(distinct {{ name }}) as {{ name }}{{ ',' if not loop.last }}
+            count(distinct {{ name }}) as {{ name }},
         {%- endfor %}
+        as_of
     from levelled
     group by as_of
 
@@ -90,14 +89,14 @@ counted as (
     select
         as_of,
         {%- for name in dimensions %}
-        {{ name }},
+            {{ name }},
         {%- endfor %}
         count(*) as count_customers,
         count_if(churned) as count_left
     from levelled
-    group by grouping sets (
+    group by grouping sets ( -- noqa: PRS
         {%- for names in sets %}
-        (as_of, {{ names | join(', ') }}){{ ',' if not loop.last }}
+            (as_of, {{ names | join(', ') }}){{ ',' if not loop.last }}
         {%- endfor %}
     )
 
@@ -109,9 +108,11 @@ compared as (
     select
         counted.*,
         concat_ws(
-            ','{% for name in dimensions %},
-            case when counted.{{ name }} is not null then '{{ name }}' end
+            ',',
+            {%- for name in dimensions %}
+                case when counted.{{ name }} is not null then '{{ name }}' end,
             {%- endfor %}
+            null
         ) as dimensions,
         cast(counted.count_left as double) / counted.count_customers as churn_rate,
         cut_points.all_rate,
@@ -123,7 +124,7 @@ compared as (
     where
         counted.count_customers >= {{ policy('leaver_groups', 'minimum_customers') }}
         {%- for name in dimensions %}
-        and (counted.{{ name }} is null or varied.{{ name }} > 1)
+            and (counted.{{ name }} is null or varied.{{ name }} > 1)
         {%- endfor %}
 
 ),
@@ -170,14 +171,18 @@ worded as (
         cast(all_rate as double) as all_rate,
         round(z_score, 6) as z_score,
         concat_ws(
-            ', '{% for name, said in dimensions.items() %},
-            case when {{ name }} is not null then concat('{{ said.en }} ', {{ name }}) end
+            ', ',
+            {%- for name, said in dimensions.items() %}
+                case when {{ name }} is not null then concat('{{ said.en }} ', {{ name }}) end,
             {%- endfor %}
+            null
         ) as text_en,
         concat_ws(
-            '、'{% for name, said in dimensions.items() %},
-            case when {{ name }} is not null then concat('{{ said.zh }}', {{ leaver_level_zh(name) }}) end
+            '、',
+            {%- for name, said in dimensions.items() %}
+                case when {{ name }} is not null then concat('{{ said.zh }}', {{ leaver_level_zh(name) }}) end,
             {%- endfor %}
+            null
         ) as text_zh
     from ranked
     where group_rank <= {{ policy('leaver_groups', 'most_groups') }}

@@ -29,7 +29,8 @@ measured as (
 
     select
         *,
-        {{ days_between('promised_date', 'least(coalesce(delivered_date, failed_date, as_of), as_of)') }} as delay_days,
+        least(coalesce(delivered_date, failed_date, as_of), as_of) as ended_date,
+        {{ days_between('promised_date', 'ended_date') }} as delay_days,
         promised_date < as_of and coalesce(delivered_date, failed_date, as_of) >= as_of as is_missing,
         coalesce(failed_date < as_of, false) as has_failed
     from placed
