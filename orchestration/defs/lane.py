@@ -105,9 +105,9 @@ def lane_weights(
 def lane_calibration(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]
 ) -> dg.MaterializeResult[None]:
-    """One row per night and group of the event lane's delta, five of them: how far it, and the night, moved the log-odds.
+    """One row per night and group of the event lane's delta: how far it moved the log-odds, and how far the night did.
 
-    `slope` is the night's change per unit of delta; 1 is calibrated.
+    The five groups are of equally many customers. `slope` is the night's change per unit of delta; 1 is calibrated.
     """
     found = calibrate(read_lessons(store, upto=read_as_of(context)))
     warehouse.replace(CALIBRATION, pa.Table.from_pandas(found, schema=CALIBRATION_SCHEMA, preserve_index=False))

@@ -31,6 +31,7 @@ from retention.store.tables import OUTBOX
 from serving.access import read_access
 from serving.actor import Actor, Desk, InvalidRequestError
 from serving.desk.app import create_app, read_templates
+from serving.desk.visit import SESSION_COOKIE
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane
@@ -43,6 +44,7 @@ from serving.lane.surges import Surges, as_json, from_json
 from serving.lane.writer import GroupWriter
 from serving.live import read_live_alerts
 from serving.sign_in.keys import ApiKey, ApiKeys
+from serving.sign_in.users import User
 from serving.snapshot import Snapshot
 
 AT = datetime(2024, 10, 1, 8, 0, tzinfo=UTC)
@@ -588,6 +590,24 @@ def test_a_program_lists_a_live_alert_by_its_filters_and_answers_it(
     taken = client.post(f"/v1/alerts/{live['alert_id']}/acknowledge", headers={"Idempotency-Key": "lane-0001"})
     assert (taken.status_code, taken.json()["after"]) == (200, "acknowledged")
     assert client.get("/v1/alerts").json()["live"] == []
+
+
+def test_the_page_of_health_shows_how_the_lane_compares_with_the_night(
+    sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    group = {"count_customers": 9, "probability_before": 0.2, "probability_lane": 0.34, "log_odds_gap": 0.3}
+    groups = [{"group_name": each, "probability_night": 0.29, **group} for each in ("lowered", "raised", "unmoved")]
+    sqlite_store.lane.record_night(AS_OF, groups)
+    desk = Desk(
+        snapshot=snapshot, store=sqlite_store, access=read_access(), policy=policy, templates=read_templates(),
+        now=lambda: AT,
+    )  # fmt: skip
+    link = desk.users.add(User(name="somebody", role="retention_manager"), by="test", at=AT)
+    session = desk.users.choose_password(link, "correct horse battery", at=AT)
+    page = TestClient(create_app(desk), base_url="http://127.0.0.1", cookies={SESSION_COOKIE: session}).get("/health")
+    for direction in ("raised", "lowered"):
+        found = f"had {direction} the risk of 9 customers, to 34% on average; the night of that day has 29%."
+        assert found in page.text, page.text
 
 
 def fill_days(policy: Policy, *, complaints: int, visits: int, days: int = 6) -> Surges:
