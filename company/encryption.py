@@ -53,6 +53,9 @@ class Connection(Protocol):
     def execute(self, query: str, /) -> Any:  # noqa: ANN401 - each library's own
         """Run statements."""
 
+    def fetchone(self) -> Any:  # noqa: ANN401 - a row
+        """Return the next row of the last answer."""
+
 
 def open_file(
     path: Path, *, key: str, is_read_only: bool = False, config: Mapping[str, Any] | None = None
@@ -103,8 +106,8 @@ def load(connection: Connection, *, spill: Path) -> None:
     """Give a connection what DuckDB needs to write encrypted files; what it spills to disk is encrypted, too."""
     extension = next(iter(Path(str(files("duckdb_extension_httpfs"))).rglob("httpfs.duckdb_extension")))
     connection.execute(f"load {_text(str(extension))}")
-    found = connection.execute("select current_setting('temp_file_encryption')").fetchone()
-    if not found[0]:  # a process sets it once, before anything was spilled
+    connection.execute("select current_setting('temp_file_encryption')")
+    if not connection.fetchone()[0]:  # a process sets it once, before anything was spilled
         connection.execute("set temp_file_encryption = true")
         connection.execute(f"set temp_directory = {_text(str(spill))}")
 

@@ -14,7 +14,7 @@ from great_expectations.datasource.fluent.sql_datasource import SQLDatasource
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, event
 
 from company.encryption import address, enter
 
@@ -97,14 +97,17 @@ def open_warehouse(context: AbstractDataContext, database: Path, *, key: str) ->
         profiles=add("profiles", connection_string=location, create_temp_table=True),
     )
     for source in warehouse:
-        event.listen(
-            source.get_engine(),
-            "connect",
-            lambda opened, _: enter(opened.cursor(), database, key=key, is_read_only=True),
-        )
+        for engine in (source.get_engine(), source.get_execution_engine().engine):
+            _open_by_key(engine, database, key=key)
     try:
         yield warehouse
     finally:
         for source in warehouse:
             source.get_execution_engine().close()
             source.get_engine().dispose()
+
+
+def _open_by_key(engine: Engine, database: Path, *, key: str) -> None:
+    """Have every connection of an engine work on the file; one that the library opened to try it out is closed."""
+    event.listen(engine, "connect", lambda opened, _: enter(opened.cursor(), database, key=key, is_read_only=True))
+    engine.dispose()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from company.contract import TABLES
-from company.policy.privacy import Purpose
+from company.policy.privacy import Law, Purpose
 from company.yaml_file import read_yaml
 from ingestion.vault import Vault
 from orchestration.deployment import Deployment
@@ -46,7 +46,7 @@ class ProcessingRecord:
         yield f"- {self._say('controller')}: {company.name}"
         for key in ("contact", "officer", "transfers"):
             yield f"- {self._say(key)}: {getattr(privacy.record, key) or self._say('unknown', key=key)}"
-        spans = "; ".join(f"{name}: {_describe(law.within.model_dump())}" for name, law in privacy.laws.items())
+        spans = "; ".join(f"{name.upper()} {self._describe(law)}" for name, law in privacy.laws.items())
         yield f"- {self._say('law')}: {spans}"
         has_contacts = any("parent_customer_id" in feed.columns for feed in company.tables["customers"])
         named = [self._say("customers"), *([self._say("contacts")] if has_contacts else [])]
@@ -62,13 +62,9 @@ class ProcessingRecord:
             if own:
                 rows[purpose] = self._say("strategies", count=len(own), channels=channels)
         rows["measurement"] = self._say("measurement_how")
-        basis = self.deployment.policy.privacy.record.legal_basis
         yield from self._table(
             ("purpose", "basis", "how"),
-            [
-                (self._say(name), basis.get(name) or self._say("unknown", key=f"legal_basis.{name}"), how)
-                for name, how in rows.items()
-            ],
+            [(self._say(name), self._find_basis(name), how) for name, how in rows.items()],
         )
 
     def _data(self) -> Iterator[str]:
@@ -101,10 +97,11 @@ class ProcessingRecord:
         yield f"## {self._say('retention')}"
         yield ""
         policy = self.deployment.policy
-        kept = (("dagster", policy.run_history_days), ("lane/events.db", policy.lane.log_days))
+        kept = (("dagster", policy.run_history_days), ("lane", policy.lane.log_days))
         for place, days in (*kept, *policy.privacy.keep_days.items()):
-            yield f"- {place}: {self._say('days', count=days)}"
+            yield f"- {self._say(place)}: {self._say('days', count=days)}"
         yield f"- {self._say('until_source')}"
+        yield f"- {self._say('for_good')}"
         for each in read_evidence(self.deployment.settings.home)[-_SHOWN:]:
             yield f"- {self._say('deleted', **each)}"
 
@@ -116,6 +113,16 @@ class ProcessingRecord:
         yield f"- {self._say('tls', hosts=', '.join(company.allow_plain) or self._say('none'))}"
         yield f"- {self._say('roles')}"
         yield f"- {self._say('erasure')}"
+
+    def _describe(self, law: Law) -> str:
+        spans = {unit: count for unit, count in law.within.model_dump().items() if count}
+        return ", ".join(self._say(unit, count=count) for unit, count in spans.items())
+
+    def _find_basis(self, purpose: Purpose) -> str:
+        basis = self.deployment.policy.privacy.record.legal_basis.get(purpose)
+        if basis is None:
+            return self._say("unknown", key=f"legal_basis.{purpose}")
+        return self._say(basis) if basis in _read_words() else basis
 
     def _table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield f"| {' | '.join(map(self._say, head))} |"
@@ -130,7 +137,3 @@ class ProcessingRecord:
 def _read_words() -> Mapping[str, Mapping[str, str]]:
     words: Mapping[str, Mapping[str, str]] = read_yaml(WORDS).content
     return words
-
-
-def _describe(span: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count} {unit.replace('_', ' ')}" for unit, count in span.items() if count)
