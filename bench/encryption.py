@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from bench.privacy import run_pipeline
@@ -129,7 +130,7 @@ def main() -> None:
         count = sum(path.is_file() for path in instance.rglob("*"))
     print("in clear:", in_clear, "\nencrypted:", found, "\ntemporary:", watch.clear, sorted(watch.seen)[:20])
     described = f"{asked.customers} customers, {len(orders)} orders, {len(words)} personal values, {count} files"
-    shared = {"size": described, "seed": SEED, "command": COMMAND}
+    shared: dict[str, Any] = {"size": described, "seed": SEED, "command": COMMAND}
     files = shared | {"unit": "files"}
     record(
         "encryption",

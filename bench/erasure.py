@@ -115,7 +115,7 @@ def request_all(place: Place, count: int) -> tuple[list[str], Identifiers]:
     with place.open() as (deployment, store, erasing):
         requests, today = PrivacyRequests(store), datetime.now(UTC).date()
         due_on = compute_due_date(deployment, "gdpr", received_on=today)
-        given = {"by": "bench", "at": datetime.now(UTC), "note": "for measuring"}
+        given: dict[str, Any] = {"by": "bench", "at": datetime.now(UTC), "note": "for measuring"}
         received = [
             requests.receive(
                 "erasure", [each], law="gdpr", received_on=today, due_on=due_on, keyring=erasing.keyring, **given

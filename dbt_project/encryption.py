@@ -1,7 +1,7 @@
 """What dbt's connection needs before it attaches an encrypted warehouse: a plugin of dbt-duckdb."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 
 
 class Plugin(BasePlugin):
-    """Loads what encrypts, and sets where spilled files go; `config` names the folder as `spill`."""
+    """Loads what encrypts; its configuration names as `spill` the folder of what does not fit into memory."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        """Keep the folder."""
+        self.spill = Path(plugin_config["spill"])
 
     def configure_connection(self, conn: "duckdb.DuckDBPyConnection") -> None:
         """Make a connection ready, before databases are attached to it."""
-        load(conn, spill=Path(self.config["spill"]))
+        load(conn, spill=self.spill)
