@@ -33,7 +33,8 @@ def test_the_profile_opens_the_encrypted_warehouse_and_encrypts_what_is_spilled(
     credentials = DuckDBCredentials.from_dict(profile["outputs"][profile["target"]])
     environment = LocalEnvironment(credentials)
     cursor = environment.handle().cursor()
-    cursor.execute(f"create table {credentials.database}.raw.u as select * from {credentials.database}.raw.t")
+    cursor.execute("create schema staging; create table staging.u as select * from raw.t")  # names without a database
+    cursor.execute(f"create table {credentials.database}.raw.u as select * from staging.u")
     cursor.execute("select current_setting('temp_file_encryption'), current_setting('temp_directory')")
     assert cursor.fetchone() == (True, str(tmp_path / "warehouse.duckdb.tmp"))
     cursor.close()
