@@ -61,6 +61,8 @@ def make_customers(count: int = COUNT) -> pd.DataFrame:
             "channel": "email",
             "decision_reason": ["best_use_of_budget" if number % 10 else "held_out" for number in numbers],
             "allowed_channels": "email,sms",
+            "count_texts_half_year": 4,
+            "count_negative_texts_half_year": [number % 5 for number in numbers],
         }
     )
     frame["alert_id"] = [

@@ -457,6 +457,15 @@ def test_delivery_shows_counts_and_proof_of_the_rows_of_the_role(sign_in: SignIn
     assert client.get("/delivery?state=lost").status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("customer", "mood"), [("005", "nothing negative"), ("001", "partly negative"), ("003", "mostly negative")]
+)
+def test_a_customer_s_texts_are_shown_with_their_sentiment(customer: str, mood: str, sign_in: SignIn) -> None:
+    page = sign_in("retention_manager").get(f"/customers/secret-{customer}").text
+    assert "Service and opinions" in page
+    assert [each for each in ("nothing negative", "partly negative", "mostly negative") if each in page] == [mood]
+
+
 def test_delivery_is_counted_by_the_filters_of_the_address(sign_in: SignIn) -> None:
     client = sign_in("retention_manager")
 

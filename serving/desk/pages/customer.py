@@ -19,18 +19,31 @@ from serving.overrides import read_override
 
 router = APIRouter()
 ENTRIES = 20
-WHO = ("kind", "level", "city", "region", "age_band", "income_band", "household", "acquisition_channel", "responsible")
-VALUE = ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly")
-HABITS = (
-    "lifecycle_stage", "lifecycle_phase", "recency_days", "tenure_days", "count_orders_quarter", "count_orders_year",
-    "amount_spent_quarter", "amount_spent_quarter_before", "value_trend", "count_subscriptions", "rfm_grade",
-    "contacts_30d", "tags", "count_tickets_half_year", "count_complaints_half_year", "mean_satisfaction_half_year",
-    "count_texts_half_year", "count_negative_texts_half_year", "negative_about", "count_open_complaints",
-    "mean_rating_year", "word_of_mouth", "count_referrals_year", "count_visit_days_month", "count_usage_days_month",
-    "count_touches_quarter", "share_touches_opened_quarter", "count_late_payments_year", "amount_overdue",
-    "count_late_deliveries_quarter", "count_stockouts_quarter", "favourite_channel", "favourite_department",
-    "preference", "consented_channels", "cluster_en", "cluster_zh", "run_tags",
-)  # fmt: skip
+PARTS = {
+    "who": (
+        "kind", "level", "city", "region", "age_band", "income_band", "household", "acquisition_channel", "responsible",
+        "cluster_en", "cluster_zh", "preference", "favourite_channel", "favourite_department", "consented_channels",
+        "word_of_mouth", "count_referrals_year", "tags", "run_tags",
+    ),
+    "value": ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly"),
+    "purchases": (
+        "lifecycle_stage", "lifecycle_phase", "recency_days", "tenure_days", "count_orders_quarter",
+        "count_orders_year", "amount_spent_quarter", "amount_spent_quarter_before", "value_trend",
+        "count_subscriptions", "rfm_grade",
+    ),
+    "service": (
+        "count_tickets_half_year", "count_complaints_half_year", "count_open_complaints",
+        "mean_satisfaction_half_year", "mean_rating_year", "count_texts_half_year", "count_negative_texts_half_year",
+        "negative_about",
+    ),
+    "touch": (
+        "contacts_30d", "count_touches_quarter", "share_touches_opened_quarter", "count_visit_days_month",
+        "count_usage_days_month",
+    ),
+    "dealings": (
+        "count_late_payments_year", "amount_overdue", "count_late_deliveries_quarter", "count_stockouts_quarter",
+    ),
+}  # fmt: skip
 
 
 @router.get("/customers/{customer_id:path}")
@@ -60,7 +73,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         row=row,
         parts_of={
             part: [name for name in names if _is_shown(row, name, language=visit.words.language)]
-            for part, names in {"who": WHO, "value": VALUE, "habits": HABITS}.items()
+            for part, names in PARTS.items()
         },
         scores=scores,
         chart=_draw_scores(visit, scores, alerts, messages),

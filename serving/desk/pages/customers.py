@@ -23,8 +23,8 @@ SORTS = {
 }
 SHOWN = (
     "position", "customer_id", "region", "lifecycle_stage", "value_tier", "tier", "score", "previous_score",
-    "money_at_risk", "value_from_now", "main_reason_en", "main_reason_zh", "strategy_id", "arm", "decision_reason",
-    "responsible", "recency_days",
+    "money_at_risk", "value_from_now", "main_reason_en", "main_reason_zh", "anomaly_en", "anomaly_zh", "strategy_id",
+    "arm", "decision_reason", "responsible", "recency_days",
 )  # fmt: skip
 
 

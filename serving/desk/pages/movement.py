@@ -18,7 +18,7 @@ SPANS = {"1": "previous", "7": "week", "30": "month"}  # days -> how the columns
 BY_VALUE = (Order(column="expected_value", descending=True), Order(column="position"))
 SHOWN = (
     "customer_id", "region", "lifecycle_stage", "value_tier", "tier", "score", "expected_value", "money_at_risk",
-    "main_reason_en", "main_reason_zh", "strategy_id", "channel", "arm", "decision_reason",
+    "main_reason_en", "main_reason_zh", "anomaly_en", "anomaly_zh", "strategy_id", "channel", "arm", "decision_reason",
     "responsible", "recency_days",
 )  # fmt: skip
 

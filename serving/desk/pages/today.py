@@ -18,9 +18,9 @@ TIERS = ("high", "medium", "low")
 AT_RISK = Condition(column="alert_id", comparison="is not null")
 MONEY = Measure(function="sum", name="money", column="money_at_risk")
 SHOWN = (
-    "position", "customer_id", "tier", "score", "money_at_risk", "main_reason_en", "main_reason_zh", "why_en", "why_zh",
-    "arm", "strategy_id", "channel", "decision_reason", "responsible", "value_tier", "lifecycle_stage",
-    "recency_days",
+    "position", "customer_id", "tier", "score", "money_at_risk", "main_reason_en", "main_reason_zh", "anomaly_en",
+    "anomaly_zh", "why_en", "why_zh", "arm", "strategy_id", "channel", "decision_reason", "responsible", "value_tier",
+    "lifecycle_stage", "recency_days",
 )  # fmt: skip
 
 
