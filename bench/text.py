@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from ml.text.lexicon import CHINESE, detect_language, load_lexicon
+from ml.text.lexicon import CHINESE, LANGUAGES, detect_language, load_lexicon
 from ml.text.reading import TextReader
-from ml.text.sentiment import ENCODERS, NGRAMS, SENTIMENTS, Labelled, load_labelled, look_up, weigh
+from ml.text.sentiment import ENCODERS, NGRAMS, SENTIMENTS, Labelled, SentimentModel, load_labelled, look_up, weigh
+from ml.text.training import BASE, label, learn, measure
 from simulator.parameters import INDUSTRIES, load_parameters
 from simulator.systems.texts import Phrasebook
 
@@ -28,7 +29,19 @@ HELD_BACK = Path(__file__).parent / "texts" / "held_back.yaml"
 COMMAND = "python -m bench.text"
 BARS = {"ngrams": 0.75, "vectors": 0.88}
 CHUNK, EACH = 1_000, 5  # texts that are handed over together; of simulated complaints, which are measured
+REVIEWS, OF_COMPLAINTS, SEED = 2_000, 40, 0
+SLIPS, WITH_TAIL, WRONG_STARS = 0.02, 0.3, 0.05  # shares of letters, and of reviews
 VADER_BOUND = 0.05  # of its compound score, as its authors advise
+PARTS = ("sentiment", "domains", "topics", "reviews", "speed")
+OTHER_DOMAINS = (
+    "def main(argv): return sys.exit(0) if argv else 1", "Die Lieferung kam zu spät und niemand antwortet.",
+    "Le produit ne marche pas, je veux être remboursé.", "El paquete llegó roto y nadie responde al teléfono.",
+    "荷物が届かない、電話しても誰も出ません。", "Покупка пришла сломанной, верните деньги.",
+    "The mitral valve shows mild regurgitation with preserved ejection fraction.",
+    "Pursuant to clause 14(b), the lessee shall indemnify the lessor against all claims.",
+    "患者术后出现房颤、予胺碘酮静脉泵入、心律转复为窦性。", "根据合同法第九十四条、当事人可以解除合同。",
+    "Lorem ipsum dolor sit amet, consectetur adipiscing elit.", "asdf qwer zxcv poiu lkjh", "12 34 56 78",
+)  # fmt: skip
 # The symptoms that a ticket's topic shows itself in: what is slow may be an answer, an order or a refund.
 SYMPTOMS = {
     "slow": {"slow_answer", "late", "refund_late"},
@@ -79,6 +92,15 @@ def _by_vader(texts: Sequence[str]) -> list[int]:
     return [1 + (value >= VADER_BOUND) - (value <= -VADER_BOUND) for value in compound]
 
 
+def measure_other_domains(labelled: Labelled) -> Iterator[Figure]:
+    """Yield how often texts are flagged as of another domain: of those held back, and of other trades and languages."""
+    read = TextReader().read
+    for name, texts in (("sentences held back", labelled.texts), ("texts of other domains", OTHER_DOMAINS)):
+        flagged = float(np.mean(read(texts)["is_other_domain"].to_pylist()))
+        judged = at_most(flagged, 0.05) if texts is labelled.texts else at_least(flagged, 0.80)
+        yield figure(f"flagged as of another domain, {name}", judged, size=f"{len(texts)} texts")
+
+
 def measure_topics() -> Iterator[Figure]:
     """Yield the share of the complaints that a company can be sent whose topic is found, by industry."""
     for industry in INDUSTRIES:
@@ -95,6 +117,61 @@ def list_complaints(industry: str) -> Iterator[tuple[str, str]]:
     book = Phrasebook(parameters)
     for topic, pools in zip(parameters.service.topics, book.pools, strict=False):
         yield from ((topic, text) for pool in pools for text in pool)
+
+
+def measure_own_reviews(labelled: Labelled) -> Iterator[Figure]:
+    """Yield how well a company that has 2,000 simulated reviews with stars reads its later ones, by language.
+
+    A review is a sentence of `bench/texts` or of the simulated companies, sometimes with a tail, with slips of the pen;
+    one in twenty has stars that do not go with it. A fifth of the sentences occur in the last quarter alone.
+    """
+    for language in LANGUAGES:
+        texts, sentiments, is_new = _write_reviews(labelled, language)
+        ratings = np.array([1.0, 3.0, 5.0])[sentiments]
+        learned = learn(label(texts, ratings))
+        cut = round(0.75 * len(texts))
+        rated = label(texts, ratings)
+        model = SentimentModel.fit(load_labelled() + rated.take(np.arange(cut)), encoder=NGRAMS)
+        size, name = f"{cut} reviews learned, {len(texts) - cut} later", f"own simulated reviews, {language}"
+        for what, rows in (
+            ("all", np.arange(cut, len(texts))),
+            ("new sentences alone", cut + np.flatnonzero(is_new[cut:])),
+        ):
+            value = measure(model, rated.take(rows))
+            judged = at_least(value, 0.88) if what == "all" else without_bar(value)
+            yield figure(f"balanced accuracy on {name}, {what}", judged, size=f"{size}, {len(rows)} of them")
+        yield figure(f"balanced accuracy on {name}, base model", without_bar(learned.accuracies[BASE]), size=size)
+
+
+def _write_reviews(labelled: Labelled, language: str) -> tuple[tuple[str, ...], "np.ndarray", "np.ndarray"]:
+    """Return texts, their stars' sentiments, and which hold a sentence that no earlier review had."""
+    rng = np.random.default_rng(SEED)
+    lexicons = [load_parameters(industry).lexicon for industry in INDUSTRIES]
+    complaints = [text for industry in INDUSTRIES for _, text in list_complaints(industry)]
+    mine = [text for text in complaints if detect_language(text) == language]
+    stock: list[list[str]] = [[], [], []]
+    for text, place in zip(labelled.texts, labelled.sentiments, strict=True):
+        if detect_language(text) == language:
+            stock[place].append(text)
+    stock[0] += [mine[place] for place in rng.choice(len(mine), OF_COMPLAINTS, replace=False)]
+    stock[0] += sorted({text for each in lexicons for text in each.blame[language]})
+    stock[1] += sorted({text.format(item=word) for each in lexicons for text in each.questions.get(language, ())
+                        for word in each.items[language]})  # fmt: skip
+    stock[2] += sorted({text for each in lexicons for text in each.praise[language]})
+    tails = sorted({text for each in lexicons for text in each.tails[language]})
+    texts, sentiments, is_new = [], rng.integers(0, 3, REVIEWS), np.zeros(REVIEWS, dtype=bool)
+    orders = [list(rng.permutation(len(each))) for each in stock]
+    for row, place in enumerate(sentiments):
+        known = round(0.8 * len(stock[place]))
+        most = len(stock[place]) if row >= 0.75 * REVIEWS else known
+        at = int(rng.integers(0, most))
+        is_new[row] = at >= known
+        text = stock[place][orders[place][at]] + (
+            tails[rng.integers(0, len(tails))] if rng.random() < WITH_TAIL else ""
+        )
+        texts.append("".join(letter for letter in text if rng.random() > SLIPS))
+    wrong = rng.random(REVIEWS) < WRONG_STARS
+    return tuple(texts), np.where(wrong, rng.integers(0, 3, REVIEWS), sentiments), is_new
 
 
 def measure_speed(many: int) -> Iterator[Figure]:
@@ -122,9 +199,17 @@ def main() -> None:
     assert chinese == len(labelled.texts) // 2
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=int, default=100_000, help="texts that time and memory are measured on")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, help="what is measured; everything unless given")
     asked = parser.parse_args()
-    for part in (measure_sentiment(labelled), measure_topics(), measure_speed(asked.texts)):
-        record("text", part)
+    parts = {
+        "sentiment": lambda: measure_sentiment(labelled),
+        "domains": lambda: measure_other_domains(labelled),
+        "topics": measure_topics,
+        "reviews": lambda: measure_own_reviews(labelled),
+        "speed": lambda: measure_speed(asked.texts),
+    }
+    for part in asked.parts or parts:
+        record("text", parts[part]())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ml.text.sentiment import (
     SENTIMENTS,
     VECTORS,
     SentimentModel,
+    encode,
     load_base_model,
     look_up,
     open_engine,
@@ -70,13 +71,15 @@ class TextReader:
         symptom, the reason for leaving that it stands for, and keywords, which are terms of the lexicon with commas
         between; the others have none.
         """
-        findings = look_up(texts)
-        model = self.own_model or load_base_model(self.encoder)
-        chances = model.predict(texts, findings) if findings else np.zeros((0, len(SENTIMENTS)))
+        if not texts:
+            return SCHEMA.empty_table()
+        findings, model = look_up(texts), self.own_model or load_base_model(self.encoder)
+        features = encode(texts, model.encoder)
+        chances = model.predict_encoded(features, findings)
         rows = [_describe(each, chance) for each, chance in zip(findings, chances, strict=True)]
         if model.least_familiar:
             least = dict(zip(LANGUAGES, model.least_familiar, strict=True))
-            for row, share in zip(rows, model.measure_familiarity(texts) if texts else (), strict=True):
+            for row, share in zip(rows, model.measure_familiarity(features), strict=True):
                 row |= {"familiarity": float(share), "is_other_domain": bool(share < least[str(row["language"])])}
         return pa.Table.from_pylist(rows, schema=SCHEMA)
 

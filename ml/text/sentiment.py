@@ -99,16 +99,20 @@ class SentimentModel:
 
     def predict(self, texts: Sequence[str], findings: Sequence[Findings]) -> Floats:
         """Return the probability of each sentiment, an array of texts x 3 whose rows add up to 1."""
-        scores = np.asarray((encode(texts, self.encoder) @ self.weights.T).todense()) + self.intercepts
+        return self.predict_encoded(encode(texts, self.encoder), findings)
+
+    def predict_encoded(self, features: "csr_array", findings: Sequence[Findings]) -> Floats:
+        """Return the same of texts as `encode` gives them."""
+        scores = np.asarray((features @ self.weights.T).todense()) + self.intercepts
         learned = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
         both = (learned + np.log(weigh(findings))) / 2
         return np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True))
 
-    def measure_familiarity(self, texts: Sequence[str]) -> Floats:
-        """Return the share of each text's n-grams that the model has seen."""
+    def measure_familiarity(self, features: "csr_array") -> Floats:
+        """Return the share of n-grams that the model has seen, of each text as `encode` gives it."""
         seen = np.zeros(self.weights.shape[1])
         seen[self.weights.indices] = 1.0
-        return _share_seen(encode(texts, self.encoder), seen)
+        return _share_seen(features, seen)
 
     @cached_property
     def fingerprint(self) -> str:
