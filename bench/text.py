@@ -9,7 +9,7 @@ where the extra `text` is installed, VADER (Hutto and Gilbert, ICWSM 2014) on th
 import argparse
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -166,9 +166,8 @@ def _write_reviews(labelled: Labelled, language: str) -> tuple[tuple[str, ...], 
         most = len(stock[place]) if row >= 0.75 * REVIEWS else known
         at = int(rng.integers(0, most))
         is_new[row] = at >= known
-        text = stock[place][orders[place][at]] + (
-            tails[rng.integers(0, len(tails))] if rng.random() < WITH_TAIL else ""
-        )
+        tail = tails[rng.integers(0, len(tails))] if rng.random() < WITH_TAIL else ""
+        text = stock[place][orders[place][at]] + tail
         texts.append("".join(letter for letter in text if rng.random() > SLIPS))
     wrong = rng.random(REVIEWS) < WRONG_STARS
     return tuple(texts), np.where(wrong, rng.integers(0, 3, REVIEWS), sentiments), is_new
@@ -201,7 +200,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100_000, help="texts that time and memory are measured on")
     parser.add_argument("--parts", nargs="*", choices=PARTS, help="what is measured; everything unless given")
     asked = parser.parse_args()
-    parts = {
+    parts: dict[str, Callable[[], Iterator[Figure]]] = {
         "sentiment": lambda: measure_sentiment(labelled),
         "domains": lambda: measure_other_domains(labelled),
         "topics": measure_topics,
