@@ -381,7 +381,7 @@ class FileModels(Registry, Generic[Kept]):
         return cls(churn.tracking_uri, artifacts=churn.artifacts)
 
     @staticmethod
-    def read(content: bytes) -> Kept:
+    def parse(content: bytes) -> Kept:
         """Return the model of a file's content."""
         raise NotImplementedError
 
@@ -440,7 +440,7 @@ class FileModels(Registry, Generic[Kept]):
         found = self._find(version)
         with tempfile.TemporaryDirectory() as folder:
             path = self._client.download_artifacts(str(found.run_id), self.file, folder)
-            model = self.read(Path(path).read_bytes())
+            model = self.parse(Path(path).read_bytes())
         if model.fingerprint != found.tags.get(FINGERPRINT):
             raise RegistryError(
                 f"version {version} of model {self.model_name!r} does not have the content it was registered with. "
@@ -470,7 +470,7 @@ class TextModels(FileModels[SentimentModel]):
     file: ClassVar[str] = "texts.npz"
 
     @staticmethod
-    def read(content: bytes) -> SentimentModel:
+    def parse(content: bytes) -> SentimentModel:
         """Return the model of a file's content."""
         return SentimentModel.from_bytes(content)
 
@@ -483,7 +483,7 @@ class ForecastModels(FileModels[ValueModels]):
     file: ClassVar[str] = "forecasts.json"
 
     @staticmethod
-    def read(content: bytes) -> ValueModels:
+    def parse(content: bytes) -> ValueModels:
         """Return the models of a file's content."""
         return ValueModels.from_bytes(content)
 
