@@ -115,6 +115,14 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],
             propensity=0.9, main_reason="price",
         ),
+        "next_purchases": pd.DataFrame(
+            {
+                "as_of": AS_OF, "customer_id": customers["customer_id"], "order_chance_3m": 0.8,
+                "next_order_date": AS_OF + timedelta(days=9), "next_order_from": AS_OF + timedelta(days=2),
+                "next_order_until": AS_OF + timedelta(days=30), "usual_category": "cheese",
+                "suggested_category": "bread", "because_category": "ham", "cross_sell_potential": 45.0,
+            }
+        ),
         "forecasts": pd.DataFrame(
             [
                 {"as_of": AS_OF, "customer_id": customer_id, "horizon_months": months, "expected_orders": 2.5 * months,

@@ -18,7 +18,7 @@ from retention.store.store import Store
 if TYPE_CHECKING:
     from ml.forecasting.customer_value import ValueModels
 
-MODELS, VALUES = "monitoring.forecast_models", "forecasts.customer_value"
+MODELS, VALUES, PURCHASES = "monitoring.forecast_models", "forecasts.customer_value", "forecasts.next_purchases"
 SNAPSHOTS = ["features", "value_snapshots"]
 OWNER = "team:data-science"
 # what forecasters read of features.value_snapshots next to the features
@@ -39,6 +39,12 @@ LEARNED = """
     where until_3m <= $until and hash(customer_id, $seed) % {parts} < $part
     order by as_of, customer_id
 """
+WAITED = f"""
+    select as_of, customer_id, recency_days, median_gap_days, known_until, next_order_date
+    from features.value_snapshots
+    where until_3m <= $as_of and hash(customer_id, $seed) % {PARTS} < $part
+"""
+PROSPECTS = "select * from features.purchase_prospects where as_of = $as_of order by customer_id"
 PRESENT = "select customer_id, {columns} from features.value_snapshots where as_of = $as_of order by customer_id"
 SCHEMA = pa.schema(
     [
@@ -108,15 +114,19 @@ def learn_from_snapshots(deployment: Deployment, warehouse: Warehouse, *, until:
 
     features, seed = name_features(deployment), deployment.policy.training.seed
     outcomes = warehouse.read(OUTCOMES).column_names
-    share = min(1.0, MOST_ROWS / max(warehouse.read_value(KNOWN, {"until": until}), 1))
     query = LEARNED.format(columns=", ".join(_unique([*features, *PACES, *HISTORY, *outcomes])), parts=PARTS)
-    rows = warehouse.read(query, {"until": until, "seed": seed, "part": int(PARTS * share)})
+    rows = warehouse.read(query, {"until": until, "seed": seed, "part": _draw(warehouse, until)})
     return learn_values(rows, features=features, until=until, seed=seed)
 
 
 def name_features(deployment: Deployment) -> list[str]:
     """Return the features that may be learned from."""
     return [each.name for each in deployment.features if each.name not in deployment.policy.fairness.protected]
+
+
+def _draw(warehouse: Warehouse, until: date) -> int:
+    """Return how many of the parts of customers are read, so that there are not too many rows."""
+    return int(PARTS * min(1.0, MOST_ROWS / max(warehouse.read_value(KNOWN, {"until": until}), 1)))
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -160,4 +170,36 @@ def customer_value(
             "model_version": version,
             **link_version(ForecastModels.next_to(registry), deployment.settings.registry_url, version),
         }
+    )
+
+
+@dg.asset(
+    key=PURCHASES.split("."),
+    deps=[SNAPSHOTS, ["features", "purchase_prospects"], ["features", "customer_features"]],
+    group_name="forecasts",
+    owners=[OWNER],
+    kinds={"python", "duckdb", "table"},
+)
+def next_purchases(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
+) -> dg.MaterializeResult[None]:
+    """One row per as_of and customer: when they buy next, what they usually buy, and what they could buy as well."""
+    from ml.forecasting.next_purchase import SCHEMA as PURCHASE_SCHEMA
+    from ml.forecasting.next_purchase import forecast_purchases, learn_waits
+
+    as_of, seed = read_as_of(context), deployment.policy.training.seed
+    require_passed(warehouse, store, "features", as_of=as_of)
+    if deployment.policy.clv.orders_are_bills:  # a bill is no purchase
+        warehouse.replace_day(PURCHASES, PURCHASE_SCHEMA.empty_table(), as_of=as_of)
+        return dg.MaterializeResult(metadata={"state": "orders are bills of contracts, which nobody decides on"})
+    history = warehouse.read(WAITED, {"as_of": as_of, "seed": seed, "part": _draw(warehouse, as_of)})
+    waits = learn_waits(history, until=as_of)
+    found = forecast_purchases(waits, warehouse.read(PROSPECTS, {"as_of": as_of}), as_of=as_of)
+    warehouse.replace_day(PURCHASES, found, as_of=as_of)
+    dated = found.num_rows - found.column("next_order_date").null_count
+    return dg.MaterializeResult(
+        metadata={**describe_table(warehouse, PURCHASES, as_of=as_of), "customers_with_a_date": dated}
     )

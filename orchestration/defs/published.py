@@ -48,6 +48,7 @@ REASONS_OF_DAY = """
 FORECASTS = """
     select * from forecasts.customer_value where as_of = date '{as_of}' order by customer_id, horizon_months
 """
+NEXT_PURCHASES = "select * from forecasts.next_purchases where as_of = date '{as_of}' order by customer_id"
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
 VALUE_DRIVERS = """
@@ -56,7 +57,7 @@ VALUE_DRIVERS = """
     where driver_rank <= 3 and abs(contribution) >= 0.005
     order by customer_id, driver_rank
 """
-INDEXED = dict.fromkeys(("customers", "alerts", "plans", "forecasts", "families"), "customer_id")
+INDEXED = dict.fromkeys(("customers", "alerts", "plans", "forecasts", "next_purchases", "families"), "customer_id")
 
 
 def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
@@ -195,8 +196,7 @@ FAMILIES = """
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
     "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS, "alert_rules": RULES,
-    "families": FAMILIES,
-    "forecasts": FORECASTS,
+    "families": FAMILIES, "forecasts": FORECASTS, "next_purchases": NEXT_PURCHASES,
 }  # fmt: skip
 
 
@@ -210,6 +210,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
             ["retention", "incidents"],
             ["signals", "family_scores"],
             ["forecasts", "customer_value"],
+            ["forecasts", "next_purchases"],
         ],
         group_name="published",
         owners=[OWNER],

@@ -143,6 +143,7 @@ KINDS = {
     **dict.fromkeys(("amount_spent_quarter", "amount_spent_quarter_before", "amount_spent_year"), "money"),
     **dict.fromkeys(("amount_spent_total", "amount_discount_year", "amount_monthly", "clv_yearly_spend"), "money"),
     **dict.fromkeys(("expected_revenue", "median_revenue", "revenue_low", "revenue_high"), "money"),
+    "cross_sell_potential": "money",
     **dict.fromkeys(("probability", "share_discount_year", "basket_rank", "propensity", "loss_probability"), "share"),
     "tier": "tier",
     "previous_tier": "tier",

@@ -410,6 +410,7 @@ def test_a_customer_shows_the_revenue_to_expect_in_each_span_with_its_interval(s
     shown = re.findall(r"<dt>within (\d+) months</dt><dd>(.*?) <small>between (.*?) and (.*?), (.*?) orders<", page)
     assert [(months, orders) for months, *_, orders in shown] == [("3", "7.5"), ("6", "15.0")]
     assert [re.sub(r"[^\d.]", "", figure) for figure in shown[1][1:4]] == ["186", "7", "348"]
+    assert "often bought with ham" in page
     masked = sign_in("agent", "bob").get("/customers/secret-001").text
     assert "186" not in masked.split("Revenue to expect")[1].split("</section>")[0]
 

@@ -26,6 +26,7 @@ class Customer(BaseModel):
     customer: Row
     reasons: list[Row]
     forecasts: list[Row]
+    next_purchase: Row | None
     plan: Row | None
     override: Row | None
 
@@ -130,6 +131,7 @@ def show_customer(program: Program, customer_id: CustomerId) -> Response:
         "customer": row,
         "reasons": program.ask(reasons),
         "forecasts": program.ask(forecasts),
+        "next_purchase": next(iter(program.ask(Question(relation="next_purchases", where=(is_it,), limit=1))), None),
         "plan": _find_plan(program, is_it),
         "override": _read_override(program, customer_id),
     }

@@ -82,6 +82,7 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         drivers=_read_drivers(visit, is_it),
         families=visit.ask(Question(relation="families", where=(is_it,))),
         plan=plans[0] if plans else None,
+        purchase=next(iter(visit.ask(Question(relation="next_purchases", where=(is_it,), limit=1))), None),
         forecasts=visit.ask(Question(relation="forecasts", where=(is_it,), order=(Order(column="horizon_months"),))),
         strategies=read_names(visit, "strategies", "strategy_id"),
         tags=read_names(visit, "tags", "tag"),
