@@ -27,6 +27,7 @@ from ingestion.landing import PATIENCE, land
 from ingestion.readers import load_company
 from orchestration.commands.check import find_wrong_settings
 from orchestration.defs.sources import describe_raw
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 
 CUSTOMERS, ORDERS = 40, 150
@@ -191,7 +192,7 @@ def verdict_of_run(path: Path, home: Path) -> int:
         policy = load_policy(load_industry(company.industry).policy, company.policy)
         if list(find_wrong_settings(company)):
             return BAD_INPUT
-        warehouse = Warehouse(path=str(home / "warehouse.duckdb"))
+        warehouse = Warehouse(engine=DuckDb(path=home / "warehouse.duckdb"))
         for table in company.tables:
             with warehouse.connect() as connection:
                 land(connection, company, table, secrets=SECRETS, batch="b", landed_at=NOON, confined=True)
@@ -203,7 +204,7 @@ def verdict_of_run(path: Path, home: Path) -> int:
         latest=NOON.replace(tzinfo=None) + PATIENCE,
         limits=policy.gates,
     )
-    return int(not run_gate(suites, database=Path(warehouse.path), docs=home / "gates").passed)
+    return int(not run_gate(suites, database=warehouse.engine.database, docs=home / "gates").passed)
 
 
 def _raw_tables(company: Company) -> list[tuple[str, str]]:

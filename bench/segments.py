@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.engines import DuckDb
 from orchestration.published import Published
 from orchestration.warehouse import Warehouse
 
@@ -63,7 +64,7 @@ def seconds(work: Callable[[], object]) -> float:
 def measure(folder: Path) -> list[dict[str, Any]]:
     """Publish a million customers, ask for every segment, and scan the whole table for reference."""
     path = folder / "published.duckdb"
-    Warehouse(path=str(folder / "warepublished.duckdb")).publish(
+    Warehouse(engine=DuckDb(path=folder / "warepublished.duckdb")).publish(
         path, {"customers": CUSTOMERS}, {"size": SIZE, "seed": SEED}
     )
     published = Published(path=path)

@@ -6,7 +6,6 @@ duckdb does not stand, and a DuckDB result dies with its connection. An engine a
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
@@ -16,7 +15,7 @@ from great_expectations.execution_engine.sqlalchemy_execution_engine import SqlA
 from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
 from sqlalchemy import URL, Connection, Engine, event
 
-from company.encryption import address, enter
+from expectations.gate import Database
 
 EngineClass = type[SqlAlchemyExecutionEngine]
 
@@ -87,10 +86,9 @@ class Warehouse(NamedTuple):
 
 
 @contextmanager
-def open_warehouse(context: AbstractDataContext, database: Path, *, key: str) -> Iterator[Warehouse]:
-    """Connect `context` to a DuckDB file, for reading only, and let go of the file when the block ends."""
-    mode = {} if key else {"access_mode": "read_only"}
-    location = URL.create("duckdb", database=address(database, key=key), query=mode).render_as_string()
+def open_warehouse(context: AbstractDataContext, database: Database) -> Iterator[Warehouse]:
+    """Connect `context` to a database and let go of it when the block ends."""
+    location = URL.create("duckdb", database=database.address, query=database.config).render_as_string()
     add = context.data_sources.add_duckdb
     warehouse = Warehouse(
         tables=add("tables", connection_string=location),
@@ -98,7 +96,7 @@ def open_warehouse(context: AbstractDataContext, database: Path, *, key: str) ->
     )
     for source in warehouse:
         for engine in (source.get_engine(), source.get_execution_engine().engine):
-            _open_by_key(engine, database, key=key)
+            _enter_always(engine, database)
     try:
         yield warehouse
     finally:
@@ -107,7 +105,7 @@ def open_warehouse(context: AbstractDataContext, database: Path, *, key: str) ->
             source.get_engine().dispose()
 
 
-def _open_by_key(engine: Engine, database: Path, *, key: str) -> None:
-    """Have every connection of an engine work on the file; one that the library opened to try it out is closed."""
-    event.listen(engine, "connect", lambda opened, _: enter(opened.cursor(), database, key=key, is_read_only=True))
+def _enter_always(engine: Engine, database: Database) -> None:
+    """Make every connection of an engine ready; one that the library opened to try it out is closed."""
+    event.listen(engine, "connect", lambda opened, _: database.enter(opened.cursor()))
     engine.dispose()

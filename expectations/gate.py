@@ -3,14 +3,17 @@
 Great Expectations costs seconds to import, so it is imported where it is used and this module is cheap to load.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from itertools import chain, groupby
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from company.encryption import Connection, address, enter
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
@@ -26,6 +29,24 @@ FETCHED = 200  # what the library reads of a query's answer
 
 class GateError(Exception):
     """A gate that could not be asked at all; the message is one paragraph."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """What the suites run in: a DuckDB that is opened at `address` with `config`, and made ready by `enter`."""
+
+    address: str
+    config: Mapping[str, str] = field(default_factory=dict)
+    enter: Callable[[Connection], None] = field(default=lambda _: None)
+
+    @classmethod
+    def of_file(cls, path: Path, *, key: str = "") -> Self:
+        """Return a file, for reading only, which is encrypted where there is a `key`."""
+        return cls(
+            address=address(path, key=key),
+            config={} if key else {"access_mode": "read_only"},
+            enter=partial(enter, path=path, key=key, is_read_only=True),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,21 +205,22 @@ def expect_true(
     return expect_none(rule, query, column=column, says=says, remedy=remedy)
 
 
-def run_gate(suites: Sequence[Suite], *, database: Path, docs: Path, key: str = "") -> Verdict:
-    """Run the suites of one seam inside the DuckDB file `database` and write their pages to `docs/<seam>/index.html`.
+def run_gate(suites: Sequence[Suite], *, database: Path | Database, docs: Path) -> Verdict:
+    """Run the suites of one seam inside a `database` and write their pages to `docs/<seam>/index.html`.
 
-    The file is opened for reading only, with its key where it is encrypted, and let go again. Raises GateError when
-    there is nothing to run, the suites belong to several seams, the file is missing, or a profile cannot be computed.
+    A path is a DuckDB file; it is opened for reading only and let go again. Raises GateError when there is nothing to
+    run, the suites belong to several seams, the file is missing, or a profile cannot be computed.
     """
     from expectations.docs import build_pages, new_context
     from expectations.engine import open_warehouse
 
     seam = _only_seam(suites)
-    if not database.exists():
+    if isinstance(database, Path) and not database.exists():
         raise GateError(f"The {seam} gate found no warehouse at {database}: run the stage before it first.")
     with build_pages(docs / seam) as folder:
         context = new_context(folder)
-        with open_warehouse(context, database, key=key) as warehouse:
+        given = Database.of_file(database) if isinstance(database, Path) else database
+        with open_warehouse(context, given) as warehouse:
             results = [_run_suite(context, warehouse, suite) for suite in suites]
         context.build_data_docs()
     findings = tuple(chain.from_iterable(map(_read_findings, suites, results)))

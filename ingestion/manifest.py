@@ -18,14 +18,14 @@ create schema if not exists quarantine;
 create table if not exists ingestion.landings (
     source varchar, table_name varchar, fingerprint varchar, mapping varchar, cursor varchar,
     rows_in bigint, rows_landed bigint, rows_quarantined bigint, rows_duplicate bigint,
-    batch varchar, landed_at timestamp, primary key (source, table_name)
+    batch varchar, landed_at timestamp
 );
 create table if not exists ingestion.files (
     source varchar, table_name varchar, content varchar, path varchar, size bigint, modified_ns bigint,
     batch varchar, landed_at timestamp
 );
 create table if not exists ingestion.columns (
-    source varchar, table_name varchar, column_name varchar, type varchar, primary key (source, table_name, column_name)
+    source varchar, table_name varchar, column_name varchar, type varchar
 );
 create table if not exists ingestion.repairs (
     source varchar, table_name varchar, batch varchar, column_name varchar, rule varchar, count_rows bigint,
@@ -36,6 +36,10 @@ create table if not exists quarantine.rows (
     raw json, landed_at timestamp
 );
 """
+_LANDING = (
+    "source", "table_name", "fingerprint", "mapping", "cursor", "rows_in", "rows_landed", "rows_quarantined",
+    "rows_duplicate", "batch", "landed_at",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +76,14 @@ class Memory:
     def remember(self, landed: Landed, *, batch: str, at: datetime) -> None:
         """Write this landing over the last one."""
         values = [*self._names, *astuple(landed), batch, at]
-        places = ", ".join("?" * len(values))
-        self.connection.execute(f"insert or replace into ingestion.landings values ({places})", values)
+        given = ", ".join(f"? as {name}" for name in _LANDING)
+        self.connection.execute(
+            f"""
+            merge into ingestion.landings using (select {given}) as landed using (source, table_name)
+            when matched then update when not matched then insert
+            """,
+            values,
+        )
 
     def files(self) -> list[FileSeen]:
         """Return every file that was taken."""

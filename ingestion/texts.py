@@ -19,7 +19,7 @@ READINGS = "ingestion.text_readings"
 _CHUNK = 5_000
 _DDL = f"""
 create table if not exists {READINGS} (
-    token varchar primary key, language varchar, sentiment varchar, confidence double, domain varchar, symptom varchar,
+    token varchar, language varchar, sentiment varchar, confidence double, domain varchar, symptom varchar,
     reason varchar, is_urgent boolean, keywords varchar, read_by varchar, batch varchar
 );
 alter table {READINGS} add column if not exists familiarity double;
@@ -79,8 +79,8 @@ def _store(
     connection.register("landing_readings", readings)
     connection.execute(
         f"""
-        insert or replace into {READINGS} by name
-        select *, $version as read_by, $batch as batch from landing_readings
+        merge into {READINGS} using (select *, $version as read_by, $batch as batch from landing_readings) as readings
+        using (token) when matched then update by name when not matched then insert by name
         """,
         {"version": reader.version, "batch": batch},
     )

@@ -72,13 +72,14 @@ def list_relations(manifest: Mapping[str, Any], nodes: Collection[str], *, later
 def _read_content(connection: duckdb.DuckDBPyConnection, models: Collection[str]) -> Iterator[tuple[object, ...]]:
     """Yield name, row count and hash of every table concerned, and name and definition of every view."""
     for schema, name in connection.execute(
-        "select schema_name, table_name from duckdb_tables() order by all"
+        "select schema_name, table_name from duckdb_tables() where database_name = current_database() order by all"
     ).fetchall():
         if f"{schema}.{name}" in models or schema in LANDED or schema.startswith("raw_"):
             query = f'select count(*), sum(cast(hash(entry) as hugeint)) from "{schema}"."{name}" as entry'
             yield (schema, name, *(connection.execute(query).fetchone() or ()))
     for schema, name, definition in connection.execute(
-        "select schema_name, view_name, sql from duckdb_views() where not internal order by all"
+        "select schema_name, view_name, sql from duckdb_views() "
+        "where database_name = current_database() and not internal order by all"
     ).fetchall():
         if f"{schema}.{name}" in models:
             yield schema, name, definition

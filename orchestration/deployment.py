@@ -12,6 +12,7 @@ from expectations.features import FeatureRange
 from ingestion.readers import load_company
 from ml.dataset import Feature
 from orchestration.dbt import Dbt, list_extra_features, read_features, read_own_ranges, read_ranges, read_variables
+from orchestration.engines import open_engine
 from orchestration.settings import Settings
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_files import load_strategies
@@ -64,17 +65,19 @@ class Deployment:
 def load_deployment(settings: Settings) -> Deployment:
     """Return the deployment of the company file that the settings name.
 
-    Raises CompanyError, IndustryError, PolicyError or StrategyError, which name the file, the key and the fix.
+    Raises CompanyError, IndustryError, PolicyError or StrategyError, which name the file, the key and the
+    fix, or EngineError.
     """
     company = load_company(settings.company_file)
     industry = load_industry(company.industry)
     policy = load_policy(industry.policy, company.policy)
     files = (industry.path, *company.strategy_files)
+    environment = {**settings.environment, **open_engine(settings).environment}
     return Deployment(
         settings=settings,
         company=company,
         industry=industry,
         policy=policy,
         strategies=load_strategies(*files, policy=policy, currency=company.currency),
-        dbt=Dbt(home=settings.home, variables=read_variables(company, policy), environment=settings.environment),
+        dbt=Dbt(home=settings.home, variables=read_variables(company, policy), environment=environment),
     )

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from company.file_faults import CompanyError
-from orchestration.home import HomeError, prepare_home, require_instance
+from orchestration.home import HomeError, prepare_home
 from orchestration.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 PLAIN_WIDTH = 130  # columns of a console that is no terminal
 DAGSTER_CONFIG = Path(__file__).parent.parent / "dagster.yaml"
+OWN_DAGSTER_CONFIG = "HOLDFAST_DAGSTER_CONFIG"  # a file of the company's own that takes its place
 QUIET_LIBRARIES = {
     "OMP_WAIT_POLICY": "passive",  # two trainings share the cores
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -65,13 +66,13 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
     from company.industries import IndustryError
     from company.policy import PolicyError
     from company.transit import TransitError
+    from orchestration.engines import EngineError
     from orchestration.published import SegmentError
-    from orchestration.warehouse import WarehouseBusyError
     from retention.acting.channels import ChannelError
 
     os.environ.update(QUIET_LIBRARIES)
     expected: tuple[type[Exception], ...] = (CompanyError, EncryptionError, HomeError, IndustryError)
-    expected += (ChannelError, PolicyError, SegmentError, TransitError, WarehouseBusyError, *further)
+    expected += (ChannelError, PolicyError, SegmentError, TransitError, EngineError, *further)
     try:
         yield
     except expected as fault:
@@ -81,6 +82,19 @@ def plain_faults(*further: type[Exception]) -> Iterator[None]:
 def read_home(home: Path) -> Settings:
     """Return the settings of the instance in `home`, which is left as it is."""
     return read_settings({**os.environ, "HOLDFAST_HOME": str(home.absolute())})
+
+
+def has_instance(home: Path) -> bool:
+    """Tell whether a run has built an instance in `home`; raises EngineError where its warehouse cannot be reached."""
+    from orchestration.engines import open_engine
+
+    return home.is_dir() and open_engine(read_home(home)).exists()
+
+
+def require_instance(home: Path) -> None:
+    """Raise HomeError unless a run has built an instance in `home`."""
+    if not has_instance(home):
+        raise HomeError(f"{home}: there is no instance here yet. Correct `--home`, or begin with `holdfast run`.")
 
 
 def enter_home(home: Path) -> Settings:
@@ -110,11 +124,18 @@ def enter_deployment(company: Path, home: Path) -> "Deployment":
     deployment = load_deployment(read_settings({**os.environ, **named}))
     check_key(deployment.settings, deployment.company)
     refuse_plain(deployment.company, deployment.settings.environment)
+    configured = _read_dagster_config(deployment.settings).replace("{home}", str(dagster))
     prepare_home(home.absolute())
     dagster.mkdir(exist_ok=True)
-    configured = DAGSTER_CONFIG.read_text(encoding="utf-8").replace("{home}", str(dagster))
     (dagster / "dagster.yaml").write_text(configured, encoding="utf-8")
     return deployment
+
+
+def _read_dagster_config(settings: Settings) -> str:
+    own = settings.environment.get(OWN_DAGSTER_CONFIG, "")
+    if own and not Path(own).is_file():
+        raise HomeError(f"{OWN_DAGSTER_CONFIG} names {own}, and no file is there. Correct it, or leave it unset.")
+    return Path(own or DAGSTER_CONFIG).read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -57,8 +57,8 @@ def judge(
     warehouse: Warehouse, store: Store, seam: str, suites: Sequence[Suite], *, as_of: date, docs: Path
 ) -> Judgement:
     """Run a seam's suites inside the warehouse and record the verdict; one that a person overrode only warns."""
-    warehouse.release()  # the gate opens the file for reading only
-    verdict = run_gate(suites, database=Path(warehouse.path), docs=docs, key=warehouse.key)
+    warehouse.release()  # the gate opens it for reading only
+    verdict = run_gate(suites, database=warehouse.engine.database, docs=docs)
     warehouse.append({VERDICTS: _as_row(verdict, seam, as_of=as_of)})
     return Judgement(verdict, as_of, is_overridden=GateOverrides(store).find(seam, as_of) is not None)
 

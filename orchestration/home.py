@@ -43,12 +43,6 @@ def prepare_home(home: Path) -> None:
         ) from None
 
 
-def require_instance(home: Path) -> None:
-    """Raise HomeError unless a run has built an instance in `home`."""
-    if not (home / "warehouse.duckdb").exists():
-        raise HomeError(f"{home}: there is no instance here yet. Correct `--home`, or begin with `holdfast run`.")
-
-
 @contextmanager
 def hold(home: Path) -> Iterator[None]:
     """Keep every other run off the instance for the length of the block; the lock ends with its process.

@@ -66,6 +66,7 @@ def _run(
             run(nightly.name, day, night - refresh)
         else:
             run(nightly.name, day, night)
+    warehouse.engine.forget(days=deployment.policy.warehouse_history_days, now=datetime.now(UTC))
     console.print(f"Details are in {home / 'logs' / 'run.log'} and on Dagster's pages: `holdfast ui`.", soft_wrap=True)
     with warehouse.connect():  # so that each question opens the file at little cost
         return collect(warehouse, as_of=as_of)

@@ -9,6 +9,7 @@ import dagster as dg
 from ml.registry import Registry, create_database
 from orchestration.dbt import Dbt
 from orchestration.deployment import Deployment
+from orchestration.engines import open_engine
 from orchestration.published import published_in
 from orchestration.sending import open_channels
 from orchestration.settings import Settings
@@ -22,7 +23,7 @@ def build_resources(deployment: Deployment) -> dict[str, Any]:
     settings = deployment.settings
 
     def warehouse(_context: dg.InitResourceContext) -> Iterator[Warehouse]:
-        opened = LingeringWarehouse(path=str(settings.warehouse_file), key=settings.encryption_key)
+        opened = LingeringWarehouse(engine=open_engine(settings))
         try:
             yield opened
         finally:
@@ -62,8 +63,8 @@ def open_store(settings: Settings) -> Iterator[Store]:
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """Return the warehouse; it opens its file only for the length of a `with`."""
-    return Warehouse(path=str(settings.warehouse_file), key=settings.encryption_key)
+    """Return the warehouse; it is opened only for the length of a `with`."""
+    return Warehouse(engine=open_engine(settings))
 
 
 def open_registry(settings: Settings) -> Registry:

@@ -1,6 +1,7 @@
 """Runs a job in this process, shows its progress, and leaves the run in Dagster's history."""
 
 import os
+import socket
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from rich.console import Console
 from orchestration.gates import PAGE, REMEDY
 from orchestration.progress import Progress, follow, list_stages
 
-PID_TAG = "holdfast/pid"
+PID_TAG, HOST_TAG = "holdfast/pid", "holdfast/host"
 BAD_INPUT = {"CompanyError", "SourceError", "PolicyError", "StrategyError", "ChannelError", "IndustryError"}
 NO_WORDS = "rows were found that it expects not to be there; see the check's page in Dagster."
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -36,9 +37,13 @@ class PipelineStoppedError(Exception):
 
 
 def fail_orphaned_runs(instance: dg.DagsterInstance) -> None:
-    """Mark runs as failed whose process is gone, so that a killed run does not hold the queue for ever."""
+    """Mark runs as failed whose process is gone, so that a killed run does not hold the queue for ever.
+
+    Of runs on other machines, with which a history may be shared, nobody here can tell.
+    """
+    host = socket.gethostname()
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)):
-        pid = run.tags.get(PID_TAG)
+        pid = run.tags.get(PID_TAG) if run.tags.get(HOST_TAG, host) == host else None
         if pid and not Path(f"/proc/{pid}").exists() and not _is_alive(int(pid)):
             instance.report_run_failed(run, "The process of this run is gone. Whatever it left undone runs again.")
 
@@ -78,7 +83,7 @@ def execute(
                 run_config=QUIET,
                 raise_on_error=False,
                 asset_selection=list(selection),
-                tags={**tags, PID_TAG: str(os.getpid())},
+                tags={**tags, PID_TAG: str(os.getpid()), HOST_TAG: socket.gethostname()},
             )
     if not result.success:
         raise _explain_failure(instance, run_id)

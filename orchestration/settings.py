@@ -11,12 +11,15 @@ from company.encryption import read_key
 class Settings:
     """Where one instance stands: its state folder, its company file, and the addresses of its stores and pages.
 
+    `target` names the engine of the warehouse.
+
     `environment` is the process's own; it is where secrets are found by name when a connection is opened, and what
     child processes inherit.
     """
 
     home: Path
     company_file: Path
+    target: str
     operational_url: str
     tracking_uri: str
     docs_url: str
@@ -26,7 +29,7 @@ class Settings:
 
     @property
     def warehouse_file(self) -> Path:
-        """The DuckDB file with everything that was landed and built."""
+        """The DuckDB file with everything that was landed and built, where the target is `duckdb`."""
         return self.home / "warehouse.duckdb"
 
     @property
@@ -62,6 +65,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(
         home=home,
         company_file=Path(environment.get("HOLDFAST_COMPANY", "company.yaml")).absolute(),
+        target=environment.get("HOLDFAST_TARGET", "duckdb"),
         operational_url=environment.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{home / 'operational.db'}"),
         tracking_uri=tracking_uri,
         docs_url=environment.get("HOLDFAST_DOCS_URL", (home / "docs" / "index.html").as_uri()),

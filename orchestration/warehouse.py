@@ -1,9 +1,8 @@
-"""The warehouse: one DuckDB file with one writer, opened only for the length of a `with`, and its published copy."""
+"""The warehouse: tables on one of the engines, opened only for the length of a `with`, and their published copy."""
 
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,27 +13,22 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from company.encryption import attach, open_file
+from company.encryption import attach
 from ingestion.transaction import transaction
+from orchestration.engines import Engine
 
-PATIENCE_SECONDS = 60
 LINGER_SECONDS = 1.0  # shorter than anybody's patience
-
-
-class WarehouseBusyError(Exception):
-    """Another process writes to the warehouse; the message is one paragraph that names the file and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warehouse:
-    """Opens the DuckDB file at `path`, which is encrypted where there is a `key`.
+    """Opens the `engine` that keeps the tables.
 
-    dbt runs in a process of its own and DuckDB lets one process in at a time, so nobody keeps a connection
+    dbt runs in a process of its own and a DuckDB file lets one process in at a time, so nobody keeps a connection
     across a dbt call.
     """
 
-    path: str
-    key: str = field(default="", repr=False)
+    engine: Engine
 
     def release(self) -> None:
         """Let other processes, and other ways of opening the file, in at once."""
@@ -45,8 +39,7 @@ class Warehouse:
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection that closes when the block ends."""
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        connection = _enter(Path(self.path), key=self.key)
+        connection = self.engine.open()
         try:
             connection.execute("set timezone = 'UTC'")
             yield connection
@@ -80,8 +73,8 @@ class Warehouse:
             return _exists(connection, table)
 
     def latest_day(self, table: str) -> date | None:
-        """Return the latest `as_of` of `schema.table`, None without the file, the table, or a row."""
-        if not (Path(self.path).exists() and self.has_table(table)):
+        """Return the latest `as_of` of `schema.table`, None without a warehouse, the table, or a row."""
+        if not (self.engine.exists() and self.has_table(table)):
             return None
         found: date | None = self.read_value(f"select max(as_of) from {table}")
         return found
@@ -134,7 +127,7 @@ class Warehouse:
         if is_update:
             shutil.copyfile(target, fresh)
         with self.connect() as connection:
-            attach(connection, fresh, name="snapshot", key=self.key)
+            attach(connection, fresh, name="snapshot", key=self.engine.key)
             for table, content in tables.items():
                 if isinstance(content, pa.Table):
                     connection.register("incoming", content)
@@ -196,27 +189,12 @@ class LingeringWarehouse(Warehouse):
         self._last.replace(connection)
 
 
-def _enter(path: Path, *, key: str) -> duckdb.DuckDBPyConnection:
-    """Open the file, waiting a while for another process, such as the dbt of a killed run, to leave it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return open_file(path, key=key)
-        except duckdb.IOException as error:
-            if "lock" not in str(error):
-                raise
-            if time.monotonic() > deadline:
-                raise WarehouseBusyError(
-                    f"{path}: another process has held the warehouse for over {PATIENCE_SECONDS} s. One run writes "
-                    "at a time; wait until it has ended. The published snapshot next to it can be read at any time."
-                ) from None
-            time.sleep(0.2)
-
-
 def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     schema, name = table.split(".")
     found = connection.execute(
-        "select count(*) from information_schema.tables where table_schema = ? and table_name = ?", [schema, name]
+        "select count(*) from information_schema.tables where table_catalog = current_database() "
+        "and table_schema = ? and table_name = ?",
+        [schema, name],
     ).fetchone()
     return bool(found and found[0])
 

@@ -18,6 +18,7 @@ from ingestion.landing import land
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment, load_deployment
 from orchestration.encryption import rotate
+from orchestration.engines import DuckDb
 from orchestration.privacy.erasing import Erasing
 from orchestration.resources import open_warehouse
 from orchestration.settings import read_settings
@@ -156,7 +157,7 @@ def land_all(deployment: Deployment) -> None:
         store.migrate()
         suppression = read_suppression(deployment, store)
     secrets = settings.secrets(company.secret_names)
-    with Warehouse(path=str(settings.warehouse_file)).connect() as connection:
+    with Warehouse(engine=DuckDb(path=settings.warehouse_file)).connect() as connection:
         for table in company.tables:
             land(
                 connection, company, table, secrets=secrets, batch="b1", landed_at=AT, suppression=suppression
@@ -167,7 +168,7 @@ def land_all(deployment: Deployment) -> None:
 def leave_traces(deployment: Deployment) -> None:
     """Write what later stages leave: derived tables and a view, a published file, logs, pages and an archive."""
     home = deployment.settings.home
-    with Warehouse(path=str(deployment.settings.warehouse_file)).connect() as connection:
+    with Warehouse(engine=DuckDb(path=deployment.settings.warehouse_file)).connect() as connection:
         connection.execute("create schema scores")
         connection.execute(
             "create table scores.churn_scores as select customer_id, 0.1 * length(city) as score, email "
@@ -185,7 +186,7 @@ def leave_traces(deployment: Deployment) -> None:
         connection.execute("create view scores.seen as select visitor from warehouse.scores.visits")
     published = home / "published" / "holdfast.duckdb"
     tables = {"customers": "select customer_id, city from raw_shop.customers"}
-    Warehouse(path=str(deployment.settings.warehouse_file)).publish(published, tables)
+    Warehouse(engine=DuckDb(path=deployment.settings.warehouse_file)).publish(published, tables)
     for folder in ("logs", "gates", "outbox"):
         (home / folder).mkdir()
     (home / "logs" / "run.log").write_text("began\nwrote ann-001\nwrote cyn-005\n")

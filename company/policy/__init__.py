@@ -96,6 +96,7 @@ class Policy(Section):
     drift: Drift
     performance: Performance
     run_history_days: Days
+    warehouse_history_days: Days
     gates: Gates
     lane: Lane
     anomaly: Anomaly

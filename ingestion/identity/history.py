@@ -8,7 +8,13 @@ import duckdb
 
 from ingestion.transaction import transaction
 
-_DDL = "create table if not exists identity.followed (table_name varchar primary key, count_changes bigint not null)"
+_DDL = "create table if not exists identity.followed (table_name varchar, count_changes bigint not null)"
+
+# not every engine has keys: what may be there already is merged
+_NOTE = """
+merge into identity.followed using (select ? as table_name, ? as count_changes) as noted using (table_name)
+when matched then update when not matched then insert
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +58,15 @@ def _drop(connection: duckdb.DuckDBPyConnection, table: str, days: Collection[da
     connection.execute(
         f"delete from {table} where as_of in (select unnest($snapshots::date[]))", {"snapshots": snapshots}
     )
-    connection.execute("insert or replace into identity.followed values (?, ?)", [table, done + moves])
+    connection.execute(_NOTE, [table, done + moves])
     return Followed(moves=moves, snapshots=tuple(snapshots))
 
 
 def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     schema, name = table.split(".")
-    query = "select count(*) from information_schema.tables where table_schema = ? and table_name = ?"
+    query = (
+        "select count(*) from information_schema.tables where table_catalog = current_database() "
+        "and table_schema = ? and table_name = ?"
+    )
     found = connection.execute(query, [schema, name]).fetchone()
     return bool(found and found[0])

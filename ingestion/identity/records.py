@@ -37,7 +37,8 @@ def list_tables(connection: duckdb.DuckDBPyConnection, company: Company) -> tupl
 
 
 def _landed(connection: duckdb.DuckDBPyConnection, company: Company) -> Iterator[RawTable]:
-    rows = connection.execute("select schema_name || '.' || table_name from duckdb_tables()").fetchall()
+    listed = "select schema_name || '.' || table_name from duckdb_tables() where database_name = current_database()"
+    rows = connection.execute(listed).fetchall()
     there = {row[0] for row in rows}
     for table in _TABLES:
         for feed in company.tables.get(table, ()):

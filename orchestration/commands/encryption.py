@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.entry import Home, enter_home, open_console, plain_faults, refuse
+from orchestration.entry import Home, enter_home, open_console, plain_faults, refuse, require_instance
 
 app = typer.Typer(no_args_is_help=True, help="Encryption of the instance's files; docs/encryption.md describes it.")
 
@@ -26,7 +26,7 @@ def rotate(
     """Write the files anew under the key in HOLDFAST_NEW_ENCRYPTION_KEY; files in clear become encrypted."""
     from company.encryption import KEY_NAME
     from orchestration.encryption import rotate as write_under
-    from orchestration.home import hold, require_instance
+    from orchestration.home import hold
 
     with plain_faults():
         require_instance(home)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, read_home, refuse
+from orchestration.entry import (
+    CompanyFile,
+    Home,
+    enter_deployment,
+    open_console,
+    plain_faults,
+    read_home,
+    refuse,
+    require_instance,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,10 +38,10 @@ def explain(customer_id: CustomerId, home: Home = Path(".holdfast")) -> None:
     from orchestration.resources import open_warehouse
 
     console = open_console()
-    path = home / "warehouse.duckdb"
-    if not path.exists():
-        refuse(f"{path}: there is no warehouse yet. Run the pipeline first: `holdfast run`.")
-    with plain_faults(), open_warehouse(read_home(home)).connect() as connection:
+    with plain_faults():
+        require_instance(home)
+        warehouse = open_warehouse(read_home(home))
+    with plain_faults(), warehouse.connect() as connection:
         try:
             explanation = find_evidence(connection, customer_id)
         except KeyError:

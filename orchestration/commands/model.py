@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
-from orchestration.home import require_instance
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, require_instance
 
 app = typer.Typer(no_args_is_help=True, help="Look at model versions, review one, roll back.")
 

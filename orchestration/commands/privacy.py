@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults
+from orchestration.entry import CompanyFile, Home, enter_deployment, open_console, plain_faults, require_instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -230,7 +230,6 @@ def verify_receipt(
 
 @contextmanager
 def _entered(company: Path, home: Path) -> "Iterator[Office]":
-    from orchestration.home import require_instance
     from orchestration.privacy.office import Office, list_faults
 
     with plain_faults(*list_faults()):

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.entry import Home, enter_home, open_console, plain_faults
-from orchestration.home import require_instance
+from orchestration.entry import Home, enter_home, open_console, plain_faults, require_instance
 
 
 def quarantine(home: Home = Path(".holdfast"), limit: Annotated[int, typer.Option()] = 20) -> None:

@@ -15,6 +15,7 @@ from orchestration.entry import (
     Home,
     enter_deployment,
     enter_home,
+    has_instance,
     open_console,
     plain_faults,
     print_fault,
@@ -58,16 +59,17 @@ def _run_company(
 ) -> dict[str, Any]:
     from ingestion.readers import load_company
 
-    refuse_bad_input(load_company(company), is_new=not (home / "warehouse.duckdb").exists())
+    refuse_bad_input(load_company(company), is_new=not has_instance(home))
     deployment = enter_deployment(company, home)
     refuse_foreign_day(deployment.company, as_of)
+    from orchestration.engines import open_engine
     from orchestration.home import hold
     from orchestration.pipeline import run_pipeline
     from orchestration.report import show
     from orchestration.runs import PipelineStoppedError
 
     try:
-        with hold(deployment.settings.home):
+        with hold(deployment.settings.home), open_engine(deployment.settings).turn():
             figures = run_pipeline(deployment, as_of, console=console, is_verbose=is_verbose, is_sending=is_sending)
     except PipelineStoppedError as stop:
         print_fault(f"The pipeline stopped. {stop}")

@@ -10,6 +10,7 @@ from ml.registry import Registry, TextModels
 from orchestration.automation import AS_OF, ASKED_ON, COMPANY, REQUEST, TRIGGER, nightly, retrain
 from orchestration.control.retrain_requests import RetrainRequests
 from orchestration.deployment import Deployment
+from orchestration.engines import open_engine
 from orchestration.home import forget_old_runs
 from orchestration.review import find_unread, settle_reviews
 from retention.acting.channels import Channel, Message, route
@@ -39,6 +40,7 @@ def define(deployment: Deployment) -> dg.Definitions:
         """Run the pipeline for the day that has just begun, and let old runs go."""
         moment = context.scheduled_execution_time
         forget_old_runs(context.instance, days=deployment.policy.run_history_days, now=moment)
+        open_engine(deployment.settings).forget(days=deployment.policy.warehouse_history_days, now=moment)
         day = moment.date().isoformat()
         return dg.RunRequest(run_key=day, partition_key=day, tags={COMPANY: company, AS_OF: day})
 

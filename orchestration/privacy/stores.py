@@ -17,7 +17,7 @@ from privacy.database import SqlDatabase
 from privacy.duckdb_file import DuckDbFile, Mode
 from privacy.files import DUCKDB, SQLITE, Files, kind_of, list_files
 from privacy.identifiers import Identifiers
-from privacy.traces import Evidence, Trace
+from privacy.traces import ErasureError, Evidence, Trace
 from retention.store.tables import BLANK, METADATA, ON_ERASURE
 
 _LEAST_PAGE = 512  # bytes; a SQLite file has whole pages
@@ -78,7 +78,13 @@ def list_vault_addresses(environment: Mapping[str, str]) -> list[str]:
 
 
 def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -> list[Erasable]:
-    """Return every store of the instance, the vault as the last one."""
+    """Return every store of the instance, the vault as the last one. Raises ErasureError on a lake."""
+    if settings.target == "lake":
+        raise ErasureError(
+            "On the target lake nothing can be erased: its catalogue keeps the least and greatest value of every file. "
+            "Run `holdfast migrate --to duckdb`, set HOLDFAST_TARGET=duckdb, drop the catalogue and its files, run "
+            "this again, and move to a new lake after it."
+        )
     key = settings.encryption_key
     inside = [(path, find_kind(path, key=key)) for path in list_files(settings.home)]
     vault = [_path_of(url) for url in list_vault_addresses(settings.environment)]

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from company.encryption import EncryptionError, open_file, sqlite_driver, unlock
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 from retention.store.database import Database
 from serving.lane.log import SqliteLog
@@ -18,7 +19,7 @@ SECRET = "ann@meierhans.example"
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
-    made = Warehouse(path=str(tmp_path / "warehouse.duckdb"), key=KEY)
+    made = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb", key=KEY))
     with made.connect() as connection:
         connection.execute(f"create schema raw; create table raw.t as select '{SECRET}' as email from range(5000)")
     return made
@@ -46,14 +47,13 @@ def test_what_a_query_spills_is_encrypted(warehouse: Warehouse, tmp_path: Path) 
         assert all(SECRET.encode() not in path.read_bytes() for path in spilled)
 
 
+@pytest.mark.usefixtures("warehouse")
 @pytest.mark.parametrize(("key", "problem"), [(OTHER, "is not the one"), ("", "HOLDFAST_ENCRYPTION_KEY is not set")])
-def test_a_wrong_or_missing_key_is_named_for_each_kind_of_file(
-    warehouse: Warehouse, tmp_path: Path, key: str, problem: str
-) -> None:
+def test_a_wrong_or_missing_key_is_named_for_each_kind_of_file(tmp_path: Path, key: str, problem: str) -> None:
     store = tmp_path / "operational.db"
     write_store(store)
     with pytest.raises(EncryptionError, match=f"warehouse.duckdb: .*{problem}"):
-        Warehouse(path=warehouse.path, key=key).read("select 1")
+        Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb", key=key)).read("select 1")
     with pytest.raises(EncryptionError, match=f"operational.db: .*{problem}"), Database(str_url(store), key=key).read():
         pass
 

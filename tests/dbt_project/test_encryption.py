@@ -8,6 +8,7 @@ from jinja2.nativetypes import NativeEnvironment
 
 from company.yaml_file import read_yaml
 from orchestration.dbt import PROJECT
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 
 KEY = "q7Jw2mZx0aVf9KtB3sLr8YdH"
@@ -23,7 +24,7 @@ def render(value: object, variables: dict[str, str]) -> object:
 
 
 def test_the_profile_opens_the_encrypted_warehouse_and_encrypts_what_is_spilled(tmp_path: Path) -> None:
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"), key=KEY)
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb", key=KEY))
     with warehouse.connect() as connection:
         connection.execute("create schema raw; create table raw.t as select 'ann@meierhans.example' as email")
     variables = {"HOLDFAST_HOME": str(tmp_path), "HOLDFAST_ENCRYPTION_KEY": KEY}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestration.defs.lane import note_landed
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 from serving.lane.log import FIELDS, SqliteLog
@@ -49,7 +50,7 @@ def test_events_land_by_the_contract_and_only_the_new_ones_the_next_time(shop: "
 def test_an_event_stays_in_the_log_until_it_has_landed(
     shop: "Shop", log: SqliteLog, sqlite_store: Store, tmp_path: Path
 ) -> None:
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
     append(log, 1, 2)
     assert sqlite_store.lane.read_landed() == 0
     shop.land("events")

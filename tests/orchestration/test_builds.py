@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.builds import FinishedBuild
 from orchestration.dbt import Dbt, NodeResult, write_run
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 
 RESULT = NodeResult(unique_id="model.p.spend", status="success", message="OK", failures=None, seconds=0.5)
@@ -50,7 +51,7 @@ def finished(tmp_path: Path) -> FinishedBuild:
     dbt.target.mkdir(parents=True)
     (dbt.target / "manifest.json").write_text(json.dumps(MANIFEST))
     (dbt.target / "parsed_from.json").write_text(dbt.inputs)
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
     with warehouse.connect() as connection:
         connection.execute(TABLES)
     made = FinishedBuild(

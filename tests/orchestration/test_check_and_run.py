@@ -18,6 +18,7 @@ from ingestion.readers import load_company
 from orchestration.cli import app
 from orchestration.commands.check import find_wrong_settings
 from orchestration.defs.sources import describe_raw
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 
 NOW = datetime.now(UTC)
@@ -98,7 +99,7 @@ def verdict_of_ingestion(path: Path, home: Path) -> int:
         policy = load_policy(load_industry(company.industry).policy, company.policy)
         if list(find_wrong_settings(company)):
             return 2
-        warehouse = Warehouse(path=str(home / "warehouse.duckdb"))
+        warehouse = Warehouse(engine=DuckDb(path=home / "warehouse.duckdb"))
         for table in company.tables:
             with warehouse.connect() as connection:
                 land(connection, company, table, secrets={}, batch="b", landed_at=NOW, confined=True)
@@ -111,7 +112,7 @@ def verdict_of_ingestion(path: Path, home: Path) -> int:
         latest=NOW.replace(tzinfo=None) + PATIENCE,
         limits=policy.gates,
     )
-    return int(not run_gate(suites, database=Path(warehouse.path), docs=home / "gates").passed)
+    return int(not run_gate(suites, database=warehouse.engine.database, docs=home / "gates").passed)
 
 
 @pytest.mark.parametrize("name", COMPANIES)

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from company.policy import load_policy
 from orchestration.defs.cutoffs import PAST_SCORES, VALIDATION, read_history
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 
 EARLY, LATE = date(2024, 1, 1), date(2024, 3, 1)
@@ -19,7 +20,7 @@ def scored(*days: date) -> pa.Table:
 
 
 def test_the_lines_of_a_day_see_no_outcome_of_after_it(tmp_path: Path) -> None:
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
     warehouse.replace(VALIDATION, scored(EARLY, LATE))
     found = read_history(warehouse, POLICY, latest=date(2024, 2, 1))
     assert found is not None
@@ -28,7 +29,7 @@ def test_the_lines_of_a_day_see_no_outcome_of_after_it(tmp_path: Path) -> None:
 
 
 def test_scores_that_were_acted_on_come_before_those_of_a_training(tmp_path: Path) -> None:
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
     warehouse.replace(VALIDATION, scored(EARLY))
     assert (read_history(warehouse, POLICY, latest=LATE) or ("", None))[0] == VALIDATION
     warehouse.replace(PAST_SCORES, scored(EARLY))

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration.cli import app
-from orchestration.home import HomeError, forget_old_runs, hold, prepare_home, require_instance
+from orchestration.entry import require_instance
+from orchestration.home import HomeError, forget_old_runs, hold, prepare_home
 
 COMPANY = Path(__file__).parents[2] / "examples" / "complete_journey" / "company.yaml"
 

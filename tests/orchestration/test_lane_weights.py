@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.defs.lane import lane_calibration, lane_delta_is_calibrated, lane_weights
 from orchestration.deployment import Deployment
+from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
@@ -23,7 +24,7 @@ def test_nights_become_weights_and_a_calibration_that_is_checked(
     nights: int, change: float, slope: float | None, *, is_calibrated: bool, demo: Deployment, tmp_path: Path,
     sqlite_store: Store,
 ) -> None:  # fmt: skip
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
     for night in range(nights):
         lessons = [
             {

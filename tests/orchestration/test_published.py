@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from orchestration.engines import DuckDb
 from orchestration.published import Published, SegmentError
 from orchestration.warehouse import Warehouse
 
@@ -16,7 +17,7 @@ CUSTOMERS = """
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
-    return Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    return Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
 
 
 @pytest.fixture

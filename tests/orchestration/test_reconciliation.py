@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.engines import DuckDb
 from orchestration.reconciliation import describe_cleaning, find_gaps, find_missing_days
 from orchestration.warehouse import Warehouse
 
@@ -36,7 +37,7 @@ TABLES = """
 
 @pytest.fixture
 def books(tmp_path: Path) -> Warehouse:
-    warehouse = Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
     change(warehouse, TABLES)
     return warehouse
 

@@ -15,6 +15,7 @@ from ingestion import manifest
 from ingestion.readers import load_company
 from orchestration.control.gate_overrides import GateOverrides
 from orchestration.defs.sources import describe_raw, remember_rows
+from orchestration.engines import DuckDb
 from orchestration.gates import GateClosedError, Judgement, judge, require_passed
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
@@ -42,7 +43,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         manifest.prepare(connection)
         connection.execute(GOOD)
-    return Warehouse(path=str(tmp_path / "warehouse.duckdb"))
+    return Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from company.churn import ChurnDefinition
 from company.policy import load_policy
+from orchestration.engines import DuckDb
 from orchestration.lead_times import declare_lead_times
 from orchestration.training_set import TrainingSet, read_training_set
 from orchestration.warehouse import Warehouse
@@ -34,7 +35,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     path = tmp_path_factory.mktemp("learned") / "warehouse.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute(TABLES)
-    return Warehouse(path=str(path))
+    return Warehouse(engine=DuckDb(path=path))
 
 
 def read(warehouse: Warehouse, **training: object) -> TrainingSet:

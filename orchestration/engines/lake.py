@@ -1,0 +1,242 @@
+"""DuckLake: Parquet files under a PostgreSQL catalogue, for several writers and any number of readers.
+
+A writer commits by one row of the catalogue, so that readers see a transaction whole or not at all, and whoever is
+killed leaves files that nothing refers to. The extensions come from the package index and need no network at work.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import duckdb
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from company.encryption import Connection
+from expectations.gate import Database
+from ingestion.transaction import transaction
+from orchestration.engines.base import Engine, EngineError
+from orchestration.engines.extensions import prepare_extensions
+from orchestration.settings import Settings
+
+CATALOG, FILES = "HOLDFAST_LAKE_CATALOG", "HOLDFAST_LAKE_FILES"
+ALIAS = "lake"  # as dbt's profile attaches it
+WRITERS = 0x686F6C64  # the key of the lock that writers hold in turn
+# the variables that name an S3-compatible store, by the option of DuckDB's secret
+S3_OPTIONS = {
+    "key_id": "AWS_ACCESS_KEY_ID",
+    "secret": "AWS_SECRET_ACCESS_KEY",
+    "session_token": "AWS_SESSION_TOKEN",
+    "region": "AWS_REGION",
+    "endpoint": "HOLDFAST_S3_ENDPOINT",
+    "url_style": "HOLDFAST_S3_URL_STYLE",
+    "use_ssl": "HOLDFAST_S3_USE_SSL",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lake(Engine):
+    """The lake of a PostgreSQL `catalog`, a database of its own, with Parquet below `files`: a folder or `s3://`.
+
+    `scratch` is a local folder for what does not fit into memory, and for the extensions.
+    """
+
+    catalog: str = field(repr=False)
+    files: str
+    scratch: Path
+    s3: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key: str = field(default="", repr=False)
+    target: ClassVar[str] = "lake"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the lake that the environment names; raises EngineError where it names no catalogue."""
+        environment = settings.environment
+        catalog = environment.get(CATALOG, "")
+        if not catalog:
+            raise EngineError(
+                f"HOLDFAST_TARGET is `lake`, but {CATALOG} is not set. Name a PostgreSQL database of its own, such as "
+                f"postgresql://holdfast:...@host/lake; its tables are made at the first start. {FILES} names the "
+                "folder or s3:// address of the Parquet files, by default `lake` in the state folder."
+            )
+        return cls(
+            catalog=_as_libpq(catalog),
+            files=environment.get(FILES, "") or str(settings.home / "lake"),
+            scratch=settings.home / "scratch",
+            s3={option: environment[name] for option, name in S3_OPTIONS.items() if name in environment},
+            key=settings.encryption_key,
+        )
+
+    @property
+    def name(self) -> str:
+        """The catalogue and the folder."""
+        return f"the lake of {make_url(self.catalog).render_as_string()} with files in {self.files}"
+
+    def exists(self) -> bool:
+        """Tell whether the catalogue has been made."""
+        try:
+            with duckdb.connect(config=self.config) as connection:
+                _execute(connection, self._setup(is_read_only=True))
+        except duckdb.InvalidInputException:
+            return False
+        except duckdb.Error as error:
+            raise self._explain(error) from None
+        return True
+
+    def open(self) -> duckdb.DuckDBPyConnection:
+        """Attach the lake to an empty database of this process, or go on with the one that is attached already."""
+        name = hashlib.sha256(f"{self.catalog} {self.files}".encode()).hexdigest()[:16]
+        if "://" not in self.files:
+            Path(self.files).mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(f":memory:{name}", config=self.config)
+        try:
+            _execute(connection, self._setup(is_read_only=False))
+        except duckdb.Error as error:
+            connection.close()
+            raise self._explain(error) from None
+        return connection
+
+    def attach_to(self, connection: duckdb.DuckDBPyConnection, alias: str) -> None:
+        """Attach the lake for reading only."""
+        _execute(connection, self._attach(alias, is_read_only=True))
+
+    @contextmanager
+    def rebuild(self, source: Engine, alias: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Write in one transaction, so that nobody sees a part of it."""
+        connection = self.open()
+        try:
+            source.attach_to(connection, alias)
+            with transaction(connection):
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold a lock of the catalogue's server, which ends with the connection, also that of a killed process.
+
+        Writers take turns by whole runs: the models of a run read each other's tables, and DuckLake 1.5.5 overlooks
+        conflicts of commits at the same moment (https://github.com/duckdb/ducklake/issues/1094). Readers never wait.
+        """
+        engine = sa.create_engine(make_url(self.catalog).set(drivername="postgresql+psycopg2"), poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.text("select pg_advisory_lock(:key)"), {"key": WRITERS})
+            yield
+
+    def forget(self, *, days: int, now: datetime) -> None:
+        """Expire snapshots older than `days`, join small files, and delete those that nobody can ask for any more.
+
+        A file stays a day after its last snapshot, for whoever still reads it; so does one that a killed writer left.
+        """
+        if not days:
+            return
+        expired, unused = (f"timestamptz '{now - age}'" for age in (timedelta(days=days), timedelta(days=1)))
+        with closing(self.open()) as connection:
+            _execute(
+                connection,
+                (
+                    f"call ducklake_flush_inlined_data('{ALIAS}')",
+                    f"call ducklake_expire_snapshots('{ALIAS}', older_than => {expired})",
+                    f"call ducklake_merge_adjacent_files('{ALIAS}')",
+                    f"call ducklake_cleanup_old_files('{ALIAS}', older_than => {unused})",
+                    f"call ducklake_delete_orphaned_files('{ALIAS}', older_than => {unused})",
+                ),
+            )
+
+    def list_snapshots(self, limit: int) -> list[tuple[int, datetime, list[str]]]:
+        """Return number, moment in UTC and changed tables of the newest snapshots, those that are gone left out."""
+        query = (
+            "select snapshot_id, snapshot_time at time zone 'UTC', flatten(map_values(changes)) "
+            f"from {ALIAS}.snapshots() order by snapshot_id desc limit {limit}"
+        )
+        named = f"select table_id::varchar, table_name from ducklake_table_info('{ALIAS}')"
+        with closing(self.open()) as connection:
+            names = dict(connection.execute(named).fetchall())
+            found = connection.execute(query).fetchall()
+        return [(number, moment, _name_tables(changed, names)) for number, moment, changed in found]
+
+    def read_past(self, table: str, *, at: datetime, customer: str | None, limit: int) -> list[dict[str, Any]]:
+        """Return rows of `schema.table` as they were at a moment, naive UTC; raises EngineError when there are none."""
+        condition = "customer_id = $customer" if customer else "true"
+        query = f"select * from {table} at (timestamp => timestamptz '{at}+00') where {condition} limit {limit}"
+        with closing(self.open()) as connection:
+            try:
+                found = connection.execute(query, {"customer": customer} if customer else {}).to_arrow_table()
+            except duckdb.Error as error:
+                raise EngineError(
+                    f"{table} cannot be read as of {at} UTC: {str(error).splitlines()[0]}. `holdfast lake snapshots` "
+                    "lists the moments that are kept."
+                ) from None
+        return found.to_pylist()
+
+    @property
+    def database(self) -> Database:
+        """The lake attached for reading only."""
+        statements = self._setup(is_read_only=True)
+        return Database(address=":memory:", config=self.config, enter=partial(_execute, statements=statements))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the target `lake` reads; the catalogue's address under a name whose value dbt keeps out of its logs."""
+        return {
+            "HOLDFAST_TARGET": self.target,
+            "DBT_ENV_SECRET_LAKE_CATALOG": self.catalog,
+            FILES: self.files,
+            "HOLDFAST_EXTENSIONS": self.config["extension_directory"],
+        }
+
+    def _explain(self, error: Exception) -> EngineError:
+        """Return what went wrong in one paragraph, without the password that the library repeats."""
+        shown = make_url(self.catalog).render_as_string()
+        reason = str(error).replace(self.catalog, shown).strip().splitlines()[0]
+        return EngineError(
+            f"The warehouse on {self.name} cannot be opened: {reason}. Check {CATALOG} and {FILES}: the database must "
+            "be there and be this company's alone, and the files must be within reach."
+        )
+
+    @cached_property
+    def config(self) -> dict[str, str]:
+        """The configuration of every DuckDB that attaches the lake."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        folder = prepare_extensions(self.scratch / "extensions")
+        return {"extension_directory": str(folder), "temp_directory": str(self.scratch / "spilled")}
+
+    def _setup(self, *, is_read_only: bool) -> tuple[str, ...]:
+        """Return the statements that make the lake the current database of a connection."""
+        # landing lets SQL reach no other place from then on
+        allowed = f"set allowed_directories = [{_quote(self.files)}]"
+        return (*self._attach(ALIAS, is_read_only=is_read_only), f"use {ALIAS}", allowed)
+
+    def _attach(self, alias: str, *, is_read_only: bool) -> tuple[str, ...]:
+        secret = ", ".join(["type s3", *(f"{option} {_quote(value)}" for option, value in self.s3.items())])
+        option = "read_only" if is_read_only else f"data_path {_quote(self.files)}{', encrypted' if self.key else ''}"
+        return (
+            *((f"create or replace secret lake_files ({secret})",) if "://" in self.files else ()),
+            f"attach if not exists {_quote(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})",
+        )
+
+
+def _name_tables(changed: Iterable[str], names: Mapping[str, str]) -> list[str]:
+    """Return the tables among changes: new ones stand there by schema and name, others by their number alone."""
+    made = {each.rpartition(".")[2].strip('"') for each in changed if "." in each}
+    return sorted(made | {names[each] for each in changed if each in names})
+
+
+def _as_libpq(address: str) -> str:
+    """Return an address without the driver that SQLAlchemy knows it by."""
+    return make_url(address).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _execute(connection: Connection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        connection.execute(statement)
+
+
+def _quote(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
