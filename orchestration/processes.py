@@ -153,9 +153,8 @@ def _watch(processes: Processes, pages: Sequence[Program], is_asked: threading.E
             console.print(f"{page.name}: {page.address}{page.note}", soft_wrap=True)
             waiting.remove(page)
         if not waiting:
-            first = pages[0]
-            console.print(f"Everything is up. Begin here: {first.address}{first.note}", soft_wrap=True)
-            console.print("Ctrl-C stops everything.")
+            first = f"{pages[0].address}{pages[0].note}"
+            console.print(f"Everything is up; Ctrl-C stops everything. Begin here: {first}", soft_wrap=True)
         elif time.monotonic() - reminded > REMINDER_SECONDS:
             reminded = time.monotonic()
             names = ", ".join(each.name for each in waiting)

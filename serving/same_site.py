@@ -4,6 +4,7 @@ Whatever a browser opens can ask a server on loopback: by a link, a form, a web 
 point at loopback (DNS rebinding). `SameSite` refuses what comes so before the server sees it.
 """
 
+import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+LOG = logging.getLogger("holdfast.same_site")
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 POLICY_VIOLATION = 1008  # the code with which a web socket is closed, RFC 6455 section 7.4.1
@@ -37,6 +39,10 @@ class SameSite:
             await self.app(scope, receive, send)
             return
         refusal = self.refuse(scope)
+        if refusal is not None:
+            LOG.warning(
+                "refused a %s: %s", scope.get("method", "web socket"), refusal
+            )  # an address may name a customer
         if refusal is None:
             await self.app(scope, receive, _unframed(send) if scope["type"] == "http" else send)
         elif scope["type"] == "http":

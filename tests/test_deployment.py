@@ -2,6 +2,9 @@
 
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -39,6 +42,32 @@ def test_the_pipeline_starts_by_a_command_that_takes_the_options() -> None:
     assert Path(command[0]).name == load_yaml(FOLDER / "compose.yaml")["services"]["pipeline"]["command"][0]
     shown = CliRunner().invoke(app, ["ui", "--help"], env={"COLUMNS": "200"}).output
     assert [option for option in command[1:] if option.startswith("--") and option not in shown] == []
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("name", ["holdfast.service", "holdfast-desk.service"])
+def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
+    unit = (FOLDER / name).read_text().replace("/opt/holdfast/.venv/bin/", f"{Path(sys.executable).parent}/")
+    (tmp_path / name).write_text(unit)
+    found = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)], check=False, capture_output=True, text=True
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_the_containers_refer_to_services_volumes_and_files_that_are_there() -> None:
+    compose = load_yaml(FOLDER / "compose.yaml")
+    services = compose["services"]
+    volumes = {volume.split(":")[0] for each in services.values() for volume in each["volumes"]}
+    assert {volume for volume in volumes if not volume.startswith("/")} == set(compose["volumes"])
+    assert {name for each in services.values() for name in each.get("depends_on", ())} <= set(services)
+    build = services["pipeline"]["build"]
+    assert (FOLDER / build["context"] / build["dockerfile"]).resolve() == FOLDER / "Containerfile"
+    assert [
+        name for each in services.values() for name in each.get("env_file", ()) if not (FOLDER / name).exists()
+    ] == []
+    copied = re.findall(r"^COPY (\S+) ", (FOLDER / "Containerfile").read_text(), flags=re.MULTILINE)
+    assert [name for name in copied if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["environment", "Containerfile", "compose.yaml"])

@@ -72,6 +72,7 @@ def _deny(request: "Request", error: Exception) -> Response:
 
 def _ask_for_key(_request: "Request", _error: Exception) -> Response:
     detail = "Send a key that has neither expired nor been revoked: Authorization: Bearer holdfast_..."
+    LOG.warning("refused: no key that holds")
     return answer_problem(401, detail, **{"WWW-Authenticate": "Bearer"})
 
 

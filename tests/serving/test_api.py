@@ -282,13 +282,16 @@ def test_a_page_key_of_another_order_is_refused(program: Open) -> None:
     assert client.get("/v1/customers", params={"after": following, "sort": "-score"}).status_code == 422
 
 
-def test_without_a_key_or_with_one_that_ended_nothing_is_answered(desk: Desk, program: Open) -> None:
+def test_without_a_key_or_with_one_that_ended_nothing_is_answered(
+    desk: Desk, program: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     client = program("admin")
     right = client.headers["Authorization"]
     key_id = right.split("_")[1]
     assert client.get("/v1/customers").status_code == 200
     for wrong in ("", "Bearer x", "Bearer holdfast_x_y", right[:-1] + "!", right.replace("holdfast", "other")):
         assert client.get("/v1/customers", headers={"Authorization": wrong}).status_code == 401, wrong
+        assert "refused: no key that holds" in caplog.text
     desk.keys.revoke(key_id, by="test", at=NOW)
     assert client.get("/v1/customers").status_code == 401
     with pytest.raises(ValueError, match="revoked already"):

@@ -281,6 +281,24 @@ def test_other_sites_and_forms_without_a_token_change_nothing(
     assert "mallory" not in client.get("/users").text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2f..%2faccess.yaml", "/static//etc/passwd",
+        "/static/", "/customers/../../etc/passwd", "/customers/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/customers/secret-001%00",
+    ],
+)  # fmt: skip
+def test_a_path_leads_to_no_file_but_the_two_that_pages_need(path: str, sign_in: SignIn) -> None:
+    answer = sign_in("admin").get(path)
+    assert (answer.status_code, "root:" in answer.text, "import" in answer.text) == (404, False, False)
+
+
+def test_what_other_sites_try_is_logged_without_the_address(sign_in: SignIn, caplog: pytest.LogCaptureFixture) -> None:
+    client = sign_in("admin")
+    refused = client.post("/customers/secret-001", headers={"Origin": "https://evil.example"})
+    assert (refused.status_code, "refused a POST" in caplog.text, "secret-" in caplog.text) == (403, True, False)
+
+
 def test_nothing_opens_without_a_session_or_after_it_has_ended(desk: Desk, sign_in: SignIn) -> None:
     stranger = TestClient(create_app(desk), base_url=HOST)
     for path in PAGES:
