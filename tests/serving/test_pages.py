@@ -285,7 +285,8 @@ def test_other_sites_and_forms_without_a_token_change_nothing(
     "path",
     [
         "/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2f..%2faccess.yaml", "/static//etc/passwd",
-        "/static/", "/customers/../../etc/passwd", "/customers/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/customers/secret-001%00",
+        "/static/", "/customers/../../etc/passwd", "/customers/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/customers/secret-001%00",
     ],
 )  # fmt: skip
 def test_a_path_leads_to_no_file_but_the_two_that_pages_need(path: str, sign_in: SignIn) -> None:
