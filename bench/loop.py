@@ -28,7 +28,6 @@ import pandas as pd
 
 from bench.figures import Figure, at_least, record, without_bar
 from bench.loop_companies import AFTER, LEVELS, LOOP, NO_ACTION, Company, make_company, read_reached
-from company.policy import Policy
 from ml.effects.estimate import EffectConfig, estimate
 from ml.effects.randomised import read_randomised
 from retention.deciding.effects import name_groups
@@ -38,6 +37,7 @@ from retention.deciding.plan import HOLDOUT, TREATED, UNTOUCHED, plan
 from retention.measuring.lifecycle import Review, break_evens, keep_active, review
 from retention.measuring.money import measure_money
 from retention.measuring.outcomes import ALL, read_effects
+from retention.measuring.staying import measure_value_share
 from simulator.parameters import INDUSTRIES
 
 COMMAND = "make bench TOPIC=loop"
@@ -56,10 +56,16 @@ HIGH_VALUE = ("platinum", "gold")
 
 @dataclass(kw_only=True)
 class Life:
-    """What became of a company's customers under one way of acting: the month each left, and what was spent on whom."""
+    """What became of a company's customers under one way of acting: the month each left, and what was spent on whom.
+
+    `eased` is what actions took away of each cause's pain and has not faded yet; `scores` are everybody's, month by
+    month.
+    """
 
     left: Ints
     cost: Floats
+    eased: Floats
+    scores: list[pd.DataFrame] = field(default_factory=list)
     decisions: list[pd.DataFrame] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
 
@@ -67,7 +73,7 @@ class Life:
     def of(cls, company: Company) -> "Life":
         """Return the life in which nobody has left yet."""
         size = company.world.size
-        return cls(left=np.full(size, NEVER), cost=np.zeros(size))
+        return cls(left=np.full(size, NEVER), cost=np.zeros(size), eased=company.nothing_eased)
 
     def is_there(self, company: Company, month: int) -> Flags:
         """Tell who is a customer when a month begins."""
@@ -75,7 +81,9 @@ class Life:
 
     def pass_month(self, company: Company, month: int, action: Ints) -> None:
         """Let a month pass."""
-        self.left[self.is_there(company, month) & company.leaves(month, action)] = month
+        is_leaving = company.draw[month] < company.chance(month, action, self.eased)
+        self.left[self.is_there(company, month) & is_leaving] = month
+        self.eased = company.ease(month, action, self.eased)
 
     def count_months(self, first: Ints, *, until: Ints | int) -> Ints:
         """Return how many months from `first` to before `until` each customer stayed through."""
@@ -94,7 +102,7 @@ def live_at_best(company: Company) -> Life:
     """Live through all months with the action for everybody that helps most, as no budget permits and nobody knows."""
     life = Life.of(company)
     for month in range(company.months):
-        life.pass_month(company, month, company.best_action(month))
+        life.pass_month(company, month, company.best_action(month, life.eased))
     return life
 
 
@@ -105,16 +113,17 @@ def live_with_platform(company: Company) -> Life:
     nothing = np.full(company.world.size, NO_ACTION)
     for month in range(LOOP):
         day = company.first_day(month)
-        everybody = company.candidates(month)
+        everybody = company.candidates(month, life.eased)
         people = everybody.loc[life.is_there(company, month)[everybody["place"]]].reset_index(drop=True)
+        life.scores.append(people[["place", "customer_id", "probability"]].assign(month=month))
         active = list(keep_active(company.strategies, life.reviews, as_of=day))
         decided = plan(
             people, active, company.policy, spent=0, effects=effects, recent_contacts=_recent(life, company, day)
         ).rows
         rows, action = _act(company, decided, nothing)
         life.cost[rows] += decided["cost"].to_numpy(dtype=float)
+        chances = [company.chance(month, each, life.eased)[rows] for each in (nothing, action)]
         life.pass_month(company, month, action)
-        chances = [company.chance(month, each)[rows] for each in (nothing, action)]
         life.decisions.append(
             decided.assign(
                 churned=life.left[rows] == month, retained=life.left[rows] != month, is_mature=True, is_sent=True,
@@ -170,7 +179,7 @@ SIMPLE: dict[str, Callable[[pd.DataFrame, np.random.Generator], Floats]] = {
 }
 
 
-def live_simply(company: Company, offers: list[tuple[pd.DataFrame, Options]], name: str) -> Life:
+def live_simply(company: Company, name: str) -> Life:
     """Give the customers that come first in a simple order their best declared option, while money and places last."""
     life, nothing = Life.of(company), np.full(company.world.size, NO_ACTION)
     rng = np.random.default_rng(company.world.seed)
@@ -178,10 +187,10 @@ def live_simply(company: Company, offers: list[tuple[pd.DataFrame, Options]], na
     for month in range(company.months):
         action = nothing.copy()
         if month < LOOP:
-            people, options = offers[month]
             day = company.world.calendar.months[month].offset
-            is_free = (life.is_there(company, month) & (day - last >= company.policy.cooldown_days))[people["place"]]
-            wish = np.where(is_free & options.is_open.any(axis=1), SIMPLE[name](people, rng), -np.inf)
+            is_free = life.is_there(company, month) & (day - last >= company.policy.cooldown_days)
+            people, options = _list_offers(company, month, life, is_free)
+            wish = np.where(options.is_open.any(axis=1), SIMPLE[name](people, rng), -np.inf)
             rows, column = _choose_simply(company, options, wish)
             places = people["place"].to_numpy()[rows]
             does = {strategy.id: company.action_of(strategy) for strategy in company.strategies}
@@ -192,14 +201,12 @@ def live_simply(company: Company, offers: list[tuple[pd.DataFrame, Options]], na
     return life
 
 
-def list_offers(company: Company) -> list[tuple[pd.DataFrame, Options]]:
-    """Return, for each month, everybody and what the library has for them at its declared effects."""
-    offers = []
-    for month in range(LOOP):
-        people = company.candidates(month)
-        people = people.assign(effect_group=name_groups(people, company.policy))
-        offers.append((people, build_options(people, company.strategies, company.policy, held_back=(), effects=None)))
-    return offers
+def _list_offers(company: Company, month: int, life: Life, is_free: Flags) -> tuple[pd.DataFrame, Options]:
+    """Return who may be contacted and what the library has for them at its declared effects."""
+    everybody = company.candidates(month, life.eased)
+    people = everybody.loc[is_free[everybody["place"]]].reset_index(drop=True)
+    people = people.assign(effect_group=name_groups(people, company.policy))
+    return people, build_options(people, company.strategies, company.policy, held_back=(), effects=None)
 
 
 def _choose_simply(company: Company, options: Options, wish: Floats) -> tuple[Ints, Ints]:
@@ -238,12 +245,14 @@ class Year:
     more_value: float
     more_value_at_best: float
     supposed: float
+    value_share: float  # as measured, of what is supposed
     return_all: float
     return_high_value: float
     spent: float
     is_none_found: bool
     spent_last: float
     gain: dict[str, float]  # net value per unit of the budget allotted, by policy
+    kept_per_spent: dict[str, float]  # value kept per unit that was spent
     retired: int
     tried: int
     last_month: int
@@ -258,12 +267,11 @@ def live_a_year(industry: str, level: str, *, seed: int, customers: int = CUSTOM
     own = zlib.crc32(f"{industry} {level} {seed}".encode())  # else the luck of one holdout would be that of all worlds
     company = make_company(industry, level, seed=own, customers=customers)
     untouched, platform, best = live_untouched(company), live_with_platform(company), live_at_best(company)
-    offers = list_offers(company)
-    simple = {name: live_simply(company, offers, name) for name in SIMPLE}
+    simple = {name: live_simply(company, name) for name in SIMPLE}
     known = pd.concat(platform.decisions)
     treated = known.loc[known["arm"].eq(TREATED)]
     saved = _measure_saved(company, known)
-    money = _measure_money(known, company.policy)
+    money, share = _measure_money(company, platform, known), _value_share(company, platform, known)
     first = _first_months(treated, company)
     ever = first < NEVER
     over = [(life.left < first + 12)[ever].sum() for life in (untouched, platform, best)]
@@ -285,13 +293,14 @@ def live_a_year(industry: str, level: str, *, seed: int, customers: int = CUSTOM
         fewer_left_in_year=float(1 - over[1] / max(over[0], 1)),
         fewer_left_in_year_at_best=float(1 - over[2] / max(over[0], 1)),
         more_value=brought[1] / max(brought[0], TINY) - 1, more_value_at_best=brought[2] / max(brought[0], TINY) - 1,
-        supposed=_kept_value(treated, "value_from_now"),
+        supposed=_kept_value(treated, "value_from_now"), value_share=share,
         return_all=_return(company, untouched, platform, everybody),
         return_high_value=_return(company, untouched, platform, is_high),
         spent=float(platform.cost.sum()),
         is_none_found=not any(each.reason.startswith("works") for each in platform.reviews),
         spent_last=float(known.loc[known["month"] >= LOOP - 3, "cost"].sum()),
         gain={name: float((gains[name].sum() - spent[name]) / budget) for name in lives},
+        kept_per_spent={name: float(gains[name].sum() / max(spent[name], TINY)) for name in lives},
         expected=float((treated["expected_value"] + treated["cost"]).sum()), kept=float(gains["the platform"].sum()),
         retired=len({each.strategy_id for each in retired}), tried=int(treated["strategy_id"].nunique()),
         last_month=int(treated["month"].max()) + 1, month_of_power=_month_of_power(company, known),
@@ -349,13 +358,27 @@ def _measure_saved(company: Company, known: pd.DataFrame) -> Measured:
     return Measured(value=value, low=low, high=high, truth=truth)
 
 
-def _measure_money(known: pd.DataFrame, policy: Policy) -> Measured:
+def _measure_money(company: Company, life: Life, known: pd.DataFrame) -> Measured:
     """Return the value of the customers kept, as the platform measures it in money."""
-    money = measure_money(known, confidence=policy.outcomes.confidence).set_index("scope").loc[ALL].to_dict()
+    share = _value_share(company, life, known)
+    found = measure_money(known, confidence=company.policy.outcomes.confidence, loss_share=share)
+    money = found.set_index("scope").loc[ALL].to_dict()
     truth = _kept_value(known.loc[known["arm"].ne(HOLDOUT)], "true_value")
     return Measured(
         value=float(money["saved"]), low=float(money["saved_low"]), high=float(money["saved_high"]), truth=truth
     )
+
+
+def _value_share(company: Company, life: Life, known: pd.DataFrame) -> float:
+    """Return the share that the platform measures from what was seen of the retained until the last month of plans."""
+    retained = known.loc[known["retained"]]
+    left = np.minimum(life.left[retained["place"]], LOOP)
+    followed = retained.assign(years_followed=(left - retained["month"] - 1) / 12, is_lost=left < LOOP)
+    clv = company.policy.clv
+    return measure_value_share(
+        followed, lifetime_years=1 / float(pd.concat(life.scores)["probability"].mean()) / 12,
+        horizon_years=company.horizon / 12, prior_leavers=clv.prior_leavers,
+    )  # fmt: skip
 
 
 def _kept_value(decisions: pd.DataFrame, value: str) -> float:
@@ -403,20 +426,26 @@ def live_years(levels: list[str], industries: list[str], seeds: int, keep: Path)
     return years.loc[years["level"].isin(levels) & years["industry"].isin(industries) & years["seed"].lt(seeds)]
 
 
+def name_world(level: str, industries: list[str]) -> str:
+    """Return what a world's figures are called: those of one industry alone stand next to those of all."""
+    return f"{industries[0]}, {level}" if len(industries) == 1 else level
+
+
 def summarise(years: pd.DataFrame) -> Iterator[Figure]:
     """Yield the figures of every world."""
     for level in [name for name in LEVELS if name in set(years["level"])]:
         world = years.loc[years["level"] == level]
+        name = name_world(level, sorted(world["industry"].unique()))
         common: dict[str, Any] = {
             "seed": sorted(int(seed) for seed in world["seed"].unique()), "command": COMMAND,
             "size": f"{len(world)} years of {CUSTOMERS} customers, {world['industry'].nunique()} industries",
         }  # fmt: skip
-        yield from _judge_measuring(level, world, common)
-        yield from _judge_spending(level, world, common)
+        yield from _judge_measuring(name, world, common)
+        yield from _judge_spending(name, world, common)
         if LEVELS[level] > 0:
-            yield from _judge_effect(level, world, common)
+            yield from _judge_effect(name, world, common)
         else:
-            yield from _judge_stopping(level, world, common)
+            yield from _judge_stopping(name, world, common)
 
 
 def _judge_measuring(level: str, world: pd.DataFrame, common: dict[str, Any]) -> Iterator[Figure]:
@@ -434,18 +463,20 @@ def _judge_measuring(level: str, world: pd.DataFrame, common: dict[str, Any]) ->
 
 
 def _judge_spending(level: str, world: pd.DataFrame, common: dict[str, Any]) -> Iterator[Figure]:
-    """Yield what a unit of the budget brought, less cost, next to the simple policies."""
-    gains = pd.DataFrame(world["gain"].tolist(), index=world.index)
-    rivals = gains.drop(columns="the platform").max(axis=1)
-    yield Figure(
-        f"{level} world: share of years with more per unit of budget than the best simple policy",
-        **at_least(float((gains["the platform"] > rivals).mean()), 1.0), unit="",
-        reference=", ".join(f"{name} {value:.3f}" for name, value in gains.mean().items()), **common,
-    )  # fmt: skip
+    """Yield what a unit of the budget brought next to the simple policies: allotted, less cost, and spent."""
+    whats = {"gain": "net value per unit of budget", "kept_per_spent": "value kept per unit spent"}
+    for column, what in whats.items():
+        gains = pd.DataFrame(world[column].tolist(), index=world.index)
+        rivals = gains.drop(columns="the platform").max(axis=1)
+        yield Figure(
+            f"{level} world: share of years with more {what} than the best simple policy",
+            **at_least(float((gains["the platform"] > rivals).mean()), 1.0), unit="",
+            reference=", ".join(f"{name} {value:.3f}" for name, value in gains.mean().items()), **common,
+        )  # fmt: skip
 
 
 def _judge_effect(level: str, world: pd.DataFrame, common: dict[str, Any]) -> Iterator[Figure]:
-    is_high = level == "high"
+    is_high = level.endswith("high")
     shares = {
         "churn of the treated, lower than the same untreated in that month": ("fewer_left", LEAST_FEWER),
         "the same of those at high and medium risk": ("fewer_left_at_risk", LEAST_FEWER),
@@ -467,9 +498,10 @@ def _judge_effect(level: str, world: pd.DataFrame, common: dict[str, Any]) -> It
         reference="kept by the end of the fourth year; plans look three years ahead", **common,
     )  # fmt: skip
     share = float(world["money"].sum() / world["supposed"].sum())
+    measured = float((world["supposed"] * world["value_share"]).sum() / world["supposed"].sum())
     yield Figure(
         f"{level} world: what customers who were kept go on to bring, over their value from now", **without_bar(share),
-        unit="", reference="who was at risk is so again; a value from now is that of the mean customer", **common,
+        unit="", reference=f"who was at risk is so again; the platform measures {measured:.3f}", **common,
     )  # fmt: skip
     lost = float((world["retired"] / world["tried"]).mean())
     yield Figure(f"{level} world: share of strategies retired though they work", **without_bar(lost), unit="", **common)
@@ -478,7 +510,7 @@ def _judge_effect(level: str, world: pd.DataFrame, common: dict[str, Any]) -> It
 def _judge_stopping(level: str, world: pd.DataFrame, common: dict[str, Any]) -> Iterator[Figure]:
     power = world["month_of_power"].where(world["month_of_power"] < NEVER)
     allowed = power.fillna(LOOP) + 1
-    if level == "harmful":
+    if level.endswith("harmful"):
         yield Figure(
             f"{level} world: share of years in which contact ends within the months that power allows",
             **at_least(float((world["last_month"] <= allowed).mean()), 1.0), unit="",
@@ -518,7 +550,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-loop" / "years.jsonl")
     asked = parser.parse_args()
     years = live_years(asked.level, asked.industry, asked.seeds, asked.keep)
-    record("loop", [*describe_scores(), *summarise(years)])
+    worlds = tuple(f"{name_world(level, asked.industry)} world:" for level in asked.level)
+    record("loop", [*describe_scores(), *summarise(years)], replaces=worlds)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Companies of the simulator that answer to what is done, as arrays: the same customers can be lived through again.
 
-What hurts a customer does not depend on the company's actions, so that the log-odds of leaving, the effect of every
-action on them and the draw that decides are made once; a life is then a comparison per month. Worlds differ by how
-strongly actions work: by how much an action drawn at random lowers the monthly churn of the tenth at highest risk.
-These levels were fixed before anything was measured here, by randomised trials:
+What hurts a customer does not depend on the company's actions, so that the log-odds of leaving, the pain of every cause
+and the draw that decides are made once; a life is then a comparison per month. What an action took away of a pain
+stays away and fades as that pain would have (`eased`, causes x customers); what comes new hurts anew. Worlds differ by
+how strongly actions work: by how much an action drawn at random lowers the monthly churn of the tenth at highest risk,
+in the month of the contact. These levels were fixed before anything was measured here, by randomised trials:
 
 - middle, -10 %: P. Godinho de Matos, P. Ferreira and R. Belo, Marketing Science 37, 2018 (17.2 % to 15.3 %, -11 %);
 - low and high, half and twice of it;
@@ -11,15 +12,15 @@ These levels were fixed before anything was measured here, by randomised trials:
   contacted left, 6.4 % of the others);
 - nothing: no action changes anything.
 
-The platform sees scores blurred from the true hazard until they rank, and err, as the real models do on the simulated
-companies (bench/results/worlds.json).
+The platform sees scores blurred from the true hazard of the moment until they rank, and err, as the real models do on
+the simulated companies (bench/results/worlds.json).
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,10 @@ from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_files import load_strategies
 from simulator import hazard
 from simulator.calendar import Calendar
-from simulator.hazard import expit
+from simulator.hazard import expit, list_lasting
 from simulator.parameters import load_parameters
-from simulator.response import calibrate_strength, effect, find_action
+from simulator.parameters.schema import CAUSES
+from simulator.response import calibrate_strength, disturb, find_action
 from simulator.story import START
 from simulator.streams import generator
 from simulator.world import World, create_world
@@ -58,19 +60,23 @@ PARTS = 50  # of equally many customers, by which scores are calibrated
 class Company:
     """One company over LOOP + AFTER months: what would happen to whom, and what is done about it by whom.
 
-    Arrays are months x customers, `changes` actions x months x customers; `margin` is what a customer brings a month.
+    Arrays are months x customers, `pains` months x causes x customers: the log-odds that each adds. `reliefs` are
+    actions x causes, shares of a pain that an action takes away from a customer of mean `receptive`; `disturbs`
+    actions x customers. `margin` is what a customer brings a month.
     """
 
     world: World
     policy: Policy
     strategies: tuple[Strategy, ...]
     log_odds: Floats
-    changes: Floats
+    pains: Floats
+    reliefs: Floats
+    disturbs: Floats
     draw: Floats
     cause: Ints
     complained: Flags
     renewing: Flags
-    score: Floats
+    blur: "Blur"
     margin: Floats
 
     @property
@@ -104,35 +110,54 @@ class Company:
         """Tell who had become a customer before a month."""
         return np.asarray(self.world.signed_day < self.world.calendar.months[month].offset)
 
-    def leaves(self, month: int, action: Ints) -> Flags:
-        """Tell who leaves within a month if `action` (NO_ACTION for nothing) is done."""
-        return np.asarray(self.draw[month] < self.chance(month, action))
+    @cached_property
+    def nothing_eased(self) -> Floats:
+        """The relief of customers whom nobody ever contacted."""
+        return np.zeros(self.pains.shape[1:], dtype=np.float32)
 
-    def chance(self, month: int, action: Ints) -> Floats:
+    def hurts(self, month: int, eased: Floats) -> Floats:
+        """Return the log-odds of each cause that are left of a month's pain."""
+        return np.asarray(np.maximum(self.pains[month] - eased, 0), dtype=np.float32)
+
+    def odds(self, month: int, eased: Floats) -> Floats:
+        """Return everybody's log-odds of leaving within a month in which nothing is done."""
+        return np.asarray(self.log_odds[month] + (self.hurts(month, eased) - self.pains[month]).sum(axis=0))
+
+    def taken(self, month: int, action: Ints, eased: Floats) -> Floats:
+        """Return the log-odds of each cause that `action` (NO_ACTION for nothing) takes away."""
+        reliefs = np.vstack([self.reliefs, np.zeros(len(CAUSES))])[action].T  # NO_ACTION is the last
+        return np.asarray(reliefs * self.hurts(month, eased) * self.world.receptive, dtype=np.float32)
+
+    def ease(self, month: int, action: Ints, eased: Floats) -> Floats:
+        """Return what is still eased a month later; what goes beyond the pain that is there ends with the month."""
+        reached = np.minimum(eased + self.taken(month, action, eased), self.pains[month])
+        return np.asarray(reached * list_lasting(self.world)[:, None], dtype=np.float32)
+
+    def chance(self, month: int, action: Ints, eased: Floats) -> Floats:
         """Return everybody's probability of leaving within a month under `action`."""
-        rows = np.arange(self.world.size)
-        change = np.where(action == NO_ACTION, 0.0, self.changes[action, month, rows])
-        return np.asarray(expit(self.log_odds[month] + change), dtype=np.float64)
+        disturbed = np.vstack([self.disturbs, np.zeros(self.world.size)])[action, np.arange(self.world.size)]
+        soothed = self.taken(month, action, eased).sum(axis=0)
+        return np.asarray(expit(self.odds(month, eased) + disturbed - soothed), dtype=np.float64)
 
-    def best_action(self, month: int) -> Ints:
+    def best_action(self, month: int, eased: Floats) -> Ints:
         """Return the action that lowers each customer's probability of leaving most, NO_ACTION where none does."""
-        best = self.changes[:, month].argmin(axis=0)
-        return np.where(self.changes[:, month].min(axis=0) < 0, best, NO_ACTION).astype(np.int64)
+        every = [np.full(self.world.size, action) for action in range(len(self.reliefs))]
+        changes = self.disturbs - np.stack([self.taken(month, each, eased).sum(axis=0) for each in every])
+        return np.where(changes.min(axis=0) < 0, changes.argmin(axis=0), NO_ACTION).astype(np.int64)
 
     def action_of(self, strategy: Strategy) -> int:
         """Return the place of what a strategy does among the simulator's actions."""
         offers = [module.kind for module in strategy.modules]
         return list(self.world.parameters.actions).index(find_action(offers, channel=strategy.channel))
 
-    @cache  # noqa: B019 - a company lives as long as its year
-    def candidates(self, month: int) -> pd.DataFrame:
+    def candidates(self, month: int, eased: Floats) -> pd.DataFrame:
         """Return everybody known, the left included, as the platform sees them, as decisions.candidates has them.
 
         `place` is each customer's own among all.
         """
         rows = np.flatnonzero(self.is_known(month))
         people = pd.DataFrame({"customer_id": self.ids[rows], "place": rows, "as_of": self.first_day(month)})
-        score = self.score[month, rows]
+        score = self.blur.score(month, self.odds(month, eased))[rows]
         lifetime = 1 / max(float(score.mean()), 1e-6)
         value = self.margin[rows] * lifetime * (1 - np.exp(-self.horizon / lifetime))
         tier = _share_out(score, {"high": 0.05, "medium": 0.15}, rest="low")
@@ -181,15 +206,15 @@ def make_company(industry: str, level: str, *, seed: int, customers: int) -> Com
     state = hazard.burn_in(world)
     intercept = hazard.calibrate(world, state)
     strength = calibrate_strength(world, state, intercept=intercept, reduction=LEVELS[level])
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in ("log_odds", "cause", "draw", "complained", "renewing")}
-    changes = []
+    names = ("log_odds", "pains", "cause", "draw", "complained", "renewing")
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for month in calendar.months:
         risk = hazard.assess(world, state, month=month.index, intercept=intercept)
         rows["log_odds"].append(risk.log_odds)
+        rows["pains"].append(risk.contributions)
         rows["cause"].append(risk.cause)
         rows["renewing"].append(hazard.is_renewal(world, month.index))
         rows["draw"].append(generator(seed, "leaving", month.index).random(world.size, dtype=np.float32))
-        changes.append([effect(world, risk, name, strength=strength) for name in parameters.actions])
         rows["complained"].append(
             hazard.endure(world, state, generator(seed, "experience", month.index), month=month.index) > 0
         )
@@ -197,8 +222,11 @@ def make_company(industry: str, level: str, *, seed: int, customers: int) -> Com
     library = load_industry(industry)
     policy = load_policy(library.policy)
     return Company(
-        world=world, policy=policy, margin=_margin(world, policy), score=_blur(industry, arrays["log_odds"], seed),
-        strategies=load_strategies(library.path, policy=policy), changes=np.stack(changes, axis=1), **arrays,
+        world=world, policy=policy, margin=_margin(world, policy), blur=_blur(industry, arrays["log_odds"], seed),
+        strategies=load_strategies(library.path, policy=policy),
+        reliefs=np.array([[offer.relief.get(cause, 0.0) for cause in CAUSES] for offer in parameters.actions.values()])
+        * strength.relief,
+        disturbs=np.stack([disturb(world, name, strength=strength) for name in parameters.actions]), **arrays,
     )  # fmt: skip
 
 
@@ -218,20 +246,35 @@ def _margin(world: World, policy: Policy) -> Floats:
 # --------------------------------------------------------------------------------------------- what the platform sees
 
 
-def _blur(industry: str, log_odds: Floats, seed: int) -> Floats:
-    """Return scores, months x customers, that rank and err as the real models do."""
+@dataclass(frozen=True, eq=False)
+class Blur:
+    """How scores see log-odds: with `noise` (months x customers), then as the `rates` of `places` in that ranking."""
+
+    noise: Floats
+    places: Floats
+    rates: Floats
+    factor: float
+
+    def score(self, month: int, odds: Floats) -> Floats:
+        """Return the scores of customers with these log-odds of leaving in a month."""
+        seen = np.interp(odds + self.noise[month], self.places, self.rates)
+        return np.asarray(np.clip(np.clip(seen, 1e-4, 1 - 1e-4) * self.factor, 1e-4, 1 - 1e-4))
+
+
+def _blur(industry: str, log_odds: Floats, seed: int) -> Blur:
+    """Return a blur by which scores rank and err as the real models do, at the customers' untouched log-odds."""
     reached = read_reached(industry)
     rng = generator(seed, "scores")
     own = rng.standard_normal(log_odds.shape[1])
     noise = np.sqrt(0.5) * own + np.sqrt(0.5) * rng.standard_normal(log_odds.shape)
-    truth = expit(log_odds).astype(np.float64)
-    best = _auc(truth[0], truth[0])
+    truth = expit(log_odds[0]).astype(np.float64)
+    best = _auc(truth, truth)
     wanted = CHANCE + (best - CHANCE) * reached["share"]
     low, high = 0.0, 5.0
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (middle, high) if _auc(log_odds[0] + middle * noise[0], truth[0]) > wanted else (low, middle)
-    return _miscalibrate(_recalibrate(log_odds + low * noise, truth), reached["ece"])
+        low, high = (middle, high) if _auc(log_odds[0] + middle * noise[0], truth) > wanted else (low, middle)
+    return _recalibrate(log_odds, low * noise, truth, ece=reached["ece"])
 
 
 def read_reached(industry: str) -> dict[str, float]:
@@ -258,14 +301,13 @@ def _auc(score: Floats, chance: Floats) -> float:
     return float((churns * below).sum() / (churns.sum() * stays.sum()))
 
 
-def _recalibrate(score: Floats, truth: Floats) -> Floats:
-    """Return each score as the mean true probability of its place in the ranking, as a calibrated model would say."""
-    order = np.argsort(score[0], kind="stable")
-    parts = [(score[0][part].mean(), truth[0][part].mean()) for part in np.array_split(order, PARTS)]
-    places, rates = np.array(parts).T
-    return np.asarray(np.clip(np.interp(score, places, np.maximum.accumulate(rates)), 1e-4, 1 - 1e-4))
+def _recalibrate(log_odds: Floats, noise: Floats, truth: Floats, *, ece: float) -> Blur:
+    """Return each score as the mean true probability of its place in the ranking, raised until it lies `ece` above.
 
-
-def _miscalibrate(score: Floats, ece: float) -> Floats:
-    """Raise all scores until they lie `ece` above the truth on average: errors upward are those that cost money."""
-    return np.asarray(np.clip(score * (1 + ece / score[0].mean()), 1e-4, 1 - 1e-4))
+    Errors upward are those that cost money.
+    """
+    seen = log_odds[0] + noise[0]
+    parts = [(seen[part].mean(), truth[part].mean()) for part in np.array_split(np.argsort(seen, kind="stable"), PARTS)]
+    places, means = np.array(parts).T
+    blur = Blur(noise=noise, places=places, rates=np.maximum.accumulate(means), factor=1.0)
+    return replace(blur, factor=1 + ece / float(blur.score(0, log_odds[0]).mean()))

@@ -11,11 +11,12 @@ import numpy as np
 
 from simulator.calendar import Month
 from simulator.hazard import Risk
-from simulator.response import Strength, effect, find_action
+from simulator.response import Strength, effect, find_action, relieve
 from simulator.streams import Flags, Floats, Indices
 from simulator.systems.directory import Directory
 from simulator.world import World
 
+_NONE = -1
 NEEDED = ("customer_id", "channel", "arrived_at", "offers")
 
 
@@ -37,18 +38,30 @@ class Contacts:
         known[self.customer[self.day < month.offset + month.days]] = True
         return known
 
-    def change(self, world: World, risk: Risk, month: Month, leaving_day: Indices, *, strength: Strength) -> Floats:
-        """Return the change of log-odds that a month's first message makes for each customer.
+    def change(
+        self, world: World, risk: Risk, month: Month, leaving_day: Indices, *, strength: Strength
+    ) -> tuple[Floats, Floats]:
+        """Return the change of log-odds that a month's first message makes for each customer, and what it takes away.
 
-        A message that comes after the day on which the customer leaves anyway changes nothing.
+        The second is causes x customers, as `relieve` gives it. A message that comes after the day on which the
+        customer leaves anyway changes nothing.
         """
-        change = np.zeros(world.size, dtype=np.float32)
+        actions = self._first_actions(world, month, leaving_day)
+        change, taken = np.zeros(world.size, dtype=np.float32), np.zeros_like(risk.contributions)
+        for number, name in enumerate(world.parameters.actions):
+            has = actions == number
+            change[has] = effect(world, risk, name, strength=strength)[has]
+            taken[:, has] = relieve(world, risk, name, strength=strength)[:, has]
+        return change, taken
+
+    def _first_actions(self, world: World, month: Month, leaving_day: Indices) -> Indices:
+        """Return the action of the first message that each customer got in a month and in time, _NONE without one."""
+        actions = np.full(world.size, _NONE, dtype=np.int32)
         there = (month.offset <= self.day) & (self.day < month.offset + month.days)
         in_time = np.flatnonzero(there & (self.day <= leaving_day[self.customer]))
-        effects = [effect(world, risk, name, strength=strength) for name in world.parameters.actions]
         for row in in_time[np.argsort(-self.day[in_time], kind="stable")]:  # the first message comes last, and holds
-            change[self.customer[row]] = effects[self.action[row]][self.customer[row]]
-        return change
+            actions[self.customer[row]] = self.action[row]
+        return actions
 
 
 def read_contacts(path: Path, world: World, directory: Directory) -> Contacts:

@@ -22,8 +22,9 @@ class State:
     """What a world remembers about its customers from month to month, as arrays of its size.
 
     `service`, `price`, `product`, `rival` and `need` are pains; `touch` is the change of log-odds that last month's
-    contacts made; `left_day` is STAYS for those who have not left; `cause` indexes CAUSES, or is OTHER; `ticks`
-    counts towards the next purchase (see `simulator.silence`).
+    contacts made, `eased` the log-odds of each of CAUSES (rows) that actions took away and that have not faded yet;
+    `left_day` is STAYS for those who have not left; `cause` indexes CAUSES, or is OTHER; `ticks` counts towards the
+    next purchase (see `simulator.silence`).
     """
 
     service: Floats
@@ -32,6 +33,7 @@ class State:
     rival: Floats
     need: Floats
     touch: Floats
+    eased: Floats
     left_day: Indices
     cause: Indices
     ticks: Indices
@@ -42,7 +44,8 @@ class State:
         pains = {name: np.zeros(size, dtype=np.float32) for name in (*CAUSES, "touch")}
         left_day = np.full(size, STAYS, dtype=np.int32)
         cause, ticks = np.full(size, -1, dtype=np.int32), np.zeros(size, dtype=np.int32)
-        return cls(**pains, left_day=left_day, cause=cause, ticks=ticks)
+        eased = np.zeros((len(CAUSES), size), dtype=np.float32)
+        return cls(**pains, eased=eased, left_day=left_day, cause=cause, ticks=ticks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,11 @@ class Risk:
 
 
 def contributions(world: World, state: State) -> Floats:
-    """Return the log-odds that each of CAUSES adds, as a matrix causes x customers."""
+    """Return the log-odds that each of CAUSES adds, less what actions eased, as a matrix causes x customers."""
+    return np.maximum(_pain(world, state) - state.eased, 0)
+
+
+def _pain(world: World, state: State) -> Floats:
     weights = world.parameters.hazard.weights
     return np.stack(
         [
@@ -67,6 +74,22 @@ def contributions(world: World, state: State) -> Floats:
             weights["need"] * state.need,
         ]
     ).astype(np.float32)
+
+
+def remember_relief(world: World, state: State, taken: Floats) -> Floats:
+    """Return what stays eased next month of `taken`, causes x customers: it fades as the pain does that it answered.
+
+    No more is eased than there was: what goes beyond (goodwill) ends with the month.
+    """
+    eased = np.minimum(state.eased + taken, _pain(world, state))
+    return (eased * list_lasting(world)[:, None]).astype(np.float32)
+
+
+def list_lasting(world: World) -> Floats:
+    """Return which share of each of CAUSES is still felt a month later."""
+    parameters = world.parameters
+    lasts = {**parameters.hazard.lasts, "need": parameters.need.lasts}
+    return np.array([lasts[cause] for cause in CAUSES], dtype=np.float32)
 
 
 def dominant_cause(added: Floats) -> Indices:

@@ -60,11 +60,21 @@ class Response:
 
 def effect(world: World, risk: Risk, action: str, *, strength: Strength = AS_DECLARED) -> Floats:
     """Return the change of log-odds that `action` makes for every customer; above zero it drives them away."""
-    offer = world.parameters.actions[action]
-    relief = np.array([offer.relief.get(cause, 0.0) for cause in CAUSES], dtype=np.float32)
-    soothes = (relief[:, None] * risk.contributions).sum(axis=0) * world.receptive
-    wakes = offer.wakes * np.maximum(world.inertia - _SLEEPS_ABOVE, 0) * 2
-    return np.asarray(strength.wakes * wakes + strength.repels - strength.relief * soothes, dtype=np.float32)
+    soothes = relieve(world, risk, action, strength=strength).sum(axis=0)
+    return np.asarray(disturb(world, action, strength=strength) - soothes, dtype=np.float32)
+
+
+def relieve(world: World, risk: Risk, action: str, *, strength: Strength = AS_DECLARED) -> Floats:
+    """Return the log-odds of each of CAUSES (rows) that `action` takes away from every customer."""
+    relief = world.parameters.actions[action].relief
+    share = np.array([relief.get(cause, 0.0) for cause in CAUSES], dtype=np.float32)
+    return np.asarray(strength.relief * share[:, None] * risk.contributions * world.receptive, dtype=np.float32)
+
+
+def disturb(world: World, action: str, *, strength: Strength = AS_DECLARED) -> Floats:
+    """Return the log-odds that `action` adds for every customer, in the month of the contact alone."""
+    wakes = world.parameters.actions[action].wakes * np.maximum(world.inertia - _SLEEPS_ABOVE, 0) * 2
+    return np.asarray(strength.wakes * wakes + strength.repels, dtype=np.float32)
 
 
 def respond(world: World, risk: Risk, draw: Floats) -> Response:

@@ -142,12 +142,13 @@ class Story:
         self._act(state, month, risk, lived, base)
 
     def _feel(self, state: State, risk: Risk, month: Month, *, strength: Strength) -> Risk:
-        """Return the month's hazard with what the contacts in it change."""
+        """Return the month's hazard with what the contacts in it change, and remember what they eased."""
         if self._contacts is None:
             return risk
         alone = copy.deepcopy(state)
         hazard.depart(self.world, alone, risk, month=month)
-        change = self._contacts.change(self.world, risk, month, alone.left_day, strength=strength)
+        change, taken = self._contacts.change(self.world, risk, month, alone.left_day, strength=strength)
+        state.eased = hazard.remember_relief(self.world, state, taken)
         log_odds = risk.log_odds + change
         return replace(risk, log_odds=log_odds, hazard=np.where(change == 0, risk.hazard, expit(log_odds)))
 

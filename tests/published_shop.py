@@ -150,6 +150,12 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             }
         ),
         "strategy_effects": _list_looks(),
+        "contamination": pd.DataFrame(
+            {
+                "strategy_id": "voucher", "arm": ["holdout", "treated"], "count_decisions": [80, 800],
+                "count_reached": [20, 400], "count_touches": [24, 612],
+            }
+        ),
         "version_effects": _list_looks().assign(version="short", against="holdout"),
         "performance": pd.DataFrame(
             {
@@ -260,7 +266,14 @@ def make_money() -> dict[str, pd.DataFrame]:
     """Return what the page on money reads, of one strategy."""
     interval = {"saved": 1200.0, "saved_low": -150.0, "saved_high": 2550.0, "spent": 300.0, "spent_open": 20.0}
     figures = interval | {"return_on_spend": 4.0, "return_low": -0.5, "return_high": 8.5, "count_treated": 830.0}
-    figures |= {"count_holdout": 81.0, "count_open": 12.0, "lasting_share": 0.14, "basis": "measured", "as_of": AS_OF}
+    figures |= {
+        "count_holdout": 81.0,
+        "count_open": 12.0,
+        "lasting_share": 0.14,
+        "value_share": 0.72,
+        "basis": "measured",
+        "as_of": AS_OF,
+    }
     figures |= {"holdout_cost": 90.0, "holdout_cost_low": -40.0, "holdout_cost_high": 220.0}
     scopes = [("all", "all"), ("value_tier", "gold"), ("strategy", "voucher")]
     return {

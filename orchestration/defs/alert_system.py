@@ -9,6 +9,7 @@ from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.warehouse import Warehouse
 from retention.measuring.alert_system import assess_alerts
+from retention.store import frames
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
@@ -26,7 +27,7 @@ OUTCOMES = "select * from outcomes.alert_outcomes order by alert_id"
 def alert_answers(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
     """One row per alert that was recorded: who answered and when, whether that was late, and the feedback."""
     answers = store.alerts.read_answers()
-    warehouse.replace(ANSWERS, to_arrow(answers))
+    warehouse.replace(ANSWERS, to_arrow(answers, frames.ANSWERS))
     counts = {"answered": int(answers["answered_at"].notna().sum()), "missed": int(answers["is_missed"].sum())}
     return dg.MaterializeResult(metadata={**describe_table(warehouse, ANSWERS), **counts})
 

@@ -20,14 +20,11 @@ from retention.acting.channels import Channel
 from retention.acting.incidents import find_incidents
 from retention.acting.look import look
 from retention.deciding.feedback import weigh_feedback
+from retention.store import frames
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
-FEEDBACK, RULES, INCIDENTS = "monitoring.alert_feedback", "monitoring.alert_rules", "retention.incidents"
-GIVEN = f"""
-    select level, main_reason, feedback, cast(timezone($zone, timezone('UTC', closed_at)) as date) as closed_on
-    from {FEEDBACK}
-"""
+RULES, INCIDENTS = "monitoring.alert_rules", "retention.incidents"
 RULES_SCHEMA = pa.schema([
     ("as_of", pa.date32()), ("level", pa.string()), ("main_reason", pa.string()), ("count_answers", pa.int64()),
     ("count_wrong", pa.int64()), ("share_wrong", pa.float64()), ("share_low", pa.float64()), ("demand", pa.string()),
@@ -49,24 +46,7 @@ def look_at_alerts(
 
 
 @dg.asset(
-    key=FEEDBACK.split("."),
-    group_name="monitoring",
-    owners=["team:retention"],
-    kinds={"duckdb", "table"},
-)
-def alert_feedback(
-    warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]
-) -> dg.MaterializeResult[None]:
-    """One row per alert that a user closed: its score, level and reason, when it was answered, and the feedback."""
-    feedback = store.alerts.read_feedback()
-    warehouse.replace(FEEDBACK, to_arrow(feedback))
-    counts = {str(word): int(count) for word, count in feedback["feedback"].value_counts().items()}
-    return dg.MaterializeResult(metadata={**describe_table(warehouse, FEEDBACK), **counts})
-
-
-@dg.asset(
     key=RULES.split("."),
-    deps=[["monitoring", "alert_feedback"]],
     group_name="scores",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -75,11 +55,11 @@ def alert_rules(
     context: dg.AssetExecutionContext,
     deployment: dg.ResourceParam[Deployment],
     warehouse: dg.ResourceParam[Warehouse],
+    store: dg.ResourceParam[Store],
 ) -> dg.MaterializeResult[None]:
     """One row per day, level and reason with feedback: how much of it was wrong, and what alerts need because of it."""
     as_of = read_as_of(context)
-    given = warehouse.read(GIVEN, {"zone": deployment.company.timezone}).to_pandas()
-    found = weigh_feedback(given, deployment.policy, as_of=as_of)
+    found = weigh_feedback(_read_feedback(deployment, store), deployment.policy, as_of=as_of)
     warehouse.replace_day(RULES, pa.Table.from_pylist([{"as_of": as_of, **row} for row in found.to_dict("records")],
                                                       schema=RULES_SCHEMA), as_of=as_of)  # fmt: skip
     demands = [f"- {text}" for text in found["why_en"] if text]
@@ -87,6 +67,14 @@ def alert_rules(
         metadata=describe_table(warehouse, RULES, as_of=as_of)
         | {"demanded": dg.MetadataValue.md("\n".join(demands) or "nothing")}
     )
+
+
+def _read_feedback(deployment: Deployment, store: Store) -> pd.DataFrame:
+    """Return what users called alerts, and on which of the company's days, up to this moment."""
+    answers = store.alerts.read_answers()
+    given = answers.loc[answers["feedback"].notna()]
+    closed = pd.to_datetime(given["closed_at"], utc=True).dt.tz_convert(deployment.company.timezone)
+    return given[["level", "main_reason", "feedback"]].assign(closed_on=closed.dt.date)
 
 
 def read_rules(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
@@ -119,7 +107,7 @@ def incidents(
         clock=company_clock(deployment),
         is_replay=is_replayed(context, deployment, as_of),
     )
-    warehouse.replace(INCIDENTS, to_arrow(store.incidents.read()))
+    warehouse.replace(INCIDENTS, to_arrow(store.incidents.read(), frames.ALL_INCIDENTS))
     causes = "\n".join(f"- {each.cause_en}" for each in found)
     return dg.MaterializeResult(
         metadata=describe_table(warehouse, INCIDENTS)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from company.policy import Policy
 from company.policy.units import Level
-from orchestration.defs.alerts import read_rules
+from orchestration.defs.alerts import RULES, read_rules
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table, write_table
 from orchestration.partitions import read_as_of
@@ -44,7 +44,7 @@ def cutoffs(
         needed = policy.cutoffs.minimum_churners
         return dg.MaterializeResult(metadata={"history": f"fewer than {needed} known leavers: the tiers hold"})
     table, rows = known
-    points = read_points(read_rules(warehouse, as_of))
+    points = read_raised(warehouse, as_of)
     found = choose_cutoffs(History.from_rows(rows), policy, points=points).assign(source=table, as_of=as_of)
     warehouse.replace_day(CUTOFFS, pa.Table.from_pandas(found, preserve_index=False), as_of=as_of)
     page = {"lines": write_table(_shown(found)), "history": table, "in_use": policy.tier_policy}
@@ -64,6 +64,11 @@ def read_history(warehouse: Warehouse, policy: Policy, *, latest: date) -> tuple
             if len(rows.columns) == len(NEEDED) and rows["churned"].sum() >= policy.cutoffs.minimum_churners:
                 return table, rows
     return None
+
+
+def read_raised(warehouse: Warehouse, as_of: date) -> dict[Level, int]:
+    """Return by how many points users' feedback raises the line of each level on a day."""
+    return read_points(read_rules(warehouse, as_of)) if warehouse.has_table(RULES) else {}
 
 
 def read_cutoffs(warehouse: Warehouse, as_of: date) -> dict[Level, float] | None:

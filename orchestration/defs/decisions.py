@@ -24,6 +24,7 @@ from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
 from retention.deciding.plan_overrides import find_holding
 from retention.deciding.strategy_changes import adjust
 from retention.measuring.lifecycle import keep_active
+from retention.store import frames
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
@@ -70,7 +71,7 @@ def alerts(
         clock=company_clock(deployment),
         is_replay=is_replayed(context, deployment, as_of),
     )
-    warehouse.replace_day("retention.alerts", to_arrow(raised), as_of=as_of)
+    warehouse.replace_day("retention.alerts", to_arrow(raised, frames.RAISED), as_of=as_of)
     levels = {f"level_{level}": int(count) for level, count in raised["level"].value_counts().items()}
     money = float(raised["money_at_risk"].sum())
     return dg.MaterializeResult(
@@ -108,9 +109,13 @@ def plans(
         decided = _read_plan(store, as_of)
     else:
         decided = _decide(warehouse, store, deployment, as_of, is_replay=is_replayed(context, deployment, as_of))
-    warehouse.replace_day("retention.plans", to_arrow(decided.rows), as_of=as_of)
-    warehouse.replace_day("retention.plan_prices", to_arrow(decided.prices.assign(as_of=as_of)), as_of=as_of)
-    warehouse.replace("retention.ledger", to_arrow(store.ledger.read()))  # the gate judges by what has left since
+    warehouse.replace_day("retention.plans", to_arrow(decided.rows, frames.PLAN), as_of=as_of)
+    warehouse.replace_day(
+        "retention.plan_prices", to_arrow(decided.prices.assign(as_of=as_of), frames.PRICES), as_of=as_of
+    )
+    warehouse.replace(
+        "retention.ledger", to_arrow(store.ledger.read(), frames.LEDGER_ENTRIES)
+    )  # the gate judges by what has left since
     arms = {str(arm): int(count) for arm, count in decided.rows["arm"].value_counts().items()}
     yield dg.MaterializeResult(
         asset_key=["retention", "plans"],
@@ -238,5 +243,5 @@ def outbox(
 )
 def ledger(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[Store]) -> dg.MaterializeResult[None]:
     """One row per decision or delivery ever recorded: the operational ledger, read back into the warehouse."""
-    warehouse.replace("retention.ledger", to_arrow(store.ledger.read()))
+    warehouse.replace("retention.ledger", to_arrow(store.ledger.read(), frames.LEDGER_ENTRIES))
     return dg.MaterializeResult(metadata=describe_table(warehouse, "retention.ledger"))

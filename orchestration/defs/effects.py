@@ -14,6 +14,7 @@ from retention.deciding.limits import list_limits
 from retention.deciding.options import build_options
 from retention.deciding.strategy_changes import adjust
 from retention.measuring.lifecycle import keep_active
+from retention.store import frames
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 
@@ -44,7 +45,7 @@ def effects(
     as_of = read_as_of(context)
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
     found = estimate(read_randomised(decisions), _declare(deployment), EffectConfig.of(deployment.policy))
-    warehouse.replace_day("retention.effects", to_arrow(found.table.assign(as_of=as_of)), as_of=as_of)
+    warehouse.replace_day("retention.effects", to_arrow(found.table.assign(as_of=as_of), frames.EFFECTS), as_of=as_of)
     gain = {} if found.gain is None else {"gain": found.gain.value, "gain_low": found.gain.low}
     return dg.MaterializeResult(
         metadata=describe_table(warehouse, "retention.effects", as_of=as_of)
@@ -78,7 +79,7 @@ def test_next(
     limits = list_limits(options.columns, options.costs, policy, spent=0.0, spent_on={})
     price_of = dict(zip(prices["resource"], prices["price"], strict=True))
     ranked = price_information(options, limits, np.array([price_of.get(limit.name, 0.0) for limit in limits]))
-    warehouse.replace_day("retention.test_next", to_arrow(ranked.assign(as_of=as_of)), as_of=as_of)
+    warehouse.replace_day("retention.test_next", to_arrow(ranked.assign(as_of=as_of), frames.TEST_NEXT), as_of=as_of)
     first = {"first": str(ranked["text_en"].iloc[0])} if len(ranked) else {}
     return dg.MaterializeResult(metadata=describe_table(warehouse, "retention.test_next", as_of=as_of) | first)
 

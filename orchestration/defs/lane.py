@@ -15,6 +15,7 @@ from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.sending import now
 from orchestration.warehouse import Warehouse
+from retention.store import frames
 from retention.store.frames import to_arrow
 from retention.store.store import Store
 from serving.lane.log import POSITION
@@ -58,7 +59,7 @@ def lane_nights(warehouse: dg.ResourceParam[Warehouse], store: dg.ResourceParam[
 
     The lane records it when it takes up a published night, so that the newest row is of the night before.
     """
-    warehouse.replace(NIGHTS, to_arrow(store.lane.read_nights()))
+    warehouse.replace(NIGHTS, to_arrow(store.lane.read_nights(), frames.NIGHTS))
     return dg.MaterializeResult(metadata=describe_table(warehouse, NIGHTS))
 
 

@@ -13,7 +13,7 @@ from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
-from retention.measuring import attribution, goals, losses, money, periods
+from retention.measuring import attribution, goals, losses, money, periods, staying
 from retention.measuring.trials import Trial
 
 DECISIONS = """
@@ -22,6 +22,7 @@ DECISIONS = """
 """
 BY_ARM = "select * from outcomes.outcomes_by_arm order by all"
 LEAVERS = "select * from outcomes.leavers order by all"
+YEARS_AFTER = "select * from outcomes.years_after order by entry_id"
 MONTHS = """
     select month_date as month, count_customers as customers, count_churned as churned
     from outcomes.monthly_churn where group_name = 'all' order by month_date
@@ -61,7 +62,7 @@ SPECS = (
     _spec(
         "money",
         "One row per as_of and scope (all, value tier, strategy, group): saved with its interval, spent, return.",
-        "treatment_outcomes", "leavers",
+        "treatment_outcomes", "leavers", "years_after",
     ),
     _spec("harms", "One row per as_of and strategy or group whose held-out increment is negative: what it cost."),
     _spec("attribution", "One row per as_of and strategy or channel, and the rest: its part in what was saved."),
@@ -100,19 +101,31 @@ def _account(
     policy = deployment.policy
     leavers = warehouse.read(LEAVERS).to_pandas()
     share, basis = losses.measure_lasting_share(leavers, as_of=as_of, assumed=policy.losses.lasting_share)
+    worth = _measure_value_share(warehouse, policy, as_of=as_of)
     decisions = warehouse.read(DECISIONS, {"as_of": as_of}).to_pandas()
-    saved = money.measure_money(decisions, confidence=policy.outcomes.confidence, lasting_share=share)
+    saved = money.measure_money(decisions, confidence=policy.outcomes.confidence, loss_share=share * worth)
     won = warehouse.read_value(NEWCOMERS, {"since": _newcomers_since(deployment, as_of), "as_of": as_of})
     return {
-        "money": saved.assign(lasting_share=share, basis=basis),
+        "money": saved.assign(lasting_share=share, basis=basis, value_share=worth),
         "harms": money.list_harms(saved, fewest=_count_needed(policy)),
-        "attribution": _attribute(money.value_kept(decisions, lasting_share=share), saved),
+        "attribution": _attribute(money.value_kept(decisions, loss_share=share * worth), saved),
         "losses": losses.account_losses(
             leavers, as_of=as_of, lasting_share=share, value_of_newcomers=float(won), assumptions=policy.losses
         ),
         "goals": _compare_with_goals(warehouse, decisions, by_arm, policy),
         "churn_lines": _draw_lines(warehouse, deployment, as_of=as_of),
     }
+
+
+def _measure_value_share(warehouse: Warehouse, policy: Policy, *, as_of: date) -> float:
+    """Return the share of their value from now that customers bring who were at risk and stayed."""
+    lifetimes = warehouse.read(LIFETIMES, {"as_of": as_of}).to_pylist()
+    return staying.measure_value_share(
+        warehouse.read(YEARS_AFTER).to_pandas(),
+        lifetime_years=float(lifetimes[0]["measured_years"]) if lifetimes else policy.clv.lifetime_years,
+        horizon_years=policy.clv.lifetime_years,
+        prior_leavers=policy.clv.prior_leavers,
+    )
 
 
 def _count_needed(policy: Policy) -> int:

@@ -17,6 +17,7 @@ from retention.measuring.checks import ASSIGNMENT, CHECKS, LEAK, SAMPLE_RATIO, F
 from retention.measuring.experiments import read_versions
 from retention.measuring.guardrails import find_broken, read_guardrails
 from retention.measuring.outcomes import read_effects
+from retention.store import frames
 from retention.store.frames import to_arrow
 
 FOLDERS = ("outcomes",)
@@ -67,7 +68,8 @@ def strategy_effects(
     today = _find_today(decisions, read_as_of(context))
     effects = read_effects(decisions, deployment.policy, today=today)
     faults = find_faults(warehouse.read(LEDGER).to_pandas(), deployment.policy, today=today)
-    warehouse.replace("outcomes.strategy_effects", to_arrow(block(effects, faults, deployment.policy, today=today)))
+    judged = block(effects, faults, deployment.policy, today=today)
+    warehouse.replace("outcomes.strategy_effects", to_arrow(judged, frames.STRATEGY_EFFECTS))
     latest = warehouse.read(VERDICTS).to_pylist()
     verdicts = {row["strategy_id"]: row["verdict"] for row in latest}
     yield dg.MaterializeResult(
@@ -110,7 +112,7 @@ def version_effects(
     decisions = warehouse.read(DECISIONS).to_pandas()
     today = _find_today(decisions, read_as_of(context))
     effects = read_versions(decisions, deployment.strategies, deployment.policy, today=today)
-    warehouse.replace("outcomes.version_effects", to_arrow(effects))
+    warehouse.replace("outcomes.version_effects", to_arrow(effects, frames.VERSION_EFFECTS))
     latest = effects.loc[effects["is_latest"].astype(bool)]
     verdicts = {
         f"{row.strategy_id} {row.version} against {row.against}": str(row.verdict) for row in latest.itertuples()
@@ -133,5 +135,5 @@ def guardrails(
     """One row per strategy and guardrail: complaints, withdrawn consents and margin, and whether it is broken."""
     decisions = warehouse.read(SIDE_EFFECTS).to_pandas()
     found = read_guardrails(decisions, deployment.policy, today=_find_today(decisions, read_as_of(context)))
-    warehouse.replace("outcomes.guardrails", to_arrow(found))
+    warehouse.replace("outcomes.guardrails", to_arrow(found, frames.GUARDRAILS))
     return dg.MaterializeResult(metadata={**describe_table(warehouse, "outcomes.guardrails"), **find_broken(found)})

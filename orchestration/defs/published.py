@@ -70,6 +70,7 @@ def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
 MEASURED = {
     "strategy_effects": ("outcomes.strategy_effects", "select * from outcomes.strategy_effects"),
     "version_effects": ("outcomes.version_effects", "select * from outcomes.version_effects"),
+    "contamination": ("outcomes.contamination", "select * from outcomes.contamination"),
     "money": _of_latest_day("money", "*"),
     "harms": _of_latest_day("harms", "*"),
     "attribution": _of_latest_day(

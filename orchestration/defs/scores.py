@@ -18,7 +18,7 @@ from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA, score
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
-from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs
+from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs, read_raised
 from orchestration.defs.families import WEIGHTS, read_families, read_weights
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
@@ -91,6 +91,7 @@ def churn_scores(
         raise dg.Failure(f"No champion: {explain_absence(registry)}")
     if not _is_scored(warehouse, as_of, version):
         features = warehouse.read(ELIGIBLE, {"as_of": as_of})
+        points = read_raised(warehouse, as_of)
         if champion is None:
             found = score_by_rules(
                 deployment,
@@ -98,10 +99,11 @@ def churn_scores(
                 as_of,
                 known=count_outcomes(warehouse, as_of),
                 weights=read_weights(warehouse, as_of),
+                points=points,
             )
         else:
             lines = read_cutoffs(warehouse, as_of)
-            found = score_by_model(deployment, registry, champion, features, as_of, cutoffs=lines)
+            found = score_by_model(deployment, registry, champion, features, as_of, cutoffs=lines, points=points)
         batch = pa.scalar(_next_batch(warehouse, as_of))
         warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
     page = link_version(registry, deployment.settings.registry_url, version)
@@ -147,11 +149,12 @@ def score_by_model(
     as_of: date,
     *,
     cutoffs: "dict[Level, float] | None",
+    points: "Mapping[Level, int]",
 ) -> dict[str, pa.Table]:
     """Score by the champion, explain why, and score with its models for further lead times."""
     horizon = deployment.company.churn.horizon_days
     found = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
-    scores = _assign(found, deployment.policy, cutoffs)
+    scores = _assign(found, deployment.policy, cutoffs=cutoffs, points=points)
     ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
     declared = [*deployment.learned_features, GROUP_WORDS]
     reasons = explain_model(
@@ -184,7 +187,13 @@ def find_at_risk(scores: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def score_by_rules(
-    deployment: Deployment, features: pa.Table, as_of: date, *, known: "Outcomes", weights: Mapping[Family, float]
+    deployment: Deployment,
+    features: pa.Table,
+    as_of: date,
+    *,
+    known: "Outcomes",
+    weights: Mapping[Family, float],
+    points: "Mapping[Level, int]",
 ) -> dict[str, pa.Table]:
     """Score without a model: by how long inactivities last, by the rules that show, and at the level that is known."""
     from ml.cold_start.families import weigh_signals
@@ -201,7 +210,7 @@ def score_by_rules(
         follows_purchases=churn.definition in FOLLOWS_PURCHASES,
         log_odds_per_weight=given.log_odds_per_weight,
     )
-    scores = _assign(_as_scores(small.table, as_of, horizon_days=churn.horizon_days), deployment.policy)
+    scores = _assign(_as_scores(small.table, as_of, horizon_days=churn.horizon_days), deployment.policy, points=points)
     reasons = explain_rules(
         signals,
         features,
@@ -241,8 +250,11 @@ def _as_scores(small: pa.Table, as_of: date, *, horizon_days: int) -> pa.Table:
     )
 
 
-def _assign(scores: pa.Table, policy: Policy, cutoffs: "dict[Level, float] | None" = None) -> pa.Table:
-    return pa.Table.from_pandas(assign(scores.to_pandas(), policy, cutoffs=cutoffs), preserve_index=False)
+def _assign(
+    scores: pa.Table, policy: Policy, *, points: "Mapping[Level, int]", cutoffs: "dict[Level, float] | None" = None
+) -> pa.Table:
+    assigned = assign(scores.to_pandas(), policy, cutoffs=cutoffs, points=points)
+    return pa.Table.from_pandas(assigned, preserve_index=False)
 
 
 def _next_batch(warehouse: Warehouse, as_of: date) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from company.policy.units import LEVELS
+from retention.deciding.tiers import raise_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,6 @@ COLUMNS = (
     "policy", "level", "line", "customers", "leavers", "share_of_leavers", "false_alarms", "cost", "saved", "net",
     "limited_by", "points",
 )  # fmt: skip
-HIGHEST = float(LINES[-1])
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def choose_cutoffs(
 
     chosen = [_choose(history, level, policy) for level in LEVELS]
     lines = np.minimum.accumulate([line for line, _ in chosen])  # a weaker level never lies above a stronger one
-    moved = _raise_lines(lines, points or {})
+    moved = raise_lines(dict(zip(LEVELS, lines.tolist(), strict=True)), points or {}).values()
     rows = [
         _describe("cutoffs", level, line, history, policy, limited_by=limit if line == former else "feedback")
         | {"points": int(line - former)}
@@ -80,12 +80,6 @@ def choose_cutoffs(
             _describe(name, level, line, history, policy, limited_by="policy") for level, line in fixed.lines().items()
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _raise_lines(lines: "NDArray[np.float64]", points: "Mapping[Level, int]") -> "NDArray[np.float64]":
-    """Return the lines raised by points; one for nobody stays, and a weaker level still never lies above a stronger."""
-    by = np.array([points.get(level, 0) for level in LEVELS])
-    return np.minimum.accumulate(np.where(lines < NOBODY, np.minimum(lines + by, HIGHEST), lines))
 
 
 def read_lines(cutoffs: "pd.DataFrame") -> "dict[Level, float]":

@@ -40,7 +40,7 @@ class Arms:
     value: Floats
 
 
-def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share: float = 1.0) -> "pd.DataFrame":
+def measure_money(decisions: "pd.DataFrame", *, confidence: float, loss_share: float = 1.0) -> "pd.DataFrame":
     """Return one row for all decisions, then per value tier, planned strategy and group, in `COLUMNS`.
 
     Args:
@@ -50,7 +50,9 @@ def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share
             of the message: whom exploration held back is part of what the plan does.
         confidence: of the interval over all, and of all intervals of a scope together (Bonferroni): whoever looks for
             the best or the worst of many strategies finds one by chance else.
-        lasting_share: of the customers who leave by the definition, those who do not come back; only they are a loss.
+        loss_share: the part of a value from now that is lost with a customer who leaves by the definition: of those who
+            do not come back (`losses.measure_lasting_share`), what they would have brought had they stayed
+            (`staying.measure_value_share`).
 
     `saved` is the number of treated decisions times the difference of the mean retained value per decision, treated
     less held out; both means are freed of what the value and the score explained before the decision (a control
@@ -62,7 +64,7 @@ def measure_money(decisions: "pd.DataFrame", *, confidence: float, lasting_share
     import pandas as pd
 
     rows = [
-        {"scope": scope, "name": name, **_measure(group, confidence=sure, lasting_share=lasting_share)}
+        {"scope": scope, "name": name, **_measure(group, confidence=sure, loss_share=loss_share)}
         for scope, name, group, sure in _scopes(decisions, confidence=confidence)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -76,13 +78,13 @@ def _scopes(decisions: "pd.DataFrame", *, confidence: float) -> Iterator[tuple[s
             yield scope, str(name), group, 1 - (1 - confidence) / len(groups)
 
 
-def _measure(decisions: "pd.DataFrame", *, confidence: float, lasting_share: float) -> dict[str, object]:
+def _measure(decisions: "pd.DataFrame", *, confidence: float, loss_share: float) -> dict[str, object]:
     is_known = _is_known(decisions)
     known, is_left_open = decisions.loc[is_known], ~is_known
     arms = _read_arms(known)
     treated, held = int((~arms.is_held_out).sum()), int(arms.is_held_out.sum())
     increment = contrast(arms, arms.retained, arms.expected, confidence=confidence)
-    worth = arms.value * lasting_share
+    worth = arms.value * loss_share
     per_decision = contrast(arms, arms.retained * worth, arms.expected * worth, confidence=confidence)
     cost = decisions["cost"].astype(float) * decisions["is_sent"].astype(bool)
     spent = float(cost[is_known].sum())
@@ -136,7 +138,7 @@ def _explain_away(outcome: Floats, baseline: Floats, groups: Sequence[npt.NDArra
     return residual
 
 
-def value_kept(decisions: "pd.DataFrame", *, lasting_share: float = 1.0) -> "pd.DataFrame":
+def value_kept(decisions: "pd.DataFrame", *, loss_share: float = 1.0) -> "pd.DataFrame":
     """Return the decisions with a known outcome and, as `outcome`, the value that each kept, freed as above."""
     known = decisions.loc[_is_known(decisions)]
     arms = _read_arms(known)
@@ -144,7 +146,7 @@ def value_kept(decisions: "pd.DataFrame", *, lasting_share: float = 1.0) -> "pd.
     if not groups:
         return known.assign(outcome=0.0)
     kept = _explain_away(arms.retained * arms.value, arms.expected * arms.value, groups)
-    return known.assign(outcome=kept * lasting_share)
+    return known.assign(outcome=kept * loss_share)
 
 
 def _is_known(decisions: "pd.DataFrame") -> "pd.Series[bool]":

@@ -104,21 +104,24 @@ class Alerts(Answerable):
 
     def read_answers(self) -> "pd.DataFrame":
         """Return what became of every alert: when a person answered, missed, folded into something else, feedback."""
-        columns = ("alert_id", "as_of", "customer_id", "level", "main_reason", "owner", "is_replay", "raised_at")
+        columns = (
+            "alert_id",
+            "as_of",
+            "customer_id",
+            "level",
+            "score",
+            "main_reason",
+            "owner",
+            "is_replay",
+            "raised_at",
+        )
         is_by_person = ALERTS.c.closed_by != HOLDFAST
         query = select(
-            *(ALERTS.c[name] for name in (*columns, "feedback")),
+            *(ALERTS.c[name] for name in (*columns, "closed_at", "feedback")),
             func.coalesce(ALERTS.c.acknowledged_at, case((is_by_person, ALERTS.c.closed_at))).label("answered_at"),
             ALERTS.c.breached_at.is_not(None).label("is_missed"),
             func.coalesce(~is_by_person, False).label("is_folded"),
         )
-        return self._database.read_frame(query.order_by(ALERTS.c.as_of, ALERTS.c.alert_id))
-
-    def read_feedback(self) -> "pd.DataFrame":
-        """Return what users thought of alerts: one row per closed alert with its score, level, reason and feedback."""
-        columns = ("alert_id", "as_of", "customer_id", "level", "score", "probability", "main_reason", "owner")
-        times = ("raised_at", "acknowledged_at", "closed_at", "breached_at", "closed_by", "feedback")
-        query = select(*(ALERTS.c[name] for name in (*columns, *times))).where(ALERTS.c.feedback.is_not(None))
         return self._database.read_frame(query.order_by(ALERTS.c.as_of, ALERTS.c.alert_id))
 
 

@@ -1,62 +1,84 @@
-"""Frames of this package as Arrow tables whose types do not depend on what happens to be in them."""
+"""Frames of this package as Arrow tables, each by a schema of its own: without rows they have the same columns."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Boolean, Date, Double, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Date, Double, Integer, String, Table, Text
 
-from retention.store.tables import METADATA, Moment
+from retention.store.tables import ALERTS, INCIDENTS, LANE_NIGHTS, LEDGER, PLAN_PRICES, PLAN_ROWS, Moment
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_NUMBERS = frozenset({"respond_within_hours"})
+TEXT, FIGURE, COUNT, DAY, MOMENT, YES = "string", "double", "int64", "date32", "timestamp[us]", "bool"
+_STORED = {
+    Moment: MOMENT, Date: DAY, Double: FIGURE, Boolean: YES, Integer: COUNT, BigInteger: COUNT, String: TEXT, Text: TEXT
+}  # fmt: skip
+Schema = Mapping[str, str]
 
 
-def to_arrow(frame: "pd.DataFrame") -> "pa.Table":
-    """Return a plan, alerts, ledger, outbox or effects frame as an Arrow table.
+def _of(table: Table, **own: str) -> Schema:
+    """Return the types of a stored table's columns, and of those that the frame has beyond them."""
+    return {column.name: _STORED[type(column.type)] for column in table.columns} | own
 
-    A column is typed by its name, as in the operational store, so that a day on which nobody was treated makes the same
-    columns as any other; moments become UTC without a zone, as the warehouse keeps them. A column the store does not
-    know keeps the type that its values have, and is text where it has none.
+
+def _all(kind: str, *names: str) -> Schema:
+    return dict.fromkeys(names, kind)
+
+
+PLAN, PRICES, LEDGER_ENTRIES = _of(PLAN_ROWS), _of(PLAN_PRICES), _of(LEDGER)
+RAISED = _of(ALERTS, respond_within_hours=FIGURE)
+ANSWERS = _of(ALERTS, answered_at=MOMENT, is_missed=YES, is_folded=YES)
+ALL_INCIDENTS, NIGHTS = _of(INCIDENTS), _of(LANE_NIGHTS)
+EFFECTS = {
+    **_all(TEXT, "strategy_id", "effect_group", "basis", "source"),
+    **_all(COUNT, "count_treated", "count_untreated"),
+    **_all(FIGURE, "effect", "low", "high", "raw_effect", "harm", "group_effect", "group_low", "group_high"),
+    **_all(FIGURE, "group_harm", "level", "level_low", "level_high", "level_harm"),
+    "is_used": YES, "as_of": DAY,
+}  # fmt: skip
+TEST_NEXT = {
+    **_all(TEXT, "strategy_id", "text_en", "text_zh"), **_all(COUNT, "rank", "count_customers"),
+    "value_of_information": FIGURE, "as_of": DAY,
+}  # fmt: skip
+STRATEGY_EFFECTS = {
+    **_all(TEXT, "strategy_id", "period", "verdict", "because"),
+    **_all(DAY, "looked_on", "verdict_expected_on", "decided_on"),
+    **_all(COUNT, "look", "n_treated", "n_holdout", "n_immature", "needed_treated", "needed_holdout"),
+    **_all(FIGURE, "retention_treated", "retention_holdout", "difference", "difference_low", "difference_high"),
+    **_all(FIGURE, "band_low", "band_high", "unadjusted", "unadjusted_low", "unadjusted_high", "variance_explained"),
+    **_all(FIGURE, "share_of_information", "amount_difference", "amount_low", "amount_high", "unadjusted_amount"),
+    **_all(FIGURE, "unadjusted_amount_low", "unadjusted_amount_high", "cost_per_treated"),
+    **_all(YES, "is_latest", "is_below_floor"),
+}
+VERSION_EFFECTS = {**STRATEGY_EFFECTS, **_all(TEXT, "version", "against")}
+GUARDRAILS = {
+    **_all(TEXT, "strategy_id", "guardrail"), **_all(COUNT, "n_treated", "n_holdout"),
+    **_all(FIGURE, "treated", "holdout", "difference", "difference_low", "difference_high", "allowed"),
+    "is_broken": YES,
+}  # fmt: skip
+
+
+def to_arrow(frame: "pd.DataFrame", schema: Schema) -> "pa.Table":
+    """Return a frame as an Arrow table with the types of `schema`; moments become UTC without a zone.
+
+    Raises ValueError, which names them, for columns that the schema does not have.
     """
+    import pyarrow as pa
+
+    unknown = [str(name) for name in frame if name not in schema]
+    if unknown:
+        raise ValueError(f"The schema has no {', '.join(unknown)}; add their types in retention/store/frames.py.")
+    return pa.table({str(name): _type(frame[name], schema[name]) for name in frame})
+
+
+def _type(values: "pd.Series[object]", kind: str) -> "pa.Array":
     import pandas as pd
     import pyarrow as pa
 
-    known = _types()
-    columns = {}
-    for name in frame:
-        values = frame[name]
-        if isinstance(values.dtype, pd.DatetimeTZDtype):
-            values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-        if known.get(str(name)) == pa.date32():
-            values = pd.to_datetime(values).dt.date
-        kind = known.get(str(name))
-        if kind == pa.string() and pd.api.types.is_numeric_dtype(values.dtype) and values.notna().any():
-            kind = None  # a number that bears the name of a text of the store
-        column = pa.Array.from_pandas(values, type=kind)
-        columns[str(name)] = column.cast(pa.string()) if pa.types.is_null(column.type) else column
-    return pa.table(columns)
-
-
-def _types() -> "dict[str, pa.DataType]":
-    import pyarrow as pa
-
-    arrow = {
-        Moment: pa.timestamp("us"), Date: pa.date32(), Double: pa.float64(), Integer: pa.int64(),
-        BigInteger: pa.int64(), Boolean: pa.bool_(), String: pa.string(), Text: pa.string(),
-    }  # fmt: skip
-    types = {column.name: arrow[type(column.type)] for table in METADATA.sorted_tables for column in table.columns}
-    days: dict[str, pa.DataType] = dict.fromkeys(_EFFECT_DAYS, pa.date32())
-    answers = {"answered_at": arrow[Moment], "is_missed": pa.bool_(), "is_folded": pa.bool_()}
-    return types | days | answers | dict.fromkeys((*_NUMBERS, *_EFFECTS), pa.float64())
-
-
-_EFFECTS = (
-    "retention_treated", "retention_holdout", "difference", "difference_low", "difference_high", "band_low",
-    "band_high", "unadjusted", "unadjusted_low", "unadjusted_high", "variance_explained", "share_of_information",
-    "amount_difference", "amount_low", "amount_high", "unadjusted_amount", "unadjusted_amount_low",
-    "unadjusted_amount_high",
-    "cost_per_treated",
-)  # fmt: skip
-_EFFECT_DAYS = ("looked_on", "verdict_expected_on", "decided_on")
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    if kind == DAY:
+        values = pd.to_datetime(values).dt.date
+    return pa.Array.from_pandas(values, type=pa.type_for_alias(kind))

@@ -59,7 +59,7 @@ def make_alerts(
         }
         for each in raised
     ]  # fmt: skip
-    placed = assign(pd.DataFrame(rows), policy, cutoffs=night.cutoffs)
+    placed = assign(pd.DataFrame(rows), policy, cutoffs=night.cutoffs, points=night.points)
     placed["level"] = [stronger(level, each.level) for level, each in zip(placed["level"], raised, strict=True)]
     alerts = raise_alerts(placed, policy, load=load)
     pairs = zip(alerts["customer_id"], alerts["level"], strict=True)

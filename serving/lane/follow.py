@@ -168,7 +168,9 @@ class Lane:
         rising = np.flatnonzero((delta > 0) | (least < len(LEVELS)))
         levels = least.copy()
         if len(rising):
-            levels[rising] = np.minimum(place(probability[rising], self.policy, self.baseline.cutoffs), least[rising])
+            levels[rising] = np.minimum(
+                place(probability[rising], self.policy, self.baseline.cutoffs, self.baseline.points), least[rising]
+            )
         for number in rising[levels[rising] < self.baseline.levels[before[rising]]]:
             event, level = events[is_scored[number]], int(levels[number])
             if level >= self.alerted.get(event.customer_id, len(LEVELS)):

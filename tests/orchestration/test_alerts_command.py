@@ -96,7 +96,9 @@ def test_an_answer_that_cannot_be_given_is_refused_in_a_paragraph(call: Call, fo
                "'fine' is no feedback", "which has passed", "'gone' is no state")  # fmt: skip
     assert [reason in text for (_, text), reason in zip(refused, reasons, strict=True)] == [True] * len(refused)
     with open_store(folder) as store:
-        assert store.alerts.read_feedback()[["customer_id", "feedback"]].to_numpy().tolist() == [["cy", "wrong"]]
+        assert store.alerts.read_answers().dropna(subset="feedback")[
+            ["customer_id", "feedback"]
+        ].to_numpy().tolist() == [["cy", "wrong"]]
 
 
 def test_an_incident_is_answered_by_the_same_commands(call: Call, folder: Path) -> None:

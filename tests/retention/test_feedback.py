@@ -7,9 +7,9 @@ import pytest
 
 from company.policy import Policy, load_policy
 from retention.acting.alerts import raise_alerts
-from retention.deciding.cutoffs import NOBODY, _raise_lines
+from retention.deciding.cutoffs import NOBODY
 from retention.deciding.feedback import read_points, read_second_reasons, weigh_feedback
-from retention.deciding.tiers import assign
+from retention.deciding.tiers import assign, raise_lines
 
 DAY = date(2026, 6, 1)
 
@@ -60,9 +60,17 @@ def test_the_policy_bounds_how_far_a_line_rises() -> None:
 
 
 def test_raised_lines_stay_in_order_and_a_level_for_nobody_stays_so() -> None:
-    lines = pd.Series([97.0, 50.0, 48.0]).to_numpy()
-    assert _raise_lines(lines, {"high": 9, "low": 9}).tolist() == [99, 50, 50]
-    assert _raise_lines(pd.Series([NOBODY, 50.0, 40.0]).to_numpy(), {"high": 9}).tolist() == [NOBODY, 50, 40]
+    raised = raise_lines({"high": 97, "medium": 50, "low": 48}, {"high": 9, "low": 9})
+    assert list(raised.values()) == [99, 50, 50]
+    assert list(raise_lines({"high": NOBODY, "medium": 50, "low": 40}, {"high": 9}).values()) == [NOBODY, 50, 40]
+
+
+@pytest.mark.parametrize(("chosen", "line"), [("tiers", 80), ("alerts", 90)])
+def test_fixed_lines_rise_as_well_and_labels_stay_at_the_policys(chosen: str, line: int) -> None:
+    scores = pd.DataFrame({"customer_id": ["a", "b"], "score": [line + 5.0, line + 6.0]})
+    found = assign(scores, load_policy({"tier_policy": chosen}), points={"high": 6})
+    assert found["level"].tolist() == ["medium", "high"]
+    assert found["tier"].tolist() == ["high", "high"]
 
 
 def test_an_alert_of_a_doubted_reason_needs_a_second_one() -> None:

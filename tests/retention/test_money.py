@@ -50,7 +50,7 @@ def test_what_is_saved_is_the_held_out_increment_of_the_treated_in_value() -> No
 
 def test_only_customers_who_do_not_come_back_are_a_loss_that_can_be_saved() -> None:
     parts = _decide("treated", [True] * 10), _decide("holdout", [True] * 5 + [False] * 5)
-    assert _money(*parts, lasting_share=0.2)["saved"] == pytest.approx(0.2 * _money(*parts)["saved"])
+    assert _money(*parts, loss_share=0.2)["saved"] == pytest.approx(0.2 * _money(*parts)["saved"])
 
 
 def test_the_held_out_who_happen_to_be_small_customers_do_not_make_the_interval_narrow() -> None:

@@ -535,6 +535,9 @@ def test_experiments_show_what_is_missing_for_a_verdict_and_what_blocks_one(sign
         "2024-09-01",
         "3.4",
         "short",
+        "Reached by our own campaigns",
+        "25",
+        "612",
     )
     assert [part for part in shown if part not in text] == []
     assert "预计可下结论日期" in client.get("/experiments?language=zh").text

@@ -1,4 +1,4 @@
-"""What is known of every strategy: its verdict, what a verdict still takes, the looks so far, and its versions."""
+"""What is known of every strategy: its verdict, the looks so far, own campaigns that reached its arms, its versions."""
 
 from typing import Any
 
@@ -27,6 +27,7 @@ def show(visit: Person, strategy_id: str = ALL) -> Response:
         latest=_read(visit, "strategy_effects", Condition(column="is_latest", comparison="=", value=True)),
         looks=looks,
         chart=_draw_looks(visit, looks),
+        reached=_read(visit, "contamination", of_one, order=(Order(column="arm"),)),
         versions=_read(visit, "version_effects", of_one, order=BY_DAY),
         strategy_id=strategy_id,
         names=read_names(visit, "strategies", "strategy_id") | {ALL: visit.words.text("experiments.all")},
