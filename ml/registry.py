@@ -145,6 +145,14 @@ class Registry:
         version = self._alias(CHAMPION)
         return None if version is None else self.read(version)
 
+    def challenger(self) -> RegisteredModel | None:
+        """Return the version next to the champion; None without one, or where it waits for a review or was rejected."""
+        version = self._alias(CHALLENGER)
+        if version is None or version == self._alias(CHAMPION):
+            return None
+        found = self.read(version)
+        return found if found.metadata.get(REVIEW, APPROVED) == APPROVED else None
+
     def read(self, version: str) -> RegisteredModel:
         """Load one complete version; its content must have the hash that was recorded when it was written."""
         found = self._find(version)

@@ -106,6 +106,7 @@ class Promotion(Section):
     minimum_auc: Share
     maximum_calibration_error: Share
     minimum_gain: Annotated[float, Field(ge=0, lt=1)]
+    live_share: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Fairness(Section):

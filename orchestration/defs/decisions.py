@@ -22,7 +22,7 @@ from retention.deciding.feedback import read_second_reasons
 from retention.deciding.holdout import period_of
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED, Plan, plan
 from retention.deciding.plan_overrides import find_holding
-from retention.deciding.strategy_changes import adjust
+from retention.deciding.strategy_changes import adjust, find_resting
 from retention.measuring.lifecycle import keep_active
 from retention.store import frames
 from retention.store.frames import to_arrow
@@ -135,18 +135,20 @@ def _read_plan(store: Store, as_of: date) -> Plan:
 def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: date, *, is_replay: bool) -> Plan:
     candidates = warehouse.read(CANDIDATES, {"as_of": as_of}).to_pandas()
     spent_on = store.ledger.spent_on(as_of, period=deployment.policy.budget.period, is_replay=is_replay)
-    days, treated = deployment.policy.cooldown_days, store.ledger.read_treated(is_replay=is_replay)
-    recent = store.ledger.recent_strategies(as_of, days=days, is_replay=is_replay)
+    cooldown, treated = deployment.policy.cooldown_days, store.ledger.read_treated(is_replay=is_replay)
     library = list(keep_active(deployment.strategies, store.strategy_reviews.read(), as_of=as_of))
     assigned = store.assignments.read(as_of, timezone=deployment.company.timezone)
+    strategies = adjust(library, store.strategy_changes.read(), as_of=as_of, assigned=assigned)
+    longest = max((each.every_days or 0 for each in strategies), default=0)
+    last = store.ledger.read_last(as_of, days=max(cooldown, longest), is_replay=is_replay)
     return plan(
         candidates,
-        adjust(library, store.strategy_changes.read(), as_of=as_of, assigned=assigned),
+        strategies,
         deployment.policy,
         spent=sum(spent_on.values()),
         spent_on=spent_on,
-        recent_contacts={customer for customer, _ in recent},
-        recent_strategies=recent,
+        recent_contacts={customer for (customer, _), days in last.items() if days < cooldown},
+        recent_strategies=find_resting(last, strategies, cooldown_days=cooldown),
         effects=_read_effects(warehouse, as_of),
         capped=find_capped(candidates, treated, deployment.policy) if len(candidates) else (),
         overrides=find_holding(store.plan_overrides.read(), as_of=as_of),

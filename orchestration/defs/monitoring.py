@@ -1,5 +1,6 @@
 """Monitoring: scores against what happened, features against what was learned from. It asks, it does not call."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -93,12 +94,13 @@ def performance(
 def measure(warehouse: Warehouse, policy: Policy, scored: date) -> dict[str, Any]:
     """Return the figures of the latest batch of one day, next to those of recency alone and of the majority."""
     rows = warehouse.read(MATURED, {"as_of": scored})
+    version = Counter(rows["model_version"].to_pylist()).most_common(1)[0][0]
+    rows = rows.filter(pc.equal(rows["model_version"], version))  # a challenger scores some customers in its trial
     label = rows["churned"].to_numpy().astype(float)
     shown = evaluate(label, rows["probability"].to_numpy(), capacity=policy.training.capacity_share)
     silence = rows["recency_days"].to_numpy().astype(float)
     is_known = not np.isnan(silence).any()  # contracts have no silence
     alone = evaluate(label, silence / (1 + silence)).auc if is_known else None  # any rising function keeps the order
-    version = rows["model_version"][0].as_py()
     report = measure_performance(shown, promised=_promised(warehouse, version), limits=policy.performance)
     figures = {
         **shown.as_dict(),

@@ -27,6 +27,7 @@ from orchestration.partitions import read_as_of
 from orchestration.training_set import GROUP_WORDS
 from orchestration.warehouse import Warehouse
 from retention.deciding.tiers import NONE, assign
+from retention.measuring.model_trial import draw_challenged
 from retention.store.store import Store
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ AHEAD = "scores.lead_scores"
 NONE_AHEAD = LEAD_SCHEMA.append(pa.field("model_version", pa.string())).empty_table()
 RULES = "rule-based"  # the version of scores without a model
 ELIGIBLE = "select * from features.eligible_snapshots where as_of = $as_of order by customer_id"
+LATEST_VERSIONS = f"""
+    select distinct model_version
+    from (select * from {SCORES} where as_of = $as_of qualify batch = max(batch) over ())
+"""
 LOWEST_TIER = "low"
 FOLLOWS_PURCHASES = {"inactivity", "spend_fall"}  # the churn definitions that look at purchases
 BASE_RATE = "select base_rate from monitoring.trainings order by as_of desc limit 1"
@@ -82,14 +87,18 @@ def churn_scores(
     store: dg.ResourceParam[Store],
     registry: dg.ResourceParam[Registry],
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Score every eligible customer once per champion version; a second run with the same champion adds nothing."""
+    """Score every eligible customer once per champion version; a second run with the same champion adds nothing.
+
+    While the policy lets a challenger live, it scores its share of the customers in the champion's place.
+    """
     as_of = read_as_of(context)
     require_passed(warehouse, store, "features", as_of=as_of)
     champion = registry.champion()
+    challenger = registry.challenger() if champion and deployment.policy.promotion.live_share else None
     version = RULES if champion is None else champion.version
     if champion is None and not is_cold_start(warehouse):
         raise dg.Failure(f"No champion: {explain_absence(registry)}")
-    if not _is_scored(warehouse, as_of, version):
+    if not _is_scored(warehouse, as_of, {version, *([challenger.version] if challenger else [])}):
         features = warehouse.read(ELIGIBLE, {"as_of": as_of})
         points = read_raised(warehouse, as_of)
         if champion is None:
@@ -103,7 +112,12 @@ def churn_scores(
             )
         else:
             lines = read_cutoffs(warehouse, as_of)
-            found = score_by_model(deployment, registry, champion, features, as_of, cutoffs=lines, points=points)
+            share = deployment.policy.promotion.live_share
+            parts = [
+                score_by_model(deployment, registry, model, rows, as_of, cutoffs=lines, points=points)
+                for model, rows in divide(features, champion, challenger, share=share)
+            ]
+            found = {table: pa.concat_tables([part[table] for part in parts]) for table in parts[0]}
         batch = pa.scalar(_next_batch(warehouse, as_of))
         warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
     page = link_version(registry, deployment.settings.registry_url, version)
@@ -128,11 +142,23 @@ def explain_absence(registry: Registry) -> str:
     return "the registry has no promoted churn model yet. Run the `retrain` job first."
 
 
-def _is_scored(warehouse: Warehouse, as_of: date, version: str) -> bool:
-    """Return whether the latest batch of `as_of` is already the work of this version, and passed its gate."""
+def divide(
+    features: pa.Table, champion: RegisteredModel, challenger: RegisteredModel | None, *, share: float
+) -> list[tuple[RegisteredModel, pa.Table]]:
+    """Return each model with the customers that it scores: a share of them the challenger, all others the champion."""
+    if challenger is None:
+        return [(champion, features)]
+    ids = features["customer_id"].to_pylist()
+    drawn = draw_challenged(ids, champion=champion.version, challenger=challenger.version, share=share)
+    parts = [(champion, features.filter(pa.array(~drawn))), (challenger, features.filter(pa.array(drawn)))]
+    return [(model, rows) for model, rows in parts if rows.num_rows]
+
+
+def _is_scored(warehouse: Warehouse, as_of: date, versions: set[str]) -> bool:
+    """Return whether the latest batch of `as_of` is already the work of these versions, and passed its gate."""
     if not warehouse.has_table(SCORES) or find_fault(warehouse, "scores", as_of=as_of) is not None:
         return False
-    return _latest_version(warehouse, as_of) == version
+    return {row["model_version"] for row in warehouse.read(LATEST_VERSIONS, {"as_of": as_of}).to_pylist()} == versions
 
 
 def _latest_version(warehouse: Warehouse, as_of: date) -> str | None:

@@ -119,7 +119,7 @@ class StrategyBounds(_Part):
 
 
 class Version(_Part):
-    """One way of a strategy that is tried against others: another message, channel, offer, validity, or moment.
+    """One way of a strategy that is tried against others: another message, channel, offer, frequency, or moment.
 
     What a version does not name is as in the strategy. `weight` is its share of the customers next to those of the
     others; `wait_days` is how much later than the plan's day its message leaves.
@@ -131,11 +131,13 @@ class Version(_Part):
     channel: Identifier | None = None
     modules: Annotated[tuple[Module, ...], Field(min_length=1)] | None = None
     valid_days: Annotated[int, Field(ge=1)] | None = None
+    every_days: Annotated[int, Field(ge=1)] | None = None
     wait_days: Annotated[int, Field(ge=0, le=60)] = 0
 
     def changes(self) -> dict[str, Any]:
         """Return what the version puts in the place of the strategy's."""
-        named = {name: getattr(self, name) for name in ("message", "channel", "modules", "valid_days")}
+        names = ("message", "channel", "modules", "valid_days", "every_days")
+        named = {name: getattr(self, name) for name in names}
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -144,7 +146,8 @@ class Strategy(_Part):
 
     An empty list asks for nothing; of a list that is not empty one entry must apply. `tiers` holds levels of risk, and
     none for customers who are not scored. `reasons` are all reasons given for a customer, `topics` what the latest
-    complaint was about. `purpose` decides which consent is asked for. `bounds` are how far a person may change it.
+    complaint was about. `purpose` decides which consent is asked for. `bounds` are how far a person may change it. A
+    customer gets the strategy again after `every_days` at the earliest; without it after the policy's `cooldown_days`.
     """
 
     id: Identifier
@@ -160,6 +163,7 @@ class Strategy(_Part):
     tags: tuple[str, ...] = ()
     channel: Identifier
     valid_days: Annotated[int, Field(ge=1)]
+    every_days: Annotated[int, Field(ge=1)] | None = None
     modules: Annotated[tuple[Module, ...], Field(min_length=1)]
     effect: Effect
     bounds: StrategyBounds = StrategyBounds()
@@ -187,7 +191,9 @@ class Strategy(_Part):
             raise ValueError(f"the versions {ids} have not each an id of its own")
         same = [version.id for version in self.versions if not version.changes() and not version.wait_days]
         if len(same) > 1:
-            raise ValueError(f"the versions {same} do not differ; give each another message, channel, offer or moment")
+            raise ValueError(
+                f"the versions {same} do not differ; give each another message, channel, offer, frequency or moment"
+            )
         return self
 
     @model_validator(mode="after")

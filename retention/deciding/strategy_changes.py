@@ -1,6 +1,6 @@
 """Changes of a strategy that a person makes without its file: for one customer, for a campaign, or for good."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -106,6 +106,28 @@ def find_settings(pairs: Iterable[tuple[str, str]], strategies: Sequence["Strate
         variants.setdefault(strategy.id, []).append(strategy)
     for customer_id, strategy_id in pairs:
         yield next(strategy for strategy in variants[strategy_id] if strategy.is_open_to(customer_id))
+
+
+def find_resting(
+    last: Mapping[tuple[str, str], int], strategies: Sequence["Strategy"], *, cooldown_days: int
+) -> set[tuple[str, str]]:
+    """Return the customers with a strategy that they do not get again yet, as it is set for them.
+
+    Args:
+        last: how many days ago each of these pairs was contacted, or held out; see `Ledger.read_last`.
+        strategies: as they are set for a day; `every_days` of the one that a customer has decides.
+        cooldown_days: the policy's, which holds for every strategy.
+    """
+    longest = max((each.every_days or 0 for each in strategies), default=0)
+    settings: dict[str, list[Strategy]] = {}
+    for strategy in strategies:
+        settings.setdefault(strategy.id, []).append(strategy)
+    resting = {pair for pair, days in last.items() if days < cooldown_days}
+    for customer_id, strategy_id in (pair for pair, days in last.items() if cooldown_days <= days < longest):
+        own = (each for each in settings.get(strategy_id, ()) if each.is_open_to(customer_id))
+        if any(last[customer_id, strategy_id] < (each.every_days or 0) for each in own):
+            resting.add((customer_id, strategy_id))
+    return resting
 
 
 def settle(

@@ -78,10 +78,21 @@ def _find_contradictions(strategies: tuple[Strategy, ...], policy: "Policy") -> 
             yield Fault(key=f"{at}.id", problem=problem, fix="Rename one of them.")
         seen.add(strategy.id)
         yield from _find_unknown_channels(strategy, policy, at)
+        yield from _find_too_frequent(strategy, policy, at)
         for tier in strategy.value_tiers:
             if tier not in tiers:
                 problem = f"`{tier}` is no value tier, so that the strategy would reach nobody."
                 yield Fault(key=f"{at}.value_tiers", problem=problem, fix=suggest(tier, tiers))
+
+
+def _find_too_frequent(strategy: Strategy, policy: "Policy", at: str) -> Iterator[Fault]:
+    named = {f"{at}.every_days": strategy.every_days} | {
+        f"{at}.versions.{number}.every_days": version.every_days for number, version in enumerate(strategy.versions)
+    }
+    for key, days in named.items():
+        if days is not None and days < policy.cooldown_days:
+            problem = f"nobody is chosen again within {policy.cooldown_days} days, the policy's cooldown_days."
+            yield Fault(key=key, problem=problem, fix="Name as many days or more, or lower cooldown_days.")
 
 
 def _find_unknown_channels(strategy: Strategy, policy: "Policy", at: str) -> Iterator[Fault]:

@@ -31,7 +31,7 @@ def read_versions(
 
     `against` is the holdout, or the version that the strategy names first: then n_holdout, retention_holdout and
     needed_holdout are those of that version. Two versions are compared with each other only where they differ in
-    nothing that the plan decides by, channel and offer, since else it chooses other customers for them.
+    nothing that the plan decides by, channel, offer and frequency, since else it chooses other customers for them.
     """
     import pandas as pd
 
@@ -51,7 +51,9 @@ def _pair(outcomes: "pd.DataFrame", strategy: "Strategy") -> "Iterator[tuple[str
     for version in strategy.versions:
         yield version.id, HOLDOUT, own.loc[own["version"].eq(version.id)]
     for version in strategy.versions[1:]:
-        if not {"channel", "modules"} & (version.changes().keys() | strategy.versions[0].changes().keys()):
+        if not {"channel", "modules", "every_days"} & (
+            version.changes().keys() | strategy.versions[0].changes().keys()
+        ):
             first = strategy.versions[0].id
             treated = own.loc[own["arm"].eq(TREATED) & own["version"].isin([first, version.id])]
             is_other = treated["version"].eq(version.id)

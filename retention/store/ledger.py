@@ -117,10 +117,13 @@ class Ledger:
 
         Contacted is to whom a message left, or may have left, or is under way; the day is that on which it left.
         """
-        return {customer for customer, _ in self.recent_strategies(as_of, days=days, is_replay=is_replay)}
+        return {customer for customer, _ in self.read_last(as_of, days=days, is_replay=is_replay)}
 
-    def recent_strategies(self, as_of: date, *, days: int, is_replay: bool = True) -> set[tuple[str, str]]:
-        """Return customers with what they were contacted with, or held out from; see `recent_contacts`."""
+    def read_last(self, as_of: date, *, days: int, is_replay: bool = True) -> dict[tuple[str, str], int]:
+        """Return how many days away each customer's contact with a strategy is, or their being held out from it.
+
+        Of several the nearest; what is `days` away or more is left out. See `recent_contacts` for what counts.
+        """
         near = timedelta(days=days)
 
         def is_near(day: ColumnElement[date]) -> ColumnElement[bool]:
@@ -130,13 +133,19 @@ class Ledger:
         contacted = is_near(day) & (OUTBOX.c.as_of != as_of) & OUTBOX.c.state.not_in(STOPPED) & _is_to_customer()
         held_out = is_near(LEDGER.c.as_of) & (LEDGER.c.as_of != as_of) & LEDGER.c.arm.in_((HOLDOUT, CONTROL))
         queries = [
-            select(table.c.customer_id, table.c.strategy_id).where(
+            select(table.c.customer_id, table.c.strategy_id, moment.label("day")).where(
                 condition & _lived(table.c.is_replay, is_replay=is_replay)
             )
-            for table, condition in ((OUTBOX, contacted), (LEDGER, held_out))
+            for table, condition, moment in ((OUTBOX, contacted, day), (LEDGER, held_out, LEDGER.c.as_of))
         ]
+        last: dict[tuple[str, str], int] = {}
         with self._database.read() as connection:
-            return {(row[0], row[1]) for query in queries for row in connection.execute(query.distinct())}
+            for customer, strategy, moment in (
+                row for query in queries for row in connection.execute(query.distinct())
+            ):
+                away = abs((as_of - moment).days)
+                last[customer, strategy] = min(away, last.get((customer, strategy), away))
+        return last
 
     def read_contacted_holdout(self, *, since: date, after: datetime) -> "pd.DataFrame":
         """Return the contacts recorded after a moment with customers who were held out on or after a day."""

@@ -8,7 +8,7 @@ import pytest
 from company.policy import Policy, load_policy
 from retention.deciding.plan import plan
 from retention.deciding.strategies import Strategy
-from retention.deciding.strategy_changes import adjust
+from retention.deciding.strategy_changes import adjust, find_resting
 from retention.deciding.strategy_files import StrategyError, load_strategies
 from retention.measuring.experiments import read_versions
 from retention.store.messages import write_messages
@@ -113,6 +113,7 @@ def test_a_strategy_without_versions_names_none(
         ("[{id: a}, {id: a, channel: sms}]", "the versions ['a', 'a'] have not each an id of its own"),
         ("[{id: a}, {id: b, channel: telegraph}]", "nobody knows what a contact by `telegraph` costs"),
         ("[{id: a}, {id: b, weight: 0, channel: sms}]", "greater than 0"),
+        ("[{id: a}, {id: b, every_days: 7}]", "nobody is chosen again within 30 days"),
         ("[{id: a}, {id: b, message: {en: '{name}', zh: 你好}}]", "the message uses ['name']"),
     ],
 )
@@ -163,10 +164,21 @@ def test_a_version_is_compared_with_its_own_untreated_and_with_the_first_version
     }
 
 
-def test_versions_of_different_channels_are_not_compared_with_each_other(make_strategy: Make) -> None:
-    strategy = make_strategy(versions=[{"id": "a"}, {"id": "b", "channel": "sms"}])
+@pytest.mark.parametrize("difference", [{"channel": "sms"}, {"every_days": 90}])
+def test_versions_by_which_the_plan_decides_are_not_compared_with_each_other(
+    difference: dict[str, object], make_strategy: Make
+) -> None:
+    strategy = make_strategy(versions=[{"id": "a"}, {"id": "b", **difference}])
     found = read_versions(_outcomes(strategy, {("treated", "a"): 0.7}), [strategy], POLICY, today=DAY)
     assert set(found["against"]) == {"holdout"}
+
+
+def test_how_often_a_customer_gets_a_strategy_is_a_version_of_it(make_strategy: Make) -> None:
+    usual, seldom = make_strategy(versions=[{"id": "usual"}, {"id": "seldom", "every_days": 90}]).in_versions()
+    last = {(f"c{number:03}", "voucher"): number % 100 for number in range(200)}
+    resting = find_resting(last, [usual, seldom], cooldown_days=30)
+    assert resting == {pair for pair, days in last.items() if days < (90 if seldom.is_open_to(pair[0]) else 30)}
+    assert {each for each in resting if last[each] >= 30}
 
 
 def test_without_versions_there_is_nothing_to_read(make_strategy: Make) -> None:

@@ -1,0 +1,48 @@
+"""Champion and challenger live: each scores its customers, and what they were worth afterwards decides."""
+
+import dagster as dg
+import pyarrow as pa
+
+from ml.registry import CHALLENGER, CHAMPION, Registry
+from orchestration.deployment import Deployment
+from orchestration.metadata import describe_table, round_figures
+from orchestration.partitions import read_as_of
+from orchestration.warehouse import Warehouse
+from retention.measuring.model_trial import compare_models
+
+TRIALS = "monitoring.model_trials"
+OUTCOMES = "select * from outcomes.scored_outcomes where as_of <= $as_of order by as_of, customer_id"
+COSTS = """
+    select as_of, model_version, cost from outcomes.treatment_outcomes
+    where event = 'assigned' and is_sent and as_of <= $as_of order by entry_id
+"""
+SCHEMA = pa.schema([
+    ("as_of", pa.date32()), ("champion", pa.string()), ("challenger", pa.string()), ("count_champion", pa.int64()),
+    ("count_challenger", pa.int64()), ("value_champion", pa.float64()), ("value_challenger", pa.float64()),
+    ("cost_champion", pa.float64()), ("cost_challenger", pa.float64()), ("difference", pa.float64()),
+    ("difference_low", pa.float64()), ("difference_high", pa.float64()), ("verdict", pa.string()),
+])  # fmt: skip
+
+
+@dg.asset(
+    key=TRIALS.split("."),
+    deps=[["outcomes", "scored_outcomes"], ["outcomes", "treatment_outcomes"]],
+    group_name="monitoring",
+    owners=["team:data-science"],
+    kinds={"duckdb", "table"},
+)
+def model_trials(
+    context: dg.AssetExecutionContext,
+    deployment: dg.ResourceParam[Deployment],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[Registry],
+) -> dg.MaterializeResult[None]:
+    """One row per day of a trial: what the customers of champion and challenger kept of their value, less cost."""
+    as_of, aliases = read_as_of(context), registry.aliases()
+    if not deployment.policy.promotion.live_share or len(aliases) < len({CHAMPION, CHALLENGER}):
+        return dg.MaterializeResult(metadata={"state": "no challenger is live"})
+    outcomes, costs = (warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (OUTCOMES, COSTS))
+    row = compare_models(outcomes, costs, deployment.policy, champion=aliases[CHAMPION], challenger=aliases[CHALLENGER])
+    rows = pa.Table.from_pylist([row | {"as_of": as_of}], schema=SCHEMA)
+    warehouse.replace_day(TRIALS, rows, as_of=as_of)
+    return dg.MaterializeResult(metadata=describe_table(warehouse, TRIALS, as_of=as_of) | round_figures(row))
