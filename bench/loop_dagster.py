@@ -198,7 +198,7 @@ def compare(keep: Path) -> Iterator[Figure]:
     pure = plan_purely(keep, rules, truth.set_index("customer_id")["left_on"])
     lived = pd.concat(pd.read_parquet(keep / f"night-{number:02}" / "plans.parquet") for number in range(NIGHTS))
     lived = lived.loc[lived["arm"].ne(UNTOUCHED)]
-    common = {
+    common: dict[str, Any] = {
         "size": f"{CUSTOMERS} customers of {INDUSTRY}, {NIGHTS} nights, {len(lived)} decisions", "seed": SEED,
         "command": "python -m bench.loop_dagster",
     }  # fmt: skip
@@ -208,11 +208,11 @@ def compare(keep: Path) -> Iterator[Figure]:
     )  # fmt: skip
     night = keep / f"night-{NIGHTS - 1:02}"
     yield from _compare_outcomes(pd.read_parquet(night / "outcomes.parquet"), pure, common)
-    money = pd.read_parquet(night / "money.parquet").set_index("scope").loc["all"]
+    money = pd.read_parquet(night / "money.parquet").query("scope == 'all'").to_dict("records")[0]
     known = pure.loc[pure["outcome_until"] <= last]
     own = measure_money(
         known, confidence=rules.policy.outcomes.confidence, loss_share=money["lasting_share"] * money["value_share"]
-    ).iloc[0]
+    ).to_dict("records")[0]
     off = abs(float(money["saved"]) - float(own["saved"])) / max(abs(float(own["saved"])), 1e-9)
     yield Figure(
         "through Dagster: what was saved, off from the pure figure", **at_most(off, 0.01), unit="",

@@ -52,8 +52,8 @@ def compare_models(
     rows = outcomes.loc[outcomes["model_version"].isin([champion, challenger]) & outcomes["value_from_now"].notna()]
     days = set(rows.loc[rows["model_version"].eq(challenger), "as_of"])
     rows = rows.loc[rows["as_of"].isin(days)]
-    value = rows["value_from_now"].astype(float).clip(lower=0).to_numpy()
-    kept = value * (1 - rows["churned"].astype(float).to_numpy())
+    value = np.asarray(rows["value_from_now"].astype(float).clip(lower=0), dtype=np.float64)
+    kept = value * (1 - np.asarray(rows["churned"].astype(float), dtype=np.float64))
     is_challenger = rows["model_version"].eq(challenger).to_numpy(dtype=bool)
     counts = {CHAMPION: int((~is_challenger).sum()), CHALLENGER: int(is_challenger.sum())}
     spent = costs.loc[costs["as_of"].isin(days)].groupby("model_version")["cost"].sum()

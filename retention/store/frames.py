@@ -1,7 +1,7 @@
 """Frames of this package as Arrow tables, each by a schema of its own: without rows they have the same columns."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Boolean, Date, Double, Integer, String, Table, Text
 
@@ -70,10 +70,10 @@ def to_arrow(frame: "pd.DataFrame", schema: Schema) -> "pa.Table":
     unknown = [str(name) for name in frame if name not in schema]
     if unknown:
         raise ValueError(f"The schema has no {', '.join(unknown)}; add their types in retention/store/frames.py.")
-    return pa.table({str(name): _type(frame[name], schema[name]) for name in frame})
+    return pa.table({str(name): _type(frame[name], schema[str(name)]) for name in frame})
 
 
-def _type(values: "pd.Series[object]", kind: str) -> "pa.Array":
+def _type(values: "pd.Series[Any]", kind: str) -> "pa.Array":
     import pandas as pd
     import pyarrow as pa
 
