@@ -21,11 +21,13 @@ def check(company: Annotated[Path, typer.Argument()] = Path("company.yaml"), as_
     """Report what a company file connects and what is missing, with counts and samples; loads nothing."""
     from ingestion.check import check_company
     from orchestration.report import show_check
+    from orchestration.transit import refuse_plain
 
     with plain_faults():
         if check_snapshot(company):
             return
         declared = load_company(company)
+        refuse_plain(declared, os.environ)
         wrong = list(find_wrong_settings(declared))
         day = as_of.date() if as_of else None
         report = check_company(declared, secrets=os.environ, now=datetime.now(UTC), as_of=day)
