@@ -94,7 +94,9 @@ class LeaverGroups(Section):
     """Which joint groups of leavers are named."""
 
     minimum_customers: Annotated[int, Field(ge=2)]
+    minimum_left: Annotated[int, Field(ge=1)]
     minimum_z: Annotated[float, Field(gt=0)]
+    alike: Share
     most_groups: Annotated[int, Field(ge=1)]
 
 

@@ -123,6 +123,7 @@ compared as (
     inner join varied on counted.as_of = varied.as_of
     where
         counted.count_customers >= {{ policy('leaver_groups', 'minimum_customers') }}
+        and counted.count_left >= {{ policy('leaver_groups', 'minimum_left') }}
         {%- for name in dimensions %}
             and (counted.{{ name }} is null or varied.{{ name }} > 1)
         {%- endfor %}
@@ -150,12 +151,29 @@ shortest as (
 
 ),
 
+-- a group by three things has to leave more than one by two of them
+standing_out as (
+
+    select longer.*
+    from shortest as longer
+    left join shortest as shorter
+        on
+            longer.as_of = shorter.as_of
+            and longer.dimensions <> shorter.dimensions
+            and shorter.churn_rate >= {{ policy('leaver_groups', 'alike') }} * longer.churn_rate
+            {%- for name in dimensions %}
+                and (shorter.{{ name }} is null or longer.{{ name }} = shorter.{{ name }})
+            {%- endfor %}
+    where shorter.as_of is null
+
+),
+
 ranked as (
 
     select
         *,
         row_number() over (partition by as_of order by z_score desc, count_customers desc, dimensions asc) as group_rank
-    from shortest
+    from standing_out
 
 ),
 
