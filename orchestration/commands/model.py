@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,8 @@ from orchestration.entry import CompanyFile, Home, enter_deployment, open_consol
 app = typer.Typer(no_args_is_help=True, help="Look at model versions, review one, roll back.")
 
 By = Annotated[str, typer.Option(help="who decides")]
+TRIALS = "monitoring.model_trials"
+LATEST_TRIAL = f"select * from {TRIALS} order by as_of desc limit 1"
 SHOWN = {
     "version": "version",
     "alias": "alias",
@@ -29,16 +31,35 @@ SHOWN = {
 
 @app.command("list")
 def show(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfast")) -> None:
-    """Show every version: what became of it, its figures on later data, and what asked for it."""
+    """Show every version: what became of it, its figures on later data, and what asked for it; and a live trial."""
     with plain_faults():
         require_instance(home)
         settings = enter_deployment(company, home).settings
         from orchestration.report import tabulate
-        from orchestration.resources import open_registry
+        from orchestration.resources import open_registry, open_warehouse
 
         registry = open_registry(settings)
         rows = [describe(tags, registry.aliases()) for tags in registry.versions()]
+        warehouse = open_warehouse(settings)
+        trials = warehouse.read(LATEST_TRIAL).to_pylist() if warehouse.has_table(TRIALS) else []
     open_console().print(tabulate("Models", rows) if rows else "No model has been trained yet.")
+    if trials:
+        open_console().print(tabulate("Trial on customers", [describe_trial(trial) for trial in trials]))
+
+
+def describe_trial(trial: Mapping[str, Any]) -> dict[str, object]:
+    """Return a day of a trial as a row for a person, in currency per customer and scored day."""
+    band = "not enough customers yet"
+    if trial["difference"] is not None:
+        low, high = trial["difference_low"], trial["difference_high"]
+        band = f"{trial['difference']:+.2f} ({low:+.2f} to {high:+.2f})"
+    return {
+        "as of": trial["as_of"],
+        "champion": f"{trial['champion']}, {trial['count_champion']} scores",
+        "challenger": f"{trial['challenger']}, {trial['count_challenger']} scores",
+        "challenger's value less cost, more": band,
+        "verdict": trial["verdict"],
+    }
 
 
 def describe(tags: Mapping[str, str], aliases: Mapping[str, str]) -> dict[str, str]:

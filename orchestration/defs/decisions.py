@@ -110,12 +110,10 @@ def plans(
     else:
         decided = _decide(warehouse, store, deployment, as_of, is_replay=is_replayed(context, deployment, as_of))
     warehouse.replace_day("retention.plans", to_arrow(decided.rows, frames.PLAN), as_of=as_of)
-    warehouse.replace_day(
-        "retention.plan_prices", to_arrow(decided.prices.assign(as_of=as_of), frames.PRICES), as_of=as_of
-    )
-    warehouse.replace(
-        "retention.ledger", to_arrow(store.ledger.read(), frames.LEDGER_ENTRIES)
-    )  # the gate judges by what has left since
+    prices = to_arrow(decided.prices.assign(as_of=as_of), frames.PRICES)
+    warehouse.replace_day("retention.plan_prices", prices, as_of=as_of)
+    ledger = to_arrow(store.ledger.read(), frames.LEDGER_ENTRIES)  # the gate judges by what has left since
+    warehouse.replace("retention.ledger", ledger)
     arms = {str(arm): int(count) for arm, count in decided.rows["arm"].value_counts().items()}
     yield dg.MaterializeResult(
         asset_key=["retention", "plans"],
