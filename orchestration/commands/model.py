@@ -41,7 +41,7 @@ def show(company: CompanyFile = Path("company.yaml"), home: Home = Path(".holdfa
         registry = open_registry(settings)
         rows = [describe(tags, registry.aliases()) for tags in registry.versions()]
         warehouse = open_warehouse(settings)
-        trials = warehouse.read(LATEST_TRIAL).to_pylist() if warehouse.has_table(TRIALS) else []
+        trials = warehouse.read(LATEST_TRIAL).to_pylist() if warehouse.latest_day(TRIALS) else []
     open_console().print(tabulate("Models", rows) if rows else "No model has been trained yet.")
     if trials:
         open_console().print(tabulate("Trial on customers", [describe_trial(trial) for trial in trials]))
