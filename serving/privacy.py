@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from serving.actor import Actor, NotFoundError
+
 Step = Literal["verify", "plan", "run", "refuse", "hold", "extend"]
-HEAVY: tuple[Step, ...] = ("plan", "run")  # what goes on in a process of its own
 
 
 class OfficeError(Exception):
@@ -68,3 +69,19 @@ class Office(Protocol):
 
     def read_file(self, request_id: str, name: str) -> bytes:
         """Return a file of a request, such as its receipt or the copy for the customer. Raises OfficeError."""
+
+
+def find_office(actor: Actor) -> Office:
+    """Return the office. Raises NotFoundError where the desk was started without one."""
+    actor.require("privacy")
+    if actor.desk.office is None:
+        raise NotFoundError
+    return actor.desk.office
+
+
+def require_customer(actor: Actor, customer_id: str) -> None:
+    """Raise NotFoundError unless a published customer has the id, or an account of theirs."""
+    try:
+        actor.find("customers", "customer_id", customer_id, columns=("customer_id",))
+    except NotFoundError:
+        actor.find("aliases", "alias_id", customer_id, columns=("alias_id",))

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.privacy.stores import OWN_RECORDS
 from orchestration.settings import Settings, read_settings
 from privacy.requests import EXPORTING, KINDS, REMOVING, Request
 from retention.store.store import Store
@@ -21,7 +22,7 @@ from serving.privacy import OfficeError, Step
 if TYPE_CHECKING:
     from orchestration.privacy.office import Office
 
-RECORDS, COPY, RECEIPT, KEY = "privacy", "copy.zip", "receipt.json", "signing.pub"
+COPY, RECEIPT, KEY = "copy.zip", "receipt.json", "signing.pub"
 _AFTER: Mapping[str, tuple[Step, ...]] = {
     "received": ("verify", "refuse", "extend"),
     "verified": ("plan", "run", "refuse", "hold", "extend"),
@@ -167,17 +168,17 @@ class DeskOffice:
             yield COPY
 
     def _receipt_of(self, request_id: str) -> Path:
-        return self.settings.home / RECORDS / f"receipt-{request_id}.json"
+        return self.settings.home / OWN_RECORDS / f"receipt-{request_id}.json"
 
     def _copy_of(self, request_id: str) -> Path:
-        return self.settings.home / RECORDS / f"copy-{request_id}"
+        return self.settings.home / OWN_RECORDS / f"copy-{request_id}"
 
     def _log_of(self, request_id: str) -> Path:
         return self.settings.home / "logs" / f"privacy-{request_id}.log"
 
     @property
     def _key(self) -> Path:
-        return self.settings.home / RECORDS / KEY
+        return self.settings.home / OWN_RECORDS / KEY
 
 
 def open_office(environment: Mapping[str, str], store: Store, company_file: Path) -> DeskOffice | None:

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from serving.actor import InvalidRequestError, NotFoundError
 from serving.api.caller import Caller, Program
 from serving.api.idempotency import ConflictError
-from serving.privacy import Office, OfficeError, Request
+from serving.privacy import Office, OfficeError, Request, find_office, require_customer
 
 router = APIRouter(prefix="/privacy", tags=["privacy"])
 VERSION: Literal["2.0"] = "2.0"
@@ -90,7 +90,7 @@ class Listing(BaseModel):
 @router.get("/discovery")
 def discover(program: Program) -> Discovery:
     """Return which requests are taken."""
-    office = _find_office(program)
+    office = find_office(program)
     return Discovery(
         api_version=VERSION,
         supported_identities=[{"identity_type": "controller_customer_id", "identity_format": "raw"}],
@@ -102,10 +102,10 @@ def discover(program: Program) -> Discovery:
 @router.post("/requests", status_code=CREATED)
 def submit(program: Program, body: Submission) -> Received:
     """Write a request down; who asks is then verified by a person. The same id again gives the same answer."""
-    office = _find_office(program)
+    office = find_office(program)
     known = _find(office, body.subject_request_id)
     if known is None:
-        _require_customer(program, body.subject_identities[0].identity_value)
+        require_customer(program, body.subject_identities[0].identity_value)
         known = _receive(program, office, body)
     elif known.kind != body.subject_request_type:
         raise ConflictError("There is a request of this id and another type; a new one has an id of its own.")
@@ -121,7 +121,7 @@ def submit(program: Program, body: Submission) -> Received:
 @router.get("/requests")
 def list_requests(program: Program) -> Listing:
     """Return open requests."""
-    return Listing(data=[_describe(program, each) for each in _find_office(program).read(is_open=True)])
+    return Listing(data=[_describe(program, each) for each in find_office(program).read(is_open=True)])
 
 
 @router.get("/requests/{subject_request_id}")
@@ -135,7 +135,7 @@ def cancel(program: Program, subject_request_id: RequestId) -> State:
     """Take a request back that has not begun to run."""
     request = _require(program, subject_request_id)
     try:
-        ended = _find_office(program).take("refuse", request.request_id, by=program.name, note=TAKEN_BACK)
+        ended = find_office(program).take("refuse", request.request_id, by=program.name, note=TAKEN_BACK)
     except OfficeError as fault:
         raise ConflictError(str(fault)) from None
     program.record("privacy", subject=request.request_id[:8], detail=f"{request.kind} taken back")
@@ -154,18 +154,11 @@ def download(
     """Send the signed receipt, the public key it was signed with, or the copy of the data."""
     request = _require(program, subject_request_id)
     try:
-        content = _find_office(program).read_file(request.request_id, name)
+        content = find_office(program).read_file(request.request_id, name)
     except OfficeError:
         raise NotFoundError from None
     program.record("privacy", subject=request.request_id[:8], detail=f"{request.kind}: {name} downloaded")
     return Response(content, media_type="application/octet-stream")
-
-
-def _find_office(program: Caller) -> Office:
-    program.require("privacy")
-    if program.desk.office is None:
-        raise NotFoundError
-    return program.desk.office
 
 
 def _find(office: Office, request_id: UUID) -> Request | None:
@@ -176,18 +169,10 @@ def _find(office: Office, request_id: UUID) -> Request | None:
 
 
 def _require(program: Caller, request_id: UUID) -> Request:
-    found = _find(_find_office(program), request_id)
+    found = _find(find_office(program), request_id)
     if found is None:
         raise NotFoundError
     return found
-
-
-def _require_customer(program: Caller, customer_id: str) -> None:
-    """Raise NotFoundError unless a published customer has the id, or an account of theirs."""
-    try:
-        program.find("customers", "customer_id", customer_id, columns=("customer_id",))
-    except NotFoundError:
-        program.find("aliases", "alias_id", customer_id, columns=("alias_id",))
 
 
 def _receive(program: Caller, office: Office, body: Submission) -> Request:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from serving.desk.visit import Form, InvalidRequestError, NotFoundError, Person, Visit, go_to
-from serving.privacy import Office, OfficeError, Request, Step
+from serving.privacy import OfficeError, Request, Step, find_office, require_customer
 
 router = APIRouter()
 STEPS: tuple[Step, ...] = ("verify", "plan", "run", "refuse", "hold", "extend")
@@ -25,14 +25,15 @@ def receive(visit: Person, form: Form) -> Response:
     """Write a request down."""
     office = find_office(visit)
     customer_id = form.get("customer_id", "").strip()
-    if not _is_known(visit, customer_id):
-        return _list(visit, fault=visit.words.text("privacy.unknown"))
     try:
+        require_customer(visit, customer_id)
         received_on = date.fromisoformat(form["received_on"]) if form.get("received_on") else None
         request = office.receive(
             form.get("kind", ""), customer_id, by=visit.name, note=form.get("note", "")[:LONGEST_NOTE],
             law=form.get("law") or None, received_on=received_on,
         )  # fmt: skip
+    except NotFoundError:
+        return _list(visit, fault=visit.words.text("privacy.unknown"))
     except ValueError:
         raise InvalidRequestError("`received_on` is no day.") from None
     except OfficeError as fault:
@@ -79,31 +80,12 @@ def download(visit: Person, request_id: str, name: str) -> Response:
     return Response(content, media_type=TYPES[suffix], headers=head)
 
 
-def find_office(visit: Visit) -> Office:
-    """Return the office. Raises NotFoundError where the desk was started without one."""
-    visit.require("privacy")
-    if visit.desk.office is None:
-        raise NotFoundError
-    return visit.desk.office
-
-
 def find_request(visit: Visit, request_id: str) -> Request:
     """Return a request. Raises NotFoundError."""
     try:
         return find_office(visit).find(request_id)
     except OfficeError:
         raise NotFoundError from None
-
-
-def _is_known(visit: Visit, customer_id: str) -> bool:
-    """Return whether a published customer has the id, or an account of theirs."""
-    for relation, column in (("customers", "customer_id"), ("aliases", "alias_id")):
-        try:
-            visit.find(relation, column, customer_id, columns=(column,))
-        except NotFoundError:
-            continue
-        return True
-    return False
 
 
 def _list(visit: Visit, *, fault: str = "") -> Response:
