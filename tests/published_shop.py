@@ -132,6 +132,19 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 for months in (3, 6)
             ]
         ),
+        "trends": pd.DataFrame(
+            {
+                "indicator": ["visits", "data_gb"], "group_name": "region: north", "count_customers": 40,
+                "rate_now": 0.2, "slope": -0.01, "changed_on": AS_OF, "rate_before": 0.4, "rate_since": 0.2,
+                "q_value": 0.001, "is_change": [True, False],
+            }
+        ),
+        "funnel": pd.DataFrame(
+            {
+                "step": "saw", "step_number": 1, "group_name": "everybody", "first_date": AS_OF, "count_customers": [60],
+                "count_continued": 20, "share_continued": 1 / 3, "lost_expected": 22.0, "q_value": 0.001, "is_drop": True,
+            }
+        ),
         "families": pd.DataFrame({"customer_id": ids, "family": "retention", "family_score": 60.0}),
         "aliases": pd.DataFrame({"alias_id": ["shop-7"], "customer_id": ["secret-020"]}),
         "tags": pd.DataFrame({"tag": ["big_basket"], "text_en": ["large baskets"], "text_zh": ["大额购物"]}),

@@ -24,3 +24,15 @@ select '{{ name }}' as measure
 {{ 'union all\n' if not loop.last }}
 {%- endfor -%}
 {%- endmacro %}
+
+
+{# The last 26 whole weeks before the day of the run, as week 0 and up. #}
+{% macro past_weeks() -%}
+{%- for number in range(26) -%}
+select
+    {{ number }} as week_number,
+    {{ days_before(as_of(), 7 * number + 7) }} as first_date,
+    {{ days_before(as_of(), 7 * number + 1) }} as last_date
+{{ 'union all\n' if not loop.last }}
+{%- endfor -%}
+{%- endmacro %}

@@ -1,7 +1,7 @@
 """Incidents, the clocks of alerts between the nights, what users think of them, and whether anything stands still."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -31,6 +31,11 @@ RULES_SCHEMA = pa.schema([
     ("points", pa.int64()), ("why_en", pa.string()), ("why_zh", pa.string()),
 ])  # fmt: skip
 WINDOWS = "select * from decisions.group_windows order by measure, group_name, window_number"
+CHANGES = """
+    select measure, group_name, changed_on, rate_before, rate_since, p_value, q_value
+    from signals.group_trends
+    where as_of = $as_of and is_change and changed_on >= $since
+"""
 EVENTS = "select * from decisions.group_events order by measure, group_name, customer_id"
 
 
@@ -85,7 +90,12 @@ def read_rules(warehouse: Warehouse, as_of: date) -> pd.DataFrame:
 
 @dg.asset(
     key=INCIDENTS.split("."),
-    deps=[["retention", "alerts"], ["decisions", "group_windows"], ["decisions", "group_events"]],
+    deps=[
+        ["retention", "alerts"],
+        ["decisions", "group_windows"],
+        ["decisions", "group_events"],
+        ["signals", "group_trends"],
+    ],
     group_name="retention",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -98,7 +108,10 @@ def incidents(
 ) -> dg.MaterializeResult[None]:
     """One row per rate that rose in a group of customers, with its likely cause; their alerts are folded into it."""
     as_of, policy = read_as_of(context), deployment.policy
-    found = find_incidents(warehouse.read(WINDOWS).to_pandas(), warehouse.read(EVENTS).to_pandas(), policy.incidents)
+    since = as_of - timedelta(weeks=policy.incidents.baseline_weeks)
+    windows, events = (warehouse.read(query).to_pandas() for query in (WINDOWS, EVENTS))
+    changes = warehouse.read(CHANGES, {"as_of": as_of, "since": since}).to_pandas()
+    found = find_incidents(windows, events, policy.incidents, changes=changes)
     new, folded = store.incidents.record(
         found,
         as_of=as_of,

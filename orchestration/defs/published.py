@@ -194,10 +194,24 @@ FAMILIES = """
     where as_of = date '{as_of}' and score > 0
     order by customer_id, score desc, family
 """
+TRENDS = """
+    select measure as indicator, group_name, count_customers, rate_now, slope, changed_on, rate_before, rate_since,
+        q_value, is_change
+    from signals.group_trends
+    where as_of = date '{as_of}'
+    order by q_value, measure, group_name
+"""
+FUNNEL = """
+    select step, step_number, group_name, first_date, count_customers, count_continued, share_continued, lost_expected,
+        q_value, is_drop
+    from signals.funnel
+    where as_of = date '{as_of}'
+    order by group_name, step_number, first_date
+"""
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
     "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS, "alert_rules": RULES,
-    "families": FAMILIES, "forecasts": FORECASTS, "next_purchases": NEXT_PURCHASES,
+    "families": FAMILIES, "trends": TRENDS, "funnel": FUNNEL, "forecasts": FORECASTS, "next_purchases": NEXT_PURCHASES,
 }  # fmt: skip
 
 
@@ -210,6 +224,8 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
             ["retention", "plans"],
             ["retention", "incidents"],
             ["signals", "family_scores"],
+            ["signals", "group_trends"],
+            ["signals", "funnel"],
             ["forecasts", "customer_value"],
             ["forecasts", "next_purchases"],
         ],

@@ -45,7 +45,9 @@ class Incident:
     grade: str
 
 
-def find_incidents(windows: "pd.DataFrame", events: "pd.DataFrame", rules: "Incidents") -> list[Incident]:
+def find_incidents(
+    windows: "pd.DataFrame", events: "pd.DataFrame", rules: "Incidents", *, changes: "pd.DataFrame | None" = None
+) -> list[Incident]:
     """Return the incidents of the latest window, the least likely by chance first.
 
     Args:
@@ -54,12 +56,17 @@ def find_incidents(windows: "pd.DataFrame", events: "pd.DataFrame", rules: "Inci
         events: one row per measure, group_name and customer_id with the event in the latest window, with detail (what
             it was about) and money_at_risk, both of which may be missing.
         rules: the policy's.
+        changes: one row per measure and group_name whose weekly rate changed its level lately, with changed_on,
+            rate_before, rate_since, p_value and q_value. Such a rise is an incident while it lasts, even where the
+            latest days alone are too few to show it.
 
     Groups that share most of their customers with an incident of the same measure are that incident.
     """
     if windows.empty:
         return []
     measured = measure_rates(windows)
+    if changes is not None and len(changes):
+        measured = _heed_changes(measured, changes)
     risen = measured.loc[
         (measured["q_value"] <= rules.false_discovery_rate)
         & (measured["count_events"] >= rules.minimum_customers)
@@ -74,6 +81,20 @@ def find_incidents(windows: "pd.DataFrame", events: "pd.DataFrame", rules: "Inci
         ):
             found.append(_make_incident(row, theirs, rules))
     return found
+
+
+def _heed_changes(measured: "pd.DataFrame", changes: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the rates, with that of a change of level in place of the latest days' where it is the clearer one."""
+    keys = ["measure", "group_name"]
+    ratio = changes["rate_since"] / changes["rate_before"].where(changes["rate_before"] > 0)
+    lasting = changes[[*keys, "changed_on", "p_value", "q_value"]].assign(ratio=ratio)
+    found = measured.merge(lasting, on=keys, how="left", suffixes=("", "_lasting"))
+    is_clearer = (found["q_value_lasting"] < found["q_value"]) & (found["ratio_lasting"] > 1)
+    for name in ("ratio", "p_value", "q_value"):
+        found[name] = found[f"{name}_lasting"].where(is_clearer, found[name])
+    found["first_date"] = found["changed_on"].where(is_clearer, found["first_date"])
+    found["count_expected"] = (found["count_events"] / found["ratio"]).where(is_clearer, found["count_expected"])
+    return found[measured.columns]
 
 
 def measure_rates(windows: "pd.DataFrame") -> "pd.DataFrame":

@@ -166,3 +166,18 @@ def _alerts(customers: list[str]) -> pd.DataFrame:
         score=95.0, probability=0.95, clv=100.0, money_at_risk=95.0, priority=1, owner="retention desk",
         respond_within_hours=1.0, main_reason="service", why_en="w", why_zh="因",
     )  # fmt: skip
+
+
+def test_a_rise_that_lasts_is_an_incident_though_its_own_weeks_have_become_the_past() -> None:
+    windows = make_windows({"region: north": [24, *[22] * 5, *[6] * 3]})
+    events = make_events({"region: north": people(24)})
+    changes = pd.DataFrame(
+        {
+            "measure": ["complaints"], "group_name": ["region: north"], "changed_on": [date(2025, 12, 1)],
+            "rate_before": [0.01], "rate_since": [0.04], "p_value": [1e-6], "q_value": [1e-5],
+        }
+    )  # fmt: skip
+    assert find_incidents(windows, events, RULES) == []
+    (found,) = find_incidents(windows, events, RULES, changes=changes)
+    assert (found.first_date, found.ratio, found.q_value) == (date(2025, 12, 1), 4.0, 1e-5)
+    assert find_incidents(windows, events, RULES, changes=changes.assign(rate_since=0.005)) == []

@@ -5,18 +5,37 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.access import Order, Question
+from serving.access import Condition, Order, Question
 from serving.desk.charts import draw_lines
 from serving.desk.files import send_rows
 from serving.desk.visit import InvalidRequestError, Person
 
 router = APIRouter()
 NEWEST = Order(column="as_of", descending=True)
+NEWEST_WEEK = Order(column="first_date", descending=True)
 MONTHS = 12
+MOST_TRENDS, STEPS, WEEKS = 20, 3, 4
 TABLES = {
     "performance": Question(relation="performance", order=(NEWEST,), limit=MONTHS),
     "drift": Question(relation="drift", order=(NEWEST,), limit=MONTHS),
     "gates": Question(relation="gate_verdicts", order=(Order(column="judged_at"),)),
+    "trends": Question(
+        relation="trends",
+        where=(Condition(column="is_change", comparison="=", value=True),),
+        order=(Order(column="q_value"), Order(column="indicator"), Order(column="group_name")),
+        limit=MOST_TRENDS,
+    ),
+    "funnel": Question(
+        relation="funnel",
+        where=(Condition(column="group_name", comparison="=", value="everybody"),),
+        order=(NEWEST_WEEK, Order(column="step_number")),
+        limit=STEPS * WEEKS,
+    ),
+    "drops": Question(
+        relation="funnel",
+        where=(Condition(column="is_drop", comparison="=", value=True),),
+        order=(Order(column="q_value"),),
+    ),
     "reconciliation": Question(relation="reconciliation", order=(Order(column="source"), Order(column="table_name"))),
 }
 
