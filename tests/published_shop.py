@@ -141,8 +141,9 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
         ),
         "funnel": pd.DataFrame(
             {
-                "step": "saw", "step_number": 1, "group_name": "everybody", "first_date": AS_OF, "count_customers": [60],
-                "count_continued": 20, "share_continued": 1 / 3, "lost_expected": 22.0, "q_value": 0.001, "is_drop": True,
+                "step": "saw", "step_number": 1, "group_name": "everybody", "first_date": AS_OF,
+                "count_customers": [60], "count_continued": 20, "share_continued": 1 / 3, "lost_expected": 22.0,
+                "q_value": 0.001, "is_drop": True,
             }
         ),
         "families": pd.DataFrame({"customer_id": ids, "family": "retention", "family_score": 60.0}),

@@ -35,9 +35,9 @@ def find_trends(weeks: "pd.DataFrame", *, false_discovery_rate: float, seed: int
         false_discovery_rate: share of false changes among all that are called one, at most.
         seed: of the draws.
 
-    The change is the split of the largest Poisson likelihood ratio. Its p-value comes from a Gumbel distribution with the
-    mean and spread of the largest ratios of DRAWS orders of the same weeks (a permutation test whose p-values can be
-    small), q is the false discovery rate (Benjamini and Hochberg, JRSS B 1995). The weeks after a likely change are
+    The change is the split of the largest Poisson likelihood ratio. Its p-value comes from a Gumbel distribution with
+    the mean and spread of the largest ratios of DRAWS orders of the same weeks (a permutation test whose p-values can
+    be small), q is the false discovery rate (Benjamini and Hochberg, JRSS B 1995). The weeks after a likely change are
     looked at again, so that the last one is found (binary segmentation, Scott and Knott, Biometrics 1974). `slope` is
     the relative change a week over the weeks since.
     """
@@ -96,7 +96,7 @@ def find_change(counts: Numbers, exposed: Numbers, *, rng: np.random.Generator) 
 
 
 def measure_gains(counts: Numbers, exposed: Numbers) -> Numbers:
-    """Return by how much two rates fit each series (rows x weeks) better than one, for every split with SHORTEST weeks."""
+    """Return by how much two rates fit each series (rows x weeks) better than one, for every split."""
     last = counts.shape[1] - SHORTEST
     before, exposed_before = (np.cumsum(each, axis=1)[:, SHORTEST - 1 : last] for each in (counts, exposed))
     total, exposed_total = (each.sum(axis=1, keepdims=True) for each in (counts, exposed))
