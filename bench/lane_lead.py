@@ -31,7 +31,8 @@ from serving.lane.follow import Lane
 from serving.lane.log import FIELDS, SqliteLog
 from serving.snapshot import Snapshot
 from simulator.behaviour.orders import FAILED, place_orders
-from simulator.behaviour.visits import PAGES, TYPES, browse
+from simulator.behaviour.presence import Columns
+from simulator.behaviour.visits import PAGES, TYPES
 from simulator.calendar import DAY_MS, Month
 from simulator.hazard import STAYS, Risk, State
 from simulator.parameters import load_parameters
@@ -48,18 +49,33 @@ POLICY = load_policy()
 Numbers = npt.NDArray[np.float64]
 
 
+class Kept:
+    """Keeps a company's clicks in the place of its click logs, thousands of hourly files that nobody reads here."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.months: list[Columns] = []
+
+    def write_month(self, _month: Month, events: Columns) -> None:
+        """Keep the events of a month."""
+        self.months.append(events)
+
+
 class Watched(Story):
     """A company whose events are kept as the lane would get them: who, when, of which type, on which page."""
 
     def __init__(self, industry: str, folder: Path) -> None:
         """Create the company."""
         super().__init__(load_parameters(industry), folder, customers=CUSTOMERS, months=MONTHS, seed=SEED)
+        self.clicks = Kept()
+        self._clicks = self.clicks  # type: ignore[assignment]
         self.events: list[pd.DataFrame] = []
         self.left_day: Any = None
 
     def _act(self, state: State, month: Month, risk: Risk, lived: Lived, base: Untouched | None) -> None:
         orders, _ = place_orders(lived.presence, copy.deepcopy(state))
-        browsed, tickets = browse(lived.presence, orders), lived.tickets
+        super()._act(state, month, risk, lived, base)
+        browsed, tickets = self.clicks.months[-1], lived.tickets
         failed = orders["status"] == FAILED
         self.events += [
             _list_events(browsed["customer"], browsed["at"], np.array(TYPES)[browsed["type"]],
@@ -69,7 +85,6 @@ class Watched(Story):
             _list_events(orders["customer"][failed], orders["at"][failed], "payment_failed"),
         ]  # fmt: skip
         self.left_day = state.left_day
-        super()._act(state, month, risk, lived, base)
 
 
 def _list_events(customer: Any, at: Any, kind: Any, *, page: Any = None) -> pd.DataFrame:  # noqa: ANN401 - arrays
