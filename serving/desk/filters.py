@@ -18,8 +18,13 @@ def read_filters(visit: Visit, names: tuple[str, ...] = FILTERS) -> tuple[Condit
 
 
 def list_options(visit: Visit, names: tuple[str, ...] = FILTERS) -> dict[str, list[str]]:
-    """Return the values by filter that customers have, for filters over what the person sees clear."""
-    return {name: list_values(visit, "customers", name) for name in names if visit.sees(name) == "clear"}
+    """Return the values by filter that customers have, for filters over what the person sees clear.
+
+    A field that the publication of an earlier release does not have is no filter yet.
+    """
+    there = visit.desk.snapshot.types("customers")
+    seen = (name for name in names if visit.sees(name) == "clear" and name in there)
+    return {name: list_values(visit, "customers", name) for name in seen}
 
 
 def read_period(visit: Visit) -> str | None:

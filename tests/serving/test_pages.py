@@ -378,6 +378,19 @@ def test_before_the_first_run_the_pages_explain_what_is_missing(desk: Desk, tmp_
     assert (answer.status_code, "Nothing is published yet" in answer.text) == (503, True)
 
 
+def test_a_publication_of_an_earlier_release_is_shown_without_what_it_lacks(sign_in: SignIn, desk: Desk) -> None:
+    tables = make_tables()
+    lacking = tables["customers"].drop(columns=["region", "decision_reason"])
+    write_snapshot(desk.snapshot.path, tables | {"customers": lacking})
+    client = sign_in("retention_manager")
+    answers = {
+        path: client.get(path) for path in ("/today", "/alerts", "/customers", "/movement", "/plan", "/delivery")
+    }
+    write_snapshot(desk.snapshot.path, tables)
+    assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert 'name="region"' not in answers["/customers"].text
+
+
 def test_old_figures_are_marked_as_old(desk: Desk, sign_in: SignIn) -> None:
     from dataclasses import replace
 
