@@ -4,11 +4,16 @@ import json
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
+from simulator import hazard
+from simulator.calendar import Calendar
 from simulator.contacts import ContactsError
 from simulator.parameters import load_parameters
-from simulator.story import simulate
+from simulator.response import relieve
+from simulator.story import START, simulate
+from simulator.world import create_world
 
 CUSTOMERS, MONTHS = 1000, 3
 FIELDS = {"channel": "email", "offers": [{"kind": "gift", "amount": 20}]}
@@ -79,6 +84,22 @@ def test_the_fate_of_those_who_were_not_contacted_is_the_same_row_for_row(lives:
 def test_where_nothing_works_everybody_leaves_as_they_would_have(lives: dict[str, str]) -> None:
     counts = [_left(lives, life, contacted=True) for life in ("unmoved", "untouched")]
     assert counts[0] == counts[1]
+
+
+def test_what_was_relieved_stays_relieved_until_the_pain_would_have_faded() -> None:
+    parameters = load_parameters("telecom")
+    world = create_world(
+        parameters, Calendar(start=START, count=2, timezone=parameters.timezone), customers=300, seed=1
+    )
+    state = hazard.burn_in(world)
+    pain = hazard.contributions(world, state)
+    risk = hazard.assess(world, state, month=0, intercept=0.0)
+    taken = np.minimum(relieve(world, risk, "call"), pain)
+    state.eased = hazard.remember_relief(world, state, taken)
+    left = hazard.contributions(world, state)
+    assert (pain - left) == pytest.approx(taken * hazard.list_lasting(world)[:, None], abs=1e-5)
+    state.eased = hazard.remember_relief(world, state, np.zeros_like(taken))
+    assert (hazard.contributions(world, state) - left)[taken > 0.01].min() > 0
 
 
 def test_a_contact_of_another_world_is_named_with_its_line(tmp_path: Path) -> None:
