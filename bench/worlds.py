@@ -144,7 +144,7 @@ def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
     subprocess.run(
         command,
         check=True,
-        env=os.environ | write_run(shift(FIRST, months), _snapshots(months)) | {"HOLDFAST_HOME": str(home)},
+        env=os.environ | write_run(shift(FIRST, months), list_snapshots(months)) | {"HOLDFAST_HOME": str(home)},
     )
     words = read_features(json.loads((home / "dbt" / "target" / "manifest.json").read_text()))
     return {
@@ -153,7 +153,7 @@ def _build_features(path: Path, home: Path, months: int) -> dict[str, Any]:
     }
 
 
-def _snapshots(months: int) -> list[date]:
+def list_snapshots(months: int) -> list[date]:
     """Return the months from the third on: before, nobody has a history."""
     return [shift(FIRST, month) for month in range(2, months + 1)]
 

@@ -312,6 +312,10 @@ def make_money() -> dict[str, pd.DataFrame]:
             {"name": ["year"], "value": [0.067], "line": ["industry"], "line_value": [0.24],
              "line_source": ["a survey"]}
         ),
+        "churn_forecast": pd.DataFrame(
+            {"as_of": [AS_OF], "month_date": [AS_OF], "value": [0.123], "low": [0.1], "high": [0.15],
+             "line_value": [0.24]}
+        ),
         "churn_bridge": pd.DataFrame(
             {"as_of": [AS_OF] * 2, "other_definition": ["lost"] * 2, "cell": ["both", "main only"],
              "count_customers": [43, 247]}

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from ml.dataset import Floats, Rows, days
 from ml.encode import numbers
-from ml.forecasting.forecasters import FORECASTERS, ORDERS, REVENUE, Forecaster, Span
+from ml.forecasting.forecasters import FORECASTERS, ORDERS, REVENUE, Forecaster, Span, read, read_pace
 
 COVERAGE = 0.8
 FEWEST_CUSTOMERS = 50  # who must be seen in a span that is over
-MOST_ROWS = 12_000  # learned from, the newest snapshots first
+MOST_ROWS = 12_000  # learned from
 BINS, BIN_ROWS = 10, 60  # customers of a like forecast share an interval
 TENTH = 10
 EARLIER, OTHERS = "an earlier span", "other customers"
@@ -196,9 +196,9 @@ class _History:
     seed: int
 
     def fit(self, kind: type[Forecaster], which: Rows) -> Forecaster:
-        """Learn from some rows, the newest of them where they are too many."""
-        newest = which[np.argsort(days(self.rows, "as_of")[which], kind="stable")][-MOST_ROWS:]
-        rows, outcome = _take(self.rows, newest), self.outcome[newest]
+        """Learn from some rows, every so many of them where they are too many: each season is to be among them."""
+        drawn = which[:: -(-len(which) // MOST_ROWS)]
+        rows, outcome = _take(self.rows, drawn), self.outcome[drawn]
         return kind(self.span).fit(rows, outcome, features=list(self.features), seed=self.seed)
 
     def forecast(self, kind: type[Forecaster], parts: Sequence[tuple[Rows, Rows]]) -> Floats:
@@ -210,6 +210,7 @@ class _History:
 def _choose(history: _History, candidates: Sequence[type[Forecaster]], *, months: int) -> SpanModel:
     validated_on, parts = _split(history.rows, history.span.days)
     truth = history.outcome[np.concatenate([validate for _, validate in parts])]
+    candidates = [each for each in candidates if each.applies(history.rows)]
     forecasts = {each.kind: history.forecast(each, parts) for each in candidates}
     figures = {kind: evaluate(expected, truth) for kind, expected in forecasts.items()}
     chosen = min(candidates, key=lambda each: figures[each.kind].deviance)
@@ -286,6 +287,10 @@ def forecast_values(models: ValueModels, rows: pa.Table, *, as_of: date) -> pa.T
         revenue = by_target[REVENUE]
         expected = revenue.forecaster.predict(rows)
         low, middle, high = revenue.spread.apply(expected)
+        runs = read(rows, "yearly_fees") > 0  # that a contract just goes on is always among what may come
+        pace = np.where(runs, read_pace(rows, revenue.forecaster.span), np.nan)
+        low, high = np.fmin(low, pace), np.fmax(high, pace)
+        middle = np.where(expected >= pace / 2, pace, middle)  # a contract likelier to go on than not brings its fee
         found = {
             "expected_orders": by_target[ORDERS].forecaster.predict(rows), "expected_revenue": expected,
             "median_revenue": middle, "revenue_low": low, "revenue_high": high,

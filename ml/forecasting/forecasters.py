@@ -20,6 +20,7 @@ from ml.learners.trees import Trees
 ORDERS, REVENUE = "orders", "revenue"
 PACES = {ORDERS: ("yearly_orders",), REVENUE: ("yearly_purchases", "yearly_fees")}
 YEAR, WEEK = 365, 7
+MONTH = "month_of_year"
 SILENCES = (3, 7, 14, 21, 30, 45, 60, 90, 135, 180, 270, 365)  # days since the last order
 TENURES = (90, 180, 365, 730)  # days since the first contract
 PRIOR = 10.0  # customers at the pace of all, that a cell's own count is weighed against
@@ -39,6 +40,12 @@ class Forecaster(ABC):
 
     span: Span
     kind: ClassVar[str]
+
+    @classmethod
+    def applies(cls, rows: pa.Table) -> bool:
+        """Return whether this way to forecast is worth trying for such customers."""
+        del rows
+        return True
 
     @abstractmethod
     def fit(self, rows: pa.Table, outcome: Floats, *, features: list[str], seed: int) -> Self:
@@ -196,19 +203,26 @@ class BoostedTrees(Forecaster):
 
     def fit(self, rows: pa.Table, outcome: Floats, *, features: list[str], seed: int) -> Self:
         """Grow the trees on the features that say anything."""
-        paces = [name for names in PACES.values() for name in names]
-        self.encoder = Encoder.learn(rows, list_informative(rows, [*features, *paces]))
-        self.scale = max(float(outcome.mean()), 1e-9)
-        self.trees = Trees(params=_TWEEDIE, rounds=_ROUNDS)
-        label = np.maximum(outcome, 0.0) / self.scale
-        self.trees.fit(self.encoder.encode(rows), label, weight=None, seed=seed, compute=Compute())
+        self._grow(rows, outcome, features=features, seed=seed, weight=None)
         return self
+
+    def _grow(self, rows: pa.Table, label: Floats, *, features: list[str], seed: int, weight: Floats | None) -> None:
+        names = [*features, *(name for names in PACES.values() for name in names)]
+        rows, when = _name_month(rows), days(rows, "as_of")
+        if (when.max() - when.min()).astype(int) >= YEAR:  # below, a month would stand for all that came with it
+            names.append(MONTH)
+        self.encoder = Encoder.learn(rows, list_informative(rows, names))
+        self.scale = max(float(np.average(label, weights=weight)), 1e-9)
+        self.trees = Trees(params=_TWEEDIE, rounds=_ROUNDS)
+        scaled = np.maximum(label, 0.0) / self.scale
+        weight = None if weight is None else weight / weight.mean()
+        self.trees.fit(self.encoder.encode(rows), scaled, weight=weight, seed=seed, compute=Compute())
 
     def predict(self, rows: pa.Table) -> Floats:
         """Return the mean that the trees give."""
         if self.encoder is None or self.trees is None:
             raise ValueError("The trees have not been grown: call fit first.")
-        found: Floats = np.exp(self.trees.log_odds(self.encoder.encode(rows))) * self.scale
+        found: Floats = np.exp(self.trees.log_odds(self.encoder.encode(_name_month(rows)))) * self.scale
         return found
 
     def state(self) -> dict[str, Any]:
@@ -224,10 +238,57 @@ class BoostedTrees(Forecaster):
         return self
 
 
+def _name_month(rows: pa.Table) -> pa.Table:
+    """Add the calendar month in which the span of each row begins."""
+    month = days(rows, "as_of").astype("datetime64[M]").astype(int) % 12 + 1
+    return rows.append_column(MONTH, pa.array(month))
+
+
+@dataclass
+class TreesOnPace(BoostedTrees):
+    """Trees that say by how much to correct the pace of the cell: a fee that runs on needs no tree to be found."""
+
+    kind: ClassVar[str] = "trees_on_pace"
+    pace: PaceByCell | None = None
+
+    @classmethod
+    def applies(cls, rows: pa.Table) -> bool:
+        """Return whether anybody pays a fee; a pace of orders alone is no better a start than none."""
+        return bool(read(rows, "yearly_fees").any())
+
+    def fit(self, rows: pa.Table, outcome: Floats, *, features: list[str], seed: int) -> Self:
+        """Learn the pace, then the ratio of what came to it, weighted so that errors count in money."""
+        self.pace = PaceByCell(self.span).fit(rows, outcome, features=features, seed=seed)
+        base = self._base(rows)
+        self._grow(rows, outcome / base, features=features, seed=seed, weight=base ** (2 - _POWER))
+        return self
+
+    def predict(self, rows: pa.Table) -> Floats:
+        """Return the corrected pace."""
+        found: Floats = super().predict(rows) * self._base(rows)
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return the trees and the pace."""
+        return super().state() | {"pace": self.pace.state() if self.pace else None}
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Take trees and pace over."""
+        self.pace = PaceByCell(self.span).restore(state["pace"])
+        return super().restore(state)
+
+    def _base(self, rows: pa.Table) -> Floats:
+        if self.pace is None:
+            raise ValueError("The pace has not been learned: call fit first.")
+        return np.maximum(self.pace.predict(rows), _LEAST)
+
+
 _ROUNDS = 70
+_POWER = 1.3  # of the variance: between counts, 1, and amounts, 2
+_LEAST = 0.01  # of an order or of the currency: what the pace of nobody falls below
 _TWEEDIE = {
     "objective": "reg:tweedie",
-    "tweedie_variance_power": 1.3,
+    "tweedie_variance_power": _POWER,
     "learning_rate": 0.1,
     "max_depth": 3,
     "min_child_weight": 10.0,
@@ -235,4 +296,4 @@ _TWEEDIE = {
     "colsample_bytree": 0.3,
     "reg_lambda": 10.0,
 }
-FORECASTERS: tuple[type[Forecaster], ...] = (PaceByCell, BuyTillYouLeave, BoostedTrees)
+FORECASTERS: tuple[type[Forecaster], ...] = (PaceByCell, BuyTillYouLeave, BoostedTrees, TreesOnPace)

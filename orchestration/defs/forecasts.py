@@ -45,7 +45,7 @@ WAITED = f"""
     where until_3m <= $as_of and hash(customer_id, $seed) % {PARTS} < $part
 """
 PROSPECTS = "select * from features.purchase_prospects where as_of = $as_of order by customer_id"
-PRESENT = "select customer_id, {columns} from features.value_snapshots where as_of = $as_of order by customer_id"
+PRESENT = "select as_of, customer_id, {columns} from features.value_snapshots where as_of = $as_of order by customer_id"
 SCHEMA = pa.schema(
     [
         ("as_of", pa.date32()),

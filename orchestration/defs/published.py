@@ -86,6 +86,15 @@ MEASURED = {
         """,
     ),
     "churn_lines": _of_latest_day("churn_lines", "name, value, low, high, line, line_value, source as line_source"),
+    "churn_forecast": (
+        "monitoring.churn_forecast",
+        """
+        select as_of, month as month_date, rate as value, low, high, industry_line as line_value
+        from monitoring.churn_forecast
+        where "group" = 'all' and is_forecast
+            and as_of = (select max(as_of) from monitoring.churn_forecast where as_of <= date '{as_of}')
+        """,
+    ),
     "churn_bridge": (
         "outcomes.churn_bridge",
         """

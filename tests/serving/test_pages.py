@@ -625,6 +625,8 @@ def test_money_shows_what_was_saved_with_its_interval_the_rest_and_marked_assump
         desk.snapshot.path = published
     expected = ("1,200", "-150", "2,550", "Rest", "assumption", "6.7 %", "24.0 % in the industry", "did not come back")
     assert [words for words in expected if words not in english] == []
+    coming = english.split("forecast for the month from")[1].split("</tr>")[0]
+    assert [each for each in ("12.3 %", "10.0 % to 15.0 %", "24.0 % in the industry") if each not in coming] == []
     stated = ("Why customers left", "100%", "nothing stated", "out of stock", "没人接")
     assert [words for words in stated if words not in english] == []
     assert ("剩余" in chinese, "流失原因" in chinese) == (True, True)

@@ -43,6 +43,7 @@ def show(visit: Person) -> Response:
         losses=_read(visit, "losses"),
         goals=_read(visit, "goals"),
         lines=_read(visit, "churn_lines"),
+        coming=_read(visit, "churn_forecast", Order(column="month_date")),
         periods=periods,
         options={
             "period": PERIODS,
