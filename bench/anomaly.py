@@ -25,13 +25,13 @@ from ml.anomaly.profile import measure
 from ml.anomaly.series import Places, Series
 from simulator.behaviour.marketing import run_campaigns
 from simulator.behaviour.orders import FAILED, place_orders
-from simulator.behaviour.presence import Columns, Presence
+from simulator.behaviour.presence import Columns
 from simulator.behaviour.usage import read_meters
 from simulator.behaviour.visits import TYPES, browse
 from simulator.calendar import DAY_MS, Month
 from simulator.hazard import Risk, State
 from simulator.parameters import INDUSTRIES, load_parameters
-from simulator.story import Story, Untouched
+from simulator.story import Lived, Story, Untouched
 
 RULES = load_policy({}).anomaly
 AS_OF = date(2026, 3, 1)
@@ -48,8 +48,9 @@ class Recorder(Story):
     acts: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
     left: np.ndarray
 
-    def _act(self, state: State, month: Month, risk: Risk, presence: Presence, base: Untouched | None) -> None:
+    def _act(self, state: State, month: Month, risk: Risk, lived: Lived, base: Untouched | None) -> None:
         del month, base  # a presence has its month, and nobody is contacted
+        presence = lived.presence
         orders, _ = place_orders(presence, state)
         if self.world.parameters.churn.definition == "inactivity":
             self._watch(risk, presence, orders)

@@ -33,7 +33,7 @@ PROVEN = 28
 DAYS_LEARNED = DAYS + LOOKED_BACK + PROVEN
 FEWEST = 100  # watched customers below which no line is set, and for each level of activity
 _LEVELS = 4
-_SAFETY = 0.75  # of the allowed alarms that the days looked back at may hold, the rest being left to chance
+_SAFETY = 0.6  # of the allowed alarms that the days looked back at may hold, the rest being left to chance
 _PENALTY = 0.1  # inverse strength of the logistic regression
 
 
