@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from company.encryption import read_key
 from orchestration.deployment import Deployment
 from orchestration.published import published_in
 from orchestration.runs import UNFINISHED
@@ -42,7 +43,8 @@ def announce_to_partners(
     from serving.partners import Announcer
     from serving.snapshot import Snapshot
 
-    snapshot = Snapshot(path=published_in(deployment.settings.home).path)
+    settings = deployment.settings
+    snapshot = Snapshot(path=published_in(settings.home).path, key=read_key(settings.environment))
     count = Announcer(store=store, snapshot=snapshot, access=read_access()).announce(at=now())
     context.log.info("%s announcements", count)
     return dg.SkipReason(f"{count} announcements.")
