@@ -27,21 +27,11 @@ from orchestration.settings import Settings
 CATALOG, FILES = "HOLDFAST_LAKE_CATALOG", "HOLDFAST_LAKE_FILES"
 ALIAS = "lake"  # as dbt's profile attaches it
 WRITERS = 0x686F6C64  # the key of the lock that writers hold in turn
-# the variables that name an S3-compatible store, by the option of DuckDB's secret
-S3_OPTIONS = {
-    "key_id": "AWS_ACCESS_KEY_ID",
-    "secret": "AWS_SECRET_ACCESS_KEY",
-    "session_token": "AWS_SESSION_TOKEN",
-    "region": "AWS_REGION",
-    "endpoint": "HOLDFAST_S3_ENDPOINT",
-    "url_style": "HOLDFAST_S3_URL_STYLE",
-    "use_ssl": "HOLDFAST_S3_USE_SSL",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lake(Engine):
-    """The lake of a PostgreSQL `catalog`, a database of its own, with Parquet below `files`: a folder or `s3://`.
+    """The lake of a PostgreSQL `catalog`, a database of its own, with Parquet below the folder `files`.
 
     `scratch` is a local folder for what does not fit into memory, and for the extensions.
     """
@@ -49,7 +39,6 @@ class Lake(Engine):
     catalog: str = field(repr=False)
     files: str
     scratch: Path
-    s3: Mapping[str, str] = field(default_factory=dict, repr=False)
     key: str = field(default="", repr=False)
     target: ClassVar[str] = "lake"
 
@@ -62,13 +51,12 @@ class Lake(Engine):
             raise EngineError(
                 f"HOLDFAST_TARGET is `lake`, but {CATALOG} is not set. Name a PostgreSQL database of its own, such as "
                 f"postgresql://holdfast:...@host/lake; its tables are made at the first start. {FILES} names the "
-                "folder or s3:// address of the Parquet files, by default `lake` in the state folder."
+                "folder of the Parquet files, by default `lake` in the state folder."
             )
         return cls(
             catalog=_as_libpq(catalog),
             files=environment.get(FILES, "") or str(settings.home / "lake"),
             scratch=settings.home / "scratch",
-            s3={option: environment[name] for option, name in S3_OPTIONS.items() if name in environment},
             key=settings.encryption_key,
         )
 
@@ -91,8 +79,7 @@ class Lake(Engine):
     def open(self) -> duckdb.DuckDBPyConnection:
         """Attach the lake to an empty database of this process, or go on with the one that is attached already."""
         name = hashlib.sha256(f"{self.catalog} {self.files}".encode()).hexdigest()[:16]
-        if "://" not in self.files:
-            Path(self.files).mkdir(parents=True, exist_ok=True)
+        Path(self.files).mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(f":memory:{name}", config=self.config)
         try:
             _execute(connection, self._setup(is_read_only=False))
@@ -103,7 +90,7 @@ class Lake(Engine):
 
     def attach_to(self, connection: duckdb.DuckDBPyConnection, alias: str) -> None:
         """Attach the lake for reading only."""
-        _execute(connection, self._attach(alias, is_read_only=True))
+        connection.execute(self._attach(alias, is_read_only=True))
 
     @contextmanager
     def rebuild(self, source: Engine, alias: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -211,15 +198,11 @@ class Lake(Engine):
         """Return the statements that make the lake the current database of a connection."""
         # landing lets SQL reach no other place from then on
         allowed = f"set allowed_directories = [{_quote(self.files)}]"
-        return (*self._attach(ALIAS, is_read_only=is_read_only), f"use {ALIAS}", allowed)
+        return (self._attach(ALIAS, is_read_only=is_read_only), f"use {ALIAS}", allowed)
 
-    def _attach(self, alias: str, *, is_read_only: bool) -> tuple[str, ...]:
-        secret = ", ".join(["type s3", *(f"{option} {_quote(value)}" for option, value in self.s3.items())])
+    def _attach(self, alias: str, *, is_read_only: bool) -> str:
         option = "read_only" if is_read_only else f"data_path {_quote(self.files)}{', encrypted' if self.key else ''}"
-        return (
-            *((f"create or replace secret lake_files ({secret})",) if "://" in self.files else ()),
-            f"attach if not exists {_quote(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})",
-        )
+        return f"attach if not exists {_quote(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})"
 
 
 def _name_tables(changed: Iterable[str], names: Mapping[str, str]) -> list[str]:
