@@ -49,6 +49,7 @@ def test_what_is_written_is_read_replaced_confined_and_judged_alike(engine: Engi
     with warehouse.connect_alone() as connection:
         confine(connection, files=[], scratch=tmp_path)
         connection.execute("create table scores.confined as select * from scores.days")
+        connection.execute("create table scores.many as select * from range(50)")  # few rows stay in the catalogue
     found = warehouse.read("select * from scores.confined order by as_of").to_pylist()
     assert found == [{**row, "tier": tier} for row, tier in zip(ROWS.to_pylist(), [None, "high"], strict=True)]
     assert (engine.exists(), warehouse.latest_day("scores.days")) == (True, SECOND)
