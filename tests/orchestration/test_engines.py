@@ -47,7 +47,7 @@ def test_what_is_written_is_read_replaced_confined_and_judged_alike(engine: Engi
     warehouse.append({"scores.days": ROWS})
     warehouse.replace_day("scores.days", ROWS.slice(1).append_column("tier", pa.array(["high"])), as_of=SECOND)
     with warehouse.connect_alone() as connection:
-        confine(connection, files=[], scratch=tmp_path)
+        confine(connection, files=[], scratch=tmp_path / "read")
         connection.execute("create table scores.confined as select * from scores.days")
         connection.execute("create table scores.many as select * from range(50)")  # few rows stay in the catalogue
     found = warehouse.read("select * from scores.confined order by as_of").to_pylist()
