@@ -106,7 +106,7 @@ class _Reader:
         except NothingPublishedError:
             return set()
 
-    def confine(self, row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    def confine(self, row: "Mapping[str, Any] | RowMapping", names: tuple[str, ...]) -> dict[str, Any]:
         """Return those fields of a row that the grant sees clear."""
         return {name: row[name] for name in names if self.grant.sees(name) == "clear"}
 

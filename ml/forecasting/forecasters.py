@@ -72,7 +72,7 @@ def read_pace(rows: pa.Table, span: Span) -> Floats:
 
 def read(rows: pa.Table, name: str, *, missing: float = 0.0) -> Floats:
     """Return a column as numbers, `missing` where it is empty."""
-    return np.nan_to_num(numbers(name, column(rows, name)).astype(float), nan=missing)
+    return np.asarray(np.nan_to_num(numbers(name, column(rows, name)).astype(float), nan=missing))
 
 
 @dataclass

@@ -30,10 +30,10 @@ class BoostedAndNeural(Learner):
 
     def fit(self, matrix: Floats, label: Floats, *, weight: Floats | None, seed: int, compute: Compute) -> Self:
         """Learn both, each from all rows."""
-        given = {"weight": weight, "seed": seed, "compute": compute}
-        trees = Trees(params=_TREES, rounds=self.rounds, bags=self.bags).fit(matrix, label, **given)
-        self.trees_ = trees.state()
-        self.network_ = Neural(bags=self.bags).fit(matrix, label, **given).state()
+        trees = Trees(params=_TREES, rounds=self.rounds, bags=self.bags)
+        network = Neural(bags=self.bags)
+        self.trees_ = trees.fit(matrix, label, weight=weight, seed=seed, compute=compute).state()
+        self.network_ = network.fit(matrix, label, weight=weight, seed=seed, compute=compute).state()
         return self
 
     def log_odds(self, matrix: Floats) -> Floats:

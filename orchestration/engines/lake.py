@@ -68,7 +68,7 @@ class Lake(Engine):
     def exists(self) -> bool:
         """Tell whether the catalogue has been made."""
         try:
-            with duckdb.connect(config=self.config) as connection:
+            with duckdb.connect(config={**self.config}) as connection:
                 _execute(connection, self._setup(is_read_only=True))
         except duckdb.InvalidInputException:
             return False
@@ -80,7 +80,7 @@ class Lake(Engine):
         """Attach the lake to an empty database of this process, or go on with the one that is attached already."""
         name = hashlib.sha256(f"{self.catalog} {self.files}".encode()).hexdigest()[:16]
         Path(self.files).mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(f":memory:{name}", config=self.config)
+        connection = duckdb.connect(f":memory:{name}", config={**self.config})
         try:
             _execute(connection, self._setup(is_read_only=False))
         except duckdb.Error as error:
@@ -160,7 +160,8 @@ class Lake(Engine):
                     f"{table} cannot be read as of {at} UTC: {str(error).splitlines()[0]}. `holdfast lake snapshots` "
                     "lists the moments that are kept."
                 ) from None
-        return found.to_pylist()
+        rows: list[dict[str, Any]] = found.to_pylist()
+        return rows
 
     @property
     def database(self) -> Database:

@@ -48,18 +48,18 @@ customer_weeks as (
 reached as (
 
     {%- for step in steps[:-1] %}
-    select
-        '{{ step }}' as step,
-        {{ loop.index }} as step_number,
-        members.group_name,
-        customer_weeks.week_number,
-        customer_weeks.first_date,
-        cast(count_if(customer_weeks.furthest >= {{ loop.index }}) as bigint) as count_customers,
-        cast(count_if(customer_weeks.furthest > {{ loop.index }}) as bigint) as count_continued
-    from customer_weeks
-    inner join members on customer_weeks.customer_id = members.customer_id
-    group by members.group_name, customer_weeks.week_number, customer_weeks.first_date
-    {{ 'union all' if not loop.last }}
+        select
+            '{{ step }}' as step,
+            {{ loop.index }} as step_number,
+            members.group_name,
+            customer_weeks.week_number,
+            customer_weeks.first_date,
+            cast(count_if(customer_weeks.furthest >= {{ loop.index }}) as bigint) as count_customers,
+            cast(count_if(customer_weeks.furthest > {{ loop.index }}) as bigint) as count_continued
+        from customer_weeks
+        inner join members on customer_weeks.customer_id = members.customer_id
+        group by members.group_name, customer_weeks.week_number, customer_weeks.first_date
+        {{ 'union all' if not loop.last }}
     {%- endfor %}
 
 )

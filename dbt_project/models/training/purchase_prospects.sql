@@ -15,15 +15,15 @@ present as (
 bought as (
 
     select
-        days.customer_id,
-        days.category,
+        category_days.customer_id,
+        category_days.category,
         count(*) as count_days,
-        max(days.order_date) as last_date,
-        sum(days.amount_spent) as amount_spent
-    from {{ ref('int_customer_category_days') }} as days
+        max(category_days.order_date) as last_date,
+        sum(category_days.amount_spent) as amount_spent
+    from {{ ref('int_customer_category_days') }} as category_days
     where
-        days.order_date < {{ as_of() }}
-        and days.order_date >= {{ days_before(as_of(), 365) }}
+        category_days.order_date < {{ as_of() }}
+        and category_days.order_date >= {{ days_before(as_of(), 365) }}
         and days.customer_id in (select present.customer_id from present)
     group by days.customer_id, days.category
 
@@ -73,11 +73,11 @@ lacking as (
         rules.amount_potential
     from bought
     inner join rules on bought.category = rules.bought_category
-    left join bought as owned
+    left join bought as held
         on
-            bought.customer_id = owned.customer_id
-            and rules.suggested_category = owned.category
-    where owned.customer_id is null
+            bought.customer_id = held.customer_id
+            and rules.suggested_category = held.category
+    where held.customer_id is null
     qualify row_number() over (
         partition by bought.customer_id, rules.suggested_category
         order by rules.confidence desc, rules.bought_category asc
