@@ -114,8 +114,8 @@ def learn(series: Series, rules: "Anomaly", *, seed: int) -> Detector | None:
     network = Recurrent.learn(drawn.take(learned), seed=seed)
     accuracies = _compare(drawn, held, rules, forest=forest, network=network, rng=rng)
     used = tuple(name for name in (FOREST, LSTM) if accuracies[name] > accuracies[PROFILE])
-    chosen = {"forest": forest if FOREST in used else None, "network": network if LSTM in used else None}
-    parts, changed = _write_examples(drawn, learned, rules, rng=rng, **chosen)
+    kept_forest, kept_network = forest if FOREST in used else None, network if LSTM in used else None
+    parts, changed = _write_examples(drawn, learned, rules, rng=rng, forest=kept_forest, network=kept_network)
     centre, scale = parts.mean(axis=0), np.maximum(parts.std(axis=0), 1e-6)
     weights, intercepts = _weigh((parts - centre) / scale, changed, seed=seed)
     detector = Detector(
@@ -128,7 +128,8 @@ def learn(series: Series, rules: "Anomaly", *, seed: int) -> Detector | None:
         intercepts=intercepts.tolist(),
         edges=[],
         lines=[np.inf],
-        **chosen,
+        forest=kept_forest,
+        network=kept_network,
     )
     return _calibrate(detector, drawn, held, rules, rng=rng)
 
@@ -140,7 +141,7 @@ def _compare(
     found: dict[str, list[float]] = {PROFILE: [], FOREST: [], LSTM: []}
     for changed, who, others in _write_changes(series, held, rng=rng):
         deviations = measure(changed, least_days=rules.least_days)
-        scores = {
+        scores: dict[str, npt.NDArray[np.floating[Any]]] = {
             PROFILE: find_largest_fall(deviations),
             FOREST: forest.score(deviations.values),
             LSTM: network.score(changed),

@@ -55,8 +55,8 @@ def find_anomalies(series: Series, detector: Detector, rules: "Anomaly") -> pa.T
             {
                 "as_of": series.as_of,
                 "customer_id": str(watched.customers[row]),
-                "score": _as_score(odds[row]),
-                "line": _as_score(lines[row]),
+                "score": _as_score(float(odds[row])),
+                "line": _as_score(float(lines[row])),
                 "is_anomalous": bool(odds[row] >= lines[row]),
                 **rest,
             }

@@ -7,6 +7,7 @@ neither a season nor a holiday is anybody's anomaly.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +89,7 @@ def _measure_spread(weekly: Floats, level: Floats, length: Floats) -> Floats:
     usual = np.array([np.median(own[usable[:, each], each]) if usable[:, each].any() else 1.0
                       for each in range(own.shape[1])], np.float32)  # fmt: skip
     drawn = (squares + _PRIOR_WEEKS * usual) / (count + _PRIOR_WEEKS)
-    return np.maximum(drawn, _LEAST_SPREAD).astype(np.float32)
+    return np.asarray(np.maximum(drawn, _LEAST_SPREAD), dtype=np.float32)
 
 
 def measure(series: Series, *, least_days: float) -> Deviations:
@@ -101,7 +102,8 @@ def measure(series: Series, *, least_days: float) -> Deviations:
     recent = series.counts[:, :, series.days - GAP :]
     is_known = (series.known_days >= LEAST_KNOWN)[:, None] & (profile.level > 0)
     names: list[tuple[str, str]] = []
-    columns, expected, seen = [], [], []
+    columns: list[npt.NDArray[np.floating[Any]]] = []
+    expected, seen = [], []
     for window in WINDOWS:
         count, acts = recent[:, :, -window:].sum(axis=2), (recent[:, :, -window:] > 0).sum(axis=2)
         season = _follow(count, profile.level * window, is_known)
@@ -147,7 +149,7 @@ def _fewer_days(acts: npt.NDArray[np.int64], window: int, profile: Profile, seas
     seen = np.clip(acts / window, 1e-9, 1 - 1e-9)
     deviance = 2 * window * (seen * np.log(seen / share) + (1 - seen) * np.log((1 - seen) / (1 - share)))
     widened = 1 + window / np.maximum(profile.length, 1)
-    return np.sign(share - seen) * np.sqrt(np.maximum(deviance, 0.0) / widened[:, None])
+    return np.asarray(np.sign(share - seen) * np.sqrt(np.maximum(deviance, 0.0) / widened[:, None]))
 
 
 def _other_weekdays(acts: Flags, profile: Profile) -> Floats:

@@ -56,7 +56,7 @@ class Series:
     @property
     def days(self) -> int:
         """How many days there are."""
-        return self.counts.shape[2]
+        return int(self.counts.shape[2])
 
     def take(self, rows: npt.NDArray[np.bool_] | Places) -> Self:
         """Return the customers at `rows` alone."""
@@ -76,4 +76,5 @@ class Series:
 
 def _ages(days: pa.ChunkedArray, as_of: date) -> Places:
     """Return how many days before `as_of` each day is, 1 for the day before."""
-    return (np.datetime64(as_of) - days.cast(pa.date32()).to_numpy()).astype("timedelta64[D]").astype(np.intp)
+    ages = np.datetime64(as_of) - days.cast(pa.date32()).to_numpy()
+    return np.asarray(ages.astype("timedelta64[D]"), dtype=np.intp)

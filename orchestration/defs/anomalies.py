@@ -111,6 +111,8 @@ def _learn(series: "Series", deployment: Deployment, as_of: date) -> pa.Table:
     from ml.anomaly.detector import COMBINATION, learn
 
     detector = learn(series, deployment.policy.anomaly, seed=deployment.policy.training.seed)
+    if detector is None:
+        return pa.Table.from_pylist([{"as_of": as_of, "is_used": False}], schema=SCHEMA)
     rows = [
         {
             "as_of": as_of,
@@ -119,6 +121,6 @@ def _learn(series: "Series", deployment: Deployment, as_of: date) -> pa.Table:
             "is_used": name in {*detector.used, COMBINATION},
             "state": json.dumps(detector.state()) if name == COMBINATION else None,
         }
-        for name, accuracy in (detector.accuracies.items() if detector else ())
+        for name, accuracy in detector.accuracies.items()
     ]
-    return pa.Table.from_pylist(rows or [{"as_of": as_of, "is_used": False}], schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
