@@ -24,8 +24,8 @@ bought as (
     where
         category_days.order_date < {{ as_of() }}
         and category_days.order_date >= {{ days_before(as_of(), 365) }}
-        and days.customer_id in (select present.customer_id from present)
-    group by days.customer_id, days.category
+        and category_days.customer_id in (select present.customer_id from present)
+    group by category_days.customer_id, category_days.category
 
 ),
 
