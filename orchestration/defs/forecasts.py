@@ -10,7 +10,7 @@ import pyarrow as pa
 from ml.registry import ForecastModels, Registry
 from orchestration.deployment import Deployment
 from orchestration.gates import require_passed
-from orchestration.metadata import describe_table, link_version, write_table
+from orchestration.metadata import describe_table, link_version, round_figures, write_table
 from orchestration.partitions import TRAINING, read_as_of
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
@@ -166,7 +166,9 @@ def customer_value(
     return dg.MaterializeResult(
         metadata={
             **describe_table(warehouse, VALUES, as_of=as_of),
-            **{f"revenue_in_{row['horizon_months']}_months": round(row["expected_revenue_sum"], 2) for row in sums},
+            **round_figures(
+                {f"revenue_in_{row['horizon_months']}_months": row["expected_revenue_sum"] for row in sums}
+            ),
             "model_version": version,
             **link_version(ForecastModels.next_to(registry), deployment.settings.registry_url, version),
         }
