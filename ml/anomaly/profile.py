@@ -154,7 +154,7 @@ def _fewer_days(acts: npt.NDArray[np.int64], window: int, profile: Profile, seas
 
 def _other_weekdays(acts: Flags, profile: Profile) -> Floats:
     """Return how much worse than usual the customer's own week fits the active days, in standard deviations."""
-    days = acts[:, :, ::-1].reshape(*acts.shape[:2], -1, WEEK).sum(axis=2)
+    days = acts[:, :, ::-1].reshape(*acts.shape[:2], acts.shape[2] // WEEK, WEEK).sum(axis=2)
     surprise = -np.log(np.maximum(profile.shape, 1e-6))
     mean = (profile.shape * surprise).sum(axis=2)
     variance = (profile.shape * surprise**2).sum(axis=2) - mean**2

@@ -20,7 +20,7 @@ def test_a_sound_file_is_read_as_it_was_written(shop: "Shop") -> None:
         30,
         {"customers": ["raw_shop"], "orders": ["raw_shop"]},
         shop.folder / "company.yaml",
-        ("HOLDFAST_TOKEN_KEY",),
+        ("HOLDFAST_ENCRYPTION_KEY", "HOLDFAST_TOKEN_KEY"),
     )
 
 
@@ -29,7 +29,7 @@ def test_the_secrets_a_company_needs_are_named(shop: "Shop") -> None:
     shop.document["sources"]["desk"] = {"reader": "rest", "url": "https://desk.example", "token": "DESK_TOKEN"}
     shop.customers["columns"]["email"] = "email"
     vault = ("HOLDFAST_MASTER_KEY", "HOLDFAST_TOKEN_KEY", "HOLDFAST_VAULT_KEYS_URL", "HOLDFAST_VAULT_URL")
-    assert shop.company().secret_names == ("CRM_URL", "DESK_TOKEN", *vault)
+    assert shop.company().secret_names == ("CRM_URL", "DESK_TOKEN", "HOLDFAST_ENCRYPTION_KEY", *vault)
 
 
 @pytest.mark.parametrize(

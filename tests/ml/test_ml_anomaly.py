@@ -124,6 +124,13 @@ def test_too_few_customers_teach_nothing() -> None:
     assert learn(make_series(60), RULES, seed=0) is None
 
 
+def test_a_company_of_whose_days_nothing_is_known_has_no_detector() -> None:
+    types = {"customer_id": pa.string(), "indicator": pa.string(), "count_actions": pa.int64()}
+    days = {"active_date": pa.date32(), "known_date": pa.date32()}
+    empty = Series.build(pa.schema({**types, **days}).empty_table(), as_of=AS_OF)
+    assert learn(empty, RULES, seed=0) is None
+
+
 def test_the_line_is_crossed_no_more_often_than_asked_and_infinite_for_few() -> None:
     scores = np.random.default_rng(0).normal(size=(29, 400)).cumsum(axis=0)
     line = find_line(scores, rate=0.01)
