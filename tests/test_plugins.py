@@ -253,7 +253,7 @@ print("RESULT" + json.dumps(found))
 """
 WORKS: dict[str, Any] = {
     "channel": "3 beats",
-    "reader": [["HOLDFAST_TOKEN_KEY", "MORSE"], 2, [["1", "a"], ["2", "b"]]],
+    "reader": [["HOLDFAST_ENCRYPTION_KEY", "HOLDFAST_TOKEN_KEY", "MORSE"], 2, [["1", "a"], ["2", "b"]]],
     "gate rule": [["no_thirteen", "nothing costs 13"]],
     "command": "Good morning, Ann.\n",
     "strategy": ["A card written by hand"],

@@ -15,6 +15,7 @@ NEWEST = Order(column="as_of", descending=True)
 NEWEST_WEEK = Order(column="first_date", descending=True)
 MONTHS = 12
 MOST_TRENDS, STEPS, WEEKS = 20, 3, 4
+OF_GROUPS = ("trends", "funnel", "drops")
 TABLES = {
     "performance": Question(relation="performance", order=(NEWEST,), limit=MONTHS),
     "drift": Question(relation="drift", order=(NEWEST,), limit=MONTHS),
@@ -44,7 +45,8 @@ TABLES = {
 def show(visit: Person) -> Response:
     """Show the page."""
     visit.require("health")
-    tables: dict[str, Any] = {name: visit.ask(question) for name, question in TABLES.items()}
+    hidden = () if visit.sees("group_name") == "clear" else OF_GROUPS
+    tables: dict[str, Any] = {name: [] if name in hidden else visit.ask(asked) for name, asked in TABLES.items()}
     performance, words = tables["performance"], visit.words
     lines = {
         name: [(row["as_of"], row.get(column)) for row in performance]
