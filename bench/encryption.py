@@ -8,7 +8,6 @@ included, since other programs may share the machine.
 
 import argparse
 import os
-import re
 import resource
 import tempfile
 import threading
@@ -29,7 +28,7 @@ from simulator.story import START, simulate
 COMMAND, SEED, INDUSTRY = "make bench TOPIC=encryption", 20260101, "retail"
 KEY = "q7Jw2mZx0aVf9KtB3sLr8YdH"
 DAYS_OF_A_MONTH, PAUSE_SECONDS = 30, 0.5
-WORD = re.compile(rb"[A-Za-z0-9_#/.-]{6,}")
+LEAST, MOST = 6, 500  # characters of an order's id that is searched for, and how many are
 TEMPORARY = (".tmp", ".wal", "-wal", ".new")
 
 
@@ -90,8 +89,8 @@ def _read_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def read_orders(instance: Path, *, key: str) -> frozenset[bytes]:
-    """Return the ids of all orders that differ from any other text."""
+def read_orders(instance: Path, *, key: str) -> list[bytes]:
+    """Return the ids of orders that are no plain numbers, evenly taken from all of them."""
     with open_file(instance / "home" / "warehouse.duckdb", key=key, is_read_only=True) as connection:
         tables = connection.execute(
             "select schema_name from duckdb_tables() where table_name = 'orders' and starts_with(schema_name, 'raw_')"
@@ -101,15 +100,16 @@ def read_orders(instance: Path, *, key: str) -> frozenset[bytes]:
             for (schema,) in tables
             for (each,) in connection.execute(f"select order_id from {schema}.orders").fetchall()
         }
-    return frozenset(each.encode() for each in ids if WORD.fullmatch(each.encode()) and not each.isdecimal())
+    distinct = sorted(each.encode() for each in ids if len(each) >= LEAST and not each.isdecimal())
+    return distinct[:: max(len(distinct) // MOST, 1)]
 
 
-def find_files(instance: Path, orders: frozenset[bytes], words: frozenset[str]) -> dict[str, int]:
+def find_files(instance: Path, orders: list[bytes], words: frozenset[str]) -> dict[str, int]:
     """Return by file how many orders and personal values stand in its bytes."""
     found = {}
     for path in sorted(path for path in instance.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        count = len(orders & set(WORD.findall(content))) + len(find_words(words, content))
+        count = sum(each in content for each in orders) + len(find_words(words, content))
         if count:
             found[str(path.relative_to(instance))] = count
     return found
