@@ -73,11 +73,11 @@ class Words:
 
     def number(self, value: float | None, digits: int = 0) -> str:
         """Return a number with separators of thousands."""
-        return ABSENT if value is None else f"{value:,.{digits}f}"
+        return ABSENT if value is None else f"{value:z,.{digits}f}"  # z: a rounded nothing has no sign
 
     def share(self, value: float | None) -> str:
         """Return a share as a percentage."""
-        return ABSENT if value is None else f"{value:.0%}"
+        return ABSENT if value is None else f"{value:z.0%}"
 
     def driver(self, name: str, value: float) -> str:
         """Return the figure of a driver of value: an amount, a share or a number."""
