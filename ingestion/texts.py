@@ -28,11 +28,20 @@ alter table {READINGS} add column if not exists is_other_domain boolean
 
 
 class TextReader(Protocol):
-    """Whatever reads texts; another `version` reads otherwise, and then every text is read again."""
+    """Whatever reads texts. With another `version` every text is read again; with another `name` alone, the new ones.
+
+    A model that a company's own texts taught changes the name only: were old texts read by it, too, features of texts
+    would change in one night, and no longer be those that a churn model learned from.
+    """
 
     @property
     def version(self) -> str:
-        """Return what the readings change with."""
+        """Return what all readings change with."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Return who reads; it begins with the version."""
         ...
 
     def read(self, texts: Sequence[str]) -> pa.Table:
@@ -41,13 +50,13 @@ class TextReader(Protocol):
 
 
 def read_stage(connection: duckdb.DuckDBPyConnection, reader: TextReader, *, columns: Sequence[str], batch: str) -> int:
-    """Read the texts of the good rows that stand in the stage and were not read by this reader; return how many."""
+    """Read the texts of the good rows that stand in the stage and were not read in this version; return how many."""
     connection.execute(_DDL)
     texts = " union all ".join(
         f"select {quoted(name)} as token, {quoted(name + '^')} as clear from {STAGE} where _fault is null"
         for name in columns
     )
-    known = f"select token from {READINGS} where read_by = $version"
+    known = f"select token from {READINGS} where starts_with(read_by, $version)"
     connection.execute(
         f"""
         create or replace temp table landing_texts as
@@ -79,10 +88,10 @@ def _store(
     connection.register("landing_readings", readings)
     connection.execute(
         f"""
-        merge into {READINGS} using (select *, $version as read_by, $batch as batch from landing_readings) as readings
+        merge into {READINGS} using (select *, $name as read_by, $batch as batch from landing_readings) as readings
         using (token) when matched then update by name when not matched then insert by name
         """,
-        {"version": reader.version, "batch": batch},
+        {"name": reader.name, "batch": batch},
     )
     connection.unregister("landing_readings")
 

@@ -58,10 +58,18 @@ class TextReader:
 
     @cached_property
     def version(self) -> str:
-        """What the readings change with: the model's encoder, what it learned from, and the lexicon."""
-        learned = self.own_model.to_bytes() if self.own_model else LABELLED.read_bytes()
-        name = f"own-{self.own_model.encoder}" if self.own_model else self.encoder
-        return f"{name}-{sha256(FILE.read_bytes() + learned).hexdigest()[:12]}"
+        """What every reading changes with: the encoder, our labelled texts, and the lexicon.
+
+        A company's own model is no part of it: it reads what comes from then on.
+        """
+        return f"{self.encoder}-{sha256(FILE.read_bytes() + LABELLED.read_bytes()).hexdigest()[:12]}"
+
+    @cached_property
+    def name(self) -> str:
+        """Who reads: the version, and the company's own model by what it learned."""
+        if self.own_model is None:
+            return self.version
+        return f"{self.version}-own-{self.own_model.encoder}-{sha256(self.own_model.to_bytes()).hexdigest()[:12]}"
 
     def read(self, texts: Sequence[str]) -> pa.Table:
         """Return a row per text, in their order.

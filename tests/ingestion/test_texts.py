@@ -27,7 +27,12 @@ class Counting:
     """Finds every text negative and late, and remembers what it was asked to read."""
 
     version: str = "r1"
+    model: str = ""
     asked: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.version + self.model
 
     def read(self, texts: Sequence[str]) -> pa.Table:
         self.asked += texts
@@ -79,6 +84,16 @@ def test_another_reader_reads_everything_anew(reviewed: "Shop") -> None:
     assert read(reviewed, replace(reader, version="r2")).skipped is False
     assert reader.asked == ["Zanzibar was late again"] * 2
     assert reviewed.rows(READINGS) == [("negative", "late", "r2")]
+
+
+def test_another_model_reads_what_is_new_alone(reviewed: "Shop") -> None:
+    reader = Counting()
+    read(reviewed, reader)
+    assert read(reviewed, replace(reader, model="-own")).skipped is True
+    reviewed.append("words.csv", "f4,c1,2024-01-05,Quokka arrived broken\n")
+    read(reviewed, replace(reader, model="-own"))
+    assert reader.asked == ["Zanzibar was late again", "Quokka arrived broken"]
+    assert reviewed.rows(READINGS) == [("negative", "late", "r1"), ("negative", "late", "r1-own")]
 
 
 def test_without_a_reader_texts_become_tokens_alone(reviewed: "Shop") -> None:

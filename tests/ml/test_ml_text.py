@@ -104,7 +104,8 @@ def test_what_a_company_rates_badly_becomes_negative() -> None:
     model = SentimentModel.fit(load_labelled() + Labelled(texts=own * 3, sentiments=np.zeros(9, int)), encoder=NGRAMS)
     reader, text = TextReader(model), "a gizmo that floops"
     assert (reading(text)["sentiment"], reader.read([text])["sentiment"].to_pylist()) == ("neutral", ["negative"])
-    assert reader.version != TextReader().version
+    assert reader.version == TextReader().version
+    assert reader.name != TextReader().name
 
 
 def test_the_base_model_knows_what_it_learned() -> None:
