@@ -1,10 +1,10 @@
 """Is a year through Dagster the year that the pure functions give: twelve monthly nights of a company that answers.
 
-`python -m bench.loop_dagster [--keep FOLDER]` adds its figures to bench/results/loop.json. Every night is a whole
-`holdfast run` on the simulated company as it has gone so far: the world is lived again with what the built-in gateway
-received until then. Afterwards the year is planned once more by the pure functions alone, from nothing but each night's
-candidates and the truth of who left: holdout, exploration, budget, cool-down, effects and reviews follow from the pure
-plans before. FOLDER keeps the nights, so that a run that was stopped goes on.
+`python -m bench.loop_dagster [--keep FOLDER] [--nights 12]` adds its figures to bench/results/loop.json. Every night is
+a whole `holdfast run` on the simulated company as it has gone so far: the world is lived again with what the built-in
+gateway received until then. Afterwards the year is planned once more by the pure functions alone, from nothing but each
+night's candidates and the truth of who left: holdout, exploration, budget, cool-down, effects and reviews follow from
+the pure plans before. FOLDER keeps the nights, so that a run that was stopped goes on.
 """
 
 import argparse
@@ -51,17 +51,17 @@ READ = {
 LEFT = "select customer_id, left_on from read_parquet($file)"
 
 
-def list_nights() -> list[date]:
+def list_nights(count: int) -> list[date]:
     """Return the days of the nights."""
-    return [shift(START, HISTORY + number) for number in range(NIGHTS)]
+    return [shift(START, HISTORY + number) for number in range(count)]
 
 
 # ------------------------------------------------------------------------------------------------------ through Dagster
 
 
-def live_nights(keep: Path) -> None:
+def live_nights(keep: Path, nights: int) -> None:
     """Run the nights that `keep` does not hold yet, each on the world as it has gone until then."""
-    for number, day in enumerate(list_nights()):
+    for number, day in enumerate(list_nights(nights)):
         folder = keep / f"night-{number:02}"
         if not (folder / "money.parquet").exists():
             _live_night(keep, folder, day)
@@ -128,12 +128,12 @@ def read_rules(world: Path) -> Rules:
     return Rules(policy=policy, strategies=tuple(strategies), window=window)
 
 
-def plan_purely(keep: Path, rules: Rules, left: "pd.Series[Any]") -> pd.DataFrame:
+def plan_purely(keep: Path, nights: int, rules: Rules, left: "pd.Series[Any]") -> pd.DataFrame:
     """Return the decisions of the year, planned from each night's candidates and from the pure plans before it."""
     decisions: list[pd.DataFrame] = []
     reviews: list[Review] = []
     effects = None
-    for number, day in enumerate(list_nights()):
+    for number, day in enumerate(list_nights(nights)):
         people = pd.read_parquet(keep / f"night-{number:02}" / "candidates.parquet")
         known = pd.concat(decisions) if decisions else pd.DataFrame()
         active = list(keep_active(rules.strategies, reviews, as_of=day))
@@ -188,26 +188,26 @@ def _declare(rules: Rules) -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------------------------- figures
 
 
-def compare(keep: Path) -> Iterator[Figure]:
+def compare(keep: Path, nights: int) -> Iterator[Figure]:
     """Yield how far the two years agree: plans row by row, outcomes with the truth, and what was saved."""
-    last = list_nights()[-1]
+    last = list_nights(nights)[-1]
     world = keep / f"world-{last}"
     rules = read_rules(world)
     with duckdb.connect() as connection:
         truth = connection.execute(LEFT, {"file": str(world / "truth" / "customers.parquet")}).df()
-    pure = plan_purely(keep, rules, truth.set_index("customer_id")["left_on"])
-    lived = pd.concat(pd.read_parquet(keep / f"night-{number:02}" / "plans.parquet") for number in range(NIGHTS))
+    pure = plan_purely(keep, nights, rules, truth.set_index("customer_id")["left_on"])
+    lived = pd.concat(pd.read_parquet(keep / f"night-{number:02}" / "plans.parquet") for number in range(nights))
     lived = lived.loc[lived["arm"].ne(UNTOUCHED)]
     common: dict[str, Any] = {
-        "size": f"{CUSTOMERS} customers of {INDUSTRY}, {NIGHTS} nights, {len(lived)} decisions", "seed": SEED,
+        "size": f"{CUSTOMERS} customers of {INDUSTRY}, {nights} nights, {len(lived)} decisions", "seed": SEED,
         "command": "python -m bench.loop_dagster",
     }  # fmt: skip
     yield Figure(
-        "through Dagster: decisions of twelve nights that the pure functions make alike",
+        "through Dagster: decisions of the nights that the pure functions make alike",
         **at_least(_count_alike(lived, pure), 1.0), unit="", reference=f"pure {len(pure)}", **common,
     )  # fmt: skip
-    night = keep / f"night-{NIGHTS - 1:02}"
-    yield from _compare_outcomes(pd.read_parquet(night / "outcomes.parquet"), pure, common)
+    night = keep / f"night-{nights - 1:02}"
+    yield from _compare_outcomes(pd.read_parquet(night / "outcomes.parquet"), pure, last, common)
     money = pd.read_parquet(night / "money.parquet").query("scope == 'all'").to_dict("records")[0]
     known = pure.loc[pure["outcome_until"] <= last]
     own = measure_money(
@@ -231,8 +231,9 @@ def _count_alike(lived: pd.DataFrame, pure: pd.DataFrame) -> float:
     return float(merged["_merge"].eq("both").mean())
 
 
-def _compare_outcomes(outcomes: pd.DataFrame, pure: pd.DataFrame, common: dict[str, Any]) -> Iterator[Figure]:
-    last = list_nights()[-1]
+def _compare_outcomes(
+    outcomes: pd.DataFrame, pure: pd.DataFrame, last: date, common: dict[str, Any]
+) -> Iterator[Figure]:
     known = outcomes.loc[
         outcomes["is_mature"].astype(bool) & (pd.to_datetime(outcomes["outcome_until"]).dt.date <= last)
     ]
@@ -261,10 +262,12 @@ def main() -> None:
     """Live the nights, compare, and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-loop-dagster")
-    keep = parser.parse_args().keep.resolve()
+    parser.add_argument("--nights", type=int, default=NIGHTS)
+    asked = parser.parse_args()
+    keep = asked.keep.resolve()
     (keep / "home").mkdir(parents=True, exist_ok=True)
-    live_nights(keep)
-    record("loop", compare(keep), replaces=("through Dagster:",))
+    live_nights(keep, asked.nights)
+    record("loop", compare(keep, asked.nights), replaces=("through Dagster:",))
 
 
 if __name__ == "__main__":
