@@ -4,7 +4,10 @@ import json
 import os
 import signal
 import socketserver
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -42,6 +45,17 @@ class Receiver(ThreadingHTTPServer):
     @property
     def lookup(self) -> str:
         return f"{self.address}/{{key}}"
+
+
+@contextmanager
+def receive() -> Iterator[Receiver]:
+    """Yield a receiver that serves within the block."""
+    receiver = Receiver()
+    threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield receiver
+    receiver.is_over = True
+    receiver.shutdown()
+    receiver.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

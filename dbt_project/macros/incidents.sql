@@ -36,3 +36,15 @@ select
 {{ 'union all\n' if not loop.last }}
 {%- endfor -%}
 {%- endmacro %}
+
+{# Whom each group holds, and all known customers as the group `everybody`. #}
+{% macro members_and_everybody() -%}
+select * from {{ ref('group_members') }}
+union all
+select
+    'everybody' as group_name,
+    customer_id,
+    known_date
+from {{ ref('customers') }}
+where known_date is not null
+{%- endmacro %}

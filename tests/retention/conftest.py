@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from clocks import Clock
-from receivers import MailServer, Receiver
+from receivers import MailServer, Receiver, receive
 
 from company.policy import Policy, load_policy
 from retention.acting.channels import Channel
@@ -76,12 +76,8 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield receiver
-    receiver.is_over = True
-    receiver.shutdown()
-    receiver.server_close()
+    with receive() as receiver:
+        yield receiver
 
 
 @pytest.fixture

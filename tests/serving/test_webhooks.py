@@ -1,7 +1,6 @@
 """Webhooks of partners: signed, once, as far as the key's role sees, tried again, given up, and ended."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from clocks import Clock
 from published_shop import AS_OF, NOW
-from receivers import Receiver
+from receivers import Receiver, receive
 from starlette.testclient import TestClient
 
 from company.policy import load_policy
@@ -32,12 +31,8 @@ ADDRESS = "https://hooks.example/holdfast"
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    yield receiver
-    receiver.is_over = True
-    receiver.shutdown()
-    receiver.server_close()
+    with receive() as receiver:
+        yield receiver
 
 
 @dataclass(kw_only=True)

@@ -8,14 +8,7 @@ weeks as (
 
 members as (
 
-    select * from {{ ref('group_members') }}
-    union all
-    select
-        'everybody' as group_name,
-        customer_id,
-        known_date
-    from {{ ref('customers') }}
-    where known_date is not null
+    {{ members_and_everybody() | indent(4) }}
 
 ),
 
