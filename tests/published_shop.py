@@ -320,6 +320,17 @@ def make_money() -> dict[str, pd.DataFrame]:
             {"as_of": [AS_OF] * 2, "other_definition": ["lost"] * 2, "cell": ["both", "main only"],
              "count_customers": [43, 247]}
         ),
+        "survival": pd.DataFrame(
+            {"group_name": ["all"] * 3, "months": [0, 1, 3], "value": [1.0, 0.9, 0.72], "low": [1.0, 0.84, 0.63],
+             "high": [1.0, 0.94, 0.79], "count_at_risk": [120, 120, 90], "count_lost": [0, 12, 18]}
+        ),
+        "cohorts": pd.DataFrame(
+            {"group_name": ["all"] * 4 + ["region: north"], "months_since": [0, 1, 0, 1, 0],
+             "cohort_month": [date(2024, 7, 1)] * 2 + [date(2024, 8, 1)] * 3, "holds_earlier": [True] * 2 + [False] * 3,
+             "count_joined": [40, 40, 7, 7, 25], "count_active": [40, 31, 7, 5, 24],
+             "value": [1.0, 0.775, None, None, 0.96], "low": [0.91, 0.62, None, None, 0.8],
+             "high": [1.0, 0.88, None, None, 0.99]}
+        ),
         "churn_reasons": pd.DataFrame(
             {"as_of": [AS_OF] * 2, "stated_reason": ["service", "unknown"], "count_customers": [14, 30],
              "share_of_leavers": [14 / 44, 30 / 44], "share_of_stated": [1.0, None]}

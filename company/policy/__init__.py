@@ -15,7 +15,7 @@ from company.policy.contact import ContactRules, InferredReasons, StatedReasons,
 from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploration, Holdout, Responses, Team, Tiers
 from company.policy.gates import Gates
 from company.policy.lane import Lane
-from company.policy.measuring import Goals, Losses, Outcomes
+from company.policy.measuring import Cohorts, Goals, Losses, Outcomes
 from company.policy.monitoring import Anomaly, Drift, Forecast, Performance
 from company.policy.people import Audit, Incidents, Notices, Owner, Rung, Step, WorkingTime
 from company.policy.privacy import Privacy
@@ -74,6 +74,7 @@ class Policy(Section):
     effects: Effects
     delivery: Delivery
     outcomes: Outcomes
+    cohorts: Cohorts
     goals: Goals
     losses: Losses
     rfm: Rfm

@@ -28,6 +28,12 @@ class Outcomes(Section):
     guardrails: Guardrails
 
 
+class Cohorts(Section):
+    """From how many customers on a share of them is stated."""
+
+    minimum_customers: Annotated[int, Field(ge=2)]
+
+
 class Goals(Section):
     """What retention is to reach: by which share churn falls and the value of 12 months rises."""
 

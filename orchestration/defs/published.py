@@ -104,6 +104,8 @@ MEASURED = {
         group by all
         """,
     ),
+    "cohorts": ("outcomes.cohort_retention", "select * from outcomes.cohort_retention"),
+    "survival": ("outcomes.survival", "select * from outcomes.survival"),
     "churn_reasons": (
         "outcomes.churn_reasons",
         """

@@ -62,6 +62,13 @@ class Words:
         texts = read_texts().get(f"{topic}.{value}")
         return texts[self.language] if texts else str(value)
 
+    def group(self, name: str) -> str:
+        """Return the name of a group of customers, `all`, `everybody` or `<column>: <value>`, as people read it."""
+        column, _, value = name.partition(": ")
+        if not value:
+            return self.word("group", name)
+        return f"{self.word('field', column)}: {self.show(column, value)}"
+
     def money(self, value: float | None) -> str:
         """Return an amount with its currency; cents only of small ones."""
         if value is None:

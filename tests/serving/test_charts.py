@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from serving.desk.charts import LABELS, LEFT, RIGHT, TOP, VALUES, WIDTH, draw_bars, draw_lines
+from serving.desk.charts import LABELS, LEFT, RIGHT, TOP, VALUES, WIDTH, draw_bars, draw_lines, draw_triangle
 
 FIRST, MIDDLE, LAST = date(2024, 1, 1), date(2024, 1, 11), date(2024, 1, 21)
 
@@ -44,3 +44,20 @@ def test_bars_grow_from_zero_to_either_side_and_leave_room_for_their_values() ->
     assert (saved.x, lost.x + lost.width) == (chart.zero, chart.zero)
     assert saved.width == 3 * lost.width
     assert (lost.x, saved.high) == (LABELS, WIDTH - VALUES)
+
+
+def test_a_triangle_has_no_field_for_what_is_not_known_and_keeps_the_row_of_a_small_cohort() -> None:
+    chart = draw_triangle([("2024-01", {0: (1.0, "40 / 40"), 2: (0.49, "20 / 41")}), ("2024-02", {})])
+    assert chart is not None
+    assert [[(cell.shade, cell.text) for cell in cohort.cells] for cohort in chart.cohorts] == [
+        [(9, "40 / 40"), (4, "20 / 41")],
+        [],
+    ]
+    assert [month for month, _ in chart.months] == [0, 1, 2]
+    assert chart.cohorts[0].cells[1].x == chart.months[2][1]
+
+
+def test_a_line_over_months_has_its_points_by_their_number() -> None:
+    chart = draw_lines({"share": [(0, 100.0), (1, 90.0), (4, 60.0)]}, bounds=(0, 100))
+    assert chart is not None
+    assert [x for x, _ in chart.lines[0].dots] == [LEFT, LEFT + (WIDTH - LEFT - RIGHT) / 4, WIDTH - RIGHT]

@@ -1,7 +1,7 @@
 """The desk as a browser meets it: signed in by a link, confined to its role, in two languages, and closed to others."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,7 +27,8 @@ ALERT_003, ALERT_016 = (alert_id(AS_OF, f"secret-{number}") for number in ("003"
 PASSWORD = "correct horse battery"
 PAGES = (
     "/today", "/alerts", "/alerts.csv", "/incidents", "/incidents.csv", "/customers", "/customers.csv", "/movement",
-    "/movement.csv", "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/delivery", "/strategies",
+    "/movement.csv", "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/cohorts",
+    "/cohorts.csv", "/survival.csv", "/delivery", "/strategies",
     "/experiments", "/experiments.csv", "/review", "/health", "/health.csv", "/privacy", "/audit", "/users",
     "/explanation/secret-001", "/fairness",
 )  # fmt: skip
@@ -35,7 +36,8 @@ ACTIONS_OF = {
     "/alerts.csv": ("alerts", "export"), "/customers.csv": ("export",), "/customers/secret-001": ("customer",),
     "/experiments": ("strategies",), "/experiments.csv": ("strategies", "export"),
     "/incidents.csv": ("incidents", "export"), "/movement": ("customers",), "/movement.csv": ("export",),
-    "/money.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/health.csv": ("health", "export"),
+    "/money.csv": ("money", "export"), "/cohorts": ("money",), "/cohorts.csv": ("money", "export"),
+    "/survival.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/health.csv": ("health", "export"),
     "/review": ("strategies",), "/fairness": ("health",), "/explanation/secret-001": ("customer",),
 }  # fmt: skip
 HOST = "http://127.0.0.1"
@@ -59,6 +61,16 @@ def sign_in(desk: Desk) -> SignIn:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def measured(desk: Desk, tmp_path: Path) -> Iterator[None]:
+    """Publish what was measured as well."""
+    published = desk.snapshot.path
+    write_snapshot(tmp_path / "measured.duckdb", make_tables() | make_money())
+    desk.snapshot.path = tmp_path / "measured.duckdb"
+    yield
+    desk.snapshot.path = published
 
 
 def submit(client: TestClient, page: str, path: str, **fields: str):  # noqa: ANN201 - httpx's own answer
@@ -611,18 +623,12 @@ def test_the_review_shows_what_moved_by_which_figures_in_both_languages(sign_in:
     assert "启用 → 停用" in client.get("/review?language=zh").text
 
 
-def test_money_shows_what_was_saved_with_its_interval_the_rest_and_marked_assumptions(
-    sign_in: SignIn, desk: Desk, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("measured")
+def test_money_shows_what_was_saved_with_its_interval_the_rest_and_marked_assumptions(sign_in: SignIn) -> None:
     client = sign_in("executive")
-    write_snapshot(tmp_path / "money.duckdb", make_tables() | make_money())
-    published, desk.snapshot.path = desk.snapshot.path, tmp_path / "money.duckdb"
-    try:
-        english, chinese = client.get("/money?language=en").text, client.get("/money?language=zh").text
-        by_day = sign_in("analyst").get("/money.csv?period=day").text.splitlines()
-        of_one = client.get("/money?strategy_id=voucher&language=en").text
-    finally:
-        desk.snapshot.path = published
+    english, chinese = client.get("/money?language=en").text, client.get("/money?language=zh").text
+    by_day = sign_in("analyst").get("/money.csv?period=day").text.splitlines()
+    of_one = client.get("/money?strategy_id=voucher&language=en").text
     expected = ("1,200", "-150", "2,550", "Rest", "assumption", "6.7 %", "24.0 % in the industry", "did not come back")
     assert [words for words in expected if words not in english] == []
     coming = english.split("forecast for the month from")[1].split("</tr>")[0]
@@ -631,3 +637,21 @@ def test_money_shows_what_was_saved_with_its_interval_the_rest_and_marked_assump
     assert [words for words in stated if words not in english] == []
     assert ("剩余" in chinese, "流失原因" in chinese) == (True, True)
     assert (len(by_day), "27.0" in by_day[1], ">415<" in of_one) == (2, True, True)
+
+
+@pytest.mark.usefixtures("measured")
+def test_how_long_customers_stay_shows_what_is_known_and_says_what_is_too_few(sign_in: SignIn) -> None:
+    client = sign_in("retention_manager")
+    page, chinese = (client.get(f"/cohorts?language={language}").text for language in ("en", "zh"))
+    assert "72%" in page
+    assert "63% to 79%" in page
+    assert "2024-07 * · 40" in page  # the history begins with it
+    assert "31 / 40, 62% to 88%" in page
+    assert page.count("too few") == 2  # five of seven customers are no share
+    assert "按加入月份的留存" in chinese
+    north = client.get("/cohorts?language=en&group_name=region%3A+north").text
+    assert ">Region: north</option>" in north
+    assert "Fewer than 20 customers" in north
+    rows = client.get("/cohorts.csv?group_name=region%3A+north").text.strip().splitlines()
+    assert rows[1].startswith("region: north,2024-08-01,0,False,25,24,0.96")
+    assert len(rows) == 2

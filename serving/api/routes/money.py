@@ -12,12 +12,12 @@ from serving.api.resources import PERIODS
 router = APIRouter(tags=["money"])
 RELATIONS = {
     "saved": "money", "attribution": "attribution", "harms": "harms", "losses": "losses", "goals": "goals",
-    "churn": "churn_lines", "bridge": "churn_bridge",
+    "churn": "churn_lines", "bridge": "churn_bridge", "survival": "survival", "cohorts": "cohorts",
 }  # fmt: skip
 
 
 class Money(BaseModel):
-    """What was saved over all, by value tier and by strategy; its parts, harm, losses, goals, and churn compared."""
+    """What was saved, by value tier and strategy; its parts, harm, losses, goals; churn; how long customers stay."""
 
     saved: list[Row]
     attribution: list[Row]
@@ -26,6 +26,8 @@ class Money(BaseModel):
     goals: list[Row]
     churn: list[Row]
     bridge: list[Row]
+    survival: list[Row]
+    cohorts: list[Row]
 
 
 @router.get("/money", response_model=Money)
