@@ -48,6 +48,7 @@ COMPANY = Path(__file__).parents[1] / "examples" / "retail" / "company.yaml"
 BATCH, RATE, BURST_RATE, BURST_SECONDS = 250, 5000, 20_000, 10
 PROBES_PER_SECOND = 10
 MOST_KILLS = 100
+CUSTOMERS, COMPANY_SIZE = 50_000, 3000
 ACCEPTED, TOO_MANY = 202, 429
 NIGHTS, RESTART, LEAVING = 30, 15, 0.02  # of the replay: nights, the one with a restart, share of pages on leaving
 QUIET_KINDS = ("visit", "view", "search", "add_to_cart", "login")
@@ -61,13 +62,21 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--further", action="store_true", help="add the kills to those that are recorded")
     parser.add_argument("--industries", nargs="*", default=list(INDUSTRIES), choices=list(INDUSTRIES), help="of `lead`")
-    parser.add_argument("--customers", type=int, default=50_000)
+    parser.add_argument("--customers", type=int, help="50,000, or 3,000 a company of `lead`")
     given = parser.parse_args()
+    asked_for = given.customers
     for part in given.parts:
+        given.customers = asked_for or (COMPANY_SIZE if part == "lead" else CUSTOMERS)
         with tempfile.TemporaryDirectory() as name:
             figures = PARTS[part](Path(name), given)
         load = f"load average of the machine while measured: {os.getloadavg()[0]:.1f}"
-        common = {"seed": SEED, "command": "make bench TOPIC=lane", "machine": machine(), "reference": load}
+        arguments = " ".join(sys.argv[1:])
+        common = {
+            "seed": SEED,
+            "command": f"python -m bench.lane {arguments}".strip(),
+            "machine": machine(),
+            "reference": load,
+        }
         record("lane", [Figure(**common, **figure) for figure in figures])
 
 

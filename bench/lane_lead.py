@@ -39,7 +39,7 @@ from simulator.parameters import load_parameters
 from simulator.story import START, Lived, Story, Untouched
 
 INDUSTRIES = ("ecommerce", "retail", "saas", "telecom", "finance")
-CUSTOMERS, MONTHS, SEED = 3000, 10, 7
+MONTHS, SEED = 10, 20260101
 LEARNED_UNTIL, TAUGHT_UNTIL, ENDS, HORIZON = 210, 240, 270, 30
 LINES = {"high": 0.02, "medium": 0.05}
 QUARTERS, PUBLISHED_HOUR = 4, 6  # parts of a day in which the lane is followed; when a night's scores are out
@@ -64,9 +64,9 @@ class Kept:
 class Watched(Story):
     """A company whose events are kept as the lane would get them: who, when, of which type, on which page."""
 
-    def __init__(self, industry: str, folder: Path) -> None:
+    def __init__(self, industry: str, folder: Path, *, customers: int) -> None:
         """Create the company."""
-        super().__init__(load_parameters(industry), folder, customers=CUSTOMERS, months=MONTHS, seed=SEED)
+        super().__init__(load_parameters(industry), folder, customers=customers, months=MONTHS, seed=SEED)
         self.clicks = Kept()
         self._clicks = self.clicks  # type: ignore[assignment]
         self.events: list[pd.DataFrame] = []
@@ -100,6 +100,11 @@ class Company:
     left_day: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int32]
 
+    @property
+    def size(self) -> int:
+        """How many customers it ever has."""
+        return len(self.signed_day)
+
     def is_there(self, day: int) -> npt.NDArray[np.bool_]:
         """Return who is a customer at the start of a day."""
         return (self.signed_day < day) & ((self.left_day == STAYS) | (self.left_day >= day))
@@ -117,9 +122,9 @@ class Company:
         return np.column_stack([*windows, since, day - self.signed_day]).astype(float)
 
 
-def live(industry: str, folder: Path) -> Company:
+def live(industry: str, folder: Path, *, customers: int) -> Company:
     """Return a company that was lived through."""
-    story = Watched(industry, folder)
+    story = Watched(industry, folder, customers=customers)
     story.write()
     events = pd.concat(story.events, ignore_index=True).sort_values("at", kind="stable", ignore_index=True)
     signals = list(POLICY.lane.signals.items())
@@ -129,10 +134,11 @@ def live(industry: str, folder: Path) -> Company:
     for number, (_, signal) in enumerate(signals):
         code[events["page"].isin(signal.pages).to_numpy()] = number
     days = ((events["at"] - BEGIN_MS) // DAY_MS).to_numpy()
-    counts = np.zeros((CUSTOMERS, len(signals), int(days.max()) + 1), dtype=np.int32)
+    signed_day = np.asarray(story.world.signed_day, dtype=np.int64)
+    counts = np.zeros((len(signed_day), len(signals), int(days.max()) + 1), dtype=np.int32)
     np.add.at(counts, (events["customer"].to_numpy()[code >= 0], code[code >= 0], days[code >= 0]), 1)
     return Company(
-        events=events.assign(day=days), signed_day=np.asarray(story.world.signed_day, dtype=np.int64),
+        events=events.assign(day=days), signed_day=signed_day,
         left_day=np.asarray(story.left_day, dtype=np.int64), counts=counts,
     )  # fmt: skip
 
@@ -156,7 +162,7 @@ def score_nights(company: Company) -> dict[int, Numbers]:
 def publish(path: Path, day: int, probability: Numbers, lines: dict[str, float], weights: pd.DataFrame) -> None:
     """Publish a night's scores, lines and learned weights in the place of the one before."""
     new, as_of = path.with_suffix(".new"), (START + timedelta(days=day)).isoformat()
-    scores = pd.DataFrame({"customer_id": [name(n) for n in range(CUSTOMERS)], "p": probability})
+    scores = pd.DataFrame({"customer_id": [name(n) for n in range(len(probability))], "p": probability})
     cutoffs = pd.DataFrame({"cutoff_level": list(lines), "cutoff_score": [100 * line for line in lines.values()]})
     new.unlink(missing_ok=True)
     with duckdb.connect(str(new)) as connection:
@@ -164,7 +170,7 @@ def publish(path: Path, day: int, probability: Numbers, lines: dict[str, float],
             connection.register(f"{table}_frame", frame)
             connection.execute(f"create table {table} as from {table}_frame")
         for table in ("customers", "about"):
-            query = TABLES[table].format(seed=SEED, size=CUSTOMERS).replace("2026-01-01", as_of)
+            query = TABLES[table].format(seed=SEED, size=len(probability)).replace("2026-01-01", as_of)
             connection.execute(f"create table {table} as {query}")
         for column in ("probability", "score"):
             connection.execute(f"alter table customers alter {column} type double")
@@ -237,15 +243,15 @@ def moment(day: float) -> datetime:
 
 def find_by_nights(nights: dict[int, Numbers]) -> Numbers:
     """Return when a night first had each customer on an alert level, in days; inf for never."""
-    line, found = find_lines(nights)["medium"], np.full(CUSTOMERS, np.inf)
+    line, found = find_lines(nights)["medium"], np.full(len(nights[ENDS]), np.inf)
     for day in range(ENDS, TAUGHT_UNTIL, -1):
         found[np.nan_to_num(nights[day]) >= line] = day + PUBLISHED_HOUR / 24
     return found
 
 
-def find_by_lane(store: Store) -> Numbers:
+def find_by_lane(store: Store, *, size: int) -> Numbers:
     """Return when the lane first alerted about each customer, in days; inf for never."""
-    found = np.full(CUSTOMERS, np.inf)
+    found = np.full(size, np.inf)
     alerts = store.alerts.read()
     days = (pd.to_datetime(alerts["raised_at"], utc=True) - moment(0)) / pd.Timedelta(days=1)
     np.minimum.at(found, alerts["customer_id"].str[1:].astype(int).to_numpy(), days.to_numpy())
@@ -258,9 +264,9 @@ def read_lessons(store: Store) -> pd.DataFrame:
     return lessons.assign(features=[json.loads(text) for text in lessons["lane_features"]])
 
 
-def measure_company(industry: str, folder: Path) -> list[dict[str, Any]]:
+def measure_company(industry: str, folder: Path, *, customers: int) -> list[dict[str, Any]]:
     """Return the figures of one company."""
-    company = live(industry, folder / "world")
+    company = live(industry, folder / "world", customers=customers)
     nights = score_nights(company)
     taught = follow(company, nights, folder / "taught", days=range(LEARNED_UNTIL, TAUGHT_UNTIL), weights=None)
     learned = learn_weights(read_lessons(taught), declared_weights(POLICY.lane), POLICY.lane.learning)
@@ -273,7 +279,7 @@ def measure_company(industry: str, folder: Path) -> list[dict[str, Any]]:
     by_night = np.where(calm, find_by_nights(nights), np.inf)
     figures = describe_alarms(company, industry, "nights alone", by_night)
     for which, store in stores.items():
-        by_lane = np.where(calm, find_by_lane(store), np.inf)
+        by_lane = np.where(calm, find_by_lane(store, size=company.size), np.inf)
         figures += describe_lead(company, industry, f"lane, {which} weights", by_lane=by_lane, by_night=by_night)
         figures += describe_gap(industry, which, read_lessons(store), state=learned.state)
         store.close()
@@ -290,7 +296,7 @@ def is_right(company: Company, found: Numbers) -> npt.NDArray[np.bool_]:
 def describe_alarms(company: Company, industry: str, who: str, found: Numbers) -> list[dict[str, Any]]:
     """Return how many were found, and which share of them did not leave."""
     count, right = int(np.isfinite(found).sum()), int(is_right(company, found).sum())
-    size = f"{CUSTOMERS:,} customers, a month, {count} found, {right} of them leavers"
+    size = f"{company.size:,} customers, a month, {count} found, {right} of them leavers"
     share = 100 * (count - right) / max(count, 1)
     return [{"name": f"lead, {industry}: false alarms, {who}", "unit": "%", "size": size, **without_bar(share)}]
 
@@ -338,5 +344,5 @@ def measure_lead(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]
     figures: list[dict[str, Any]] = []
     for industry in given.industries:
         (folder / industry).mkdir()
-        figures += measure_company(industry, folder / industry)
+        figures += measure_company(industry, folder / industry, customers=given.customers)
     return figures

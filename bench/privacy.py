@@ -45,7 +45,10 @@ def make_environment(world: Path, instance: Path) -> dict[str, str]:
 
 
 def run_pipeline(world: Path, instance: Path, *, industry: str, as_of: str) -> str:
-    """Run the whole line on the served world with all its files below `instance`; returns what it printed."""
+    """Run the whole line on the served world with all its files below `instance`; returns what it printed.
+
+    Raises RuntimeError where it stopped.
+    """
     example = (ROOT / "examples" / industry / "company.yaml").read_text(encoding="utf-8")
     with serve(world) as (environment, _):
         company = example.replace(DESK, environment["DESK_URL"])
@@ -58,7 +61,9 @@ def run_pipeline(world: Path, instance: Path, *, industry: str, as_of: str) -> s
             text=True,
             check=False,
         )
-    print(found.stdout[-2000:], f"(exit code {found.returncode})")
+    print(found.stdout[-2000:])
+    if found.returncode:
+        raise RuntimeError(f"the night of {as_of} stopped:\n{found.stderr[-4000:]}")
     return found.stdout + found.stderr
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LEARNED, TOO_FEW, NO_BETTER = "learned", "declared, too few nights", "declared, as good as learned"
 _MOST_STEPS, _STILL = 50, 1e-8
-_AT_EVEN_ODDS = 0.25  # the variance of an outcome whose probability is a half
 GROUPS = 5
 
 
@@ -54,7 +53,8 @@ def learn_weights(lessons: "pd.DataFrame", declared: Mapping[str, float], rules:
         return unknown
     features = lay_out(lessons["features"].tolist(), names)
     before, night = (lessons[name].to_numpy(float) for name in ("log_odds_before", "log_odds_night"))
-    target, strength = _probability(night), rules.prior_customers * _AT_EVEN_ODDS
+    target = _probability(night)
+    strength = rules.prior_customers * _variance(target)
     is_last = (lessons["as_of"] == lessons["as_of"].max()).to_numpy()
     trial, _ = fit(features[~is_last], target[~is_last], offset=before[~is_last], prior=prior, strength=strength)
     compared = {"night_before": np.zeros_like(prior), "declared": prior, "learned": trial}
@@ -134,6 +134,11 @@ def _slope(delta: "Numbers", change: "Numbers") -> float:
 def _probability(log_odds: "Numbers") -> "Numbers":
     probability: Numbers = 1 / (1 + np.exp(-log_odds))
     return probability
+
+
+def _variance(target: "Numbers") -> float:
+    """Return the mean variance of outcomes, the information that one usual customer gives."""
+    return float((target * (1 - target)).mean())
 
 
 def _log_loss(target: "Numbers", log_odds: "Numbers") -> float:

@@ -72,7 +72,7 @@ class Learning(Section):
     """When the weights of signals and rules are learned from nights, of whom, and how strongly declared ones hold.
 
     Weights are learned once so many `nights` with so many `customers` are known, from the last `keep_nights`, of at
-    most `customers_per_night`; the declared weights count like `prior_customers` whose next score is wide open. A night
+    most `customers_per_night`; the declared weights count like `prior_customers` of the risk that is usual. A night
     that changes risks by less than `least_slope` of the lane's delta, or more than `most_slope`, is warned of.
     """
 

@@ -74,8 +74,8 @@ def _explain_all(
     watched: Series, deviations: Deviations, detector: Detector, kinds: Numbers, rows: npt.NDArray[np.intp]
 ) -> dict[int, dict[str, Any]]:
     mine = np.flatnonzero(deviations.is_watched)[rows]
-    stacked = deviations.values[mine].reshape(len(rows), -1, len(watched.indicators))
     place = [name.partition("_")[0] for _, name in deviations.names[:: len(watched.indicators)]]
+    stacked = deviations.values[mine].reshape(len(rows), len(place), len(watched.indicators))
     found = {}
     for number, row in enumerate(rows):
         kind = detector.kinds[int(kinds[row].argmax())]

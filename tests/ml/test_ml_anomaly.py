@@ -93,6 +93,11 @@ def test_who_changed_ranks_first_and_hardly_anybody_else_is_called_anomalous(det
     assert abs(np.median([(AS_OF - row["since_date"]).days for row in named]) - 42) <= 10
 
 
+def test_a_night_on_which_nobody_changed_has_a_row_per_watched_customer_and_no_anomaly(detector: Detector) -> None:
+    found = find_anomalies(make_series(6, seed=7), detector, RULES)
+    assert found["is_anomalous"].to_pylist() == [False] * 6
+
+
 def test_what_changed_is_put_in_words_of_both_languages() -> None:
     counts = {"seen": 2.0, "expected": 14.2, "since": date(2026, 2, 1)}
     assert write("logins", VOLUME, is_older=False, **counts) == (
