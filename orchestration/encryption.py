@@ -10,9 +10,11 @@ from sqlalchemy.engine import make_url
 
 from company.company_file import Company
 from company.encryption import KEY_NAME, EncryptionError, attach, open_file, sqlite_driver, sqlite_key, unlock
+from company.sealed_file import ENDING, is_sealed, read_file, seal
 from ingestion.keyring import find_weakness
 from orchestration.published import published_in
 from orchestration.settings import Settings
+from orchestration.privacy.stores import OWN_RECORDS
 from retention.acting.channels.gateway import INBOX
 from serving.lane.log import log_file
 
@@ -75,6 +77,38 @@ def rotate(settings: Settings, *, to: str) -> Iterator[Path]:
         if not _fits(path, key=to):
             _write_under(path, key="" if _fits(path, key="") else settings.encryption_key, to=to)
             yield path
+    yield from _seal_anew(settings, to=to)
+
+
+def open_sealed(source: Path, folder: Path, *, key: str) -> list[Path]:
+    """Write what is sealed in a file, or in those of a folder, into a new folder in clear; return the files."""
+    paths = [source] if source.is_file() else sorted(path for path in source.iterdir() if path.is_file())
+    contents = {path.name.removesuffix(ENDING): read_file(path, key=key) for path in paths}
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]
+
+
+def _seal_anew(settings: Settings, *, to: str) -> Iterator[Path]:
+    """Write sealed files under the key `to`: messages for other programs, copies for customers, the lane's state."""
+    folders = (settings.outbox_folder, log_file(settings.home).parent, settings.home / OWN_RECORDS)
+    inside = (path for folder in folders for path in sorted(folder.rglob("*")))
+    for path in inside:
+        if path.is_file() and is_sealed(path) and not _opens(path, key=to):
+            content = seal(read_file(path, key=settings.encryption_key), key=to)
+            fresh = path.with_name(f"{path.name}.new")
+            fresh.write_bytes(content)
+            os.replace(fresh, path)  # noqa: PTH105 - atomic
+            yield path
+
+
+def _opens(path: Path, *, key: str) -> bool:
+    try:
+        read_file(path, key=key)
+    except EncryptionError:
+        return False
+    return True
 
 
 def _fits(path: Path, *, key: str) -> bool:

@@ -1,6 +1,7 @@
 """Everything that is known of a customer, as files: a CSV file per table, and a manifest in JSON."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import duckdb
 import sqlalchemy as sa
 
+from company.sealed_file import ENDING, seal
 from privacy.duckdb_file import OWNER, quote
 from privacy.requests import Request
 
@@ -76,22 +78,27 @@ def read_database(
             )
 
 
-def write(folder: Path, answers: Iterable[Answer], request: Request, *, at: datetime) -> dict[str, int]:
-    """Write a file per table that has rows and the manifest; return the rows by table."""
+def write(folder: Path, answers: Iterable[Answer], request: Request, *, at: datetime, key: str = "") -> dict[str, int]:
+    """Write a file per table that has rows and the manifest, sealed under a key; return the rows by table."""
     folder.mkdir(parents=True)
     written: dict[str, int] = {}
     for answer in answers:
         rows = [[as_cell(cell) for cell in row] for row in answer.rows]
         if not rows:
             continue
-        with (folder / f"{answer.table}.csv").open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(answer.columns)
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([answer.columns, *rows])
+        put(folder / f"{answer.table}.csv", text.getvalue(), encoding="utf-8-sig", key=key)
         written[answer.table] = len(rows)
     manifest = describe(request, written, at=at)
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    put(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n", key=key)
     return written
+
+
+def put(path: Path, text: str, *, encoding: str = "utf-8", key: str) -> None:
+    """Write a file of a copy: under a key sealed, with an ending that says so."""
+    named = path.with_name(f"{path.name}{ENDING}") if key else path
+    named.write_bytes(seal(text.encode(encoding), key=key))
 
 
 def describe(request: Request, rows: Mapping[str, int], *, at: datetime) -> dict[str, Any]:

@@ -1,21 +1,23 @@
 """Erasing from files, and searching the bytes of all of them."""
 
 import gzip
+import io
 import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from company.sealed_file import ENDING, is_sealed, read_file, seal
 from privacy.identifiers import Identifiers
 from privacy.matching import Matcher
 from privacy.traces import ERASED, Action, Evidence, Trace
 
 SQLITE, DUCKDB, GZIP, ZIP = b"SQLite format 3\0", b"DUCK", b"\x1f\x8b", b"PK\x03\x04"
-_DUCKDB_AT = 8  # behind a check sum
+_DUCKDB_AT, _HEAD = 8, 16  # behind a check sum; bytes that show what a file is
 _BY_LINE = (".csv", ".jsonl", ".log", ".tsv", ".txt", ".out", ".err")
 _PIECE = 1 << 22
 _SAMPLE = 1 << 13
@@ -23,10 +25,11 @@ _SAMPLE = 1 << 13
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Those files below `folder` that are no database, called `name` in the receipt."""
+    """Those files below `folder` that are no database, called `name` in the receipt; `key` opens sealed ones."""
 
     name: str
     folder: Path
+    key: str = field(default="", repr=False)
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
         """Return what would be done, without doing it."""
@@ -34,7 +37,7 @@ class Files:
         return [trace for path in self._list() if (trace := self._treat(path, matcher, is_trial=True))]
 
     def erase(self, identifiers: Identifiers, *, mode: str) -> Evidence:
-        """Delete files named by an identifier, lines that hold one, and write `ERASED` over it in other texts."""
+        """Delete files named by an identifier, archives and lines that hold one; in other texts write `ERASED` over it."""
         del mode  # a file holds no statistics that would survive
         matcher = Matcher(values=identifiers.searched)
         traces = [trace for path in self._list() if (trace := self._treat(path, matcher, is_trial=False))]
@@ -45,18 +48,26 @@ class Files:
 
     def _treat(self, path: Path, matcher: Matcher, *, is_trial: bool) -> Trace | None:
         place = str(path.relative_to(self.folder))
-        if matcher.count(path.name.encode(errors="surrogateescape")):
+        if matcher.count(path.name.encode(errors="surrogateescape")) or self._is_archive_of(path, matcher):
             if not is_trial:
                 path.unlink()
             return Trace(place=matcher.replace(place, by=ERASED), action="deleted", rows=1, rows_before=1)
-        text = read_text(path)
+        text = read_text(path, key=self.key)
         if text is None or not matcher.count(text.encode()):
             return None
-        action, changed, rows = _change(text, matcher, is_by_line=path.suffix in _BY_LINE)
+        action, changed, rows = _change(
+            text, matcher, is_by_line=Path(path.name.removesuffix(ENDING)).suffix in _BY_LINE
+        )
         if not is_trial:
-            _write(path, changed)
+            _write(path, seal(changed.encode(), key=self.key if is_sealed(path) else ""))
         lines = text.count("\n")
         return Trace(place=place, action=action, rows=rows, rows_before=lines, rows_after=changed.count("\n"))
+
+    def _is_archive_of(self, path: Path, matcher: Matcher) -> bool:
+        """Tell whether an identifier is packed in a file, which is then made anew by whoever needs it."""
+        with _open(path, key=self.key) as file:
+            is_archive = _kind(file.read(_HEAD)) in {GZIP, ZIP}
+        return is_archive and any(matcher.count(piece) for piece in _read(path, overlap=matcher.longest, key=self.key))
 
 
 def list_files(folder: Path) -> Iterator[Path]:
@@ -67,20 +78,29 @@ def list_files(folder: Path) -> Iterator[Path]:
 def kind_of(path: Path) -> bytes | None:
     """Return by which signature a file is a database or an archive, None for any other."""
     with path.open("rb") as file:
-        head = file.read(len(SQLITE))
+        return _kind(file.read(_HEAD))
+
+
+def _kind(head: bytes) -> bytes | None:
     if head[_DUCKDB_AT : _DUCKDB_AT + len(DUCKDB)] == DUCKDB:
         return DUCKDB
     return next((kind for kind in (SQLITE, GZIP, ZIP) if head.startswith(kind)), None)
 
 
-def read_text(path: Path) -> str | None:
+def read_text(path: Path, *, key: str = "") -> str | None:
     """Return the text of a file, None where it is none."""
-    with path.open("rb") as file:
+    with _open(path, key=key) as file:
         if b"\0" in file.read(_SAMPLE):
             return None
-    with suppress(UnicodeDecodeError), path.open(encoding="utf-8", newline="") as file:
-        return file.read()
+        file.seek(0)
+        with suppress(UnicodeDecodeError):
+            return file.read().decode()
     return None
+
+
+def _open(path: Path, *, key: str) -> IO[bytes]:
+    """Return a file as it was before it was sealed."""
+    return io.BytesIO(read_file(path, key=key)) if is_sealed(path) else path.open("rb")
 
 
 def _change(text: str, matcher: Matcher, *, is_by_line: bool) -> tuple[Action, str, int]:
@@ -91,10 +111,9 @@ def _change(text: str, matcher: Matcher, *, is_by_line: bool) -> tuple[Action, s
     return "replaced", matcher.replace(text, by=ERASED), matcher.count(text.encode()).total()
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes | memoryview) -> None:
     fresh = path.with_name(f"{path.name}.erasing")
-    with fresh.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    fresh.write_bytes(content)
     fresh.chmod(path.stat().st_mode)
     os.replace(fresh, path)  # noqa: PTH105 - atomic, also over a file that is being read
 
@@ -109,15 +128,18 @@ class Search:
     values: int
 
 
-def search(folder: Path, identifiers: Identifiers) -> Search:
-    """Search the name and every byte of every file below a folder for the identifiers; archives are unpacked."""
+def search(folder: Path, identifiers: Identifiers, *, key: str = "") -> Search:
+    """Search the name and every byte of every file below a folder for the identifiers.
+
+    Archives are unpacked, and sealed files opened with `key`.
+    """
     matcher = Matcher(values=identifiers.searched)
     hits: Counter[str] = Counter()
     files = bytes_read = 0
     for path in list_files(folder):
         name = str(path.relative_to(folder))
         count = matcher.count(path.name.encode(errors="surrogateescape")).total()
-        for piece in _read(path, overlap=matcher.longest):
+        for piece in _read(path, overlap=matcher.longest, key=key):
             count += matcher.count(piece).total()
             bytes_read += len(piece)
         files += 1
@@ -126,19 +148,21 @@ def search(folder: Path, identifiers: Identifiers) -> Search:
     return Search(hits=dict(hits), files=files, bytes_read=bytes_read, values=len(matcher.values))
 
 
-def _read(path: Path, *, overlap: int) -> Iterator[bytes]:
+def _read(path: Path, *, overlap: int, key: str) -> Iterator[bytes]:
     """Yield a file in pieces that overlap, then what is packed in it."""
-    with path.open("rb") as file:
+    with _open(path, key=key) as file:
+        kind = _kind(file.read(_HEAD))
+        file.seek(0)
         yield from _in_pieces(file, overlap)
-    kind = kind_of(path)
-    if kind == GZIP:
-        with suppress(OSError, EOFError), gzip.open(path) as unpacked:
-            yield from _in_pieces(unpacked, overlap)
-    if kind == ZIP:
-        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    yield from _in_pieces(member, overlap)
+        file.seek(0)
+        if kind == GZIP:
+            with suppress(OSError, EOFError), gzip.open(file) as unpacked:
+                yield from _in_pieces(unpacked, overlap)
+        if kind == ZIP:
+            with suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as archive:
+                for name in archive.namelist():
+                    with archive.open(name) as member:
+                        yield from _in_pieces(member, overlap)
 
 
 def _in_pieces(file: IO[bytes] | gzip.GzipFile, overlap: int) -> Iterator[bytes]:

@@ -12,9 +12,23 @@ app = typer.Typer(no_args_is_help=True, help="Encryption of the instance's files
 NEW_KEY_NAME = "HOLDFAST_NEW_ENCRYPTION_KEY"
 
 
-@app.callback()
-def encryption() -> None:
-    """Keep the group although it has one command."""
+@app.command("open")
+def open_files(
+    source: Annotated[Path, typer.Argument(help="a sealed file, or a folder of them, such as a copy for a customer")],
+    to: Annotated[Path, typer.Option("--to", help="a new folder for the files in clear")],
+    home: Home = Path(".holdfast"),
+) -> None:
+    """Write sealed files in clear into a new folder, to hand them over or to look at them."""
+    from orchestration.encryption import open_sealed
+
+    with plain_faults():
+        require_instance(home)
+        if to.exists() or not source.exists():
+            refuse(
+                f"{to}: this folder exists; name a new one." if source.exists() else f"{source}: there is no such file."
+            )
+        written = open_sealed(source, to, key=enter_home(home).encryption_key)
+    open_console().print(f"{len(written)} files are in {to}, in clear.", highlight=False)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from orchestration.deployment import Deployment
 from orchestration.privacy.subjects import ASKER, find_linked_ids, list_personal
 from orchestration.resources import open_warehouse
 from privacy.consent_receipts import ConsentChange, Controller, make_records
-from privacy.export import Answer, read_consents, read_database, read_warehouse, write
+from privacy.export import Answer, put, read_consents, read_database, read_warehouse, write
 from privacy.identifiers import Keyring
 from privacy.requests import Request, RequestError
 from retention.deciding.plan_overrides import PlanOverride, check
@@ -37,10 +37,11 @@ def export(
     held = requests.unseal(request, keyring=keyring)
     accounts = find_linked_ids(deployment, held.customers)
     request = requests.move(request, "running", by=by, at=at)
-    written = write(folder, _answer(deployment, store, request, accounts, at=at), request, at=at)
+    key = deployment.settings.encryption_key
+    written = write(folder, _answer(deployment, store, request, accounts, at=at), request, at=at, key=key)
     records = find_consents(deployment, store, accounts)
     if records:
-        (folder / CONSENTS).write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        put(folder / CONSENTS, json.dumps(records, indent=2, ensure_ascii=False) + "\n", key=key)
     requests.end(request, "done", by=by, at=at, evidence={"tables": written})
     return written
 

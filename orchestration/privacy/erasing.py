@@ -127,7 +127,7 @@ class Erasing:
     def _prove(self, identifiers: Identifiers) -> "Proof":
         left = {each.name: each.plan(identifiers) for each in self.find_stores()}
         self._let_go()
-        found = search(self.deployment.settings.home, identifiers)
+        found = search(self.deployment.settings.home, identifiers, key=self.deployment.settings.encryption_key)
         sealed = tuple(name_encrypted(self.deployment.settings))
         return Proof(search=found, left={name: len(traces) for name, traces in left.items() if traces}, sealed=sealed)
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from company.sealed_file import ENDING, read_file
 from orchestration.privacy.stores import OWN_RECORDS
 from orchestration.settings import Settings, read_settings
 from privacy.requests import EXPORTING, KINDS, REMOVING, Request
@@ -101,7 +102,7 @@ class DeskOffice:
         if name not in request.files:
             raise OfficeError(f"The request {request.request_id} has no file {name!r} yet.")
         if name == COPY:
-            return _pack(self._copy_of(request.request_id))
+            return _pack(self._copy_of(request.request_id), key=self.settings.encryption_key)
         return self._receipt_of(request.request_id).read_bytes() if name == RECEIPT else self._key.read_bytes()
 
     @cached_property
@@ -196,11 +197,11 @@ def _list_steps(request: Request) -> tuple[Step, ...]:
     return tuple(step for step in _AFTER.get(request.state, ()) if step not in skipped)
 
 
-def _pack(folder: Path) -> bytes:
+def _pack(folder: Path, *, key: str) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.iterdir()):
-            archive.write(path, path.name)
+            archive.writestr(path.name.removesuffix(ENDING), read_file(path, key=key))
     return packed.getvalue()
 
 

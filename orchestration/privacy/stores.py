@@ -102,7 +102,7 @@ def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -
     ]
     stores += [SqlDatabase(name=name, url=url, blanked=_find_blanked()) for name, url in outside.items()]
     stores += [DuckDbFile(name=_name(settings, path), path=path, key=key) for path, kind in inside if kind == DUCKDB]
-    stores.append(Files(name="files", folder=settings.home))
+    stores.append(Files(name="files", folder=settings.home, key=key))
     if Vault.is_named(settings.environment):
         stores.append(VaultStore(environment=settings.environment, sources=sources, at=at))
     return stores

@@ -30,7 +30,7 @@ from serving.access import read_access
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane
-from serving.lane.kafka_log import KafkaLog
+from serving.lane.kafka_log import BrokerRefusedError, KafkaLog
 from serving.lane.log import POSITION, Log, LogAwayError, LogReplacedError, SqliteLog
 from serving.lane.postgres_log import PostgresLog
 from serving.lane.writer import GroupWriter
@@ -56,7 +56,7 @@ def main() -> None:
     given.log.parent.mkdir(parents=True, exist_ok=True)
     try:
         run(given, policy)
-    except (LaneMovedError, LogReplacedError, LogAwayError) as fault:
+    except (BrokerRefusedError, LaneMovedError, LogReplacedError, LogAwayError) as fault:
         sys.exit(str(fault))
 
 
@@ -150,7 +150,7 @@ def follow(given: argparse.Namespace, store: Store, log: Log, policy: Policy) ->
         try:
             lane = open_lane(given, store, log, policy)
             lane.catch_up()
-            Turns(lane, file=given.log.with_name("state.npz"), ending=ending).run()
+            Turns(lane, file=given.log.with_name("state.npz"), key=read_key(os.environ), ending=ending).run()
         except NothingPublishedError:
             ending.wait(_WAIT_SECONDS)
         except OperationalError as error:  # the database was away or locked: what was not committed had no effect
@@ -167,20 +167,21 @@ def open_lane(given: argparse.Namespace, store: Store, log: Log, policy: Policy)
         log=log, store=store, snapshot=Snapshot(path=given.snapshot, key=read_key(os.environ)),
         grant=read_access().grant("lane"), policy=policy, now=_now, is_landed=lands_log(given.company),
     )  # fmt: skip
-    load_checkpoint(lane, given.log.with_name("state.npz"))
+    load_checkpoint(lane, given.log.with_name("state.npz"), key=read_key(os.environ))
     return lane
 
 
 class Turns:
     """What a lane does again and again: read on, beat, notify owners, take up nights, write checkpoints."""
 
-    def __init__(self, lane: Lane, *, file: Path, ending: threading.Event) -> None:
+    def __init__(self, lane: Lane, *, file: Path, key: str, ending: threading.Event) -> None:
         """Work on a lane, whose checkpoints go to `file`, until `ending`."""
-        self._lane, self._file, self._ending = lane, file, ending
+        self._lane, self._file, self._key, self._ending = lane, file, key, ending
+        self._is_saved = file.exists()
         self._last: dict[str, float] = {}
 
     def run(self) -> None:
-        """Work until asked to end, then write a checkpoint."""
+        """Work until asked to end, then write a checkpoint; or until an erasure took the checkpoint away."""
         is_new = False
         while not self._ending.is_set():
             count = self._lane.step()
@@ -193,6 +194,8 @@ class Turns:
             if is_new and self._is_time("notify", _NOTIFY_SECONDS):
                 self._lane.notify()
                 is_new = False
+            if self._is_saved and not self._file.exists():
+                return  # the state in memory holds who was erased, too
             if self._is_time("checkpoint", self._lane.policy.lane.checkpoint_minutes * 60):
                 self._checkpoint()
             if not count:
@@ -200,7 +203,8 @@ class Turns:
         self._checkpoint()
 
     def _checkpoint(self) -> None:
-        save_checkpoint(self._lane, self._file)
+        save_checkpoint(self._lane, self._file, key=self._key)
+        self._is_saved = True
         self._lane.trim()
 
     def _is_time(self, what: str, seconds: float) -> bool:

@@ -69,9 +69,9 @@ class Lane:
     def catch_up(self) -> None:
         """Bring the state to where effects reach, without effects. Raises LogReplacedError."""
         reached = self.store.lane.begin(at=self.now())
-        if reached > self.log.last():
+        if reached > (issued := self.log.issued()):
             raise LogReplacedError(
-                f"The log of events ends at {self.log.last()}, but events up to {reached} had their effect: it was "
+                f"The log of events ends at {issued}, but events up to {reached} had their effect: it was "
                 "replaced or lost. Bring it back from a backup, or delete the row of lane_progress to begin anew."
             )
         while self.position < reached:

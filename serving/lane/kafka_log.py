@@ -27,6 +27,11 @@ _SECONDS = 10.0  # that a broker may take to answer
 _POLL_SECONDS = 0.01
 _PARTITION = 0
 _CUSTOMER = FIELDS.index("customer_id")
+_REFUSALS = ("_SSL", "_AUTHENTICATION")  # what waiting does not cure
+
+
+class BrokerRefusedError(Exception):
+    """The broker and the policy's settings do not fit; str() says which setting to look at, without any secret."""
 
 
 class KafkaLog:
@@ -35,10 +40,12 @@ class KafkaLog:
     def __init__(self, broker: "Broker", *, secrets: Mapping[str, str], copy: Path, ahead_seconds: int) -> None:
         """Open the log; its topic is made where the broker has none. `ahead_seconds` is what the collector allows.
 
-        Raises LogReplacedError for a topic of several partitions, LogAwayError when the broker is out of reach.
+        Raises LogReplacedError for a topic of several partitions, LogAwayError when the broker is out of reach,
+        BrokerRefusedError when its certificate, the sign-in or a property is wrong.
         """
         self._broker, self._topic, self._ahead = broker, broker.topic, 1000 * ahead_seconds
-        self._settings = read_settings(broker, secrets)
+        self._refusal = ""
+        self._settings = {**read_settings(broker, secrets), "error_cb": self._note_refusal}
         self._file, self._key = copy, read_key(secrets)
         self._id = self._open_topic()  # the broker's own, which a topic that is made anew under the name has not
 
@@ -75,6 +82,11 @@ class KafkaLog:
         newest, copied = self._read_bounds()[1], self._copy.read_copied()
         return self._copy.last() if copied is not None and copied.upto >= newest else newest
 
+    def issued(self) -> int:
+        """Return the greatest position that was ever given: offsets outlive the events."""
+        self._require_same_topic()
+        return max(self._read_bounds()[1], self._copy.issued())
+
     def trim(self, *, before: int, upto: int) -> int:
         """Remove old events from the copy; how long the topic keeps them is the broker's."""
         return self._copy.trim(before=before, upto=upto)
@@ -94,9 +106,31 @@ class KafkaLog:
 
     @cached_property
     def _admin(self) -> "AdminClient":
+        from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        return AdminClient(self._settings)
+        try:
+            return AdminClient(self._settings)
+        except KafkaException as error:  # a property that librdkafka does not take
+            raise BrokerRefusedError(
+                f"The settings of `policy: lane: broker` make no client: {error.args[0].str()}. Correct the property "
+                "that this names, under `settings` or `secrets`."
+            ) from None
+
+    def _note_refusal(self, error: "KafkaError") -> None:
+        if error.name() in _REFUSALS:
+            self._refusal = error.str()
+
+    def _require_trust(self) -> None:
+        """Raise BrokerRefusedError where the broker's certificate or our sign-in was refused."""
+        self._admin.poll(0)  # hands over what the connections met
+        if self._refusal:
+            raise BrokerRefusedError(
+                f"No connection to {self._broker.servers} of `policy: lane: broker`: {self._refusal}. Where the "
+                "certificate is refused, name the file of the authority that signed it as `ssl.ca.location` under "
+                "`settings`, and the broker by the name in its certificate; where the sign-in is, look at "
+                "`sasl.mechanism` and at the variables under `secrets`."
+            )
 
     @cached_property
     def _copy(self) -> SqliteLog:
@@ -215,6 +249,7 @@ class KafkaLog:
         except KafkaException as error:
             # somebody else made it, or only the company's own people may
             LOG.debug("The topic was not made: %s", error.args[0].name())
+            self._require_trust()
         with _in_reach():
             about = self._describe_topic()
         if len(about.partitions) != 1:
@@ -245,10 +280,12 @@ class KafkaLog:
 
 
 def read_settings(broker: "Broker", secrets: Mapping[str, str]) -> dict[str, Any]:
-    """Return the properties of a client. Raises ValueError when the environment has no secret of a name."""
+    """Return the properties of a client. Raises BrokerRefusedError when the environment has no secret of a name."""
     for name, variable in broker.secrets.items():
         if variable not in secrets:
-            raise ValueError(f"`lane.broker.secrets.{name}` names {variable!r}, which the environment does not have.")
+            raise BrokerRefusedError(
+                f"`lane.broker.secrets.{name}` names {variable!r}, which the environment does not have; set it."
+            )
     named = {name: secrets[variable] for name, variable in broker.secrets.items()}
     return {"bootstrap.servers": broker.servers, "logger": LOG, **broker.settings, **named}
 

@@ -81,6 +81,9 @@ class Log(Protocol):
     def last(self) -> int:
         """Return the position of the newest event, 0 when there is none."""
 
+    def issued(self) -> int:
+        """Return the greatest position that was ever given, also when its event was trimmed or erased since."""
+
     def trim(self, *, before: int, upto: int) -> int:
         """Remove events received before a moment (ms) up to a position; return how many."""
 
@@ -126,6 +129,11 @@ class SqliteLog:
     def last(self) -> int:
         """Return the position of the newest event."""
         with closing(self._connection.execute("select max(position) from events")) as cursor:
+            return int(cursor.fetchone()[0] or 0)
+
+    def issued(self) -> int:
+        """Return the greatest position that was ever given."""
+        with closing(self._connection.execute("select max(seq) from sqlite_sequence where name = 'events'")) as cursor:
             return int(cursor.fetchone()[0] or 0)
 
     def trim(self, *, before: int, upto: int) -> int:

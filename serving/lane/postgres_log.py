@@ -13,12 +13,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    cast,
     delete,
     func,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import REGCLASS, insert
 
 from company.contract import ColumnType
 from retention.store.database import open_engine
@@ -68,6 +69,12 @@ class PostgresLog:
         """Return the position of the newest event."""
         with self._engine.connect() as connection:
             return int(connection.scalar(select(func.max(_table().c.position))) or 0)
+
+    def issued(self) -> int:
+        """Return the greatest position that was ever given."""
+        sequence = cast(func.pg_get_serial_sequence(_table().name, "position"), REGCLASS)
+        with self._engine.connect() as connection:
+            return int(connection.scalar(select(func.pg_sequence_last_value(sequence))) or 0)
 
     def trim(self, *, before: int, upto: int) -> int:
         """Remove old events, some at a time, so that no append waits for long."""

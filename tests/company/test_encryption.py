@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from company.encryption import EncryptionError, open_file, sqlite_driver, unlock
+from company.sealed_file import read_file, seal
 from orchestration.engines import DuckDb
 from orchestration.warehouse import Warehouse
 from retention.store.database import Database
@@ -70,6 +71,20 @@ def test_the_operational_store_and_the_log_of_events_are_encrypted_with_their_wr
         log._connection.execute("create table notes (text)")
         log._connection.execute("insert into notes values (?)", [SECRET])
         assert SECRET.encode() not in read_bytes(tmp_path)
+
+
+def test_a_sealed_file_opens_under_its_key_alone_and_not_after_it_was_changed(tmp_path: Path) -> None:
+    path = tmp_path / "message.json"
+    path.write_bytes(seal(SECRET.encode(), key=KEY))
+    assert SECRET.encode() not in path.read_bytes()
+    assert read_file(path, key=KEY) == SECRET.encode()
+    with pytest.raises(EncryptionError, match=r"message\.json: this file was sealed under another key"):
+        read_file(path, key=OTHER)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(EncryptionError, match="or was changed since"):
+        read_file(path, key=KEY)
+    path.write_bytes(seal(SECRET.encode(), key=""))
+    assert read_file(path, key=KEY) == SECRET.encode()
 
 
 def write_store(path: Path) -> None:

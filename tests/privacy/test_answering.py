@@ -8,8 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 import sqlalchemy as sa
-from erasable import ANN, AT, CUSTOMERS, Scene
+from erasable import ANN, AT, CUSTOMERS, FILES_KEY, Scene
 
+from company.sealed_file import is_sealed
+from orchestration.encryption import open_sealed
 from orchestration.privacy.answering import export, object_to_decisions, rectify
 from privacy.export import as_cell
 from privacy.requests import Kind, RequestError
@@ -64,6 +66,17 @@ def test_a_copy_has_every_row_about_the_customer_and_none_of_anybody_else(scene:
 def test_what_is_portable_is_what_was_delivered(scene: Scene, tmp_path: Path) -> None:
     found = write(scene, "portability", tmp_path / "copy")
     assert {*found} == {"raw_shop.customers", "raw_shop.orders", "operational.consents", "vault.values"}
+
+
+def test_a_copy_from_an_encrypted_instance_is_sealed_and_opened_to_be_handed_over(
+    encrypted_scene: Scene, tmp_path: Path
+) -> None:
+    assert write(encrypted_scene, "portability", tmp_path / "copy") == {}
+    assert all(is_sealed(path) for path in (tmp_path / "copy").iterdir())
+    opened = open_sealed(tmp_path / "copy", tmp_path / "clear", key=FILES_KEY)
+    assert "raw_shop.orders.csv" in {path.name for path in opened}
+    with (tmp_path / "clear" / "raw_shop.orders.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert {row["customer_id"] for row in csv.DictReader(file)} <= {*ANN}
 
 
 def test_a_copy_is_not_mixed_into_a_folder_that_is_there(scene: Scene, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """An erasure reaches every store of an instance, changes nothing of anybody else, and ends with a receipt."""
 
+import io
 import json
 import sqlite3
 import subprocess
@@ -8,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 import sqlalchemy as sa
-from erasable import ANN, AT, CUSTOMERS, KEY, PEOPLE, Scene, fill
+from erasable import ANN, AT, CUSTOMERS, FILES_KEY, KEY, PEOPLE, Scene, fill
 
+from company.sealed_file import is_sealed, read_file, seal
 from ingestion.vault import Vault
 from orchestration.privacy.erasing import SIGNING_KEY
 from orchestration.privacy.stores import OWN_RECORDS
@@ -35,7 +38,14 @@ def find(folder: Path, words: tuple[str, ...]) -> dict[str, int]:
 
 
 def test_files_that_are_encrypted_are_erased_from_as_those_in_clear(encrypted_scene: Scene) -> None:
-    scene = encrypted_scene
+    scene, home = encrypted_scene, encrypted_scene.home
+    message, state = home / "outbox" / "k1.json", home / "lane" / "state.npz"
+    for path in (message, state):
+        path.parent.mkdir(exist_ok=True)
+    message.write_bytes(seal(b'{"customer_id": "ann-001", "amount": 5}', key=FILES_KEY))
+    packed = io.BytesIO()
+    np.savez_compressed(packed, customer_ids=np.frombuffer(b"ann-001\ncyn-005", dtype=np.uint8))
+    state.write_bytes(seal(packed.getbuffer(), key=FILES_KEY))
     request = scene.plan("erasure", "ann-001")
     planned = scene.requests.read_events(request.request_id)[-1]["evidence"]["stores"]
     assert {name for name, each in planned.items() if each["rows"]} >= {
@@ -44,6 +54,8 @@ def test_files_that_are_encrypted_are_erased_from_as_those_in_clear(encrypted_sc
     scene.erasing.run([request])
     assert scene.ask("select count(*) from raw_shop.customers where customer_id in ('ann-001', 'ann-002')") == [(0,)]
     assert scene.ask("select remark from scores.remarks") == [("seen with erased",)]
+    assert read_file(message, key=FILES_KEY) == b'{"customer_id": "erased", "amount": 5}'
+    assert (is_sealed(message), state.exists()) == (True, False)
 
 
 def test_identity_and_what_lies_in_every_store_are_found(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from receivers import MailServer, Receiver
 
+from company.sealed_file import is_sealed, read_file
 from retention.acting import channels as channels_package
 from retention.acting.channels import Channel, ChannelError, Message, Receipt, build_channels
 from retention.acting.channels.base import AskLaterError, NotDeliveredError, RefusedError, UnclearError
@@ -44,6 +45,16 @@ def test_a_file_holds_the_whole_message_under_its_key(tmp_path: Path) -> None:
     assert receipt == Receipt(key="k1", reference="k1.json")
     written = json.loads((tmp_path / "out" / "k1.json").read_text(encoding="utf-8"))
     assert written == {"key": "k1", "channel": "sms", **MESSAGE.body}
+
+
+def test_where_files_are_encrypted_a_message_is_sealed_unless_its_reader_needs_it_in_clear(tmp_path: Path) -> None:
+    key = "q7Jw2mZx0aVf9KtB3sLr8YdH"
+    for name, settings in {"sealed": {}, "clear": {"in_clear": True}}.items():
+        made = build_channels({"file": settings}, folder=tmp_path / name, secrets={"HOLDFAST_ENCRYPTION_KEY": key})
+        made["*"].send(MESSAGE)
+    sealed, clear = ((tmp_path / name / f"{MESSAGE.key}.json") for name in ("sealed", "clear"))
+    assert (is_sealed(sealed), is_sealed(clear)) == (True, False)
+    assert read_file(sealed, key=key) == clear.read_bytes()
 
 
 def test_a_file_already_there_is_not_written_again(tmp_path: Path) -> None:

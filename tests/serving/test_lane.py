@@ -5,6 +5,9 @@ import contextlib
 import json
 import random
 import shutil
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -16,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from brokers import TestBroker
+from certificates import write_certificate
 from confluent_kafka import Producer
 from published_shop import AS_OF, make_tables, write_snapshot
 from sqlalchemy import select
@@ -35,7 +39,7 @@ from serving.desk.visit import SESSION_COOKIE
 from serving.lane.checkpoint import load_checkpoint, save_checkpoint
 from serving.lane.collector import Collecting, Keys, create_collector
 from serving.lane.follow import Lane
-from serving.lane.kafka_log import KafkaLog
+from serving.lane.kafka_log import BrokerRefusedError, KafkaLog
 from serving.lane.log import Log, LogAwayError, LogReplacedError, Read, SqliteLog
 from serving.lane.postgres_log import PostgresLog
 from serving.lane.schema import read_events
@@ -238,6 +242,56 @@ def test_a_broker_that_is_away_takes_no_event_and_says_so(tmp_path: Path, monkey
         open_topic(TestBroker(), tmp_path / "events.db")
 
 
+@contextlib.contextmanager
+def listen_by_tls(folder: Path) -> Iterator[tuple[str, Path, list[bytes]]]:
+    """Yield the address of a listener with a certificate of its own, that certificate, and what clients sent it."""
+    certificate, key = write_certificate(folder)
+    context, received = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    context.load_cert_chain(certificate, key)
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with (
+                    contextlib.suppress(ssl.SSLError),
+                    context.wrap_socket(listener.accept()[0], server_side=True) as client,
+                ):
+                    received.append(client.recv(1000))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answering = threading.Thread(target=answer)
+        answering.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}", certificate, received
+        listener.shutdown(socket.SHUT_RDWR)
+    answering.join()
+
+
+def test_a_broker_is_reached_by_tls_and_with_a_certificate_that_nobody_trusts_the_lane_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.lane.kafka_log._SECONDS", 1.0)
+    signed = {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"}
+    secrets = {"sasl.username": "BROKER_USER", "sasl.password": "BROKER_PASSWORD"}
+
+    def open_signed(servers: str, **settings: str) -> KafkaLog:
+        broker = Broker(servers=servers, topic="events", settings={**signed, **settings}, secrets=secrets)
+        environment = {"BROKER_USER": "shop", "BROKER_PASSWORD": "a word for tests"}
+        return KafkaLog(broker, secrets=environment, copy=tmp_path / "events.db", ahead_seconds=300)
+
+    with listen_by_tls(tmp_path) as (servers, certificate, received):
+        with pytest.raises(
+            BrokerRefusedError, match=f"{servers}.*certificate verify failed.*`ssl.ca.location`"
+        ) as fault:
+            open_signed(servers)
+        assert "a word for tests" not in str(fault.value)
+        assert received == []
+        with pytest.raises(LogAwayError):  # the certificate is trusted now, and nothing answers as a broker does
+            open_signed(servers, **{"ssl.ca.location": str(certificate)})
+        assert any(received)
+        with pytest.raises(BrokerRefusedError, match="Unsupported SASL mechanism: NOPE"):
+            open_signed(servers, **{"sasl.mechanism": "NOPE"})
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [({"settings": {"auto.offset.reset": "latest"}}, "is set by the lane itself"),
@@ -273,6 +327,7 @@ def test_old_events_leave_the_log_and_no_position_comes_again(any_log: Log) -> N
     assert len(read_all(any_log, 3)) == 3
     assert any_log.trim(before=LATEST + 4, upto=1) == 1
     assert any_log.trim(before=LATEST + 8, upto=9) == 2
+    assert any_log.issued() == 3
     any_log.append(make_rows(make_event(4)), received_at=LATEST + 5)
     assert [event.position for event in read_all(any_log, 1)] == [4]
 
@@ -386,6 +441,19 @@ def test_two_lanes_cannot_give_one_event_two_effects(
     with pytest.raises(LaneMovedError):
         lanes[1].step()
     assert len(sqlite_store.alerts.read()) == 1
+
+
+def test_a_lane_begins_anew_after_all_its_events_were_trimmed_or_erased(
+    log: SqliteLog, sqlite_store: Store, snapshot: Snapshot, policy: Policy
+) -> None:
+    log.append(make_rows(make_event(1), make_event(2)), received_at=1)
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.step()
+    assert log.trim(before=2, upto=2) == 2
+    again = open_lane(log, sqlite_store, snapshot, policy)
+    again.catch_up()
+    assert again.position == 2
 
 
 def test_a_log_that_forgot_is_reported_and_not_skipped(

@@ -5,25 +5,31 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from company.encryption import read_key
+from company.sealed_file import seal
 from retention.acting.channels.base import Channel, ChannelSettings, Message, NotDeliveredError, Receipt
 
 
 class Settings(ChannelSettings):
-    """`folder` takes the messages; without it, the instance's own folder."""
+    """`folder` takes the messages; without it, the instance's own folder.
+
+    Where the instance's files are encrypted, so are they, unless a program that collects them needs them `in_clear`.
+    """
 
     folder: Path | None = None
+    in_clear: bool = False
 
-    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> "FileChannel":  # noqa: ARG002 - files need no secret
+    def open(self, *, folder: Path, secrets: Mapping[str, str]) -> "FileChannel":
         """Return the channel."""
-        return FileChannel(self.folder or folder)
+        return FileChannel(self.folder or folder, key="" if self.in_clear else read_key(secrets))
 
 
 class FileChannel(Channel):
     """Writes one JSON file per message into `folder`, named by its key; a reader never sees half a file."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the folder; it is made when the first message is written."""
-        self.folder = folder
+    def __init__(self, folder: Path, *, key: str = "") -> None:
+        """Keep the folder, which is made with the first message, and the key under which files are sealed."""
+        self.folder, self._key = folder, key
 
     def send(self, message: Message) -> Receipt:
         """Write the message and rename it into place; raises NotDeliveredError when the folder cannot be written."""
@@ -45,8 +51,8 @@ class FileChannel(Channel):
 
     def _write(self, key: str, text: str) -> None:
         draft = self.folder / f".{key}.part"
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            file.write(seal(text.encode(), key=self._key))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._path(key))
