@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,11 +18,13 @@ import duckdb
 from sqlalchemy.exc import SQLAlchemyError
 
 from company.company_file import TOKEN_KEY, Company, Feed
+from company.contract import TABLES
 from company.file_faults import kind_of, without_values
 from ingestion import manifest, storing
 from ingestion.classifying import STAGE, Classified, classify, tidy
 from ingestion.confinement import confine
 from ingestion.evolution import observe
+from ingestion.expiry import Expiry
 from ingestion.extra_columns import refuse_names, refuse_personal
 from ingestion.manifest import Landed, Memory
 from ingestion.profiling import Profile, profile_stage
@@ -48,7 +50,7 @@ class LandingReport:
     """What one landing did: rows in = landed + quarantined + duplicate.
 
     `reasons` counts quarantined rows by "column: reason", `repairs` values of landed rows that were repaired by
-    "column: rule"; `notices` tells of columns that came or went. A report over
+    "column: rule"; `rows_expired` had stood there and are kept no longer; `notices` tells of columns that came or went. A report over
     several feeds sums them and keeps them in `feeds`. `skipped` means that nothing new was found: the counts are then
     those of the landing that stands or, of an incremental feed, of the few rows that were read again.
     """
@@ -60,6 +62,7 @@ class LandingReport:
     rows_quarantined: int
     rows_duplicate: int
     skipped: bool
+    rows_expired: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     repairs: dict[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
@@ -86,15 +89,16 @@ def land(
     confined: bool = False,
     text_reader: TextReader | None = None,
     suppression: Suppression | None = None,
+    expiry: Expiry | None = None,
 ) -> LandingReport:
     """Land every feed of `table` into the warehouse behind `connection`, each in one transaction.
 
     A feed in which nothing changed since it was last landed is skipped. `landed_at` is stored in UTC. Clear values of
     personal columns go to the vault when the secrets name one; the `text_reader` reads free text before that. With
     `confined` SQL reaches only files of the table's sources from then on, until the database is closed. Rows of
-    customers whom the `suppression` keeps out are left out as if the source had not sent them. Raises SourceError, with
-    nothing of that feed loaded, when a source fails, changed what the mapping relies on, or leaves a required table
-    empty.
+    customers whom the `suppression` keeps out are left out as if the source had not sent them, and so are those older
+    than the `expiry` keeps, which also leave the raw table. Raises SourceError, with nothing of that feed loaded, when a
+    source fails, changed what the mapping relies on, or leaves a required table empty.
     """
     manifest.prepare(connection)
     moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at
@@ -110,6 +114,7 @@ def land(
             scratch=Path(scratch),
             text_reader=text_reader,
             suppression=suppression,
+            expiry=expiry,
         )
         reports = tuple(landing.land(table, feed) for feed in company.tables[table])
     return reports[0] if len(reports) == 1 else _summed(reports)
@@ -127,16 +132,20 @@ class Landing:
     scratch: Path
     text_reader: TextReader | None = None
     suppression: Suppression | None = None
+    expiry: Expiry | None = None
 
     def land(self, table: str, feed: Feed) -> LandingReport:
-        """Land one feed in one transaction, or skip it when there is nothing new."""
+        """Land one feed in one transaction, or skip it when there is nothing new; then let go of what is too old."""
         try:
-            if feed.incremental:
-                with transaction(self.connection):
-                    return self._land_new(table, feed)
-            return self._land_whole(table, feed)
+            report = self._land_new(table, feed) if feed.incremental else self._land_whole(table, feed)
+            return replace(report, rows_expired=self._expire(table, feed))
         finally:
             tidy(self.connection)
+
+    def _expire(self, table: str, feed: Feed) -> int:
+        if self.expiry is None:
+            return 0
+        return self.expiry.clear(self.connection, self._target(table, feed), TABLES[table], at=self.landed_at)
 
     def try_out(self, table: str, feed: Feed, *, most: int, keep: str) -> tuple[LandingReport, Trial]:
         """Judge the rows of one feed without landing them; returns what would happen and what the good rows look like.
@@ -206,6 +215,10 @@ class Landing:
         return report
 
     def _land_new(self, table: str, feed: Feed) -> LandingReport:
+        with transaction(self.connection):
+            return self._merge_new(table, feed)
+
+    def _merge_new(self, table: str, feed: Feed) -> LandingReport:
         """Read what is new in a feed and merge it, by key, into what stands there.
 
         After a change of the mapping everything that the source still has is read again; rows that it no longer has
@@ -298,7 +311,11 @@ class Landing:
             fix = "Make the mapping bear such values, with `try_cast` and `nullif`, or correct the source."
             raise self.company.error(mapper.key, f"a row could not be computed ({said}).", fix) from None
         refuse_names(self.connection, mapper)
-        return self.suppression.apply(self.connection, classified) if self.suppression else classified
+        if self.suppression:
+            classified = self.suppression.apply(self.connection, classified)
+        if self.expiry:
+            classified = self.expiry.apply(self.connection, mapper.contract, classified, at=self.landed_at)
+        return classified
 
     def _read_texts(self, mapper: Mapper) -> None:
         """Read free text of the stage; what was read and is not landed after all does no harm."""
@@ -434,6 +451,7 @@ def _summed(reports: tuple[LandingReport, ...]) -> LandingReport:
         rows_quarantined=sum(report.rows_quarantined for report in reports),
         rows_duplicate=sum(report.rows_duplicate for report in reports),
         skipped=all(report.skipped for report in reports),
+        rows_expired=sum(report.rows_expired for report in reports),
         reasons=dict(sum((Counter(report.reasons) for report in reports), Counter[str]())),
         repairs=dict(sum((Counter(report.repairs) for report in reports), Counter[str]())),
         notices=tuple(notice for report in reports for notice in report.notices),

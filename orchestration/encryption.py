@@ -12,9 +12,9 @@ from company.company_file import Company
 from company.encryption import KEY_NAME, EncryptionError, attach, open_file, sqlite_driver, sqlite_key, unlock
 from company.sealed_file import ENDING, is_sealed, read_file, seal
 from ingestion.keyring import find_weakness
+from orchestration.privacy.stores import OWN_RECORDS
 from orchestration.published import published_in
 from orchestration.settings import Settings
-from orchestration.privacy.stores import OWN_RECORDS
 from retention.acting.channels.gateway import INBOX
 from serving.lane.log import log_file
 

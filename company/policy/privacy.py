@@ -1,14 +1,17 @@
 """Requests of the people whom data are about: within which time each law wants them answered."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from company.contract import TABLES
 from company.policy.units import Days, Section
 
 Whole = Annotated[int, Field(ge=1)]
 
 Place = Literal["quarantine", "exports", "logs"]
+_PLACES: tuple[Place, ...] = get_args(Place)
+_DATED = tuple(name for name, table in TABLES.items() if table.moment and name != "customers")
 Purpose = Literal["prediction", "marketing", "service", "measurement"]
 
 
@@ -51,14 +54,30 @@ class Record(Section):
 class Privacy(Section):
     """The laws by name, which of them holds unless a request names another, and when its due date is pointed out.
 
-    `keep_days` is by place: what is older goes with the next night.
+    `keep_days` is by place or source table: what is older goes with the next night, and is not taken in again.
     """
 
     law: str
     laws: dict[str, Law]
     remind_days_before: Days
-    keep_days: dict[Place, Whole]
+    keep_days: dict[str, Whole]
     record: Record = Record()
+
+    @property
+    def kept_places(self) -> "dict[Place, int]":
+        """The days of what is no source table."""
+        return {place: self.keep_days[place] for place in _PLACES if place in self.keep_days}
+
+    @property
+    def kept_tables(self) -> dict[str, int]:
+        """The days of source tables."""
+        return {name: days for name, days in self.keep_days.items() if name in _DATED}
+
+    @model_validator(mode="after")
+    def _keeps_what_has_a_moment(self) -> Self:
+        for name in sorted({*self.keep_days} - {*_PLACES, *_DATED}):
+            raise ValueError(f"`keep_days` names {name!r}; it takes {', '.join((*_PLACES, *_DATED))}")
+        return self
 
     @model_validator(mode="after")
     def _knows_its_law(self) -> Self:

@@ -10,6 +10,7 @@ from company.company_file import Company, Feed
 from company.contract import TABLES
 from expectations.sources import RawTable
 from expectations.sources import build as build_suites
+from ingestion.expiry import Expiry
 from ingestion.known import KnownCustomers, count_known, names_customers
 from ingestion.landing import PATIENCE, LandingReport, land, required_tables
 from ml.registry import Registry
@@ -19,6 +20,7 @@ from orchestration.defs.text_models import open_text_reader
 from orchestration.deployment import Deployment
 from orchestration.gates import judge
 from orchestration.partitions import read_as_of
+from orchestration.privacy.keeping import write_down
 from orchestration.privacy.suppressing import read_suppression
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
@@ -70,8 +72,10 @@ def build_landing(table: str, schemas: Sequence[str]) -> dg.AssetsDefinition:
                 landed_at=datetime.now(UTC),
                 confined=True,
                 suppression=suppression,
+                expiry=Expiry(keep_days=deployment.policy.privacy.kept_tables),
                 text_reader=open_text_reader(deployment, registry) if holds_prose(table) else None,
             )
+        write_down(deployment, {table: report.rows_expired}, as_of=datetime.now(UTC).date())
         if table == LOGGED:
             note_landed(company, warehouse, store)
         for feed in report.feeds or (report,):
@@ -100,6 +104,7 @@ def describe(report: LandingReport) -> dict[str, int | str | bool]:
         "rows_in": report.rows_in,
         "rows_quarantined": report.rows_quarantined,
         "rows_duplicate": report.rows_duplicate,
+        "rows_expired": report.rows_expired,
         "quarantine_reasons": ", ".join(f"{name}: {count}" for name, count in report.reasons.items()) or "none",
         "repairs": ", ".join(f"{name}: {count}" for name, count in report.repairs.items()) or "none",
         "notices": "; ".join(report.notices) or "none",

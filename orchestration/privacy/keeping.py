@@ -19,14 +19,14 @@ def delete_old(deployment: Deployment, warehouse: Warehouse, *, as_of: date) -> 
     """Delete what is older than `privacy.keep_days` on a day; return rows or files by place."""
     home = deployment.settings.home
     counts: dict[Place, int] = {}
-    for place, days in deployment.policy.privacy.keep_days.items():
+    for place, days in deployment.policy.privacy.kept_places.items():
         before = as_of - timedelta(days=days)
         if place == "quarantine":
             counts[place] = _delete_rows(warehouse, before=before)
         else:
             found = (home / OWN_RECORDS).glob(_EXPORTS) if place == "exports" else (home / "logs").glob("*")
             counts[place] = _delete_files(found, before=before)
-    _write_down(home / OWN_RECORDS / EVIDENCE, counts, deployment, as_of=as_of)
+    write_down(deployment, counts, as_of=as_of)
     return counts
 
 
@@ -52,8 +52,9 @@ def _delete_files(paths: Iterator[Path], *, before: date) -> int:
     return len(old)
 
 
-def _write_down(path: Path, counts: Mapping[Place, int], deployment: Deployment, *, as_of: date) -> None:
-    keep = deployment.policy.privacy.keep_days
+def write_down(deployment: Deployment, counts: Mapping[Place, int] | Mapping[str, int], *, as_of: date) -> None:
+    """Note how much went, by place or source table."""
+    path, keep = deployment.settings.home / OWN_RECORDS / EVIDENCE, deployment.policy.privacy.keep_days
     gone = [
         {"as_of": as_of.isoformat(), "place": place, "older_than_days": keep[place], "deleted": count}
         for place, count in counts.items()

@@ -99,7 +99,8 @@ class ProcessingRecord:
         policy = self.deployment.policy
         kept = (("dagster", policy.run_history_days), ("lane", policy.lane.log_days))
         for place, days in (*kept, *policy.privacy.keep_days.items()):
-            yield f"- {self._say(place)}: {self._say('days', count=days)}"
+            named = self._say(place) if place in _read_words() else f"`{place}`"
+            yield f"- {named}: {self._say('days', count=days)}"
         yield f"- {self._say('until_source')}"
         yield f"- {self._say('for_good')}"
         for each in read_evidence(self.deployment.settings.home)[-_SHOWN:]:

@@ -12,6 +12,7 @@ import yaml
 
 from company.company_file import Company
 from company.file_faults import CompanyError
+from ingestion.expiry import Expiry
 from ingestion.landing import LandingReport, land
 from ingestion.readers import load_company
 
@@ -72,9 +73,11 @@ class Shop:
     def company(self) -> Company:
         return load_company(self.write("company.yaml", yaml.safe_dump(self.document, sort_keys=False)))
 
-    def land(self, table: str, *, batch: str = "b1") -> LandingReport:
+    def land(self, table: str, *, batch: str = "b1", expiry: Expiry | None = None) -> LandingReport:
         moment = datetime(2024, 3, 1, 12, tzinfo=UTC)
-        return land(self.warehouse, self.company(), table, secrets=self.secrets, batch=batch, landed_at=moment)
+        return land(
+            self.warehouse, self.company(), table, secrets=self.secrets, batch=batch, landed_at=moment, expiry=expiry
+        )
 
     def refused(self, table: str) -> str:
         with pytest.raises(CompanyError) as caught:

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from company.contract import TABLES
+from ingestion.expiry import Expiry
 from ingestion.landing import LandingReport
 
 KEY = "a key for tests only, 0123456789"
@@ -35,6 +36,18 @@ def test_a_landed_table_has_every_canonical_column_in_order_and_the_batch(shop: 
     described = [(row[0], row[1].lower()) for row in shop.rows("describe raw_shop.orders")]
     declared = [(column.name, column.type.value) for column in TABLES["orders"].columns]
     assert described == [*declared, ("_batch", "varchar"), ("_landed_at", "timestamp")]
+
+
+def test_rows_older_than_they_are_kept_leave_the_raw_table_and_are_not_taken_in_again(shop: "Shop") -> None:
+    shop.land("orders")
+    kept = Expiry(keep_days={"orders": 58})  # landed on 1 March at noon: from 3 January on
+    report = shop.land("orders", batch="b2", expiry=kept)
+    assert (report.skipped, report.rows_expired) == (True, 1)
+    assert shop.rows("select order_id from raw_shop.orders") == [("o2",)]
+    shop.append("sales.csv", "o3,c1,2024-02-01 10:00:00,5\n")
+    report = shop.land("orders", batch="b3", expiry=kept)
+    assert (counts(report), report.rows_expired) == ((2, 2, 0, 0), 0)
+    assert shop.rows("select order_id from raw_shop.orders order by 1") == [("o2",), ("o3",)]
 
 
 def test_moments_land_in_utc_whether_they_carry_an_offset_or_follow_the_sources_zone(shop: "Shop") -> None:

@@ -51,6 +51,7 @@ def test_a_law_may_move_the_last_day_to_the_next_one_with_work() -> None:
         ({"law": "hipaa"}, "hipaa"),
         ({"laws": {"own": {"within": {"months": 1, "days": 2}}}}, "one unit"),
         ({"laws": {"own": {"within": {"days": 0}}}}, "within.days"),
+        ({"keep_days": {"customers": 30}}, "`keep_days` names 'customers'; it takes quarantine"),
     ],
 )
 def test_a_wrong_law_in_the_policy_is_refused_by_its_key(changes: dict[str, object], named: str) -> None:

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 from erasable import AT, Scene
 
+from company.policy import load_policy
 from orchestration.privacy.keeping import delete_old, read_evidence
 from orchestration.privacy.processing import Language, ProcessingRecord
 from orchestration.resources import open_warehouse
@@ -42,5 +43,7 @@ def test_what_is_older_than_the_policy_keeps_goes_and_is_written_down(scene: Sce
     assert scene.ask("select count(*) from quarantine.rows") == [(0,)]
     assert ((logs / "run.log").exists(), (logs / "old.log.gz").exists()) == (False, True)
     assert [(each["place"], each["deleted"]) for each in read_evidence(scene.home)] == [("quarantine", 1), ("logs", 1)]
-    record = str(ProcessingRecord(deployment=replace(scene.deployment), language="en", day=DAY))
+    policy = load_policy({"privacy": {"keep_days": {"orders": 3650}}})
+    record = str(ProcessingRecord(deployment=replace(scene.deployment, policy=policy), language="en", day=DAY))
+    assert "- `orders`: 3650 days" in record
     assert "deleted on 2025-04-01: 1 older than 365 days (quarantine)" in record
