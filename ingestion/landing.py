@@ -50,9 +50,9 @@ class LandingReport:
     """What one landing did: rows in = landed + quarantined + duplicate.
 
     `reasons` counts quarantined rows by "column: reason", `repairs` values of landed rows that were repaired by
-    "column: rule"; `rows_expired` had stood there and are kept no longer; `notices` tells of columns that came or went. A report over
-    several feeds sums them and keeps them in `feeds`. `skipped` means that nothing new was found: the counts are then
-    those of the landing that stands or, of an incremental feed, of the few rows that were read again.
+    "column: rule"; `rows_expired` had stood there and are kept no longer; `notices` tells of columns that came or went.
+    A report over several feeds sums them and keeps them in `feeds`. `skipped` means that nothing new was found: the
+    counts are then those of the landing that stands or, of an incremental feed, of the few rows that were read again.
     """
 
     table: str
@@ -97,8 +97,8 @@ def land(
     personal columns go to the vault when the secrets name one; the `text_reader` reads free text before that. With
     `confined` SQL reaches only files of the table's sources from then on, until the database is closed. Rows of
     customers whom the `suppression` keeps out are left out as if the source had not sent them, and so are those older
-    than the `expiry` keeps, which also leave the raw table. Raises SourceError, with nothing of that feed loaded, when a
-    source fails, changed what the mapping relies on, or leaves a required table empty.
+    than the `expiry` keeps, which also leave the raw table. Raises SourceError, with nothing of that feed loaded, when
+    a source fails, changed what the mapping relies on, or leaves a required table empty.
     """
     manifest.prepare(connection)
     moment = landed_at.astimezone(UTC).replace(tzinfo=None) if landed_at.tzinfo else landed_at

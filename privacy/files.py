@@ -37,7 +37,7 @@ class Files:
         return [trace for path in self._list() if (trace := self._treat(path, matcher, is_trial=True))]
 
     def erase(self, identifiers: Identifiers, *, mode: str) -> Evidence:
-        """Delete files named by an identifier, archives and lines that hold one; in other texts write `ERASED` over it."""
+        """Delete files named by an identifier, archives and lines that hold one; elsewhere write `ERASED` over it."""
         del mode  # a file holds no statistics that would survive
         matcher = Matcher(values=identifiers.searched)
         traces = [trace for path in self._list() if (trace := self._treat(path, matcher, is_trial=False))]

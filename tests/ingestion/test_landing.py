@@ -40,7 +40,7 @@ def test_a_landed_table_has_every_canonical_column_in_order_and_the_batch(shop: 
 
 def test_rows_older_than_they_are_kept_leave_the_raw_table_and_are_not_taken_in_again(shop: "Shop") -> None:
     shop.land("orders")
-    kept = Expiry(keep_days={"orders": 58})  # landed on 1 March at noon: from 3 January on
+    kept = Expiry(keep_days={"orders": 59})  # landed on 1 March at noon: from 2 January at noon on
     report = shop.land("orders", batch="b2", expiry=kept)
     assert (report.skipped, report.rows_expired) == (True, 1)
     assert shop.rows("select order_id from raw_shop.orders") == [("o2",)]
