@@ -117,9 +117,11 @@ def live_with_platform(company: Company) -> Life:
         people = everybody.loc[life.is_there(company, month)[everybody["place"]]].reset_index(drop=True)
         life.scores.append(people[["place", "customer_id", "probability"]].assign(month=month))
         active = list(keep_active(company.strategies, life.reviews, as_of=day))
+        kept_share = _value_share(company, life, until=month)
         decided = plan(
-            people, active, company.policy, spent=0, effects=effects, recent_contacts=_recent(life, company, day)
-        ).rows
+            people, active, company.policy, spent=0, effects=effects, kept_share=kept_share,
+            recent_contacts=_recent(life, company, day),
+        ).rows  # fmt: skip
         rows, action = _act(company, decided, nothing)
         life.cost[rows] += decided["cost"].to_numpy(dtype=float)
         chances = [company.chance(month, each, life.eased)[rows] for each in (nothing, action)]
@@ -133,8 +135,8 @@ def live_with_platform(company: Company) -> Life:
             ).loc[decided["arm"].ne(UNTOUCHED).to_numpy()]
         )  # fmt: skip
         known = pd.concat(life.decisions)
-        effects = estimate(read_randomised(known), _declare(company), config).table
-        life.reviews += _review(company, known, life.reviews, company.first_day(month + 1))
+        effects = estimate(read_randomised(known, kept_share=kept_share), _declare(company), config).table
+        life.reviews += _review(company, known, life.reviews, company.first_day(month + 1), kept_share=kept_share)
     for month in range(LOOP, company.months):
         life.pass_month(company, month, nothing)
     return life
@@ -156,10 +158,10 @@ def _act(company: Company, decided: pd.DataFrame, nothing: Ints) -> tuple[Ints, 
     return rows, action
 
 
-def _review(company: Company, known: pd.DataFrame, past: list[Review], day: date) -> list[Review]:
+def _review(company: Company, known: pd.DataFrame, past: list[Review], day: date, *, kept_share: float) -> list[Review]:
     at = datetime(day.year, day.month, day.day, tzinfo=UTC)
     effects = read_effects(known, company.policy, today=day)
-    return review(effects, break_evens(known), past, broken={}, as_of=day, at=at)
+    return review(effects, break_evens(known, kept_share=kept_share), past, broken={}, as_of=day, at=at)
 
 
 def _declare(company: Company) -> pd.DataFrame:
@@ -271,7 +273,7 @@ def live_a_year(industry: str, level: str, *, seed: int, customers: int = CUSTOM
     known = pd.concat(platform.decisions)
     treated = known.loc[known["arm"].eq(TREATED)]
     saved = _measure_saved(company, known)
-    money, share = _measure_money(company, platform, known), _value_share(company, platform, known)
+    money, share = _measure_money(company, platform, known), _value_share(company, platform, until=LOOP)
     first = _first_months(treated, company)
     ever = first < NEVER
     over = [(life.left < first + 12)[ever].sum() for life in (untouched, platform, best)]
@@ -360,7 +362,7 @@ def _measure_saved(company: Company, known: pd.DataFrame) -> Measured:
 
 def _measure_money(company: Company, life: Life, known: pd.DataFrame) -> Measured:
     """Return the value of the customers kept, as the platform measures it in money."""
-    share = _value_share(company, life, known)
+    share = _value_share(company, life, until=LOOP)
     found = measure_money(known, confidence=company.policy.outcomes.confidence, loss_share=share)
     money = found.set_index("scope").loc[ALL].to_dict()
     truth = _kept_value(known.loc[known["arm"].ne(HOLDOUT)], "true_value")
@@ -369,11 +371,14 @@ def _measure_money(company: Company, life: Life, known: pd.DataFrame) -> Measure
     )
 
 
-def _value_share(company: Company, life: Life, known: pd.DataFrame) -> float:
-    """Return the share that the platform measures from what was seen of the retained until the last month of plans."""
+def _value_share(company: Company, life: Life, *, until: int) -> float:
+    """Return the share that the platform measures from what was seen of the retained before a month; 1 at first."""
+    if not life.decisions:
+        return 1.0
+    known = pd.concat(life.decisions)
     retained = known.loc[known["retained"]]
-    left = np.minimum(life.left[retained["place"]], LOOP)
-    followed = retained.assign(years_followed=(left - retained["month"] - 1) / 12, is_lost=left < LOOP)
+    left = np.minimum(life.left[retained["place"]], until)
+    followed = retained.assign(years_followed=(left - retained["month"] - 1) / 12, is_lost=left < until)
     clv = company.policy.clv
     return measure_value_share(
         followed, lifetime_years=1 / float(pd.concat(life.scores)["probability"].mean()) / 12,

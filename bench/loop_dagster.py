@@ -3,8 +3,9 @@
 `python -m bench.loop_dagster [--keep FOLDER] [--nights 12]` adds its figures to bench/results/loop.json. Every night is
 a whole `holdfast run` on the simulated company as it has gone so far: the world is lived again with what the built-in
 gateway received until then. Afterwards the year is planned once more by the pure functions alone, from nothing but each
-night's candidates and the truth of who left: holdout, exploration, budget, cool-down, effects and reviews follow from
-the pure plans before. FOLDER keeps the nights, so that a run that was stopped goes on.
+night's candidates, the share that its plan counted as kept, and the truth of who left: holdout, exploration, budget,
+cool-down, effects and reviews follow from the pure plans before. FOLDER keeps the nights, so that a run that was
+stopped goes on.
 """
 
 import argparse
@@ -99,7 +100,8 @@ def _export_contacts(keep: Path, environment: dict[str, str]) -> Path | None:
 
 
 def _simulate(world: Path, *, months: int, contacts: Path | None) -> None:
-    size = ["--customers", str(CUSTOMERS), "--months", str(months), "--seed", str(SEED), "--out", str(world)]
+    size = ["--customers", str(CUSTOMERS), "--months", str(months), "--span", str(HISTORY + NIGHTS)]
+    size += ["--seed", str(SEED), "--out", str(world)]
     answers = ["--contacts", str(contacts), "--reduction", str(REDUCTION)] if contacts else []
     subprocess.run(
         [sys.executable, "-m", "simulator", "--industry", INDUSTRY, *size, *answers], check=True, cwd=Path.cwd()
@@ -134,33 +136,41 @@ def plan_purely(keep: Path, nights: int, rules: Rules, left: "pd.Series[Any]") -
     reviews: list[Review] = []
     effects = None
     for number, day in enumerate(list_nights(nights)):
-        people = pd.read_parquet(keep / f"night-{number:02}" / "candidates.parquet")
+        people, kept_share = _read_night(keep / f"night-{number:02}")
         known = pd.concat(decisions) if decisions else pd.DataFrame()
         active = list(keep_active(rules.strategies, reviews, as_of=day))
-        rows = _plan(people.assign(as_of=day), known, active, effects, rules)
+        rows = _plan(people.assign(as_of=day), known, active, effects, rules, kept_share=kept_share)
         decided = rows.loc[rows["arm"].ne(UNTOUCHED)].merge(people[["customer_id", "value_from_now"]], on="customer_id")
         decisions.append(_follow(decided, left, rules, day))
         matured = pd.concat(decisions)
         matured = matured.loc[matured["outcome_until"] <= day]
-        effects = estimate(read_randomised(matured), _declare(rules), EffectConfig.of(rules.policy)).table
+        randomised = read_randomised(matured, kept_share=kept_share)
+        effects = estimate(randomised, _declare(rules), EffectConfig.of(rules.policy)).table
         side_effects = pd.read_parquet(keep / f"night-{number:02}" / "side_effects.parquet")
         broken = find_broken(read_guardrails(side_effects, rules.policy, today=day))
         found = read_effects(matured, rules.policy, today=day)
         at = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        reviews += review(found, break_evens(matured), reviews, broken=broken, as_of=day, at=at)
+        reviews += review(found, break_evens(matured, kept_share=kept_share), reviews, broken=broken, as_of=day, at=at)
     return pd.concat(decisions, ignore_index=True)
 
 
+def _read_night(folder: Path) -> tuple[pd.DataFrame, float]:
+    """Return a night's candidates, and the share that its plan counted as kept."""
+    shares = pd.read_parquet(folder / "plans.parquet")["kept_share"]  # the same in every row
+    return pd.read_parquet(folder / "candidates.parquet"), float(shares.iloc[0])
+
+
 def _plan(
-    people: pd.DataFrame, known: pd.DataFrame, active: list[Strategy], effects: pd.DataFrame | None, rules: Rules
-) -> pd.DataFrame:
+    people: pd.DataFrame, known: pd.DataFrame, active: list[Strategy], effects: pd.DataFrame | None, rules: Rules,
+    *, kept_share: float,
+) -> pd.DataFrame:  # fmt: skip
     day = max(people["as_of"])
     near = timedelta(days=rules.policy.cooldown_days)
     recent = known.loc[[day - each < near for each in known["as_of"]]] if len(known) else known
     pairs = set(zip(recent["customer_id"], recent["strategy_id"], strict=True)) if len(recent) else set()
     treated = known.loc[known["arm"].eq(TREATED), ["customer_id", "as_of"]] if len(known) else known
     return plan(
-        people, active, rules.policy, spent=0, effects=effects,
+        people, active, rules.policy, spent=0, effects=effects, kept_share=kept_share,
         recent_contacts={customer for customer, _ in pairs}, recent_strategies=pairs,
         capped=find_capped(people, treated, rules.policy) if len(treated) else (),
     ).rows  # fmt: skip
@@ -170,9 +180,11 @@ def _follow(decided: pd.DataFrame, left: "pd.Series[Any]", rules: Rules, day: da
     """Return decisions with what came of them, by the truth."""
     until = day + rules.window
     left_on = decided["customer_id"].map(left)
-    churned = left_on.notna() & (pd.to_datetime(left_on) < pd.Timestamp(until))
+    is_gone = pd.to_datetime(left_on) < pd.Timestamp(until)
+    was_gone = pd.to_datetime(left_on) < pd.Timestamp(day)  # who is no customer cannot leave
     return decided.assign(
-        outcome_until=until, churned=churned, retained=~churned, is_mature=True, event="assigned",
+        outcome_until=until, churned=is_gone.astype("boolean").mask(was_gone), retained=~is_gone, is_mature=True,
+        event="assigned",
         is_sent=decided["arm"].eq(TREATED),
     )  # fmt: skip
 

@@ -33,22 +33,40 @@ class Month:
 
 @dataclass(frozen=True, kw_only=True)
 class Calendar:
-    """The months of a world that begins on the first day of `start`'s month, in `timezone`."""
+    """The months of a world that begins on the first day of `start`'s month, in `timezone`.
+
+    `count` months are simulated of the `span` that the world will last, as many unless it is larger: over all of them
+    newcomers arrive, so that a world simulated further is the same world, month for month.
+    """
 
     start: date
     count: int
     timezone: str
+    span: int = 0
 
     @cached_property
     def months(self) -> tuple[Month, ...]:
         """The simulated months in order."""
+        return self._list_months(self.count)
+
+    def _list_months(self, count: int) -> tuple[Month, ...]:
         months, offset = [], 0
-        for index in range(self.count):
+        for index in range(count):
             first = shift(self.start, index)
             days = gregorian.monthrange(first.year, first.month)[1]
             months.append(Month(index=index, first=first, days=days, offset=offset))
             offset += days
         return tuple(months)
+
+    @property
+    def lasts(self) -> int:
+        """Months that the world will last."""
+        return max(self.count, self.span)
+
+    @property
+    def lasts_days(self) -> int:
+        """Days that the world will last."""
+        return sum(month.days for month in self._list_months(self.lasts))
 
     @property
     def days(self) -> int:

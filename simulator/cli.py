@@ -19,6 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--industry", choices=INDUSTRIES, required=True)
     parser.add_argument("--customers", type=int, default=5000)
     parser.add_argument("--months", type=int, default=12)
+    parser.add_argument("--span", type=int, default=0, help="months that it will last: the same goes on with a world")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--contacts", type=Path, help="messages that customers got, from `holdfast outbox export`")
     parser.add_argument("--reduction", type=float, help="share by which an action lowers churn, below 0 where it harms")
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         summary = simulate(
             load_parameters(asked.industry), asked.out, customers=asked.customers, months=asked.months, seed=asked.seed,
-            contacts=asked.contacts, reduction=asked.reduction,
+            span=asked.span, contacts=asked.contacts, reduction=asked.reduction,
         )  # fmt: skip
     except (FileExistsError, ContactsError) as error:
         sys.stderr.write(f"{error}\n")

@@ -87,10 +87,10 @@ class Story:
 
     def __init__(
         self, parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int,
-        contacts: Path | None = None, reduction: float | None = None,
+        span: int = 0, contacts: Path | None = None, reduction: float | None = None,
     ) -> None:  # fmt: skip
         """Create the world and its systems; nothing has happened yet."""
-        calendar = Calendar(start=START, count=months, timezone=parameters.timezone)
+        calendar = Calendar(start=START, count=months, timezone=parameters.timezone, span=span)
         self.world: World = create_world(parameters, calendar, customers=customers, seed=seed)
         directory = create_directory(self.world)
         sources, truth = folder / "sources", folder / "truth"
@@ -261,19 +261,21 @@ class Story:
 
 def simulate(
     parameters: Parameters, folder: Path, *, customers: int, months: int, seed: int,
-    contacts: Path | None = None, reduction: float | None = None,
+    span: int = 0, contacts: Path | None = None, reduction: float | None = None,
 ) -> Summary:  # fmt: skip
     """Write a company with `customers` customers over `months` months below `folder`.
 
     `folder/sources` holds what the company's systems hold, `folder/truth` what nobody knows. The same arguments give
-    the same files, byte for byte. With `contacts`, messages that the company's customers got (see
-    `simulator.contacts`), the same world is lived through as it would have gone with them; `reduction` is the share by
-    which an action lowers the churn of those at highest risk, instead of what the parameters hold.
+    the same files, byte for byte. `span` is how many months the world will last, `months` unless it is more: with the
+    same span more months are the same world simulated further. With `contacts`, messages that the company's customers
+    got (see `simulator.contacts`), the same world is lived through as it would have gone with them; `reduction` is the
+    share by which an action lowers the churn of those at highest risk, instead of what the parameters hold.
     Raises FileExistsError when the folder already holds a world, and ContactsError.
     """
     for part in ("sources", "truth"):
         if (folder / part).exists():
             raise FileExistsError(f"`{folder / part}` exists already; name an empty folder, or remove that one first")
     return Story(
-        parameters, folder, customers=customers, months=months, seed=seed, contacts=contacts, reduction=reduction
-    ).write()
+        parameters, folder, customers=customers, months=months, seed=seed, span=span, contacts=contacts,
+        reduction=reduction,
+    ).write()  # fmt: skip

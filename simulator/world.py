@@ -63,14 +63,14 @@ class World:
 
 def _month_days(calendar: Calendar) -> Indices:
     origin = date(calendar.start.year, calendar.start.month, 1)
-    span = range(-_OLDEST_MONTHS, calendar.count + _OLDEST_MONTHS)
+    span = range(-_OLDEST_MONTHS, calendar.lasts + _OLDEST_MONTHS)
     return np.array([(shift(origin, month) - origin).days for month in span], dtype=np.int32)
 
 
 def _signed_months(rng: np.random.Generator, parameters: Parameters, calendar: Calendar, size: int) -> Indices:
     population = parameters.population
     before = -1 - np.minimum(rng.exponential(population.tenure_months, size), _OLDEST_MONTHS - 2).astype(np.int32)
-    during = rng.integers(0, calendar.count, size, dtype=np.int32)
+    during = rng.integers(0, calendar.lasts, size, dtype=np.int32)
     return np.where(rng.random(size) < population.arrivals_share, during, before).astype(np.int32)
 
 

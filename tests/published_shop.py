@@ -113,7 +113,7 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             channel="email", cost=1.5, expected_value=20.0, rank=range(1, len(at_risk) + 1), level=at_risk["tier"],
             decision=["treat" if arm == "treated" else "hold_out" for arm in at_risk["arm"]],
             decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],
-            propensity=0.9, main_reason="price",
+            propensity=0.9, main_reason="price", kept_share=0.25,
         ),
         "next_purchases": pd.DataFrame(
             {

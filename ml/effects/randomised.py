@@ -46,12 +46,13 @@ class Randomised:
         return Randomised(actions=self.actions, **{name: getattr(self, name)[rows] for name in arrays})
 
 
-def read_randomised(decisions: "pd.DataFrame") -> Randomised:
+def read_randomised(decisions: "pd.DataFrame", *, kept_share: float = 1.0) -> Randomised:
     """Return the matured decisions with known probabilities.
 
     Args:
         decisions: customer_id, arm, strategy_id, propensities (JSON of strategy: probability, "" for nothing),
             effect_group, probability, money_at_risk, churned (missing where not matured).
+        kept_share: which share of the money at risk keeping a customer really saves.
     """
     import pandas as pd
 
@@ -62,6 +63,7 @@ def read_randomised(decisions: "pd.DataFrame") -> Randomised:
     chances = chances.reindex(columns=list(actions), fill_value=0.0).astype(float)
     place = {action: number for number, action in enumerate(actions)}
     probability, money = (np.asarray(rows[name].astype(float).fillna(0.0), dtype=np.float64) for name in MEASURES)
+    money = money * kept_share
     groups = rows["effect_group"].astype(object).to_numpy()
     return Randomised(
         actions=actions,

@@ -10,6 +10,7 @@ import pandas as pd
 from orchestration.defs.alerts import read_rules
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
+from orchestration.kept_share import read_kept_share
 from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
 from orchestration.sending import company_clock, is_replayed, make_rules, now, prepare_sending, refresh_recipients
@@ -85,7 +86,7 @@ def alerts(
     specs=[
         dg.AssetSpec(
             key=["retention", name],
-            deps=[["retention", "alerts"]],
+            deps=[["retention", "alerts"], ["customer_360", "leavers"]],
             group_name="retention",
             owners=[OWNER],
             kinds={"duckdb", "table"},
@@ -148,6 +149,7 @@ def _decide(warehouse: Warehouse, store: Store, deployment: Deployment, as_of: d
         recent_contacts={customer for (customer, _), days in last.items() if days < cooldown},
         recent_strategies=find_resting(last, strategies, cooldown_days=cooldown),
         effects=_read_effects(warehouse, as_of),
+        kept_share=read_kept_share(warehouse, deployment.policy, as_of),
         capped=find_capped(candidates, treated, deployment.policy) if len(candidates) else (),
         overrides=find_holding(store.plan_overrides.read(), as_of=as_of),
     )

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from orchestration.deployment import Deployment
+from orchestration.kept_share import read_kept_share
 from orchestration.metadata import describe_table, round_figures
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
@@ -44,7 +45,9 @@ def effects(
 
     as_of = read_as_of(context)
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
-    found = estimate(read_randomised(decisions), _declare(deployment), EffectConfig.of(deployment.policy))
+    kept_share = read_kept_share(warehouse, deployment.policy, as_of)
+    rows = read_randomised(decisions, kept_share=kept_share)
+    found = estimate(rows, _declare(deployment), EffectConfig.of(deployment.policy))
     warehouse.replace_day("retention.effects", to_arrow(found.table.assign(as_of=as_of), frames.EFFECTS), as_of=as_of)
     gain = {} if found.gain is None else {"gain": found.gain.value, "gain_low": found.gain.low}
     return dg.MaterializeResult(
@@ -75,7 +78,8 @@ def test_next(
     library = list(keep_active(deployment.strategies, store.strategy_reviews.read(), as_of=as_of))
     assigned = store.assignments.read(as_of, timezone=deployment.company.timezone)
     strategies = adjust(library, store.strategy_changes.read(), as_of=as_of, assigned=assigned)
-    options = build_options(people, strategies, policy, held_back=(), effects=effects)
+    kept_share = read_kept_share(warehouse, policy, as_of)
+    options = build_options(people, strategies, policy, held_back=(), effects=effects, kept_share=kept_share)
     limits = list_limits(options.columns, options.costs, policy, spent=0.0, spent_on={})
     price_of = dict(zip(prices["resource"], prices["price"], strict=True))
     ranked = price_information(options, limits, np.array([price_of.get(limit.name, 0.0) for limit in limits]))

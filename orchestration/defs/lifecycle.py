@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from orchestration.deployment import Deployment
+from orchestration.kept_share import read_kept_share
 from orchestration.metadata import describe_table, write_table
 from orchestration.partitions import read_as_of
 from orchestration.sending import now
@@ -70,7 +71,8 @@ def _review(warehouse: Warehouse, deployment: Deployment, past: list[Review], *,
     effects = block(effects, faults, deployment.policy, today=as_of)
     side_effects = warehouse.read(SIDE_EFFECTS, {"as_of": as_of}).to_pandas()
     broken = find_broken(read_guardrails(side_effects, deployment.policy, today=as_of))
-    return review(effects, break_evens(decisions), past, broken=broken, as_of=as_of, at=now())
+    needs = break_evens(decisions, kept_share=read_kept_share(warehouse, deployment.policy, as_of))
+    return review(effects, needs, past, broken=broken, as_of=as_of, at=now())
 
 
 def _show(reviews: list[Review]) -> list[dict[str, object]]:

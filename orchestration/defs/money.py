@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from company.policy import Policy
 from orchestration.deployment import Deployment
+from orchestration.kept_share import read_leavers
 from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
@@ -21,7 +22,6 @@ DECISIONS = """
     where as_of <= $as_of order by entry_id
 """
 BY_ARM = "select * from outcomes.outcomes_by_arm order by all"
-LEAVERS = "select * from outcomes.leavers order by all"
 YEARS_AFTER = "select * from outcomes.years_after order by entry_id"
 MONTHS = """
     select month_date as month, count_customers as customers, count_churned as churned
@@ -45,7 +45,7 @@ _TYPES = {
 def _spec(name: str, description: str, *deps: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=["outcomes", name],
-        deps=[["outcomes", each] for each in deps],
+        deps=[*(["outcomes", each] for each in deps), ["customer_360", "leavers"]],
         group_name="outcomes",
         owners=["team:retention"],
         kinds={"duckdb", "table"},
@@ -62,11 +62,11 @@ SPECS = (
     _spec(
         "money",
         "One row per as_of and scope (all, value tier, strategy, group): saved with its interval, spent, return.",
-        "treatment_outcomes", "leavers", "years_after",
+        "treatment_outcomes", "years_after",
     ),
     _spec("harms", "One row per as_of and strategy or group whose held-out increment is negative: what it cost."),
     _spec("attribution", "One row per as_of and strategy or channel, and the rest: its part in what was saved."),
-    _spec("losses", "One row per as_of and line of the year's loss account; assumptions are marked.", "leavers"),
+    _spec("losses", "One row per as_of and line of the year's loss account; assumptions are marked."),
     _spec("goals", "One row per as_of, goal and what it is compared with.", "monthly_churn"),
     _spec("churn_lines", "One row per as_of and churn figure, each next to a line that counts the same thing."),
 )  # fmt: skip
@@ -99,7 +99,7 @@ def _account(
     warehouse: Warehouse, deployment: Deployment, by_arm: pd.DataFrame, *, as_of: date
 ) -> Mapping[str, pd.DataFrame]:
     policy = deployment.policy
-    leavers = warehouse.read(LEAVERS).to_pandas()
+    leavers = read_leavers(warehouse)
     share, basis = losses.measure_lasting_share(leavers, as_of=as_of, assumed=policy.losses.lasting_share)
     worth = _measure_value_share(warehouse, policy, as_of=as_of)
     decisions = warehouse.read(DECISIONS, {"as_of": as_of}).to_pandas()

@@ -28,7 +28,7 @@ class Options:
 
     `columns` are pairs of strategy and channel. `expected` is the expected value, missing where a row has no such
     option; `effects` the share of the leaving whom it keeps; `deviations` the standard deviation of the expected value,
-    that of the effect times the money at risk; `costs` a cost per column, or per row and column;
+    that of the effect times what would be kept of the money at risk; `costs` a cost per column, or per row and column;
     `is_profitable` whether it brings what the policy asks for, and `is_probing` whether it does so only because the
     declared effect counts in full for a customer who is a probe; `harmed` the rows whose every option does harm.
     """
@@ -66,12 +66,13 @@ def build_options(
     held_back: Collection[str],
     recent_strategies: Collection[tuple[str, str]] = (),
     effects: "pd.DataFrame | None",
+    kept_share: float = 1.0,
 ) -> Options:
     """Match, lay measured effects over declared ones, and price every option of `people`, one row each, in their order.
 
-    Expected value is money_at_risk x effect - cost, for customers with `is_probe` at the declared effect; options known
-    to do harm are no options. Customers `held_back` get no marketing, and nobody a strategy that is among their
-    `recent_strategies`.
+    Expected value is money_at_risk x kept_share x effect - cost, for customers with `is_probe` at the declared effect;
+    options known to do harm are no options. Customers `held_back` get no marketing, and nobody a strategy that is among
+    their `recent_strategies`.
     """
     place = people[["customer_id", "money_at_risk", "effect_group"]].assign(
         place=np.arange(len(people)), is_probe=people.get("is_probe", False)
@@ -79,23 +80,24 @@ def build_options(
     matched = match(people, strategies, policy, held_back=held_back)
     free = _drop_recent(matched, recent_strategies).merge(place, on="customer_id")
     found = apply_effects(free, effects, harm_probability=policy.effects.harm_probability)
+    stake = found["money_at_risk"] * kept_share
     pairs = sorted({*zip(found["strategy_id"], found["channel"], strict=True)})
     column = {pair: number for number, pair in enumerate(pairs)}
     columns = [column[pair] for pair in zip(found["strategy_id"], found["channel"], strict=True)]
     at = (found["place"].to_numpy(dtype=np.int64), np.array(columns, dtype=np.int64))
     shape = (len(people), len(pairs))
     hurts = _spread(found["would_hurt"], at, shape, missing=False)
-    value = found["money_at_risk"] * found["effect"] - found["option_cost"]
+    value = stake * found["effect"] - found["option_cost"]
     expected = np.where(hurts, np.nan, _spread(value, at, shape, missing=np.nan))
     costs = _costs(found["option_cost"].to_numpy(dtype=float), at, shape)
     floor = np.maximum(policy.budget.minimum_expected_value, policy.budget.minimum_return * costs)
-    lifted = _spread(found["money_at_risk"] * found["lift"], at, shape, missing=0.0)
+    lifted = _spread(stake * found["lift"], at, shape, missing=0.0)
     return Options(
         columns=pairs,
         expected=expected,
         effects=_spread(found["effect"], at, shape, missing=np.nan),
         deviations=_spread(
-            found["money_at_risk"].clip(lower=0) * (found["effect_high"] - found["effect_low"]) / WIDTH,
+            stake.clip(lower=0) * (found["effect_high"] - found["effect_low"]) / WIDTH,
             at,
             shape,
             missing=0.0,

@@ -52,7 +52,7 @@ COLUMNS = (
     "customer_id", "as_of", "strategy_id", "arm", "channel", "cost", "expected_value", "rank", "decision",
     "decision_reason", "level", "score", "probability", "main_reason", "value_tier", "clv", "money_at_risk",
     "propensity", "model_version", "planned_strategy_id", "effect", "effect_group", "propensities", "best_rejected",
-    "rejected_because", "version",
+    "rejected_because", "version", "kept_share",
 )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def plan(
     recent_strategies: Collection[tuple[str, str]] = (),
     capped: Collection[str] = (),
     effects: "pd.DataFrame | None" = None,
+    kept_share: float = 1.0,
     overrides: "Mapping[str, PlanOverride] | None" = None,
 ) -> Plan:
     """Decide for every candidate: treat, hold out, hold back, or do nothing; each with its reason.
@@ -89,12 +90,15 @@ def plan(
         recent_strategies: customers with a strategy that they had within their cool-down, and do not get again.
         capped: customers who had as many messages as the policy allows, see `contact_rules.find_capped`.
         effects: what was measured before this day, see `apply_effects`.
+        kept_share: which share of the money at risk keeping a customer really saves, as measured before this day: of
+            leavers those who do not come back, times what customers at risk who stay go on to bring.
         overrides: by customer what a person decided, see `plan_overrides.find_holding`.
 
     Returns:
-        The plan, the highest expected value first. Expected value is money_at_risk x effect - cost. `cost` is what this
-        plan commits: 0 for whoever is not treated. `propensity` is the probability of what was decided, `propensities`
-        those of all that could have been, by strategy, "" for nothing; both are conditional on being chosen.
+        The plan, the highest expected value first. Expected value is money_at_risk x kept_share x effect - cost. `cost`
+        is what this plan commits: 0 for whoever is not treated. `propensity` is the probability of what was decided,
+        `propensities` those of all that could have been, by strategy, "" for nothing; both are conditional on being
+        chosen.
 
     The untreated group is drawn before matching, then goes through the same matching and the same queue without using
     the budget, so that both arms of a strategy were chosen by one rule. So do the customers who explore: what was drawn
@@ -109,8 +113,9 @@ def plan(
     free = people.loc[people["bar"] == ""].reset_index(drop=True)
     offered, held_back = restrict(strategies, chosen), {*capped, *recent_contacts}
     options = build_options(
-        free, offered, policy, held_back=held_back, recent_strategies=recent_strategies, effects=effects
-    )
+        free, offered, policy, held_back=held_back, recent_strategies=recent_strategies, effects=effects,
+        kept_share=kept_share,
+    )  # fmt: skip
     options = _accept(options, free["is_persons_choice"].to_numpy(dtype=bool))
     limits = list_limits(options.columns, options.costs, policy, spent=spent, spent_on=spent_on or {})
     allocation, lottery = _choose(free, options, limits, policy)
@@ -118,7 +123,7 @@ def plan(
         **_rejected(options, allocation, limits, counted=~free["is_held_out"].to_numpy(dtype=bool))
     )
     joined = _explain(_join(people, decided, holdout_share=policy.holdout.share))
-    rows = _rank(joined.assign(version=_name_versions(joined, offered)))
+    rows = _rank(joined.assign(version=_name_versions(joined, offered), kept_share=kept_share))
     used = _used(limits, options, decided)
     return Plan(rows=rows, prices=price_table(limits, allocation.prices, used))
 

@@ -87,15 +87,16 @@ class Review:
     number: int = 0
 
 
-def break_evens(outcomes: "pd.DataFrame") -> dict[str, float]:
+def break_evens(outcomes: "pd.DataFrame", *, kept_share: float = 1.0) -> dict[str, float]:
     """Return, by strategy and for `all`, the difference in retention at which its treatments pay what they cost.
 
     Args:
         outcomes: decisions with strategy_id, arm, cost and value_from_now; of the treated counts what one cost, of both
             arms what a customer is worth who stays or comes back.
+        kept_share: which share of that keeping a customer really saves.
     """
     decided = outcomes.loc[outcomes["arm"].isin([TREATED, HOLDOUT]) & outcomes["value_from_now"].notna()]
-    worth = decided["value_from_now"].astype(float).clip(lower=0)
+    worth = kept_share * decided["value_from_now"].astype(float).clip(lower=0)
     cost = decided["cost"].where(decided["arm"].eq(TREATED)).astype(float)
     frame = decided[["strategy_id"]].assign(worth=worth, cost=cost)
     means = frame.groupby("strategy_id")[["worth", "cost"]].mean()

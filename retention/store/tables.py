@@ -88,6 +88,7 @@ PLAN_ROWS = Table(
     Column("best_rejected", String),
     Column("rejected_because", String),
     Column("version", String),
+    Column("kept_share", Double),
     comment="one row per plan and candidate; never changed",
 )
 

@@ -361,8 +361,9 @@ class Database:
         directory, world = self._directory, self._world
         rng = generator(world.seed, "references")
         opened = self._opened()
-        person = np.flatnonzero((self._kinds() < 2) & (opened < world.calendar.end_ms))  # noqa: PLR2004 - see _kinds
-        has_card = person[rng.random(len(person)) < 0.8]  # noqa: PLR2004 - an assumption
+        people = np.flatnonzero(self._kinds() < 2)  # noqa: PLR2004 - see _kinds
+        is_there, carries = opened[people] < world.calendar.end_ms, rng.random(len(people)) < 0.8  # noqa: PLR2004
+        person, has_card = people[is_there], people[is_there & carries]
         parts = [
             (person, "device", device_codes(person, np.zeros(len(person), dtype=np.int32)), False),
             (has_card, "card", numbered("62", has_card * 97 + 11, width=10), True),
@@ -386,6 +387,7 @@ class Database:
         rng = generator(world.seed, "consents")
         opened = self._opened()
         account = np.flatnonzero(opened[: world.size] < world.calendar.end_ms)
+        agrees = rng.random(world.size)[account] < 0.85  # noqa: PLR2004 - an assumption
         self._write(
             "crm.consent_log",
             pa.table(
@@ -393,7 +395,7 @@ class Database:
                     "acct_no": directory.ids.take(pa.array(account)),
                     "purpose_cd": pa.repeat("MKT", len(account)),
                     "medium": pa.repeat("all", len(account)),
-                    "granted": named(["N", "Y"], (rng.random(len(account)) < 0.85).astype(np.int32)),  # noqa: PLR2004
+                    "granted": named(["N", "Y"], agrees.astype(np.int32)),
                     "logged_at": moments(world.calendar.to_utc(opened[account])),
                 }
             ),
@@ -427,6 +429,7 @@ class Database:
         committed = world.term > 1
         lived = np.minimum(left_month, last) - world.signed_month
         periods = np.where(committed, np.maximum(-(-lived // np.maximum(world.term, 1)), 1), 1).astype(np.int32)
+        periods = np.where(world.signed_month < last, periods, 0)  # who signs later has none yet
         customer, number = repeat(periods), position_within(periods)
         begins = world.signed_month[customer] + number * world.term[customer]
         ends = begins + world.term[customer]

@@ -70,7 +70,7 @@ def create_directory(world: World) -> Directory:
         ids=_ids(world, len(second_of), len(contact_of)),
         owner=owner,
         second=second,
-        second_day=rng.integers(0, world.calendar.days, world.size, dtype=np.int32),
+        second_day=rng.integers(0, world.calendar.lasts_days, world.size, dtype=np.int32),
         count_second=len(second_of),
         count_contacts=len(contact_of),
         names=names,

@@ -135,6 +135,7 @@ def test_a_treatment_pays_where_what_it_keeps_is_worth_its_cost() -> None:
         columns=["strategy_id", "arm", "cost", "value_from_now"],
     )
     assert break_evens(outcomes) == pytest.approx({"voucher": 4 / 200, "all": 4 / 200})
+    assert break_evens(outcomes, kept_share=0.5)["all"] == pytest.approx(4 / 100)
 
 
 def test_reviews_are_kept_in_their_order(store: Store) -> None:

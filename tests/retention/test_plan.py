@@ -39,8 +39,18 @@ def test_a_plan_has_one_row_per_candidate_with_every_column(
         "probability": 0.9, "main_reason": "inactivity", "value_tier": "gold", "clv": 1000.0,
         "money_at_risk": 900.0, "propensity": 1.0, "model_version": "7", "planned_strategy_id": "voucher",
         "effect": 0.1, "effect_group": "gold, high", "propensities": '{"": 0.0, "voucher": 1.0}',
-        "best_rejected": None, "rejected_because": None, "version": None,
+        "best_rejected": None, "rejected_because": None, "version": None, "kept_share": 1.0,
     }  # fmt: skip
+
+
+def test_only_what_is_really_kept_of_the_money_at_risk_pays(
+    make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    people = make_candidates(2, clv=[1000.0, 200.0])
+    decided = _plan(people, [make_strategy()], policy, kept_share=0.25).set_index("customer_id")
+    assert decided["expected_value"].tolist() == pytest.approx([0.25 * 900 * 0.1 - 5, 0.25 * 180 * 0.1 - 5])
+    assert decided["arm"].tolist() == ["treated", "none"]
+    assert decided["kept_share"].tolist() == [0.25, 0.25]
 
 
 def test_the_money_goes_to_the_highest_expected_value_and_the_rest_hear_why(

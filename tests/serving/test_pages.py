@@ -393,7 +393,8 @@ def test_before_the_first_run_the_pages_explain_what_is_missing(desk: Desk, tmp_
 def test_a_publication_of_an_earlier_release_is_shown_without_what_it_lacks(sign_in: SignIn, desk: Desk) -> None:
     tables = make_tables()
     lacking = tables["customers"].drop(columns=["region", "decision_reason"])
-    write_snapshot(desk.snapshot.path, tables | {"customers": lacking})
+    before = tables["plans"].drop(columns="kept_share")
+    write_snapshot(desk.snapshot.path, tables | {"customers": lacking, "plans": before})
     client = sign_in("retention_manager")
     answers = {
         path: client.get(path) for path in ("/today", "/alerts", "/customers", "/movement", "/plan", "/delivery")
@@ -401,6 +402,8 @@ def test_a_publication_of_an_earlier_release_is_shown_without_what_it_lacks(sign
     write_snapshot(desk.snapshot.path, tables)
     assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200)
     assert 'name="region"' not in answers["/customers"].text
+    notes = ["counting 25" in text for text in (answers["/plan"].text, client.get("/plan").text)]
+    assert notes == [False, True]
 
 
 def test_old_figures_are_marked_as_old(desk: Desk, sign_in: SignIn) -> None:

@@ -86,6 +86,22 @@ def test_where_nothing_works_everybody_leaves_as_they_would_have(lives: dict[str
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("table", ["truth/hazard", "sources/database/crm.account", "sources/database/crm.consent_log"])
+def test_a_world_simulated_further_is_the_same_world_month_for_month(continued: list[Path], table: str) -> None:
+    rows = [duckdb.read_parquet(str(folder / f"{table}.parquet")) for folder in continued]
+    assert len(rows[0]) < len(rows[1])
+    assert rows[0].except_(rows[1]).fetchall() == []
+
+
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the folders of one world after two months and after three, of the four that it will last."""
+    folders = [tmp_path_factory.mktemp(f"months-{months}") for months in (2, 3)]
+    for months, folder in zip((2, 3), folders, strict=True):
+        simulate(load_parameters("telecom"), folder, customers=100, months=months, seed=3, span=4)
+    return folders
+
+
 def test_what_was_relieved_stays_relieved_until_the_pain_would_have_faded() -> None:
     parameters = load_parameters("telecom")
     world = create_world(

@@ -31,6 +31,7 @@ def show(visit: Person) -> Response:
         all=visit.count("plans")["count"],
         among=visit.count("plans", among=among)["count"],
         options=list_options(visit, OF_CUSTOMERS),
+        kept_share=_read_kept_share(visit),
         strategies=strategies,
         chart=draw_bars(
             (names.get(row["strategy_id"], row["strategy_id"]), row["expected"], None, None) for row in strategies
@@ -51,6 +52,12 @@ def export(visit: Person) -> Response:
     question = Question(relation="plans", among=among, order=(Order(column="rank"),))
     columns = visit.desk.snapshot.types("plans")
     return send_answer(visit, "plan", columns, question, detail=f"rows of the plan: {describe_filters(among)}")
+
+
+def _read_kept_share(visit: Visit) -> float | None:
+    """Return which share of the money at risk the plan counts as kept; None where it is hidden or not published yet."""
+    rows = visit.ask(Question(relation="plans", columns=("kept_share",), limit=1))  # the same in every row
+    return rows[0].get("kept_share") if rows and visit.sees("kept_share") == "clear" else None
 
 
 def _list_strategies(visit: Visit, among: tuple[Condition, ...]) -> list[dict[str, Any]]:
