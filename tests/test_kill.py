@@ -38,9 +38,8 @@ def test_a_run_killed_while_sending_sends_nothing_twice_and_ends_as_if_nothing_h
     started.kill()
     assert started.exitcode == -signal.SIGKILL
 
-    again = start(instance, output)
-    again.join(PATIENCE)
-    assert again.exitcode == 0, output.read_text()
+    again = instance.run(AS_OF)
+    assert again.returncode == 0, again.stdout
     assert {message.times for message in Inbox(inbox).read(limit=10_000)} == {1}
     assert read_settled(instance.home).equals(read_settled(prepared_run.finished.home))
     before, after = read_tables(prepared_run.finished.home), read_tables(instance.home)
