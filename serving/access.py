@@ -19,8 +19,9 @@ FILE = Path(__file__).with_name("access.yaml")
 CUSTOMERS = "customers"
 Visibility = Literal["clear", "masked", "hidden"]
 Action = Literal[
-    "today", "alerts", "incidents", "answer", "customer", "customers", "override", "plan", "money", "delivery",
-    "strategies", "change", "health", "export", "audit", "users", "collect", "contact", "privacy", "subscribe",
+    "today", "alerts", "incidents", "answer", "customer", "customers", "override", "plan", "approve", "money",
+    "delivery", "strategies", "change", "health", "export", "audit", "users", "collect", "contact", "privacy",
+    "subscribe",
 ]  # fmt: skip
 Comparison = Literal["=", "<", "<=", ">", ">=", "in", "is null", "is not null", "differs from"]
 MASK_OF_TEXT = "•••"

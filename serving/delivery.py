@@ -10,7 +10,7 @@ from serving.access import MASK_OF_TEXT, AccessDeniedError, Condition, Question
 from serving.actor import Actor
 
 PARTNER = "partner"
-STATES = ("planned", "claimed", "sent", "unknown", "late", "capped", "held", "failed")
+STATES = ("unapproved", "planned", "claimed", "sent", "unknown", "late", "capped", "held", "failed")
 STEPS = ("assigned", "sent", "delivered", "opened", "clicked", "redeemed")
 SHOWN = (
     "as_of", "customer_id", "strategy_id", "channel", "state", "attempts", "left_at", "updated_at", "receipt",

@@ -115,6 +115,18 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
             decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],
             propensity=0.9, main_reason="price", kept_share=0.25,
         ),
+        "plan_changes": pd.DataFrame(
+            {
+                "position": [1, 2, 3], "as_of": AS_OF, "customer_id": ids.iloc[[0, 1, -1]].tolist(),
+                "previous_as_of": AS_OF - timedelta(days=3), "plan_change": ["in", "other_strategy", "out"],
+                "strategy_id": ["voucher", "voucher", None], "cost": [1.5, 1.5, None],
+                "decision_reason": ["best_use_of_budget", "best_use_of_budget", None],
+                "expected_value": [20.0, 20.0, None],
+                "previous_strategy_id": [None, "a call", "voucher"], "previous_cost": [0.0, 7.0, 1.5],
+                "previous_reason": ["held_out", "best_use_of_budget", "best_use_of_budget"],
+                "previous_expected_value": [None, 30.0, 12.0],
+            }
+        ),
         "next_purchases": pd.DataFrame(
             {
                 "as_of": AS_OF, "customer_id": customers["customer_id"], "order_chance_3m": 0.8,

@@ -12,7 +12,18 @@ from pydantic import ValidationError, model_validator
 
 from company.policy.acting import Delivery
 from company.policy.contact import ContactRules, InferredReasons, StatedReasons, Triggers
-from company.policy.deciding import Alerts, Budget, Cutoffs, Effects, Exploration, Holdout, Responses, Team, Tiers
+from company.policy.deciding import (
+    Alerts,
+    Budget,
+    Cutoffs,
+    Effects,
+    Exploration,
+    Holdout,
+    Planning,
+    Responses,
+    Team,
+    Tiers,
+)
 from company.policy.gates import Gates
 from company.policy.lane import Lane
 from company.policy.measuring import Cohorts, Goals, Losses, Outcomes
@@ -63,6 +74,7 @@ class Policy(Section):
     holdout: Holdout
     exploration: Exploration
     budget: Budget
+    plans: Planning
     cooldown_days: Days
     capacity: dict[str, Count]
     teams: dict[str, Team]

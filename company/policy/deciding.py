@@ -25,6 +25,12 @@ class Tiers(Section):
         return {"high": self.high, "medium": self.medium}
 
 
+class Planning(Section):
+    """Whether a person has to approve a plan before anything of it leaves."""
+
+    approval: Literal["none", "required"]
+
+
 class Alerts(Section):
     """Lower bounds of the alert levels on the 0-100 score; below `low` there is no alert."""
 

@@ -221,7 +221,13 @@ def outbox(
         deployment.strategies, store.strategy_changes.read(), as_of=as_of, with_paused=True, assigned=assigned
     )
     committed = store.plans.commit(
-        as_of, decided, prices=prices, strategies=strategies, at=now(), replayed_at=replayed_at
+        as_of,
+        decided,
+        prices=prices,
+        strategies=strategies,
+        at=now(),
+        replayed_at=replayed_at,
+        needs_approval=deployment.policy.plans.approval == "required",
     )
     refresh_recipients(warehouse, store)
     report = dispatch(store, prepare_sending(deployment, store, channels, is_replay=is_replay))

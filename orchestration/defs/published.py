@@ -50,6 +50,15 @@ FORECASTS = """
 """
 NEXT_PURCHASES = "select * from forecasts.next_purchases where as_of = date '{as_of}' order by customer_id"
 PLANS = "select * from retention.plans where as_of = date '{as_of}' order by rank"
+PLAN_CHANGES = """
+    select row_number() over (
+            order by plan_change, greatest(coalesce(expected_value, 0), coalesce(previous_expected_value, 0)) desc,
+                customer_id
+        ) as position, *
+    from decisions.plan_changes
+    where as_of = date '{as_of}'
+    order by position
+"""
 PLAN_PRICES = "select * from retention.plan_prices where as_of = date '{as_of}' order by resource"
 VALUE_DRIVERS = """
     select as_of, customer_id, driver, own_figure, typical_figure, contribution, driver_rank
@@ -221,8 +230,9 @@ FUNNEL = """
 """
 QUERIES = {
     "customers": CUSTOMERS, "alerts": ALERTS, "scores": SCORES, "reasons": REASONS_OF_DAY, "plans": PLANS,
-    "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS, "alert_rules": RULES,
-    "families": FAMILIES, "trends": TRENDS, "funnel": FUNNEL, "forecasts": FORECASTS, "next_purchases": NEXT_PURCHASES,
+    "plan_changes": PLAN_CHANGES, "plan_prices": PLAN_PRICES, "value_drivers": VALUE_DRIVERS, "incidents": INCIDENTS,
+    "alert_rules": RULES, "families": FAMILIES, "trends": TRENDS, "funnel": FUNNEL, "forecasts": FORECASTS,
+    "next_purchases": NEXT_PURCHASES,
 }  # fmt: skip
 
 
@@ -231,6 +241,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         key=["published", table],
         deps=[
             ["decisions", "published_customers"],
+            ["decisions", "plan_changes"],
             ["scores", "churn_reasons"],
             ["retention", "plans"],
             ["retention", "incidents"],

@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping, func, select
 from retention.acting.channels.base import AskLaterError, UnclearError, route
 from retention.deciding.plan import TREATED
 from retention.store.ledger import ASSIGNED, INTERNAL, SENT, STOPPED, UNKNOWN
-from retention.store.outbox import CLAIMED, PLANNED
+from retention.store.outbox import CLAIMED, PLANNED, UNAPPROVED
 from retention.store.tables import LEDGER, OUTBOX, PLAN_ROWS
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _compare_ledger(messages: Sequence[RowMapping], events: Mapping[str, Mapping
             yield f"{key} was sent {known[SENT]} times by the ledger."
         if state in RESTING and not known.get(state) and not _is_former(row):
             yield f"{key} is {state} in the outbox, of which the ledger knows nothing."
-        if state in {PLANNED, CLAIMED} and known.get(SENT):
+        if state in {UNAPPROVED, PLANNED, CLAIMED} and known.get(SENT):
             yield f"{key} is {state} in the outbox, and sent by the ledger."
     keys = {row["idempotency_key"] for row in messages}
     for key in events.keys() - keys - {None}:

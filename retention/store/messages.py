@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from retention.deciding.plan import TREATED
 from retention.deciding.strategy_changes import find_settings
 from retention.store.keys import message_key
-from retention.store.outbox import PLANNED
+from retention.store.outbox import PLANNED, UNAPPROVED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 
 
 def write_messages(
-    as_of: date, plan: "pd.DataFrame", *, strategies: Sequence["Strategy"], at: datetime, is_replay: bool
+    as_of: date,
+    plan: "pd.DataFrame",
+    *,
+    strategies: Sequence["Strategy"],
+    at: datetime,
+    is_replay: bool,
+    needs_approval: bool = False,
 ) -> "pd.DataFrame":
     """Return one planned message for everyone treated; a channel's address is looked up when it is sent.
 
     A message's key is that of its customer, strategy, occasion and version; a plan without occasions has its own day
     for one, and a strategy without versions the version 1. It is useful for the strategy's valid days, counted from the
-    plan's day, and leaves as much later as its version waits.
+    plan's day, and leaves as much later as its version waits. Those of a plan that needs an approval wait for it; a
+    replayed day needs none, since they reach nobody.
     """
     import pandas as pd
 
@@ -45,7 +52,7 @@ def write_messages(
         body=[json.dumps(_content(each), ensure_ascii=False) for each in settings],
         useful_until=[as_of + timedelta(days=each.valid_days) for each in settings],
         is_replay=is_replay,
-        state=PLANNED,
+        state=UNAPPROVED if needs_approval and not is_replay else PLANNED,
         attempts=0,
         not_before=[at + timedelta(days=each.version.wait_days if each.version else 0) for each in settings],
         updated_at=at,

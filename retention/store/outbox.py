@@ -8,17 +8,18 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, func, or_, select, update
 
 from retention.store.consents import MARKETING, Consent, read_consents
 from retention.store.database import Database, is_gone, lock_claims, presence
-from retention.store.ledger import FAILED, REDRIVEN, SENT, UNKNOWN, Entry, Which, chunks, record, record_once
+from retention.store.ledger import FAILED, HELD, REDRIVEN, SENT, UNKNOWN, Entry, Which, chunks, record, record_once
 from retention.store.tables import OUTBOX
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PLANNED, CLAIMED = "planned", "claimed"
+UNAPPROVED = "unapproved"  # of a plan that waits for a person; it is planned once they approve
 LEFT = (SENT, UNKNOWN)  # a message in these states counts as having left
 
 
@@ -52,7 +53,7 @@ Judge = Callable[[RowMapping, Facts], Move]
 
 
 class Outbox:
-    """One row per message: planned, then claimed, then sent, unknown, failed, late, capped or held."""
+    """One row per message: planned (or first unapproved), claimed, then sent, unknown, failed, late, capped or held."""
 
     def __init__(self, database: Database) -> None:
         """Keep them in `database`."""
@@ -100,20 +101,20 @@ class Outbox:
     def open_media(self, *, is_replay: bool) -> list[str]:
         """Return the media of messages that wait to be sent or asked about."""
         waits = (OUTBOX.c.state == CLAIMED) | OUTBOX.c.not_before.is_not(None)
-        query = select(OUTBOX.c.channel).distinct().where(waits, OUTBOX.c.is_replay == is_replay)
+        query = select(OUTBOX.c.channel).distinct().where(waits, _may_leave(), OUTBOX.c.is_replay == is_replay)
         with self._database.read() as connection:
             return sorted(connection.scalars(query))
 
     def open_customers(self) -> list[str]:
         """Return the customers for whom a message waits to be sent."""
-        query = select(OUTBOX.c.customer_id).distinct().where(OUTBOX.c.state.in_((PLANNED, CLAIMED)))
+        query = select(OUTBOX.c.customer_id).distinct().where(OUTBOX.c.state.in_((UNAPPROVED, PLANNED, CLAIMED)))
         with self._database.read() as connection:
             return sorted(connection.scalars(query))
 
     def next_due(self, *, is_replay: bool) -> datetime | None:
         """Return when the next message is to be sent, asked about or taken over, None when none is."""
         due = func.min(func.coalesce(OUTBOX.c.not_before, OUTBOX.c.lease_until))
-        query = select(due).where(OUTBOX.c.is_replay == is_replay)
+        query = select(due).where(_may_leave(), OUTBOX.c.is_replay == is_replay)
         with self._database.read() as connection:
             moment: datetime | None = connection.scalar(query)
             return moment
@@ -255,6 +256,22 @@ def left(row: RowMapping, state: str, **changes: Any) -> Move:  # noqa: ANN401 -
 def stopped(row: RowMapping, state: str, *, at: datetime, trouble: str) -> Move:
     """Return the move of a message that will not leave."""
     return Move(state=state, at=at, attempts=row["attempts"], trouble=trouble)
+
+
+def release(connection: Connection, as_of: date, *, is_approved: bool, by: str, at: datetime) -> int:
+    """Plan the messages of a plan that waited for its approval, or hold them for good; return how many waited."""
+    waits = (OUTBOX.c.state == UNAPPROVED) & (OUTBOX.c.as_of == as_of)
+    rows = list(connection.execute(select(OUTBOX).where(waits).with_for_update()).mappings())
+    if is_approved:
+        connection.execute(update(OUTBOX).where(waits).values(state=PLANNED, updated_at=at))
+    else:
+        refused = f"the plan was refused by {by}"
+        _apply(connection, [(row, stopped(row, HELD, at=at, trouble=refused)) for row in rows], at=at)
+    return len(rows)
+
+
+def _may_leave() -> ColumnElement[bool]:
+    return OUTBOX.c.state != UNAPPROVED
 
 
 def _read_due(

@@ -37,6 +37,7 @@ class Plans:
         at: datetime,
         prices: "pd.DataFrame | None" = None,
         replayed_at: datetime | None = None,
+        needs_approval: bool = False,
     ) -> "pd.DataFrame":
         """Commit a plan for good and return it: one transaction with its ledger entries and its messages.
 
@@ -47,12 +48,15 @@ class Plans:
             at: the moment of the commitment.
             prices: the prices that came with the plan.
             replayed_at: the moment of the past that a replayed day counts for; its messages leave by no real channel.
+            needs_approval: whether its messages wait for a person's approval (`retention.store.plan_approvals`).
 
         A message of the same customer, strategy, occasion and version as an earlier one is not written again.
         """
         _require_day(as_of, plan)
         is_replay = replayed_at is not None
-        messages = write_messages(as_of, plan, strategies=strategies, at=at, is_replay=is_replay)
+        messages = write_messages(
+            as_of, plan, strategies=strategies, at=at, is_replay=is_replay, needs_approval=needs_approval
+        )
         keys = dict(zip(messages["customer_id"], messages["idempotency_key"], strict=True))
         entries = assign_entries(as_of, plan, keys=keys, at=at, happened_at=replayed_at or at, is_replay=is_replay)
         try:

@@ -13,6 +13,7 @@ from retention.store.lane import LaneProgress
 from retention.store.ledger import Ledger
 from retention.store.looks import Looks
 from retention.store.outbox import Outbox
+from retention.store.plan_approvals import PlanApprovals
 from retention.store.plan_overrides import PlanOverrides
 from retention.store.plans import Plans
 from retention.store.recipients import Recipients
@@ -41,6 +42,7 @@ class Store:
         self.lane = LaneProgress(self.database)
         self.looks = Looks(self.database)
         self.assignments = Assignments(self.database)
+        self.plan_approvals = PlanApprovals(self.database)
         self.plan_overrides = PlanOverrides(self.database)
         self.strategy_changes = StrategyChanges(self.database)
         self.strategy_reviews = StrategyReviews(self.database)

@@ -59,6 +59,17 @@ PLANS = Table(
     comment="one row per committed plan; never changed",
 )
 
+PLAN_APPROVALS = Table(
+    "plan_approvals",
+    METADATA,
+    Column("as_of", Date, ForeignKey("plans.as_of"), primary_key=True),
+    Column("is_approved", Boolean, nullable=False),
+    Column("decided_by", String, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    comment="one row per plan that a person approved or refused; append-only",
+)
+
 PLAN_ROWS = Table(
     "plan_rows",
     METADATA,
@@ -563,7 +574,8 @@ SUPPRESSED_IDS = Table(
 )
 
 APPEND_ONLY = (
-    PLANS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS, IDENTITY_DECISIONS,
+    PLANS, PLAN_APPROVALS, PLAN_ROWS, PLAN_PRICES, LEDGER, CONSENTS, GATE_OVERRIDES, RETRAIN_REQUESTS, MODEL_EVENTS,
+    IDENTITY_DECISIONS,
     STRATEGY_CHANGES, STRATEGY_REVIEWS, VERSION_ASSIGNMENTS, PLAN_OVERRIDES, ALERT_EVENTS, ALERT_LOOKS, INCIDENT_EVENTS,
     AUDIT_LOG, PRIVACY_EVENTS,
 )  # fmt: skip

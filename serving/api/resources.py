@@ -19,6 +19,10 @@ PRICES = Resource(
     name="prices", relation="plan_prices", action="plan", key=(Order(column="resource"),),
     description="What one more unit of every limit of the plan would bring.",
 )  # fmt: skip
+PLAN_CHANGES = Resource(
+    name="plan changes", relation="plan_changes", action="plan", key=(Order(column="position"),),
+    description="Whom this plan or the one before it contacts, and what became of them.",
+)  # fmt: skip
 INCIDENTS = Resource(
     name="incidents", relation="incidents", action="incidents", key=(Order(column="position"),),
     description="Incidents, the newest first.",

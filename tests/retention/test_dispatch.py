@@ -18,6 +18,7 @@ from retention.deciding.plan import plan
 from retention.deciding.strategies import Strategy
 from retention.store.consents import Consent
 from retention.store.outbox import Move
+from retention.store.plan_approvals import AlreadyDecidedError
 from retention.store.store import Store
 
 AS_OF = date(2017, 12, 1)
@@ -413,3 +414,34 @@ def test_what_becomes_due_while_a_slow_sender_looks_is_not_left(
     policy = load_policy({"delivery": {"ask_after_seconds": 0.05}})
     dispatch(one, prepare({"*": channel}, policy, clock=lambda: next(moments), sleep=lambda _: None))
     assert fate(one)[0] == "sent"
+
+
+def test_nothing_of_a_plan_leaves_before_a_person_has_approved_it(
+    store: Store, fill: Callable[..., None], prepare: Prepare
+) -> None:
+    fill(store, 3, needs_approval=True)
+    channel = Scripted()
+    assert dispatch(store, prepare({"*": channel})) == DispatchReport()
+    assert (channel.sent, store.outbox.next_due(is_replay=False)) == ([], None)
+    assert store.plan_approvals.count_waiting() == {AS_OF: 3}
+    given = store.plan_approvals.decide(AS_OF, is_approved=True, by="ann", at=AT)
+    assert store.plan_approvals.find(AS_OF) == given
+    assert dispatch(store, prepare({"*": channel})) == DispatchReport(sent=3)
+
+
+def test_a_refused_plan_never_leaves_costs_nothing_and_cannot_be_approved_any_more(
+    sqlite_store: Store, fill: Callable[..., None], prepare: Prepare
+) -> None:
+    fill(sqlite_store, 2, needs_approval=True)
+    sqlite_store.plan_approvals.decide(AS_OF, is_approved=False, by="ann", at=AT)
+    with pytest.raises(AlreadyDecidedError, match="No message of the plan of 2017-12-01 waits"):
+        sqlite_store.plan_approvals.decide(AS_OF, is_approved=True, by="bob", at=AT)
+    assert dispatch(sqlite_store, prepare({"*": Scripted()})) == DispatchReport()
+    assert fate(sqlite_store) == ("held", ["assigned", "assigned", "held", "held"])
+    assert sqlite_store.outbox.read()["trouble"].unique().tolist() == ["the plan was refused by ann"]
+    assert sqlite_store.ledger.spent(AS_OF + timedelta(days=1), period="month") == 0
+
+
+def test_a_replayed_day_needs_no_approval(sqlite_store: Store, fill: Callable[..., None]) -> None:
+    fill(sqlite_store, 2, needs_approval=True, replayed_at=AT)
+    assert sqlite_store.plan_approvals.count_waiting() == {}

@@ -169,7 +169,8 @@ def test_a_day_without_a_plan_is_named(store: Store) -> None:
 def test_the_database_itself_refuses_to_change_what_was_recorded(
     table: str, store: Store, decided: pd.DataFrame, strategies: list[Strategy]
 ) -> None:
-    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT, prices=PRICES)
+    store.plans.commit(AS_OF, decided, strategies=strategies, at=AT, prices=PRICES, needs_approval=True)
+    store.plan_approvals.decide(AS_OF, is_approved=True, by="ann", at=AT)
     GateOverrides(store).grant("scores", AS_OF, by="ann", reason="known gap", at=AT)
     RetrainRequests(store).submit("drift", AS_OF, evidence={"psi": 0.4}, cooldown_days=25, at=AT)
     ModelEvents(store).move_champion("1", by="policy", comment="first", at=AT)

@@ -28,6 +28,7 @@ TABLES = make_tables() | make_money()
 CUSTOMER, ALERT_OF = "secret-001", "secret-002"
 LISTS = {
     "customers": "customers", "alerts": "alerts", "plan": "plans", "plan/prices": "plan_prices",
+    "plan/changes": "plan_changes",
     "incidents": "incidents", "money/periods": "periods",
 }  # fmt: skip
 EXPORTS = {"customers": "customers", "alerts": "alerts", "plan": "plans", "prices": "plan_prices"}
@@ -55,6 +56,9 @@ NEEDED = {
     ("GET", "/money/periods"): ("money",),
     ("GET", "/plan"): ("plan",),
     ("GET", "/plan/prices"): ("plan",),
+    ("GET", "/plan/changes"): ("plan",),
+    ("GET", "/plan/approval"): ("plan",),
+    ("POST", "/plan/approval"): ("approve",),
     ("GET", "/strategies"): ("strategies",),
     ("GET", "/effects"): ("strategies",),
     ("GET", "/health"): ("health",),
@@ -77,6 +81,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "close": {"feedback": "useful"},
     "assign": {"owner": "management"},
     "step": {"step": "identify"},
+    "approval": {"as_of": AS_OF.isoformat(), "is_approved": True},
     "changes": {"valid_days": 14, "reason": "a test"},
     "webhooks": {"url": "https://hooks.example/x", "events": ["alert.created"]},
     "requests": {

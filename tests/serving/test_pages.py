@@ -12,6 +12,7 @@ from pyotp import TOTP
 from starlette.testclient import TestClient
 
 from retention.acting.alerts import alert_id
+from retention.deciding.plan import COLUMNS
 from retention.measuring.lifecycle import Review
 from retention.store.tables import INCIDENTS
 from serving.access import MASK_OF_TEXT, read_access
@@ -27,18 +28,18 @@ ALERT_003, ALERT_016 = (alert_id(AS_OF, f"secret-{number}") for number in ("003"
 PASSWORD = "correct horse battery"
 PAGES = (
     "/today", "/alerts", "/alerts.csv", "/incidents", "/incidents.csv", "/customers", "/customers.csv", "/movement",
-    "/movement.csv", "/customers/secret-001", "/plan", "/plan.csv", "/money", "/money.csv", "/cohorts",
-    "/cohorts.csv", "/survival.csv", "/delivery", "/strategies",
-    "/experiments", "/experiments.csv", "/review", "/health", "/health.csv", "/privacy", "/audit", "/users",
-    "/explanation/secret-001", "/fairness",
+    "/movement.csv", "/customers/secret-001", "/plan", "/plan.csv", "/plan/changes.csv", "/money", "/money.csv",
+    "/cohorts", "/cohorts.csv", "/survival.csv", "/delivery", "/strategies", "/experiments", "/experiments.csv",
+    "/review", "/health", "/health.csv", "/privacy", "/audit", "/users", "/explanation/secret-001", "/fairness",
 )  # fmt: skip
 ACTIONS_OF = {
     "/alerts.csv": ("alerts", "export"), "/customers.csv": ("export",), "/customers/secret-001": ("customer",),
     "/experiments": ("strategies",), "/experiments.csv": ("strategies", "export"),
     "/incidents.csv": ("incidents", "export"), "/movement": ("customers",), "/movement.csv": ("export",),
     "/money.csv": ("money", "export"), "/cohorts": ("money",), "/cohorts.csv": ("money", "export"),
-    "/survival.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/health.csv": ("health", "export"),
-    "/review": ("strategies",), "/fairness": ("health",), "/explanation/secret-001": ("customer",),
+    "/survival.csv": ("money", "export"), "/plan.csv": ("plan", "export"), "/plan/changes.csv": ("plan", "export"),
+    "/health.csv": ("health", "export"), "/review": ("strategies",), "/fairness": ("health",),
+    "/explanation/secret-001": ("customer",),
 }  # fmt: skip
 HOST = "http://127.0.0.1"
 SignIn = Callable[..., TestClient]
@@ -658,3 +659,34 @@ def test_how_long_customers_stay_shows_what_is_known_and_says_what_is_too_few(si
     rows = client.get("/cohorts.csv?group_name=region%3A+north").text.strip().splitlines()
     assert rows[1].startswith("region: north,2024-08-01,0,False,25,24,0.96")
     assert len(rows) == 2
+
+
+def test_a_plan_shows_what_differs_from_the_one_before_and_why(sign_in: SignIn) -> None:
+    page = sign_in("retention_manager").get("/plan?language=en").text.split('id="changes"')[1]
+    assert "What differs from the plan of 2024-09-28" in page
+    assert "1 customers come in, 1 go out, 1 get another strategy, 0 stay. Cost 8.50 EUR → 3 EUR" in page
+    assert "are no candidates any more" in page
+    assert "stays untreated, so that the effect can be measured" in page  # why who comes in was not contacted before
+    masked = sign_in("executive").get("/plan").text.split('id="changes"')[1]
+    assert "secret-" not in masked
+
+
+def test_a_plan_that_waits_is_approved_by_one_click_of_who_may_and_stands_in_the_audit_log(
+    sign_in: SignIn, desk: Desk
+) -> None:
+    plan = make_tables()["plans"].head(4).reindex(columns=list(COLUMNS))
+    plan["planned_strategy_id"] = plan["strategy_id"]
+    desk.store.plans.commit(AS_OF, plan, strategies=desk.strategies, at=NOW, needs_approval=True)
+    executive, manager = sign_in("executive"), sign_in("retention_manager")
+    seen, page = executive.get("/plan?language=en").text, manager.get("/plan?language=en").text
+    assert ("none of its 4 messages leaves" in seen, "/plan/approve" in seen) == (True, False)
+    assert submit(executive, seen, "/plan/approve", as_of=str(AS_OF)).status_code == 403
+    assert manager.post("/plan/approve", data={"as_of": str(AS_OF)}, follow_redirects=False).status_code == 303
+    assert desk.store.plan_approvals.count_waiting() == {AS_OF: 4}  # a form without the token did nothing
+    done = submit(manager, page, "/plan/approve", as_of=str(AS_OF))
+    assert (done.url.path, "Approved by retention_manager None on" in done.text) == ("/plan", True)
+    assert submit(manager, page, "/plan/refuse", as_of=str(AS_OF)).status_code == 409
+    assert submit(manager, page, "/plan/approve", as_of="yesterday").status_code == 400
+    entry = next(each for each in desk.audit.read(limit=9) if each["action"] == "approve")
+    assert (entry["done_by"], entry["subject"]) == ("retention_manager None", str(AS_OF))
+    assert entry["detail"].startswith("approved: 4 messages, plan ")

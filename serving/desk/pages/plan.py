@@ -1,21 +1,30 @@
-"""Plan and budget: what is spent on which strategy, what it should bring, and why others are not contacted."""
+"""Plan and budget: what is spent on which strategy, why others are not contacted, what differs, and the approval."""
 
+from datetime import date
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from retention.store.plan_approvals import AlreadyDecidedError
 from serving.access import Condition, Measure, Order, Question
 from serving.desk.charts import draw_bars
 from serving.desk.files import send_answer
 from serving.desk.filters import COUNT, OF_CUSTOMERS, describe_filters, list_options, read_filters
 from serving.desk.pages.today import read_names
-from serving.desk.visit import Person, Visit
+from serving.desk.visit import Form, InvalidRequestError, Person, Visit, go_to
+from serving.plans import compare_plans, decide_plan, read_approval
 
 router = APIRouter()
 COST = Measure(function="sum", name="cost", column="cost")
 EXPECTED = Measure(function="sum", name="expected", column="expected_value")
 MONEY = Measure(function="sum", name="money", column="money_at_risk")
+MOST_CHANGES = 20
+CHANGES = (
+    "customer_id", "plan_change", "strategy_id", "decision_reason", "cost", "expected_value", "previous_as_of",
+    "previous_strategy_id", "previous_reason", "previous_cost", "previous_expected_value",
+)  # fmt: skip
+_CONFLICT = 409
 
 
 @router.get("/plan")
@@ -40,6 +49,9 @@ def show(visit: Person) -> Response:
         prices=visit.ask(Question(relation="plan_prices", order=(Order(column="price", descending=True),))),
         names=names,
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
+        approval=read_approval(visit),
+        compared=compare_plans(visit, among),
+        changes=visit.ask(_ask_changes(among, limit=MOST_CHANGES)),
     )
 
 
@@ -52,6 +64,39 @@ def export(visit: Person) -> Response:
     question = Question(relation="plans", among=among, order=(Order(column="rank"),))
     columns = visit.desk.snapshot.types("plans")
     return send_answer(visit, "plan", columns, question, detail=f"rows of the plan: {describe_filters(among)}")
+
+
+@router.get("/plan/changes.csv")
+def export_changes(visit: Person) -> Response:
+    """Send whom this plan or the one before it contacts, and what became of them."""
+    visit.require("plan")
+    visit.require("export")
+    among = read_filters(visit, OF_CUSTOMERS)
+    detail = f"changes of the plan: {describe_filters(among)}"
+    return send_answer(visit, "plan-changes", CHANGES, _ask_changes(among), detail=detail)
+
+
+@router.post("/plan/{decision}")
+def decide(visit: Person, decision: str, form: Form) -> Response:
+    """Approve or refuse a plan that waits; it stands in the audit log."""
+    visit.require("approve")
+    if decision not in {"approve", "refuse"}:
+        raise InvalidRequestError("A plan is approved or refused.")
+    try:
+        as_of = date.fromisoformat(form.get("as_of", ""))
+    except ValueError:
+        raise InvalidRequestError("A plan is named by its day.") from None
+    try:
+        decide_plan(visit, as_of, is_approved=decision == "approve")
+    except AlreadyDecidedError:
+        message = visit.words.text("error.decided", as_of=as_of)
+        return visit.render("error.html", status=_CONFLICT, message=message, fix="")
+    return go_to("/plan")
+
+
+def _ask_changes(among: tuple[Condition, ...], *, limit: int | None = None) -> Question:
+    order = (Order(column="position"),)
+    return Question(relation="plan_changes", columns=CHANGES, among=among, order=order, limit=limit)
 
 
 def _read_kept_share(visit: Visit) -> float | None:
