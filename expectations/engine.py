@@ -60,6 +60,7 @@ class ExpectNoOffenders(UnexpectedRowsExpectation):
     rule: str
     column: str | None = None
     remedy: str = ""
+    is_warning: bool = False
 
     def _validate(
         self,

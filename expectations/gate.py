@@ -79,7 +79,7 @@ class Finding:
     """What one expectation found.
 
     `expected` and `observed` say in words what should be and what is, `remedy` what to do about it. `offenders` are
-    keys, never values, and at most `SHOWN` of the `count_offenders` there are.
+    keys, never values, and at most `SHOWN` of the `count_offenders` there are. A warning closes no gate.
     """
 
     table: str
@@ -91,11 +91,12 @@ class Finding:
     remedy: str = ""
     count_offenders: int = 0
     offenders: tuple[str, ...] = ()
+    is_warning: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """All findings of a seam, and the page that shows them; passed when every expectation did."""
+    """All findings of a seam, and the page that shows them; passed when every expectation did that is no warning."""
 
     seam: str
     passed: bool
@@ -105,7 +106,7 @@ class Verdict:
     @property
     def failures(self) -> tuple[Finding, ...]:
         """The findings that close the gate."""
-        return tuple(finding for finding in self.findings if not finding.passed)
+        return tuple(finding for finding in self.findings if not finding.passed and not finding.is_warning)
 
 
 def describe(findings: Sequence[Finding]) -> list[str]:
@@ -144,17 +145,27 @@ def find_rules(package: str, context: Any) -> "Iterator[tuple[str | None, Expect
             yield from ((getattr(module, "TABLE", None), expectation) for expectation in module.expect(context))
 
 
-def expect_none(rule: str, query: str, *, says: str, column: str | None = None, remedy: str = "") -> "Expectation":
+def expect_none(
+    rule: str, query: str, *, says: str, column: str | None = None, remedy: str = "", is_warning: bool = False
+) -> "Expectation":
     """Return the expectation that `query`, a search for offenders, finds nothing.
 
     The query reads from `{batch}`, without an alias, and selects the offenders' keys. An offender that is itself a
     column is selected as `column_name`, and one that is the table itself as a text `observed` with the figure in words;
-    whatever else stands in its row is shown next to it. `remedy` is a sentence about what to do.
+    whatever else stands in its row is shown next to it. `remedy` is a sentence about what to do. A warning
+    closes no gate.
     """
     from expectations.engine import ExpectNoOffenders
 
     counted = f"select *, count(*) over () as count_offenders from ({query}) as offenders order by all limit {FETCHED}"
-    return ExpectNoOffenders(rule=rule, column=column, unexpected_rows_query=counted, description=says, remedy=remedy)
+    return ExpectNoOffenders(
+        rule=rule,
+        column=column,
+        unexpected_rows_query=counted,
+        description=says,
+        remedy=remedy,
+        is_warning=is_warning,
+    )
 
 
 def expect_rows(*, low: int = 1, high: int | None = None) -> "Expectation":
@@ -224,7 +235,7 @@ def run_gate(suites: Sequence[Suite], *, database: Path | Database, docs: Path) 
             results = [_run_suite(context, warehouse, suite) for suite in suites]
         context.build_data_docs()
     findings = tuple(chain.from_iterable(map(_read_findings, suites, results)))
-    passed = all(finding.passed for finding in findings)
+    passed = all(finding.passed or finding.is_warning for finding in findings)
     return Verdict(seam=seam, passed=passed, findings=findings, docs_page=docs / seam / "index.html")
 
 
@@ -274,6 +285,7 @@ def _read_finding(table: str, result: "ExpectationValidationResult") -> Iterator
         expected=str(config.description or config.type),
         observed=_observe(result, offenders),
         remedy=str(config.kwargs.get("remedy", "")),
+        is_warning=bool(config.kwargs.get("is_warning", False)),
         count_offenders=int(result.result.get("count", 0)),
         offenders=tuple(", ".join(offender.values()) for offender in offenders[:SHOWN]),
     )

@@ -4,6 +4,7 @@ Values become their place in the population (0 to 1), so that no unit and no out
 finds the groups, the silhouette their number; a later month's groups take over the ids of the groups they continue.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,8 @@ LOW, HIGH = 0.4, 0.6  # places below and above which a level is low and high
 LEVELS_ZH = {"low": "低", "medium": "中", "high": "高"}
 MEASURES_ZH = {"activity": "活跃度", "value": "价值"}
 MEMBERS = pa.schema([("as_of", pa.date32()), ("customer_id", pa.string()), ("cluster_id", pa.int64())])
+# a lone 1, up to two adjectives, and a noun in the plural
+_ONE_OF_MANY = re.compile(r"(?<![\d.,])1 ((?:(?!(?:of|in|per|a|on|for|at)\b)[a-z-]+ ){0,2}?)([a-z]+?)(ies|s)\b")
 Numbers = npt.NDArray[np.int64]
 
 
@@ -224,13 +227,18 @@ def _name(
         float(np.nanmedian(table.column(f.name).to_numpy(zero_copy_only=False)[mine].astype(float))) for f in traits
     ]
     pairs = [(f, 0.0 if np.isnan(value) else value) for f, value in zip(traits, medians, strict=True)]
-    english = ", ".join(feature.en.format(value=value) for feature, value in pairs)
+    english = ", ".join(in_singular(feature.en.format(value=value)) for feature, value in pairs)
     chinese = ",".join(feature.zh.format(value=value) for feature, value in pairs)
     if not levels:
         return english, chinese
     level_en = ", ".join(f"{level} {what}" for what, level in levels.items())
     level_zh = ",".join(MEASURES_ZH[what] + LEVELS_ZH[level] for what, level in levels.items())
     return f"{level_en}: {english}", f"{level_zh}:{chinese}"
+
+
+def in_singular(phrase: str) -> str:
+    """Return a phrase of the library with the noun of a 1 in the singular: "1 late delivery in the last 30 days"."""
+    return _ONE_OF_MANY.sub(lambda found: f"1 {found[1]}{found[2]}{'y' if found[3] == 'ies' else ''}", phrase)
 
 
 def _traits(features: Sequence[Feature], centre: Floats) -> Iterator[Feature]:

@@ -37,20 +37,26 @@ class Judgement:
     def result_for(self, key: Sequence[str], *, tables: Sequence[str], check: str) -> dg.AssetCheckResult:
         """Return the check result of one asset: whatever was expected of its `tables`."""
         findings = [finding for finding in self.verdict.findings if finding.table in tables]
-        sentences = describe(findings)
+        sentences = describe([finding for finding in findings if not finding.is_warning])
+        warned = describe([finding for finding in findings if finding.is_warning])
         return dg.AssetCheckResult(
             asset_key=dg.AssetKey(list(key)),
             check_name=check,
             passed=not sentences,
             severity=dg.AssetCheckSeverity.WARN if self.is_overridden else dg.AssetCheckSeverity.ERROR,
-            description=" ".join(sentences) or None,
+            description=" ".join(sentences or warned) or None,
             metadata={
                 "expectations": len(findings),
-                "failed": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences) or "none"),
+                "failed": _list(sentences),
+                "warned": _list(warned),
                 PAGE: dg.MetadataValue.url(self.verdict.docs_page.as_uri()),
                 **({REMEDY: how_to_go_on(self.verdict.seam, self.as_of)} if sentences else {}),
             },
         )
+
+
+def _list(sentences: Sequence[str]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences) or "none")
 
 
 def judge(
@@ -90,6 +96,6 @@ def how_to_go_on(seam: str, as_of: date) -> str:
 
 
 def _as_row(verdict: Verdict, seam: str, *, as_of: date) -> pa.Table:
-    failed = " ".join([*describe(verdict.findings), f"{verdict.docs_page.as_uri()} shows all findings."])
+    failed = " ".join([*describe(verdict.failures), f"{verdict.docs_page.as_uri()} shows all findings."])
     row = {"seam": seam, "as_of": as_of, "passed": verdict.passed, "failed": "" if verdict.passed else failed}
     return pa.Table.from_pylist([{**row, "judged_at": datetime.now(UTC).replace(tzinfo=None)}])

@@ -39,7 +39,7 @@ with described as (
 ),
 before as (
     select
-        feature, filled, did_vary, row_count, mean, sqrt(mean_square) as magnitude,
+        feature, filled, did_vary, unusual, row_count, mean, sqrt(mean_square) as magnitude,
         sqrt(greatest(mean_square - mean * mean, 0)) as deviation
     from ({_measure(features, _remember, table=table, day=previous)})
 ),
@@ -49,7 +49,8 @@ stacked as (
     select *, 2 as turn from described
 )
 select
-    * exclude (turn, deviation, did_vary),
+    * exclude (turn, deviation, did_vary, unusual),
+    case when lag(row_count) over turns > 0 then lag(unusual) over turns end as unusual_before,
     lag(magnitude) over turns as magnitude_before,
     lag(mean) over turns as mean_before,
     lag(deviation) over turns as deviation_before,
@@ -92,14 +93,15 @@ def _summarize(feature: FeatureRange) -> dict[str, str]:
 
 
 def _remember(feature: FeatureRange) -> dict[str, str]:
-    """Return what is compared, and whether a noticeable share of the rows differed from the usual value.
+    """Return what is compared, how many rows differed from the usual value, and whether that is a noticeable share.
 
     The usual value of what is rare is 0, or 1 for a share. Quantiles would find any value, at five times the cost.
     """
     name, number = feature.name, _number(feature)
-    unusual = " and ".join(f"avg(cast({number} <> {usual} as double)) >= {NOTICEABLE}" for usual in (0, 1))
-    varied = f"min({name}) <> max({name})" + ("" if feature.is_text else f" and {unusual}")
-    return _summarize(feature) | {"did_vary": varied}
+    apart = ", ".join(f"count(*) filter (where {number} <> {usual})" for usual in (0, 1))
+    unusual = f"count({name})" if feature.is_text else f"least({apart})"
+    varied = f"min({name}) <> max({name}) and {unusual} >= {NOTICEABLE} * count({name})"
+    return _summarize(feature) | {"did_vary": varied, "unusual": unusual}
 
 
 def _describe(feature: FeatureRange) -> dict[str, str]:

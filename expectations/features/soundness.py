@@ -25,12 +25,23 @@ def expect(context: "Context") -> "Iterator[Expectation]":
         where="filled < (1 - null_share - 1e-9) * row_count and was_filled",
         says="no feature has more nulls than it may have, unless the snapshot before did",
     )
+    has_gone_silent = (
+        f"is_constant and not may_be_constant and did_vary and filled >= {_most(minimum_rows)} "
+        f"and coalesce(deviation_before >= {NOTICEABLE} * abs(mean_before), true)"
+    )
+    was_broad = f"coalesce(unusual_before >= {minimum_rows}, true)"
     yield _expect(
         "feature_varies",
         "format('{{:,}} rows with one value', row_count)",
-        where=f"is_constant and not may_be_constant and did_vary and filled >= {_most(minimum_rows)} "
-        f"and coalesce(deviation_before >= {NOTICEABLE} * abs(mean_before), true)",
+        where=f"{has_gone_silent} and {was_broad}",
         says="no feature has one value for everybody, unless nearly everybody had it in the snapshot before",
+    )
+    yield _expect(
+        "rare_feature_varies",
+        "format('{{:,}} rows with one value, {{:,}} with another before', row_count, unusual_before)",
+        where=f"{has_gone_silent} and not {was_broad}",
+        says="what few customers had in the snapshot before, somebody has",
+        is_warning=True,
     )
     yield _expect(
         "feature_is_in_range",
@@ -54,6 +65,6 @@ def _most(minimum_rows: int) -> str:
     return f"greatest({minimum_rows}, {NOTICEABLE} * row_count)"
 
 
-def _expect(rule: str, observed: str, *, where: str, says: str) -> "Expectation":
+def _expect(rule: str, observed: str, *, where: str, says: str, is_warning: bool = False) -> "Expectation":
     query = f"select feature as column_name, {observed} as observed from {{batch}} where {where}"
-    return expect_none(rule, query, says=says)
+    return expect_none(rule, query, says=says, is_warning=is_warning)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.clusters import Clustering, assign_clusters, find_clusters
+from ml.clusters import Clustering, assign_clusters, find_clusters, in_singular
 from ml.dataset import Feature
 
 FEATURES = (
@@ -101,6 +101,19 @@ def test_within_a_month_customers_move_between_clusters_that_stay(found: Cluster
     moved = assign_clusters(table, FEATURES, clusters=found.clusters)
     assert [each.name_en for each in moved.clusters] == [each.name_en for each in found.clusters]
     assert (ids(moved) == ids(found)).mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [
+        ("1 late deliveries in the last 30 days", "1 late delivery in the last 30 days"),
+        ("last order 1 days ago", "last order 1 day ago"),
+        ("active on 1 of the last 30 days", "active on 1 of the last 30 days"),
+        ("21 orders, 0.1 orders", "21 orders, 0.1 orders"),
+    ],
+)
+def test_one_of_something_is_named_in_the_singular(phrase: str, expected: str) -> None:
+    assert in_singular(phrase) == expected
 
 
 @pytest.mark.parametrize("customers", [0, 1, 49])
