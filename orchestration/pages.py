@@ -85,7 +85,7 @@ def list_lane(settings: Settings) -> list[Program]:
     logs, port = settings.home / "logs", find_port(8010)
     logs.mkdir(parents=True, exist_ok=True)
     environment = {**settings.environment, "HOLDFAST_OPERATIONAL_URL": settings.operational_url}
-    python = [sys.executable, "-m", "serving.lane"]
+    python = [sys.executable, "-m", "orchestration.lane"]
     files = ["--log", str(log_file(settings.home)), "--company", str(settings.company_file)]
     collect = [*python, "collect", *files, "--port", str(port)]
     follow = [*python, "follow", *files, "--snapshot", str(published_in(settings.home).path)]

@@ -33,6 +33,7 @@ from serving.lane.follow import Lane
 from serving.lane.kafka_log import BrokerRefusedError, KafkaLog
 from serving.lane.log import POSITION, Log, LogAwayError, LogReplacedError, SqliteLog
 from serving.lane.postgres_log import PostgresLog
+from serving.lane.schema import TextReader
 from serving.lane.writer import GroupWriter
 from serving.sign_in.keys import ApiKeys
 from serving.snapshot import NothingPublishedError, Snapshot
@@ -49,18 +50,18 @@ _RATES_SECONDS = 60.0
 _WAIT_SECONDS = 5.0
 
 
-def main() -> None:
-    """Run one of the programs until asked to end."""
+def main(*, read_texts: TextReader | None = None) -> None:
+    """Run one of the programs until asked to end; the collector takes what customers write where it can be read."""
     given = read_arguments()
     policy = read_policy(given.company)
     given.log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        run(given, policy)
+        run(given, policy, read_texts=read_texts)
     except (BrokerRefusedError, LaneMovedError, LogReplacedError, LogAwayError) as fault:
         sys.exit(str(fault))
 
 
-def run(given: argparse.Namespace, policy: Policy) -> None:
+def run(given: argparse.Namespace, policy: Policy, *, read_texts: TextReader | None) -> None:
     """Run a program over its store and log."""
     with (
         Store(os.environ["HOLDFAST_OPERATIONAL_URL"], key=read_key(os.environ)) as store,
@@ -70,7 +71,7 @@ def run(given: argparse.Namespace, policy: Policy) -> None:
         if given.program == "collect":
             import uvicorn
 
-            uvicorn.Server(configure(given, store, log, policy)).run()
+            uvicorn.Server(configure(given, store, log, policy, read_texts=read_texts)).run()
             return
         with hold_alone(given.log.with_name("lane.lock")):
             follow(given, store, log, policy)
@@ -124,7 +125,9 @@ def lands_log(company: Path) -> bool:
     return any(feed.get("incremental") == POSITION for feed in (feeds if isinstance(feeds, list) else [feeds]))
 
 
-def configure(given: argparse.Namespace, store: Store, log: Log, policy: Policy) -> "uvicorn.Config":
+def configure(
+    given: argparse.Namespace, store: Store, log: Log, policy: Policy, *, read_texts: TextReader | None
+) -> "uvicorn.Config":
     """Return the server of the collector."""
     import uvicorn
 
@@ -135,6 +138,7 @@ def configure(given: argparse.Namespace, store: Store, log: Log, policy: Policy)
         limits=limits,
         now=_now,
         waiting=_count_waiting(store, log),
+        read_texts=read_texts,
     )
     return uvicorn.Config(
         create_collector(collecting), host=given.host, port=given.port, access_log=False, log_level="warning"

@@ -1,8 +1,12 @@
-"""What a body may hold: events by the contract's table `events`, without what is personal."""
+"""What a body may hold: events by the contract's table `events`, without what is personal.
+
+Words of a customer are read where they arrive: what is kept is an event of the type that the reading gives, such as
+`negative_feedback`, and no word.
+"""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,15 +19,19 @@ _ID = re.compile(r"[\w.:|/+=-]{1,128}")  # an id, and no address: neither a blan
 _WORD = re.compile(r"[\w .:|/+=-]{1,128}")
 _IDS = {"event_id", "customer_id", "session_id", "product_id"}
 _MOST_FAULTS = 5
+FEEDBACK, TEXT = "feedback", "text"
+_MOST_CHARACTERS = 5_000
+TextReader = Callable[[Sequence[str]], Sequence[str]]  # texts in, the sentiment of each out
 
 
-def read_events(body: bytes, *, most: int, latest: int) -> list[Row]:
+def read_events(body: bytes, *, most: int, latest: int, read_texts: TextReader | None = None) -> list[Row]:
     """Return the events of a body, values in the order of `FIELDS`, moments as milliseconds since 1970.
 
     Args:
         body: JSON, one event or a list of at most `most` of them.
         most: events of a request.
         latest: the last moment, in milliseconds, that is believed.
+        read_texts: reads the words of `feedback`; without it none are taken.
 
     Raises InvalidRequestError naming the places of what is wrong, never a value; then no event is taken.
     """
@@ -35,16 +43,38 @@ def read_events(body: bytes, *, most: int, latest: int) -> list[Row]:
     if not events or len(events) > most:
         raise InvalidRequestError(f"A request has 1 to {most} events; this one has {len(events)}.")
     rows: list[Row] = []
+    texts: dict[int, str] = {}
     faults: list[str] = []
     for place, event in enumerate(events):
         try:
+            if isinstance(event, dict) and TEXT in event:
+                texts[place] = _take_text(event, is_read=read_texts is not None)
             rows.append(_read_event(event, latest=latest))
         except ValueError as fault:
             faults.append(f"event {place}: {fault}")
     if faults:
         more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise InvalidRequestError(f"No event was taken. {'; '.join(faults[:_MOST_FAULTS])}{more}.")
+    if texts and read_texts is not None:
+        for place, sentiment in zip(texts, read_texts(list(texts.values())), strict=True):
+            rows[place] = _with_type(rows[place], f"{sentiment}_{FEEDBACK}")
     return rows
+
+
+def _take_text(event: dict[str, Any], *, is_read: bool) -> str:
+    """Take the words out of an event, which keeps none."""
+    text = event.pop(TEXT)
+    if not is_read:
+        raise ValueError(f"`{TEXT}` is not read here; send it to the collector")
+    if event.get("type") != FEEDBACK:
+        raise ValueError(f"`{TEXT}` is taken with the type `{FEEDBACK}` alone")
+    if not isinstance(text, str) or not 0 < len(text) <= _MOST_CHARACTERS:
+        raise ValueError(f"`{TEXT}` is no text of 1 to {_MOST_CHARACTERS} characters")
+    return text
+
+
+def _with_type(row: Row, kind: str) -> Row:
+    return tuple(kind if name == "type" else value for name, value in zip(FIELDS, row, strict=True))
 
 
 def write_event(row: Row) -> bytes:

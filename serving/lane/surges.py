@@ -1,4 +1,4 @@
-"""Rates over all customers in a sliding window: complaints and failed payments that surge, events that cease."""
+"""Rates over all customers in a sliding window: complaints, failures and bad opinions that surge, events that cease."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from retention.acting.incidents import COMPLAINTS, FAILURES, INACTIVITY, Incident, find_incidents, grade
+from retention.acting.incidents import COMPLAINTS, FAILURES, INACTIVITY, OPINIONS, Incident, find_incidents, grade
 
 if TYPE_CHECKING:
     from company.policy import Policy
     from serving.lane.log import Read
 
 BUCKET = 10 * 60 * 1000  # milliseconds; a window is some of them
-MEASURES: Mapping[str, str] = {"complaint": COMPLAINTS, "payment_failed": FAILURES}
+MEASURES: Mapping[str, str] = {
+    "complaint": COMPLAINTS,
+    "payment_failed": FAILURES,
+    "negative_feedback": OPINIONS,
+}
 EVERYBODY, ALL_EVENTS = "all customers, last hour", "all events, last hour"
 _DAY = 24 * 60 * 60 * 1000
 _FEWEST_PAST = 4

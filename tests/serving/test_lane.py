@@ -28,6 +28,7 @@ from stores import make_database
 
 from company.policy import Policy, PolicyError, load_policy
 from company.policy.lane import Broker
+from orchestration.lane import read_sentiments
 from retention.acting.incidents import Incident
 from retention.store.lane import LaneMovedError
 from retention.store.store import Store
@@ -536,6 +537,7 @@ FAULTS = {
         "event 1: `event_id` is missing",
     ),
     "other fields": (json.dumps(make_event(1, email="x")).encode(), "fields that are none of"),
+    "words that nobody reads": (json.dumps(make_event(1, text="ann@example.com")).encode(), "`text` is not read here"),
 }
 
 
@@ -556,7 +558,7 @@ def ask(
     collecting = Collecting(
         writer=GroupWriter(log, now=lambda: 5, most_queued=limits.most_queued),
         keys=Keys(keys=keys, access=read_access(), now=lambda: AT), limits=limits, now=lambda: AT,
-        waiting=lambda: waiting,
+        waiting=lambda: waiting, read_texts=read_sentiments,
     )  # fmt: skip
 
     async def send() -> list[httpx.Response]:
@@ -700,6 +702,42 @@ def test_complaints_that_surge_in_an_hour_are_an_incident_and_usual_ones_are_non
     [found] = add_now(fill_days(policy, complaints=5, visits=20), "complaint", 60)
     assert (found.measure, len(found.customers), found.count_expected, found.grade) == ("complaints", 65, 5.0, "orange")
     assert found.cause_en == "all customers, last hour: 65 customers complained."
+
+
+def test_a_burst_of_negative_feedback_is_an_incident_within_the_hour_and_leaves_no_word(
+    sqlite_store: Store, log: SqliteLog, snapshot: Snapshot, policy: Policy, tmp_path: Path
+) -> None:
+    bad, good = "The parcel came three weeks late and nobody answers", "很满意,下次还会再来"
+    opinions = [*([bad] * 20), *([good] * 5)]
+
+    def write(day: int, text: str, number: int) -> dict[str, Any]:
+        moment = (AT - timedelta(days=day, minutes=30)).isoformat()
+        return make_event(100 * day + number, f"c{number}", "feedback", occurred_at=moment, text=text)
+
+    past = [write(day, text, number) for day in range(1, 6) for number, text in enumerate((bad, good, good))]
+    today = [write(0, text, number) for number, text in enumerate(opinions)]
+    answers = ask(sqlite_store, log, policy, json.dumps([*past, *today]).encode())
+    assert [answer.status_code for answer in answers] == [202]
+    lane = open_lane(log, sqlite_store, snapshot, policy)
+    lane.catch_up()
+    lane.step()
+    assert (lane.watch_rates(), lane.watch_rates()) == (1, 0)
+    [incident] = sqlite_store.incidents.find()
+    assert (incident["measure"], incident["cause_en"]) == (
+        "opinions", "all customers, last hour: 20 customers wrote negative feedback.",
+    )  # fmt: skip
+    stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert not [word for word in ("parcel", "满意") if word.encode() in stored]
+
+
+@pytest.mark.parametrize("text", ["", 7, "x" * 5_001])
+def test_words_are_refused_without_being_repeated(
+    text: object, sqlite_store: Store, log: SqliteLog, policy: Policy
+) -> None:
+    body = json.dumps(make_event(1, kind="feedback", text=text)).encode()
+    [answer] = ask(sqlite_store, log, policy, body)
+    assert (answer.status_code, log.last()) == (422, 0)
+    assert answer.json()["detail"].startswith("No event was taken. event 0: `text` is no text of 1 to 5000 characters")
 
 
 def test_events_that_cease_are_an_incident(policy: Policy) -> None:
