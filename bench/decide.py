@@ -62,7 +62,6 @@ def measure_shop(home: Path) -> Iterator[Figure]:
     orders = {
         "value of acting": scored["expected_value"], "money at risk": scored["money_at_risk"],
         "probability": scored["probability"],
-        "probability x lifetime value": scored["probability"] * scored["clv"].clip(lower=0),
     }  # fmt: skip
     shares = {name: _lost_in_top(lost, order) / perfect for name, order in orders.items()}
     reference = ", ".join(f"by {name} {share:.3f}" for name, share in shares.items() if name != "value of acting")

@@ -58,7 +58,7 @@ TABLES = {
                 'inactivity' as main_reason, 'no order for ' || h % 90 || ' days' as main_reason_en,
                 '已' || h % 90 || '天未下单' as main_reason_zh, 'no order for ' || h % 90 || ' days' as why_en,
                 '已' || h % 90 || '天未下单, 消费下降' as why_zh, (h % 400)::bigint as recency_days,
-                (h % 50000) / 5.0 as clv, (h % 50000) / 6.0 as value_from_now, 'strategy ' || h % 16 as strategy_id,
+                (h % 50000) / 6.0 as value_from_now, 'strategy ' || h % 16 as strategy_id,
                 ['treated', 'holdout', 'none', 'none'][1 + (h // 16 % 4)::int] as arm, 'email' as channel,
                 'best_use_of_budget' as decision_reason, 'email,sms' as allowed_channels,
                 (h % 10000) / 10000.0 * (h % 50000) / 5.0 as money_at_risk,
@@ -70,7 +70,7 @@ TABLES = {
     """,
     "alerts": """
         select position, as_of, customer_id, alert_id, tier as level, tier, 'none' as alert_level, score, probability,
-            clv, money_at_risk, 1 as priority, responsible as owner, main_reason, why_en, why_zh, position as rank
+            money_at_risk, 1 as priority, responsible as owner, main_reason, why_en, why_zh, position as rank
         from customers where alert_id is not null order by position
     """,
     "plans": """

@@ -85,7 +85,7 @@ def draw_customers(count: int, *, month: date, random: np.random.Generator) -> p
             "customer_id": [f"{month:%y%m}-{number:06d}" for number in range(count)],
             "as_of": month, "probability": probability, "score": 100 * probability, "tier": tier, "level": tier,
             "alert_level": "none", "main_reason": "inactivity", "reasons": "inactivity", "value_tier": value_tier,
-            "clv": value, "money_at_risk": probability * value, "model_version": "1", "triggers": "", "tags": "",
+            "money_at_risk": probability * value, "model_version": "1", "triggers": "", "tags": "",
             "ticket_topic": None,
             "lifecycle_stage": "active", "kind": "person",
             "allowed_channels": ",".join(channel for channel, _ in CHANNELS.values()), "service_channels": "",

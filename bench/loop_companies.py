@@ -166,7 +166,7 @@ class Company:
         age = month - self.world.signed_month[rows]
         return people.assign(
             probability=score, score=100 * score, tier=tier, level=tier, alert_level="none",
-            **self._reasons(month, rows), value_tier=value_tier, clv=value, money_at_risk=score * value,
+            **self._reasons(month, rows), value_tier=value_tier, money_at_risk=score * value,
             model_version="1", triggers=self._triggers(month, rows), tags="", ticket_topic=None,
             lifecycle_stage=np.where(age <= NEW_MONTHS, "new", "active"),
             kind=np.where(self.world.is_company[rows], "company", "person"),

@@ -28,7 +28,7 @@ FILTERS = (
     "true",
     "tier = 'high' and value_tier in ('platinum', 'gold')",
     "score between 60 and 90 and city = 'city 7' and not has_bought_recently",
-    "lifecycle_stage = 'dormant' and rfm_frequency >= 4 and clv > 1000",
+    "lifecycle_stage = 'dormant' and rfm_frequency >= 4 and value_from_now > 1000",
     "',' || tags || ',' like '%,silent,%' and main_reason = 'service'",
     "customer_id = 'c0000777'",
 )
@@ -40,7 +40,7 @@ CUSTOMERS = """
         ['18-24', '25-34', '35-44', '45-54', '55+'][1 + (h % 5)::int] as age_band,
         (h % 400)::bigint as recency_days, h % 400 < 30 as has_bought_recently, (h % 60)::bigint as count_orders_year,
         (h % 100000) / 10.0 as amount_spent_year, 1 + h % 5 as rfm_recency, 1 + (h // 5) % 5 as rfm_frequency,
-        1 + (h // 25) % 5 as rfm_monetary, (h % 50000) / 5.0 as clv,
+        1 + (h // 25) % 5 as rfm_monetary, (h % 50000) / 5.0 as value_from_now,
         ['new', 'active', 'dormant', 'churned'][1 + (h % 4)::int] as lifecycle_stage,
         ['platinum', 'gold', 'normal', 'normal'][1 + (h // 4 % 4)::int] as value_tier,
         ['silent,frequent', 'silent', 'frequent', ''][1 + (h // 16 % 4)::int] as tags,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OVERLAP = timedelta(hours=1)  # what was committed late by a long transaction; nothing is announced twice
 _OF_ALERT = (
-    "alert_id", "as_of", "customer_id", "level", "tier", "score", "probability", "clv", "money_at_risk", "priority",
+    "alert_id", "as_of", "customer_id", "level", "tier", "score", "probability", "money_at_risk", "priority",
     "owner", "main_reason", "why_en", "why_zh", "raised_at",
 )  # fmt: skip
 _OF_REDEMPTION = ("as_of", "customer_id", "strategy_id", "channel", "version")

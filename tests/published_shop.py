@@ -51,7 +51,6 @@ def make_customers(count: int = COUNT) -> pd.DataFrame:
             "model_version": "3",
             "strategy_id": "voucher",
             "arm": ["treated" if number % 10 else "holdout" for number in numbers],
-            "clv": [4321.0 - number for number in numbers],
             "value_from_now": [1234.5 - number for number in numbers],
             "money_at_risk": [987.25 - number for number in numbers],
             "nobody_listed_this": "not for anybody",
@@ -81,7 +80,7 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
         pd.DataFrame({"as_of": AS_OF - timedelta(days=day), "customer_id": ids, "score": customers["score"] - day})
         for day in (2, 1, 0)
     ]
-    alerts = at_risk[["as_of", "customer_id", "tier", "alert_level", "score", "probability", "clv", "money_at_risk"]]
+    alerts = at_risk[["as_of", "customer_id", "tier", "alert_level", "score", "probability", "money_at_risk"]]
     return {
         "customers": customers,
         "alerts": alerts.assign(
@@ -109,7 +108,7 @@ def make_tables(count: int = COUNT) -> dict[str, pd.DataFrame]:
                 "text_en": "no order for 34 days", "text_zh": "已34天未下单",
             }
         ),
-        "plans": at_risk[["as_of", "customer_id", "strategy_id", "arm", "score", "money_at_risk", "clv"]].assign(
+        "plans": at_risk[["as_of", "customer_id", "strategy_id", "arm", "score", "money_at_risk"]].assign(
             channel="email", cost=1.5, expected_value=20.0, rank=range(1, len(at_risk) + 1), level=at_risk["tier"],
             decision=["treat" if arm == "treated" else "hold_out" for arm in at_risk["arm"]],
             decision_reason=["best_use_of_budget" if arm == "treated" else "held_out" for arm in at_risk["arm"]],

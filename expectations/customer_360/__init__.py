@@ -19,7 +19,7 @@ class Context:
     scores: tuple[str, ...]
     weighted_score: str
     spend: str
-    clv: str
+    value: str
     identities: Mapping[str, str]
     population: str
 
@@ -29,8 +29,8 @@ def build(
     members: Mapping[str, Sequence[str]],
     scores: Sequence[str] = ("rfm_recency", "rfm_frequency", "rfm_monetary"),
     weighted_score: str = "rfm_score",
-    spend: str = "clv_yearly_spend",
-    clv: str = "clv",
+    spend: str = "amount_spent_total",
+    value: str = "value_from_now",
     identities: Mapping[str, str] | None = None,
     population: str = "staging.stg_customers",
 ) -> list[Suite]:
@@ -38,7 +38,7 @@ def build(
 
     `population` is a table, or a query in parentheses, whose `customer_id` are exactly those of the view. `members`
     names the allowed values per column, such as the lifecycle stages. `scores` are quantile scores from 1
-    to 5, null for who never bought, and `weighted_score` is their weighted mean. `clv` is known wherever `spend` is
+    to 5, null for who never bought, and `weighted_score` is their weighted mean. `value` is known wherever `spend` is
     positive. `identities` gives, per column, the SQL expression over the same row that it must equal.
     """
     context = Context(
@@ -46,7 +46,7 @@ def build(
         scores=tuple(scores),
         weighted_score=weighted_score,
         spend=spend,
-        clv=clv,
+        value=value,
         identities=identities or {},
         population=population,
     )

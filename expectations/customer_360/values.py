@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def expect(context: "Context") -> "Iterator[Expectation]":
-    """Expect known words, a lifetime value for everybody who spent, and each identity to hold."""
+    """Expect known words, a value for everybody who spent, and each identity to hold."""
     for column, values in context.members.items():
         yield _expect_member(column, values)
     yield expect_true(
-        "clv_is_known",
-        f"{context.clv} is not null or coalesce({context.spend}, 0) <= 0",
-        column=context.clv,
+        "value_of_spender_is_known",
+        f"{context.value} is not null or coalesce({context.spend}, 0) <= 0",
+        column=context.value,
         key=KEY,
-        says=f"{context.clv} is known for everybody who spent something",
+        says=f"{context.value} is known for everybody who spent something",
     )
     for column, expression in context.identities.items():
         yield _expect_equal(column, expression)

@@ -55,7 +55,10 @@ def customer_360_gate(
     suites = build_suites(
         members=MEMBERS,
         scores=("rfm_recency", "rfm_frequency", "rfm_monetary"),
-        identities={"clv": f"clv_yearly_spend * {clv.lifetime_years} * {clv.gross_margin} - acquisition_cost"},
+        identities={
+            "value_from_now": f"years_expected * ({clv.gross_margin} * yearly_revenue_expected "
+            f"- {clv.cost_per_ticket} * coalesce(count_tickets_half_year, 0) * 365 / 180.0)"
+        },
         population=(
             "(select customer_id from intermediate.int_customers_dated "
             f"where known_date is null or known_date < date '{as_of}')"

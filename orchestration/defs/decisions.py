@@ -48,6 +48,7 @@ PRICES = "select * from retention.plan_prices where as_of = $as_of order by reso
         ["customer_360", "clusters"],
         ["monitoring", "alert_rules"],
         ["signals", "customer_anomalies"],
+        ["forecasts", "customer_value"],
     ],
     group_name="retention",
     owners=[OWNER],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from company.policy.units import Level
 
 COLUMNS = (
-    "alert_id", "customer_id", "as_of", "rank", "level", "tier", "alert_level", "score", "probability", "clv",
+    "alert_id", "customer_id", "as_of", "rank", "level", "tier", "alert_level", "score", "probability",
     "money_at_risk", "priority", "owner", "respond_within_hours", "main_reason", "why_en", "why_zh",
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ def raise_alerts(
 
     Args:
         scores: output of `tiers.assign` with customer_id, as_of, probability, score, main_reason, why_en, why_zh
-            (the reasons in words), clv and money_at_risk, in the company's currency (may be missing for a customer)
+            (the reasons in words), money_at_risk, in the company's currency (may be missing for a customer)
             and, where the company has it, owner, region and value_tier, and where anomalies are looked for,
             anomaly_reason, anomaly_en and anomaly_zh, which are missing for who did not change.
         policy: gives the team, its members and the working hours to the first answer per level.
@@ -57,8 +57,7 @@ def raise_alerts(
     responses = policy.responses
     for field in ("priority", "respond_within_hours"):
         raised[field] = raised["level"].map({level: getattr(getattr(responses, level), field) for level in LEVELS})
-    for name in ("clv", "money_at_risk"):
-        raised[name] = raised[name].astype(float)
+    raised["money_at_risk"] = raised["money_at_risk"].astype(float)
     raised["alert_id"] = [
         alert_id(as_of, customer_id) for as_of, customer_id in zip(raised["as_of"], raised["customer_id"], strict=True)
     ]

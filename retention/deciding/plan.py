@@ -50,7 +50,7 @@ REASONS = {
 }
 COLUMNS = (
     "customer_id", "as_of", "strategy_id", "arm", "channel", "cost", "expected_value", "rank", "decision",
-    "decision_reason", "level", "score", "probability", "main_reason", "value_tier", "clv", "money_at_risk",
+    "decision_reason", "level", "score", "probability", "main_reason", "value_tier", "money_at_risk",
     "propensity", "model_version", "planned_strategy_id", "effect", "effect_group", "propensities", "best_rejected",
     "rejected_because", "version", "kept_share",
 )  # fmt: skip
@@ -81,7 +81,7 @@ def plan(
     """Decide for every candidate: treat, hold out, hold back, or do nothing; each with its reason.
 
     Args:
-        candidates: rows of decisions.candidates, one per customer; clv and money_at_risk may be missing.
+        candidates: rows of decisions.candidates, one per customer; money_at_risk may be missing.
         strategies: the library.
         policy: budget, capacity, teams, costs, holdout, exploration, effects.
         spent: money already committed in the budget's period, by plans before this one.
@@ -147,8 +147,7 @@ def _prepare(candidates: "pd.DataFrame", policy: "Policy", *, silent: Collection
     _require_unique(candidates)
     people = candidates.sort_values("customer_id", ignore_index=True)
     ids = people["customer_id"].astype(str)
-    for name in ("clv", "money_at_risk"):
-        people[name] = people[name].astype(float)
+    people["money_at_risk"] = people["money_at_risk"].astype(float)
     people["is_held_out"] = hold_out(ids, people["as_of"], policy.holdout)
     people["is_probe"] = fractions(ids, salt=f"{policy.exploration.salt}:level") < policy.exploration.share
     people["effect_group"] = name_groups(people, policy)

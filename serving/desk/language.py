@@ -146,11 +146,12 @@ class Words:
 
 
 KINDS = {
-    **dict.fromkeys(("clv", "value_from_now", "money_at_risk", "cost", "expected_value", "acquisition_cost"), "money"),
+    **dict.fromkeys(("value_from_now", "money_at_risk", "cost", "expected_value", "acquisition_cost"), "money"),
     **dict.fromkeys(("amount_spent_quarter", "amount_spent_quarter_before", "amount_spent_year"), "money"),
-    **dict.fromkeys(("amount_spent_total", "amount_discount_year", "amount_monthly", "clv_yearly_spend"), "money"),
+    **dict.fromkeys(("amount_spent_total", "amount_discount_year", "amount_monthly"), "money"),
     **dict.fromkeys(("expected_revenue", "median_revenue", "revenue_low", "revenue_high"), "money"),
     "cross_sell_potential": "money",
+    "forecast_margin": "money",
     **dict.fromkeys(("probability", "share_discount_year", "basket_rank", "propensity", "loss_probability"), "share"),
     "tier": "tier",
     "previous_tier": "tier",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from serving.lane.baseline import Baseline
     from serving.snapshot import Snapshot
 
-_ABOUT = ("customer_id", "clv", "money_at_risk", "owner", "region", "value_tier")
+_ABOUT = ("customer_id", "money_at_risk", "owner", "region", "value_tier")
 
 
 @dataclass(frozen=True, kw_only=True)

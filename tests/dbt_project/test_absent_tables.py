@@ -61,8 +61,9 @@ def test_contracts_end_by_notice_or_by_running_out(without_orders: "Warehouse", 
     assert found.to_numpy().tolist() == expected
 
 
-def test_lifetime_value_rests_on_contracts_where_there_are_no_orders(without_orders: "Warehouse") -> None:
+def test_the_value_rests_on_contracts_where_there_are_no_orders(without_orders: "Warehouse") -> None:
     found = without_orders.query(
-        "select max(abs(clv_yearly_spend - 12 * amount_monthly)) as gap from customer_360.customers"
+        "select max(abs(yearly_revenue_expected - 12 * amount_monthly)) as gap from customer_360.customers "
+        "where amount_monthly > 0"
     )
     assert found["gap"].tolist() == [0.0]

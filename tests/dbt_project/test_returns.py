@@ -82,11 +82,11 @@ def test_spend_orders_and_recency_are_those_of_what_was_kept(declared: "Warehous
     ]
 
 
-def test_who_sent_back_the_only_order_is_worth_nothing(declared: "Warehouse") -> None:
-    (tier, clv), *_ = declared.query(
-        "select value_tier, clv from customer_360.customers where customer_id = 'whole'"
+def test_who_sent_back_the_only_order_has_no_value(declared: "Warehouse") -> None:
+    (tier, is_unknown), *_ = declared.query(
+        "select value_tier, value_from_now is null from customer_360.customers where customer_id = 'whole'"
     ).to_numpy()
-    assert (tier, clv) == ("normal", 0.0)
+    assert (tier, bool(is_unknown)) == ("normal", True)
 
 
 def test_nobody_stays_by_a_refund_or_by_an_order_that_was_taken_back(declared: "Warehouse") -> None:

@@ -34,8 +34,7 @@ select
     'c' || i as customer_id, cast(1 + i % 5 as integer) as rfm_recency, cast(1 + i % 4 as integer) as rfm_frequency,
     cast(1 + i % 3 as integer) as rfm_monetary,
     0.4 * rfm_recency + 0.3 * rfm_frequency + 0.3 * rfm_monetary as rfm_score,
-    cast(i * 10 as double) as clv_yearly_spend, 5.0 as acquisition_cost,
-    clv_yearly_spend * 3.0 * 0.25 - acquisition_cost as clv,
+    cast(i * 10 as double) as amount_spent_total, amount_spent_total * 3.0 * 0.25 - 5.0 as value_from_now,
     case when i % 2 = 0 then 'new' else 'active' end as lifecycle_stage,
     case when i < 4 then 'platinum' when i < 12 then 'gold' else 'normal' end as value_tier
 from range(40) as numbers(i);

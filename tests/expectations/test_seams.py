@@ -52,7 +52,7 @@ def expect_customers() -> list[Suite]:
             "value_tier": ("platinum", "gold", "normal"),
         },
         identities={
-            "clv": "clv_yearly_spend * 3.0 * 0.25 - acquisition_cost",
+            "value_from_now": "amount_spent_total * 3.0 * 0.25 - 5.0",
             "rfm_score": "0.4 * rfm_recency + 0.3 * rfm_frequency + 0.3 * rfm_monetary",
         },
     )
@@ -174,8 +174,14 @@ def test_a_few_moments_in_the_future_pass_where_a_share_is_allowed(spoil: Spoil,
             "update customer_360.customers set rfm_score = 5.5 where customer_id = 'c3'",
             {("mean_lies_within_its_parts", "rfm_score"), ("identity_holds", "rfm_score")},
         ),
-        ("update customer_360.customers set clv = null where customer_id = 'c3'", {("clv_is_known", "clv")}),
-        ("update customer_360.customers set clv = clv + 0.01 where customer_id = 'c3'", {("identity_holds", "clv")}),
+        (
+            "update customer_360.customers set value_from_now = null where customer_id = 'c3'",
+            {("value_of_spender_is_known", "value_from_now")},
+        ),
+        (
+            "update customer_360.customers set value_from_now = value_from_now + 0.01 where customer_id = 'c3'",
+            {("identity_holds", "value_from_now")},
+        ),
         (
             "update customer_360.customers set lifecycle_stage = 'asleep' where customer_id = 'c3'",
             {("value_is_known", "lifecycle_stage")},
@@ -309,6 +315,20 @@ def test_a_feature_that_hardly_anybody_has_may_be_constant(spoil: Spoil, failure
     assert failures(features.build(rare, **usual, explosion_factor=10.0, minimum_rows=20)) == {
         ("feature_varies", "rare")
     }
+
+
+@pytest.mark.parametrize(("had", "rule"), [(12, "rare_feature_varies"), (30, "feature_varies")])
+def test_what_few_customers_had_may_go_silent_with_a_warning(spoil: Spoil, judge: Judge, had: int, rule: str) -> None:
+    spoil(
+        "create or replace table features.customer_features as "
+        f"select as_of, 'c' || i as customer_id, if(as_of < date '2026-03-01' and i < {had}, 1 + i, 0) as coupons "
+        "from range(120) as numbers(i), (values (date '2026-02-01'), (date '2026-03-01')) as slices(as_of)"
+    )
+    usual = {"as_of": AS_OF, "previous": date(2026, 2, 1), "snapshots": []}
+    suites = features.build([FeatureRange(name="coupons", low=0)], **usual, explosion_factor=10.0, minimum_rows=20)
+    verdict = judge(suites)
+    failed = {(one.expectation, one.column) for one in verdict.findings if not one.passed}
+    assert (failed, verdict.passed) == ({(rule, "coupons")}, rule == "rare_feature_varies")
 
 
 @pytest.mark.parametrize(("before", "is_open"), [("52 + i % 2", True), ("40 + i % 20", False)])

@@ -26,7 +26,7 @@ def folder(idle_instance: Path) -> Path:
     with open_store(idle_instance) as store:
         policy = load_policy()
         scores = pd.DataFrame({"customer_id": ["ada", "bob", "cy"], "score": [95.0, 90.0, 60.0]}).assign(
-            as_of=DAY, main_reason="price", why_en="pays less", why_zh="消费下降", clv=100.0, money_at_risk=50.0
+            as_of=DAY, main_reason="price", why_en="pays less", why_zh="消费下降", money_at_risk=50.0
         )
         scores = assign(scores.assign(probability=scores["score"] / 100), policy)
         store.alerts.record(raise_alerts(scores, policy), at=RAISED)

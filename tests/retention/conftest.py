@@ -54,7 +54,6 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "level": "high",
             "main_reason": "inactivity",
             "value_tier": "gold",
-            "clv": 1000.0,
             "model_version": "7",
             "tier": "high",
             "alert_level": "high",
@@ -68,8 +67,9 @@ def make_candidates() -> Callable[..., pd.DataFrame]:
             "allowed_channels": "in_app,phone,email",
             "service_channels": "in_app,phone,email",
         }
+        value: Any = columns.pop("value", 1000.0)
         frame = frame.assign(**(defaults | columns))
-        return frame.assign(money_at_risk=frame["probability"] * frame["clv"])
+        return frame.assign(money_at_risk=frame["probability"] * value)
 
     return make
 

@@ -42,7 +42,7 @@ def raise_for(store: Store, policy: Policy, *scores: float, at: datetime = NIGHT
     rows = pd.DataFrame({"customer_id": [f"c{place}" for place in range(len(scores))], "score": scores})
     rows = rows.assign(
         probability=rows["score"] / 100, as_of=day, main_reason="price", why_en="pays less", why_zh="消费下降",
-        clv=100.0, money_at_risk=rows["score"],
+        money_at_risk=rows["score"],
     )  # fmt: skip
     clock = make_clock(policy, timezone="UTC")
     store.alerts.record(raise_alerts(assign(rows, policy), policy), at=at, clock=clock)

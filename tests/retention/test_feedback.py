@@ -76,7 +76,7 @@ def test_fixed_lines_rise_as_well_and_labels_stay_at_the_policys(chosen: str, li
 def test_an_alert_of_a_doubted_reason_needs_a_second_one() -> None:
     usual = policy()
     scores = pd.DataFrame({"customer_id": ["a", "b", "c"], "reasons": ["price", "price,service", "service"]}).assign(
-        score=95.0, probability=0.95, as_of=DAY, why_en="w", why_zh="因", clv=1.0, money_at_risk=1.0,
+        score=95.0, probability=0.95, as_of=DAY, why_en="w", why_zh="因", money_at_risk=1.0,
         main_reason=["price", "price", "service"],
     )  # fmt: skip
     scores = assign(scores, usual)

@@ -26,7 +26,7 @@ def test_a_plan_that_does_nothing_has_the_columns_of_one_that_acts(
     count: int, make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
     acting = to_arrow(plan(make_candidates(2), [make_strategy()], policy, spent=0).rows, PLAN)
-    idle = plan(make_candidates(count, main_reason=None, clv=np.nan, model_version=None), [], policy, spent=0).rows
+    idle = plan(make_candidates(count, main_reason=None, value=np.nan, model_version=None), [], policy, spent=0).rows
     assert to_arrow(idle, PLAN).schema == acting.schema
     assert acting.schema.field("strategy_id").type == pa.string()
     assert acting.schema.field("as_of").type == pa.date32()

@@ -163,7 +163,7 @@ def notified(store: Store) -> list[tuple[str, str]]:
 def _alerts(customers: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"customer_id": customers}).assign(
         alert_id=[f"a-{each}" for each in customers], as_of=DAY, rank=1, level="high", tier="high", alert_level="high",
-        score=95.0, probability=0.95, clv=100.0, money_at_risk=95.0, priority=1, owner="retention desk",
+        score=95.0, probability=0.95, money_at_risk=95.0, priority=1, owner="retention desk",
         respond_within_hours=1.0, main_reason="service", why_en="w", why_zh="因",
     )  # fmt: skip
 

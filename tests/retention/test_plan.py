@@ -36,7 +36,7 @@ def test_a_plan_has_one_row_per_candidate_with_every_column(
         "customer_id": "c000", "as_of": date(2017, 12, 1), "strategy_id": "voucher", "arm": "treated",
         "channel": "in_app", "cost": 5.0, "expected_value": pytest.approx(0.9 * 1000 * 0.1 - 5), "rank": 1,
         "decision": "treat", "decision_reason": "best_use_of_budget", "level": "high", "score": 90.0,
-        "probability": 0.9, "main_reason": "inactivity", "value_tier": "gold", "clv": 1000.0,
+        "probability": 0.9, "main_reason": "inactivity", "value_tier": "gold",
         "money_at_risk": 900.0, "propensity": 1.0, "model_version": "7", "planned_strategy_id": "voucher",
         "effect": 0.1, "effect_group": "gold, high", "propensities": '{"": 0.0, "voucher": 1.0}',
         "best_rejected": None, "rejected_because": None, "version": None, "kept_share": 1.0,
@@ -46,7 +46,7 @@ def test_a_plan_has_one_row_per_candidate_with_every_column(
 def test_only_what_is_really_kept_of_the_money_at_risk_pays(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
-    people = make_candidates(2, clv=[1000.0, 200.0])
+    people = make_candidates(2, value=[1000.0, 200.0])
     decided = _plan(people, [make_strategy()], policy, kept_share=0.25).set_index("customer_id")
     assert decided["expected_value"].tolist() == pytest.approx([0.25 * 900 * 0.1 - 5, 0.25 * 180 * 0.1 - 5])
     assert decided["arm"].tolist() == ["treated", "none"]
@@ -56,7 +56,7 @@ def test_only_what_is_really_kept_of_the_money_at_risk_pays(
 def test_the_money_goes_to_the_highest_expected_value_and_the_rest_hear_why(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
-    people = make_candidates(3, clv=[100.0, 900.0, 500.0])
+    people = make_candidates(3, value=[100.0, 900.0, 500.0])
     decided = _plan(people, [make_strategy()], policy, spent=policy.budget.amount - 10)
     assert _arms(decided) == {
         "c000": (None, "budget_spent"),
@@ -74,7 +74,7 @@ def test_what_the_period_has_spent_is_gone(make_candidates: Frame, make_strategy
 def test_doing_nothing_wins_where_no_strategy_earns_its_cost(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
-    people = make_candidates(2, clv=[10.0, 1000.0])
+    people = make_candidates(2, value=[10.0, 1000.0])
     harmful = make_strategy("harmful", effect={"value": -0.2, "basis": "cited", "source": "a field experiment"})
     assert _arms(_plan(people, [make_strategy()], policy))["c000"] == (None, "not_worth_it")
     assert _arms(_plan(people, [harmful], policy))["c001"] == (None, "not_worth_it")
@@ -87,7 +87,7 @@ def test_everyone_who_cannot_be_treated_hears_the_first_reason_that_holds(
         4,
         allowed_channels=["", "in_app", "in_app", "in_app"],
         service_channels="",
-        clv=[1000.0, 1000.0, np.nan, 1000.0],
+        value=[1000.0, 1000.0, np.nan, 1000.0],
         reasons=["price"] * 3 + ["service"],
     )
     decided = _plan(people, [make_strategy(reasons=["price"])], policy, recent_contacts={"c000", "c001"})
@@ -140,9 +140,9 @@ def test_a_full_channel_sends_the_next_best_customer_to_their_next_best_strategy
 ) -> None:
     policy = load_policy({"holdout": {"share": 0.0}, "exploration": {"share": 0.0}, "capacity": {"phone": 1}})
     call = make_strategy("call", channel="phone", effect={"value": 0.2, "basis": "assumption", "source": "t"})
-    decided = _plan(make_candidates(2, clv=[800.0, 900.0]), [call, make_strategy()], policy)
+    decided = _plan(make_candidates(2, value=[800.0, 900.0]), [call, make_strategy()], policy)
     assert _arms(decided) == {"c000": ("voucher", "best_use_of_budget"), "c001": ("call", "best_use_of_budget")}
-    alone = _plan(make_candidates(2, clv=[800.0, 900.0]), [call], policy)
+    alone = _plan(make_candidates(2, value=[800.0, 900.0]), [call], policy)
     assert _arms(alone)["c000"] == (None, "channel_full")
 
 
@@ -154,7 +154,7 @@ def test_a_dear_strategy_that_no_longer_fits_leaves_the_rest_to_a_cheaper_one(
         modules=[{"kind": "gift", "amount": 20}],
         effect={"value": 0.3, "basis": "assumption", "source": "t"},
     )
-    people = make_candidates(3, clv=[1000.0, 900.0, 800.0])
+    people = make_candidates(3, value=[1000.0, 900.0, 800.0])
     decided = _plan(people, [dear, make_strategy()], policy, spent=policy.budget.amount - 31)
     assert _arms(decided) == {
         "c000": ("dear", "best_use_of_budget"),
@@ -176,7 +176,7 @@ def test_when_the_budget_is_short_it_goes_where_it_returns_most(make_candidates:
 def test_an_option_must_return_what_the_policy_asks_for(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
-    people = make_candidates(2, clv=[100.0, 1000.0])
+    people = make_candidates(2, value=[100.0, 1000.0])
     strict = load_policy({**policy.as_dict(), "budget": {"minimum_return": 5}})
     assert _arms(_plan(people, [make_strategy()], strict)) == {
         "c000": (None, "not_worth_it"),
@@ -214,7 +214,7 @@ def test_the_untreated_use_neither_money_nor_places(
 
 
 def test_a_customer_is_chosen_by_one_rule_in_both_arms(make_candidates: Frame, make_strategy: Make) -> None:
-    share, people = 0.3, make_candidates(300, clv=np.linspace(2000, 200, 300))
+    share, people = 0.3, make_candidates(300, value=np.linspace(2000, 200, 300))
     budget = {"amount": 300}
     held = draw(people["customer_id"], salt="holdfast", share=share)
     policy = load_policy({"holdout": {"share": share}, "exploration": {"share": 0.0}, "budget": budget})
@@ -268,7 +268,7 @@ def _strategies(costs: list[int], effects: list[int], channels: list[str]) -> li
 
 @settings(max_examples=60, deadline=None)
 @given(
-    clv=st.lists(st.integers(0, 400), min_size=6, max_size=25),
+    values=st.lists(st.integers(0, 400), min_size=6, max_size=25),
     costs=st.lists(st.integers(0, 30), min_size=1, max_size=4),
     effects=st.lists(st.integers(-5, 30), min_size=4, max_size=4),
     channels=st.lists(st.sampled_from(["phone", "email", "agent"]), min_size=4, max_size=4),
@@ -291,13 +291,13 @@ def test_whatever_the_limits_are_a_plan_keeps_them(**drawn: Any) -> None:  # noq
         }
     )
     strategies = _strategies(drawn["costs"], drawn["effects"], drawn["channels"])
-    people = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(len(drawn["clv"]))]}).assign(
+    people = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(len(drawn["values"]))]}).assign(
         as_of=date(2017, 12, 1), probability=0.5, score=50.0, level="high", main_reason="price", value_tier="gold",
-        clv=[float(value) for value in drawn["clv"]], model_version="1", tier="high",
+        model_version="1", tier="high",
         allowed_channels="phone,email,agent", service_channels="", triggers="", return_rate=None,
         lifecycle_stage="active", kind="person", ticket_topic=None, reasons="price", tags="",
     )  # fmt: skip
-    people["money_at_risk"] = people["probability"] * people["clv"]
+    people["money_at_risk"] = people["probability"] * drawn["values"]
     decided = plan(people, strategies, policy, spent=0)
     _require_limits(decided, policy)
     rows, treated = decided.rows, decided.rows.loc[decided.rows["arm"] == "treated"]
@@ -325,7 +325,7 @@ def _require_limits(decided: Plan, policy: Policy) -> None:
 def test_a_price_is_what_one_more_contact_would_bring(make_candidates: Frame, make_strategy: Make) -> None:
     def bring(places: int) -> Plan:
         policy = load_policy({"holdout": {"share": 0.0}, "exploration": {"share": 0.0}, "capacity": {"in_app": places}})
-        return plan(make_candidates(200, clv=np.linspace(200, 2200, 200)), [make_strategy()], policy, spent=0)
+        return plan(make_candidates(200, value=np.linspace(200, 2200, 200)), [make_strategy()], policy, spent=0)
 
     values = [bring(places).rows.query("arm == 'treated'")["expected_value"].sum() for places in (100, 101)]
     price = bring(100).prices.set_index("resource").loc["channel: in_app"]

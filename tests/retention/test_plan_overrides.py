@@ -49,7 +49,7 @@ def test_a_chosen_strategy_is_used_whomever_its_file_is_for_and_whatever_it_shou
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
     strategies = [make_strategy(), make_strategy("call", channel="phone", tiers=[], stages=["dormant"])]
-    people = make_candidates(2, clv=[1.0, 1000.0])
+    people = make_candidates(2, value=[1.0, 1000.0])
     assert plan_with(people, strategies, policy, decide("strategy", strategy_id="call")) == [
         ["call", "chosen_by_person"],
         ["voucher", "best_use_of_budget"],
@@ -60,7 +60,7 @@ def test_a_chosen_strategy_is_not_outbid_when_the_money_is_short(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:
     short = policy.model_copy(update={"budget": policy.budget.model_copy(update={"amount": 5.0})})
-    people = make_candidates(3, clv=[10.0, 1000.0, 2000.0])
+    people = make_candidates(3, value=[10.0, 1000.0, 2000.0])
     assert plan_with(people, [make_strategy()], short, decide("strategy", strategy_id="voucher"))[0] == [
         "voucher",
         "chosen_by_person",

@@ -55,7 +55,7 @@ def strategies(make_strategy: Make) -> list[Strategy]:
 
 @pytest.fixture
 def decided(make_candidates: Frame, strategies: list[Strategy]) -> pd.DataFrame:
-    people = make_candidates(20, clv=[float(10 * number) for number in range(20)])
+    people = make_candidates(20, value=[float(10 * number) for number in range(20)])
     return plan(people, strategies, POLICY, spent=0).rows
 
 
@@ -268,11 +268,11 @@ def test_the_cool_down_holds_for_both_arms_and_not_for_the_plans_own_day(
 
 
 def _alerts(*scored: float, as_of: date = AS_OF) -> pd.DataFrame:
-    scores = pd.DataFrame({"customer_id": ["a", "b"], "score": scored or [95.0, 55.0], "clv": [10.0, None]})
+    scores = pd.DataFrame({"customer_id": ["a", "b"], "score": scored or [95.0, 55.0]})
     scores = scores.assign(
         probability=scores["score"] / 100, as_of=as_of, main_reason="service", why_en="w", why_zh="因"
     )
-    scores["money_at_risk"] = scores["probability"] * scores["clv"]
+    scores["money_at_risk"] = scores["probability"] * [10.0, np.nan]
     policy = load_policy()
     return raise_alerts(assign(scores, policy), policy)
 

@@ -18,8 +18,7 @@ def _scores(*scores: float) -> pd.DataFrame:
 def _full(**columns: object) -> pd.DataFrame:
     frame = pd.DataFrame({"customer_id": ["a", "b", "c", "d"], "score": [95.0, 85.0, 55.0, 20.0]})
     frame = frame.assign(probability=frame["score"] / 100, as_of=AS_OF, main_reason="service", why_en="w", why_zh="因")
-    frame = frame.assign(clv=[10.0, 1000.0, np.nan, 5000.0], **columns)
-    return frame.assign(money_at_risk=frame["probability"] * frame["clv"])
+    return frame.assign(**columns, money_at_risk=frame["probability"] * [10.0, 1000.0, np.nan, 5000.0])
 
 
 def test_a_bound_belongs_to_the_tier_and_to_the_alert_level_above_it() -> None:
@@ -83,7 +82,7 @@ def test_a_weak_alert_needs_a_reason_besides_its_score() -> None:
     policy = load_policy({"tier_policy": "alerts", "cutoffs": {"confirm": ["low"]}})
     scores = pd.DataFrame({"customer_id": ["a", "b", "c", "d"], "score": [65.0, 66.0, 95.0, 67.0], "as_of": AS_OF})
     scores = scores.assign(
-        probability=0.5, main_reason=["service", None, None, "other"], why_en="", why_zh="", clv=1.0, money_at_risk=1.0
+        probability=0.5, main_reason=["service", None, None, "other"], why_en="", why_zh="", money_at_risk=1.0
     )
     assert raise_alerts(assign(scores, policy), policy)["customer_id"].tolist() == ["c", "a"]
 

@@ -94,7 +94,7 @@ def test_a_role_opens_its_pages_and_no_other_and_sees_only_its_fields(role: str,
         assert "secret-" not in text.replace(path, "")
     if grant.sees("city") != "clear":
         assert "Town " not in text
-    if grant.sees("clv") != "clear":
+    if grant.sees("value_from_now") != "clear":
         assert re.findall(r"4,3\d\d|1,2[23]\d EUR|9[5-8]\d[.,]", text) == []
 
 
@@ -263,7 +263,13 @@ def test_somebody_else_s_alert_cannot_be_answered(sign_in: SignIn) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/customers?sort=clv", "/customers?after=[1,2,3]", "/customers?after=x", "/alerts?state=x", "/audit?before=x"],
+    [
+        "/customers?sort=none",
+        "/customers?after=[1,2,3]",
+        "/customers?after=x",
+        "/alerts?state=x",
+        "/audit?before=x",
+    ],
 )
 def test_an_address_that_means_nothing_is_refused_in_words(path: str, sign_in: SignIn) -> None:
     answer = sign_in("admin").get(path)

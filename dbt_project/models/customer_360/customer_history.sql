@@ -21,7 +21,6 @@ states as (
         value_tier,
         rfm_grade,
         rfm_score,
-        clv,
         tags,
         value_from_now,
         value_from_now / years_expected as value_of_year

@@ -349,7 +349,6 @@ yearly as (
 
     select
         *,
-        yearly_purchases + yearly_contracts as clv_yearly_spend,
         case
             when first_order_date is null and first_contract_date is null then null
             when is_customer then yearly_purchases + yearly_contracts
@@ -364,8 +363,6 @@ priced as (
     select
         *,
         ({{ yearly_margin('yearly_revenue_expected', 'count_tickets_half_year') }}) * years_expected as value_from_now,
-        clv_yearly_spend * {{ policy('clv', 'lifetime_years') }} * {{ policy('clv', 'gross_margin') }}
-        - cast(acquisition_cost as double) as clv,
         {{ rfm_score() }} as rfm_score
     from yearly
 
@@ -429,7 +426,6 @@ graded as (
         basket_rank,
         rfm_score,
         {{ rfm_grade() }} as rfm_grade,
-        clv_yearly_spend,
         cast({{ 'count_tickets_half_year' if is_connected('tickets') else 'null' }} as bigint) as count_tickets_half_year,
         cast({{ 'count_complaints_half_year' if is_connected('tickets') else 'null' }} as bigint) as count_complaints_half_year,
         cast(mean_satisfaction_half_year as double) as mean_satisfaction_half_year,
@@ -447,7 +443,6 @@ graded as (
         cast(years_expected as double) as years_expected,
         cast(value_from_now as double) as value_from_now,
         cast(acquisition_cost as double) as acquisition_cost,
-        clv,
         case when value_from_now > acquisition_cost then 'serve_first' else 'cut_service_cost' end as clv_verdict,
         lifecycle_stage,
         {{ lifecycle_phase() }} as lifecycle_phase,

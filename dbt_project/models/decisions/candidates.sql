@@ -67,6 +67,19 @@ anomalies as (
 
 ),
 
+-- the longest span that is forecast
+forecasts as (
+
+    select
+        as_of,
+        customer_id,
+        max(horizon_months) as forecast_months,
+        {{ policy('clv', 'gross_margin') }} * max_by(expected_revenue, horizon_months) as forecast_margin
+    from {{ source('forecasts', 'customer_value') }}
+    group by as_of, customer_id
+
+),
+
 -- the company's own campaigns; what Holdfast sent stands in its operational store
 contacts as (
 
@@ -126,7 +139,8 @@ joined as (
         coalesce(contacts.contacts_1d, 0) as contacts_1d,
         coalesce(contacts.contacts_7d, 0) as contacts_7d,
         coalesce(contacts.contacts_30d, 0) as contacts_30d,
-        customers.clv,
+        forecasts.forecast_months,
+        cast(forecasts.forecast_margin as double) as forecast_margin,
         customers.value_from_now
     from customers
     inner join permissions on customers.customer_id = permissions.customer_id
@@ -149,6 +163,10 @@ joined as (
         on
             customers.as_of = anomalies.as_of
             and customers.customer_id = anomalies.customer_id
+    left join forecasts
+        on
+            customers.as_of = forecasts.as_of
+            and customers.customer_id = forecasts.customer_id
     left join contacts on customers.customer_id = contacts.customer_id
 
 ),

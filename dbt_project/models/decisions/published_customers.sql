@@ -130,6 +130,8 @@ published as (
         plans.decision_reason,
         plans.expected_value,
         candidates.money_at_risk,
+        candidates.forecast_months,
+        candidates.forecast_margin,
         candidates.allowed_channels,
         candidates.contacts_30d,
         alerts.alert_id,

@@ -25,7 +25,7 @@ PARTS = {
         "cluster_en", "cluster_zh", "preference", "favourite_channel", "favourite_department", "consented_channels",
         "word_of_mouth", "count_referrals_year", "tags", "run_tags",
     ),
-    "value": ("value_from_now", "clv", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly"),
+    "value": ("value_from_now", "value_tier", "clv_verdict", "amount_spent_year", "amount_monthly"),
     "purchases": (
         "lifecycle_stage", "lifecycle_phase", "recency_days", "tenure_days", "count_orders_quarter",
         "count_orders_year", "amount_spent_quarter", "amount_spent_quarter_before", "value_trend",
