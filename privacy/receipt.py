@@ -19,18 +19,29 @@ class ReceiptError(Exception):
 
 def sign(content: Mapping[str, Any], *, key_file: Path) -> dict[str, Any]:
     """Return a receipt with its signature; the key is made where there is none, with its public half next to it."""
+    signature = sign_bytes(_canonical(content), key_file=key_file)
+    return {_SIGNED: dict(content), _SIGNATURE: signature}
+
+
+def sign_bytes(data: bytes, *, key_file: Path) -> str:
+    """Return the signature of `data` in base64; the key is made where there is none."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    if not key_file.exists():
-        _make_key(key_file)
+    require_key(key_file)
     key = load_pem_private_key(key_file.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ReceiptError(
             f"{key_file}: this is no Ed25519 key. Remove it, and a new one is made with the next receipt."
         )
-    signature = key.sign(_canonical(content))
-    return {_SIGNED: dict(content), _SIGNATURE: base64.b64encode(signature).decode()}
+    return base64.b64encode(key.sign(data)).decode()
+
+
+def require_key(key_file: Path) -> Path:
+    """Return where the public half of a key is; the key is made where there is none."""
+    if not key_file.exists():
+        _make_key(key_file)
+    return public_key_of(key_file)
 
 
 def verify(receipt: Path, *, public_key_file: Path) -> dict[str, Any]:

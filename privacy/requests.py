@@ -32,6 +32,19 @@ class RequestError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Callback:
+    """An address that is called when the status of a request changes, for the controller who sent the request.
+
+    `known_status` is what was taken there last, None before anything was.
+    """
+
+    request_id: str
+    url: str
+    controller_id: str
+    known_status: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """One request as it is now; whom it is about is known by a keyed token alone.
 

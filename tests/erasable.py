@@ -26,7 +26,7 @@ from orchestration.warehouse import Warehouse
 from privacy.identifiers import Keyring, make_keyring
 from privacy.requests import Kind, Request
 from retention.store.store import Store
-from retention.store.tables import METADATA, PRIVACY_EVENTS, PRIVACY_REQUESTS, SUPPRESSED_IDS
+from retention.store.tables import METADATA, PRIVACY_CALLBACKS, PRIVACY_EVENTS, PRIVACY_REQUESTS, SUPPRESSED_IDS
 
 AT = datetime(2024, 3, 1, 12, tzinfo=UTC)
 KEY = "a key for tests only, 0123456789"
@@ -200,7 +200,7 @@ def fill(engine: sa.Engine, metadata: sa.MetaData, customers: tuple[str, ...]) -
     """Write a row per customer into every table: whatever the tables are, each of them holds traces then."""
     with engine.begin() as connection:
         for table in metadata.sorted_tables:
-            if table in {PRIVACY_REQUESTS, PRIVACY_EVENTS, SUPPRESSED_IDS}:
+            if table in {PRIVACY_REQUESTS, PRIVACY_CALLBACKS, PRIVACY_EVENTS, SUPPRESSED_IDS}:
                 continue
             for number, customer_id in enumerate(customers, start=1):
                 values = {column.name: _value(column, customer_id, number) for column in table.columns}

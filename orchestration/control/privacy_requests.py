@@ -9,9 +9,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from privacy.identifiers import Identifiers, Keyring
-from privacy.requests import EXTENDED, STATES, STORE_DONE, Kind, Request, RequestError, State, check_move
+from privacy.requests import EXTENDED, STATES, STORE_DONE, Callback, Kind, Request, RequestError, State, check_move
 from retention.store.database import next_number
-from retention.store.tables import PRIVACY_EVENTS, PRIVACY_REQUESTS, SUPPRESSED_IDS
+from retention.store.tables import PRIVACY_CALLBACKS, PRIVACY_EVENTS, PRIVACY_REQUESTS, SUPPRESSED_IDS
 
 if TYPE_CHECKING:
     from retention.store.store import Store
@@ -26,9 +26,12 @@ class PrivacyRequests:
 
     def receive(
         self, kind: Kind, customers: Iterable[str], *, law: str, received_on: date, due_on: date, keyring: Keyring,
-        by: str, note: str, at: datetime, request_id: str | None = None,
+        by: str, note: str, at: datetime, request_id: str | None = None, callbacks: Mapping[str, str] | None = None,
     ) -> Request:  # fmt: skip
-        """Write a request down; the ids are sealed at once. Raises RequestError where `request_id` is taken."""
+        """Write a request down; the ids are sealed at once. Raises RequestError where `request_id` is taken.
+
+        `callbacks` are addresses that are called when its status changes, with the id of the controller behind each.
+        """
         request_id, ids = request_id or uuid4().hex, tuple(customers)
         with self._database.write() as connection:
             if connection.scalar(
@@ -42,7 +45,24 @@ class PrivacyRequests:
                 )
             )  # fmt: skip
             _append(connection, request_id, "received", by=by, at=at, note=note, due_on=due_on)
+            for url, controller_id in (callbacks or {}).items():
+                row = {"request_id": request_id, "url": url, "controller_id": controller_id}
+                connection.execute(insert(PRIVACY_CALLBACKS).values(row))
         return self.find(request_id)
+
+    def read_callbacks(self) -> list[Callback]:
+        """Return every address to call, with the status that is known there."""
+        columns = [PRIVACY_CALLBACKS.c[name] for name in Callback.__dataclass_fields__]
+        with self._database.read() as connection:
+            rows = connection.execute(select(*columns).order_by(PRIVACY_CALLBACKS.c.request_id)).mappings().all()
+        return [Callback(**row) for row in rows]
+
+    def note_called(self, callback: Callback, *, status: str, at: datetime) -> None:
+        """Write down that a status was taken at an address."""
+        c = PRIVACY_CALLBACKS.c
+        own = (c.request_id == callback.request_id) & (c.url == callback.url)
+        with self._database.write() as connection:
+            connection.execute(update(PRIVACY_CALLBACKS).where(own).values(known_status=status, known_at=at))
 
     def read(self, beginning: str = "") -> list[Request]:
         """Return every request whose id begins so as it is now, the one that is due first in front."""

@@ -50,6 +50,27 @@ def announce_to_partners(
     return dg.SkipReason(f"{count} announcements.")
 
 
+@dg.sensor(minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def call_back_on_requests(
+    context: dg.SensorEvaluationContext, deployment: dg.ResourceParam[Deployment], store: dg.ResourceParam[Store]
+) -> dg.SkipReason:
+    """Call whoever sent a request about personal data and does not know its present status."""
+    from orchestration.control.privacy_requests import PrivacyRequests
+    from orchestration.privacy.callbacks import Callbacks
+    from orchestration.privacy.erasing import SIGNING_KEY
+    from orchestration.privacy.on_desk import open_office
+    from orchestration.privacy.stores import OWN_RECORDS
+
+    settings = deployment.settings
+    office = open_office(settings.environment, store, settings.company_file)
+    if office is None:
+        return dg.SkipReason("Without HOLDFAST_TOKEN_KEY there are no requests.")
+    key_file = settings.home / OWN_RECORDS / SIGNING_KEY
+    calls = Callbacks(requests=PrivacyRequests(store), office=office, key_file=key_file, now=now).deliver()
+    context.log.info("status callbacks: %s", calls)
+    return dg.SkipReason(f"{calls['taken']} status callbacks were taken, {calls['not_taken']} were not.")
+
+
 @dg.sensor(job_name=sending.name, minimum_interval_seconds=300, default_status=dg.DefaultSensorStatus.RUNNING)
 def send_when_due(context: dg.SensorEvaluationContext, store: dg.ResourceParam[Store]) -> dg.RunRequest | dg.SkipReason:
     """Start the sending when a message is due, and none is under way."""

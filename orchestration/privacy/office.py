@@ -1,5 +1,6 @@
 """One way for each step of a request, whoever takes it: a person at the command line, on the desk, or a program."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -43,7 +44,7 @@ class Office:
 
     def receive(
         self, kind: str, customer_id: str, *, by: str, note: str, law: str | None = None,
-        received_on: date | None = None, request_id: str | None = None,
+        received_on: date | None = None, request_id: str | None = None, callbacks: Mapping[str, str] | None = None,
     ) -> Request:  # fmt: skip
         """Write a request down, due by its law from the day it came. Raises RequestError."""
         came, named = received_on or self.today, law or self.deployment.policy.privacy.law
@@ -51,7 +52,7 @@ class Office:
         due_on = compute_due_date(self.deployment, named, received_on=came)
         return self.requests.receive(
             known, [customer_id], law=named, received_on=came, due_on=due_on, keyring=self.keyring, by=by,
-            note=note, at=self.now(), request_id=request_id,
+            note=note, at=self.now(), request_id=request_id, callbacks=callbacks,
         )  # fmt: skip
 
     def verify(self, request_id: str, *, by: str, how: str) -> Request:

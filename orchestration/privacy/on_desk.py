@@ -68,13 +68,20 @@ class DeskOffice:
 
     def receive(
         self, kind: str, customer_id: str, *, by: str, note: str, law: str | None, received_on: date | None,
-        request_id: str | None = None,
+        request_id: str | None = None, callbacks: Mapping[str, str] | None = None,
     ) -> served.Request:  # fmt: skip
         """Write a request down. Raises OfficeError."""
         with _plain():
             return self._show(
                 self._office.receive(
-                    kind, customer_id, by=by, note=note, law=law, received_on=received_on, request_id=request_id
+                    kind,
+                    customer_id,
+                    by=by,
+                    note=note,
+                    law=law,
+                    received_on=received_on,
+                    request_id=request_id,
+                    callbacks=callbacks,
                 )
             )
 
@@ -104,6 +111,12 @@ class DeskOffice:
         if name == COPY:
             return _pack(self._copy_of(request.request_id), key=self.settings.encryption_key)
         return self._receipt_of(request.request_id).read_bytes() if name == RECEIPT else self._key.read_bytes()
+
+    def read_public_key(self) -> bytes:
+        """Return the public key (PEM) of what the instance signs."""
+        from privacy.receipt import require_key
+
+        return require_key(self._key.with_suffix(".key")).read_bytes()
 
     @cached_property
     def _office(self) -> "Office":

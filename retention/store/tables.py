@@ -547,6 +547,17 @@ PRIVACY_REQUESTS = Table(
     comment="one row per request of a person about their data; the ids are sealed, and gone when it is done",
 )
 
+PRIVACY_CALLBACKS = Table(
+    "privacy_callbacks",
+    METADATA,
+    Column("request_id", String(32), ForeignKey("privacy_requests.request_id"), primary_key=True),
+    Column("url", String(500), primary_key=True),
+    Column("controller_id", String, nullable=False),
+    Column("known_status", String),
+    Column("known_at", Moment),
+    comment="one row per request and address that its sender wants called: the newest status that it took",
+)
+
 PRIVACY_EVENTS = Table(
     "privacy_events",
     METADATA,

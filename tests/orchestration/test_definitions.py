@@ -58,6 +58,7 @@ def test_schedules_and_sensors_run_by_default(described: dict[str, Any]) -> None
         "sensors": {
             "apply_model_reviews": "RUNNING",
             "announce_to_partners": "RUNNING",
+            "call_back_on_requests": "RUNNING",
             "look_at_alerts": "RUNNING",
             "request_retrain_on_drift": "RUNNING",
             "notify_holdout_contact": "RUNNING",

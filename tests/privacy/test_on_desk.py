@@ -1,5 +1,6 @@
 """Requests on the desk and by the API: from the day they come to the receipt, by those who may."""
 
+import base64
 import io
 import json
 import shutil
@@ -11,10 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from erasable import Scene, deploy
+from receivers import receive
 from starlette.testclient import TestClient
 
 from company.policy import load_policy
+from orchestration.privacy.callbacks import Callbacks
 from orchestration.privacy.erasing import SIGNING_KEY
 from orchestration.privacy.on_desk import open_office
 from orchestration.privacy.stores import OWN_RECORDS
@@ -30,6 +35,7 @@ from serving.snapshot import Snapshot
 
 HOST, PASSWORD, NOW = "http://127.0.0.1", "correct horse battery", datetime(2024, 3, 1, 12, tzinfo=UTC)
 WAIT_SECONDS = 60
+CALLED = {"desk": {"api": {"webhook_hosts": ["127.0.0.1"]}}}
 Open = Callable[[str], TestClient]
 
 
@@ -43,7 +49,7 @@ def desk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Desk:
     open_warehouse(scene.deployment.settings).publish(Path(published), {"about": about}, is_update=True)
     settings = deploy(scene.home.parent).settings
     return Desk(
-        snapshot=Snapshot(path=Path(published)), store=scene.store, access=read_access(), policy=load_policy(),
+        snapshot=Snapshot(path=Path(published)), store=scene.store, access=read_access(), policy=load_policy(CALLED),
         templates=read_templates(), now=lambda: NOW,
         office=open_office(settings.environment, scene.store, settings.company_file),
     )  # fmt: skip
@@ -97,6 +103,45 @@ def test_a_request_for_nobody_is_not_written_down(person: Open, scene: Scene) ->
 def test_who_has_not_the_role_sees_no_request(person: Open, desk: Desk) -> None:
     assert person("retention_manager").get("/privacy").status_code == 403
     assert program(desk, "analyst").get("/v1/privacy/requests").status_code == 403
+
+
+def test_who_sent_a_request_is_called_signed_once_per_status_and_again_where_the_call_was_not_taken(
+    desk: Desk, scene: Scene
+) -> None:
+    with receive() as receiver:
+        client = program(desk, "dpo")
+        body = {
+            "regulation": "gdpr",
+            "subject_request_id": "a7551968-d5d6-44b2-9831-815ac9017798",
+            "subject_request_type": "objection",
+            "submitted_time": "2024-01-31T15:00:00Z",
+            "subject_identities": [{"identity_type": "controller_customer_id", "identity_value": "ann-001"}],
+            "status_callback_urls": [receiver.address],
+        }
+        elsewhere = client.post("/v1/privacy/requests", json=body | {"status_callback_urls": ["https://other.example"]})
+        assert (elsewhere.status_code, scene.requests.read()) == (422, [])
+        assert client.post("/v1/privacy/requests", json=body).status_code == 201
+        office = open_office(scene.deployment.settings.environment, scene.store, scene.deployment.settings.company_file)
+        assert office is not None
+        key_file = scene.home / OWN_RECORDS / SIGNING_KEY
+        callbacks = Callbacks(requests=scene.requests, office=office, key_file=key_file, now=lambda: NOW)
+        receiver.script = ["503"]
+        assert [callbacks.deliver() for _ in range(3)] == [
+            {"taken": 0, "not_taken": 1}, {"taken": 1, "not_taken": 0}, {"taken": 0, "not_taken": 0},
+        ]  # fmt: skip
+        request = scene.requests.read()[0]
+        scene.requests.end(request, "refused", by="dpo", at=NOW, note="nobody of that name")
+        assert callbacks.deliver() == {"taken": 1, "not_taken": 0}
+        assert [each["request_status"] for each in receiver.bodies] == ["pending", "cancelled"]
+        known = client.get(f"/v1/privacy/requests/{body['subject_request_id']}").json()
+        assert receiver.bodies[-1] == known | {"status_callback_url": receiver.address}
+        key = load_pem_public_key(
+            client.get(client.get("/v1/privacy/discovery").json()["processor_certificate"]).content
+        )
+        assert isinstance(key, Ed25519PublicKey)
+        key.verify(
+            base64.b64decode(receiver.requests[-1][1]["X-OpenDSR-Signature"]), json.dumps(receiver.bodies[-1]).encode()
+        )
 
 
 def test_a_program_sends_a_request_once_follows_it_and_fetches_the_receipt(desk: Desk, scene: Scene) -> None:

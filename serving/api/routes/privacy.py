@@ -9,19 +9,26 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from retention.acting.channels.http import Address
 from serving.actor import InvalidRequestError, NotFoundError
 from serving.api.caller import Caller, Program
+from serving.api.hosts import check_host
 from serving.api.idempotency import ConflictError
-from serving.privacy import Office, OfficeError, Request, find_office, require_customer
+from serving.privacy import (
+    VERSION,
+    Office,
+    OfficeError,
+    Request,
+    Status,
+    describe_status,
+    end_of,
+    find_office,
+    require_customer,
+)
 
 router = APIRouter(prefix="/privacy", tags=["privacy"])
-VERSION: Literal["2.0"] = "2.0"
-Status = Literal["pending", "in_progress", "completed", "cancelled"]
-STATUSES: dict[str, Status] = {
-    "received": "pending", "verified": "pending", "held": "pending", "planned": "in_progress",
-    "running": "in_progress", "partial": "in_progress", "done": "completed", "refused": "cancelled",
-}  # fmt: skip
 CREATED = 201
+MOST_CALLBACKS = 5
 TAKEN_BACK = "taken back by its sender"
 RequestId = Annotated[UUID, Path()]
 
@@ -47,7 +54,10 @@ class Submission(BaseModel):
     submitted_time: AwareDatetime
     subject_identities: Annotated[list[Identity], Field(min_length=1, max_length=1)]
     api_version: Literal["2.0"] = VERSION
-    status_callback_urls: Annotated[list[str], Field(max_length=0, description="Not called: ask for the status.")] = []
+    status_callback_urls: Annotated[
+        list[Annotated[Address, Field(max_length=500)]],
+        Field(max_length=MOST_CALLBACKS, description="Called by POST, signed, on hosts of `desk.api.webhook_hosts`."),
+    ] = []
 
 
 class Discovery(BaseModel):
@@ -57,6 +67,7 @@ class Discovery(BaseModel):
     supported_identities: list[dict[str, str]]
     supported_subject_request_types: list[str]
     supported_regulations: list[str]
+    processor_certificate: str
 
 
 class Received(BaseModel):
@@ -96,7 +107,14 @@ def discover(program: Program) -> Discovery:
         supported_identities=[{"identity_type": "controller_customer_id", "identity_format": "raw"}],
         supported_subject_request_types=list(office.kinds),
         supported_regulations=list(office.laws),
+        processor_certificate="/v1/privacy/signing.pub",
     )
+
+
+@router.get("/signing.pub", response_class=Response)
+def read_public_key(program: Program) -> Response:
+    """Return the public key (PEM, Ed25519) of the signatures of receipts and callbacks."""
+    return Response(find_office(program).read_public_key(), media_type="application/x-pem-file")
 
 
 @router.post("/requests", status_code=CREATED)
@@ -105,6 +123,8 @@ def submit(program: Program, body: Submission) -> Received:
     office = find_office(program)
     known = _find(office, body.subject_request_id)
     if known is None:
+        for url in body.status_callback_urls:
+            check_host(program, url)
         require_customer(program, body.subject_identities[0].identity_value)
         known = _receive(program, office, body)
     elif known.kind != body.subject_request_type:
@@ -113,7 +133,7 @@ def submit(program: Program, body: Submission) -> Received:
         controller_id=program.key.name,
         subject_request_id=body.subject_request_id,
         received_time=datetime.combine(known.received_on, time(), tzinfo=UTC),
-        expected_completion_time=_end_of(known),
+        expected_completion_time=end_of(known),
         encoded_request=base64.b64encode(body.model_dump_json(exclude_unset=True).encode()).decode(),
     )
 
@@ -185,6 +205,7 @@ def _receive(program: Caller, office: Office, body: Submission) -> Request:
             law=body.regulation,
             received_on=body.submitted_time.date(),
             request_id=body.subject_request_id.hex,
+            callbacks=dict.fromkeys(body.status_callback_urls, program.key.name),
         )
     except OfficeError as fault:
         raise InvalidRequestError(str(fault)) from None
@@ -193,18 +214,4 @@ def _receive(program: Caller, office: Office, body: Submission) -> Request:
 
 
 def _describe(program: Caller, request: Request) -> State:
-    path = f"/v1/privacy/requests/{UUID(request.request_id)}/"
-    return State(
-        controller_id=program.key.name,
-        subject_request_id=UUID(request.request_id),
-        subject_request_type=request.kind,
-        request_status=STATUSES[request.state],
-        expected_completion_time=_end_of(request),
-        results_url=f"{path}{request.files[0]}" if request.files else None,
-        api_version=VERSION,
-    )
-
-
-def _end_of(request: Request) -> datetime:
-    """Return the end of the day on which a request is due, in UTC."""
-    return datetime.combine(request.due_on, time(23, 59, 59), tzinfo=UTC)
+    return State.model_validate(describe_status(request, controller_id=program.key.name))

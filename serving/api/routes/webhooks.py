@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retention.acting.channels.http import Address
 from retention.store.subscriptions import Subscription
-from serving.actor import InvalidRequestError, NotFoundError
+from serving.actor import NotFoundError
 from serving.api.caller import Caller, Program
+from serving.api.hosts import check_host
 from serving.api.idempotency import ConflictError, IdempotencyKey, write_once
 from serving.api.listing import answer
 from serving.partners import KINDS
-from serving.same_site import LOOPBACK_NAMES
 
 router = APIRouter(tags=["webhooks"])
 MOST = 20  # of one key
@@ -68,7 +68,7 @@ def add(program: Program, body: Wanted, idempotency_key: IdempotencyKey) -> Resp
     program.require("subscribe")
     for event in body.events:
         program.require(KINDS[event].action)
-    _check_host(program, body.url)
+    check_host(program, body.url)
 
     def act() -> dict[str, Any]:
         store = program.desk.store.subscriptions
@@ -110,12 +110,3 @@ def _describe(program: Caller, of: Subscription) -> dict[str, Any]:
     names = ("subscription_id", "url", "events", "made_at", "ended_at")
     row = {name: getattr(of, name) for name in names} | {"messages": dict(counts)}
     return {**row, "made_at": of.made_at.isoformat(), "ended_at": of.ended_at.isoformat() if of.ended_at else None}
-
-
-def _check_host(program: Caller, url: str) -> None:
-    """Let events go to hosts alone that the company names, and in the clear to this machine alone."""
-    parts = urlsplit(url)
-    if parts.hostname not in program.desk.policy.desk.api.webhook_hosts:
-        raise InvalidRequestError("Events are posted to hosts that `desk.api.webhook_hosts` of the policy names.")
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK_NAMES:
-        raise InvalidRequestError("Events are posted by https.")
