@@ -80,15 +80,19 @@ class _Opened:
 class Keyring:
     """The keys behind the SQLAlchemy address `url`, opened with `master_key`.
 
-    `values` is the engine of the vault's values, in which an older vault kept its keys: they are moved once.
+    `values` is the engine of the vault's values, in which an older vault kept its keys: they are moved once, so that no
+    backup of values has a key from then on.
     """
 
     def __init__(self, url: str, *, master_key: str, values: sa.Engine) -> None:
         """Hold the addresses; nothing is opened before the first question."""
         if len(master_key) < LEAST_SECRET:
             raise VaultError(f"`{MASTER_KEY_NAME}` has fewer than {LEAST_SECRET} characters")
-        if values.dialect.name == "sqlite" and sa.make_url(url) == values.url:
-            raise VaultError(f"`{KEYS_URL_NAME}` names the file of the values: keys lie in one of their own")
+        if sa.make_url(url) == values.url:
+            raise VaultError(
+                f"`{KEYS_URL_NAME}` names no database of its own: keys that lie with the values are in their backups, "
+                "and destroying a key would not erase those. Name another database; keys that are there are moved"
+            )
         self._url, self._master_key, self._values = url, master_key, values
 
     def read(self, owners: Iterable[Owner]) -> dict[Owner, bytes | None]:
@@ -142,6 +146,8 @@ class Keyring:
     def _opened(self) -> _Opened:
         """Open the ring, after it was made or moved where it is not there yet; raises VaultError for a wrong key."""
         has_keys_of_before = sa.inspect(self._values).has_table(_BEFORE.name)
+        if sa.inspect(self._values).has_table(_SETTINGS.name):
+            self._move()
         if self._settings() is None:
             self._make(self._read_before() if has_keys_of_before else {})
         if has_keys_of_before:
@@ -152,6 +158,23 @@ class Keyring:
         cost = {"n": settings.scrypt_n, "r": settings.scrypt_r, "p": settings.scrypt_p}
         wrapping = _derive(self._master_key, settings.salt, **cost)
         return _Opened(wrapping=wrapping, index=_unwrap(wrapping, settings.wrapped_index_key))
+
+    def _move(self) -> None:
+        """Bring the ring here from the database of the values, where it lay on a server; again, it changes nothing."""
+        with self._values.connect() as connection:
+            rows = {table: connection.execute(sa.select(table)).mappings().all() for table in (_SETTINGS, _KEYS)}
+        own, moved = self._settings(), rows[_SETTINGS]
+        if own is not None and moved and own.salt != moved[0]["salt"]:
+            raise VaultError(
+                f"the database that `{KEYS_URL_NAME}` names holds the keys of another vault; name a new one"
+            )
+        if own is None:
+            with self._engine.begin() as connection:
+                for table, each in rows.items():
+                    if each:
+                        connection.execute(sa.insert(table), [dict(row) for row in each])
+        _METADATA.drop_all(self._values)
+        _shrink(self._values)
 
     def _settings(self) -> sa.Row[Any] | None:
         with self._engine.connect() as connection:
@@ -210,7 +233,7 @@ class Keyring:
 
 
 def keys_address(values_url: str) -> str:
-    """Return where keys lie when no address is named: in a file next to a SQLite file, else with the values."""
+    """Return where keys lie when no address is named: in a file next to a SQLite file; on a server nowhere else."""
     url = sa.make_url(values_url)
     if url.get_backend_name() != "sqlite" or not url.database:
         return values_url

@@ -134,6 +134,29 @@ def test_a_rotated_master_key_opens_what_the_one_before_opened_and_that_one_noth
         ask(Vault(address, master_key=MASTER), ANN)
 
 
+def test_keys_that_lay_in_the_database_of_the_values_are_moved_out_of_it_and_those_of_another_vault_are_not_mixed_in(
+    vault: Vault, address: str, tmp_path: Path
+) -> None:
+    assert ask(vault, ANN) == ANN.clear
+    keys = tmp_path / "vault.keys.db"
+    with sqlite3.connect(tmp_path / "vault.db") as database:  # as a server had it that was given no address for keys
+        database.execute(f"attach '{keys}' as ring")
+        for table in ("key_settings", "customer_keys"):
+            database.execute(f"create table {table} as select * from ring.{table}")
+    shutil.copy(tmp_path / "vault.db", tmp_path / "together.db")
+    keys.unlink()
+    with pytest.raises(VaultError, match="names no database of its own: keys that lie with the values are in their"):
+        ask(Vault(address, master_key=MASTER, keys_url=address), ANN)
+    moved = Vault(address, master_key=MASTER)
+    assert [ask(moved, value) for value in (ANN, BOB)] == [ANN.clear, BOB.clear]
+    assert b"customer_keys" not in (tmp_path / "vault.db").read_bytes()
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    Vault(other, master_key=MASTER).seal([BOB], at=AT)
+    with pytest.raises(VaultError, match="holds the keys of another vault"):
+        ask(Vault(f"sqlite:///{tmp_path / 'together.db'}", master_key=MASTER,
+                  keys_url=f"sqlite:///{tmp_path / 'other.keys.db'}"), ANN)  # fmt: skip
+
+
 @pytest.fixture
 def before(vault: Vault, tmp_path: Path) -> Path:
     """A vault as it was once: keys next to the values, wrapped by the SHA-256 of the master key."""
