@@ -38,6 +38,7 @@ LIFECYCLE_REASON = "lifecycle_reason"
 RENAMED = {"standing": LIFECYCLE_STATUS, "standing_reason": LIFECYCLE_REASON}  # tags of versions of before
 LATEST = "latest_as_of"  # the last day on which a training found this version
 AWAITING, PROMOTED, REFUSED, ROLLED_BACK = "awaiting_review", "promoted", "refused", "rolled_back"
+SOUND, NO = "is_sound", "no"  # whether nothing speaks against a version on its own
 COMMENT, REVIEWER = "review_comment", "reviewed_by"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow's codes for what is not there
 FILE = "model.json"
@@ -105,8 +106,9 @@ class Registry:
         lead_times: Mapping[int, Model] | None = None,
         trials: Sequence[TrialRecord] = (),
         review: bool = False,
+        keeps_challenger: bool = False,
     ) -> str:
-        """Write a version, then point `challenger` at it; return its number.
+        """Write a version, then point `challenger` at it unless that keeps its place; return its number.
 
         One data `fingerprint` gives one version: a training that is repeated finds it, one that was killed half way is
         cleared away first. With `review` the version waits for a person (`review_state` = `pending`). `documents` are
@@ -136,7 +138,7 @@ class Registry:
                 **(tags or {}),
             }
             self._finish(found, given)
-        if found == self.versions()[-1]["version"] != self._alias(CHAMPION):
+        if not keeps_challenger and found == self.versions()[-1]["version"] != self._alias(CHAMPION):
             self._point(CHALLENGER, found)
         return found
 
@@ -146,12 +148,16 @@ class Registry:
         return None if version is None else self.read(version)
 
     def challenger(self) -> RegisteredModel | None:
-        """Return the version next to the champion; None without one, or where it waits for a review or was rejected."""
+        """Return the version next to the champion that may score.
+
+        None without one, where it waits for a review or was rejected, and where something speaks against it on its own.
+        """
         version = self._alias(CHALLENGER)
         if version is None or version == self._alias(CHAMPION):
             return None
         found = self.read(version)
-        return found if found.metadata.get(REVIEW, APPROVED) == APPROVED else None
+        may_score = found.metadata.get(REVIEW, APPROVED) == APPROVED and found.metadata.get(SOUND) != NO
+        return found if may_score else None
 
     def read(self, version: str) -> RegisteredModel:
         """Load one complete version; its content must have the hash that was recorded when it was written."""

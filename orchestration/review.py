@@ -19,6 +19,7 @@ from ml.registry import (
     REVIEW,
     REVIEWER,
     ROLLED_BACK,
+    SOUND,
 )
 from ml.training.promotion import Decision
 from orchestration.control.model_events import ModelEvents
@@ -61,6 +62,7 @@ def judge(
     if _is_closed(tags, against=against):
         return Outcome(version, tags[LIFECYCLE_STATUS], tags.get(DECISION, decision.reason))
     written = {DECISION: decision.reason, PROMOTABLE: _say(decision.promote), AGAINST: against or NOBODY}
+    written[SOUND] = _say(decision.is_sound)
     registry.annotate(version, written | ({REQUEST: request_id} if request_id else {}))
     if not decision.promote:
         return _close(registry, version, REFUSED, decision.reason)

@@ -99,7 +99,7 @@ def _check_complete(name: str, weights: Mapping[Family, float]) -> None:
 
 
 class Promotion(Section):
-    """What a challenger must show before it may score customers."""
+    """What a challenger must show before it may score customers, and for how many days it may show it live."""
 
     mode: Literal["auto", "review"]
     margin: Annotated[float, Field(ge=0, lt=1)]
@@ -107,6 +107,7 @@ class Promotion(Section):
     maximum_calibration_error: Share
     minimum_gain: Annotated[float, Field(ge=0, lt=1)]
     live_share: Annotated[float, Field(ge=0, lt=1)]
+    live_days: Annotated[int, Field(gt=0)]
 
 
 class Fairness(Section):

@@ -16,10 +16,11 @@ from ml.training.train import Fitted
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided, and why, in one sentence."""
+    """What was decided, and why, in one sentence; `is_sound` where nothing speaks against the version on its own."""
 
     promote: bool
     reason: str
+    is_sound: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def compare(
         reason = (
             f"no labelled snapshot is later than {champion.trained_until if champion else None}, the champion's last"
         )
-        return Comparison(Decision(promote=False, reason=reason), given, None)
+        return Comparison(Decision(promote=False, reason=reason, is_sound=False), given, None)
     label, probability = _figures(rows)
     challenger = evaluate(label, probability, capacity=capacity)
     if champion is None:
@@ -84,7 +85,7 @@ def decide(
     """
     against = (*list_refusals(challenger, promotion), *objections)
     if against:
-        return Decision(promote=False, reason="refused: " + "; ".join(against))
+        return Decision(promote=False, reason="refused: " + "; ".join(against), is_sound=False)
     if champion is None:
         return Decision(promote=True, reason=f"first champion: AUC {challenger.auc:.4f}, {_describe(challenger)}")
     if (challenger.n, challenger.base_rate) != (champion.n, champion.base_rate):

@@ -15,6 +15,7 @@ from ml.registry import FINGERPRINT, REPLACED, RegisteredModel, Registry
 from ml.training.promotion import Decision, compare
 from orchestration.automation import ASKED_ON, REQUEST, TRIGGER
 from orchestration.defs.cutoffs import VALIDATION
+from orchestration.defs.model_trials import is_open
 from orchestration.defs.scores import RULES
 from orchestration.deployment import Deployment
 from orchestration.documents import as_json, describe_data, read_gates
@@ -139,6 +140,7 @@ def training(
         lead_times={lead: each.model for lead, each in found.lead_times.fitted.items()},
         trials=found.trials,
         review=policy.promotion.mode == "review",
+        keeps_challenger=is_open(warehouse, registry, policy.promotion, as_of=until),
     )
     outcome = judge(
         registry,

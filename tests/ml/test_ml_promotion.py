@@ -12,7 +12,13 @@ from ml.training.promotion import compare, decide
 from ml.training.train import Fitted, fit
 
 LIMITS = Promotion(
-    mode="auto", margin=0.002, minimum_auc=0.6, maximum_calibration_error=0.05, minimum_gain=0.0, live_share=0.0
+    mode="auto",
+    margin=0.002,
+    minimum_auc=0.6,
+    maximum_calibration_error=0.05,
+    minimum_gain=0.0,
+    live_share=0.0,
+    live_days=180,
 )
 GOOD = Evaluation(
     n=4000,

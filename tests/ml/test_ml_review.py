@@ -1,14 +1,21 @@
 """What becomes of versions, against a real registry and a real store."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from company.policy import load_policy
 from ml.registry import Registry, RegistryError
 from ml.training.promotion import Decision
 from ml.training.train import Fitted
 from orchestration.control.model_events import ModelEvents
+from orchestration.defs.model_trials import SCHEMA, TRIALS, is_open
+from orchestration.defs.scores import divide
+from orchestration.engines import DuckDb
 from orchestration.review import Outcome, find_unread, judge, review, roll_back, settle_reviews
+from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
 AT = datetime(2025, 7, 1, tzinfo=UTC)
@@ -51,6 +58,43 @@ def test_the_policy_promotes_the_better_and_refuses_the_worse_and_both_are_recor
     assert moves(store) == [(first.version, "promoted", "policy", "better", "request of a")]
     tags = registry.read(second.version).metadata
     assert (tags["lifecycle_status"], tags["decision"], tags["judged_against"]) == ("refused", "worse", first.version)
+
+
+def test_what_did_not_beat_the_champion_may_score_live_and_what_was_refused_on_its_own_may_not(
+    registry: Registry, store: Store, small: Fitted
+) -> None:
+    train(registry, store, small, "a")
+    worse = train(registry, store, small, "b", WORSE)
+    found = registry.challenger()
+    assert found is not None
+    assert found.version == worse.version
+    train(registry, store, small, "c", Decision(promote=False, reason="refused: unfair", is_sound=False))
+    assert registry.challenger() is None
+
+
+def test_two_versions_share_the_customers_until_the_trial_has_a_verdict_or_its_days_are_over(
+    registry: Registry, store: Store, small: Fitted, table: pa.Table, tmp_path: Path
+) -> None:
+    first, second = (train(registry, store, small, "a").version, train(registry, store, small, "b", WORSE).version)
+    champion, challenger = registry.champion(), registry.challenger()
+    assert champion
+    shares = {
+        model.version: rows.num_rows / table.num_rows for model, rows in divide(table, champion, challenger, share=0.3)
+    }
+    assert shares == {first: pytest.approx(0.7, abs=0.06), second: pytest.approx(0.3, abs=0.06)}
+
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
+    lives = load_policy().promotion.model_copy(update={"live_share": 0.3, "live_days": 90})
+    rows = [{"champion": first, "challenger": second, "verdict": "open", "as_of": date(2025, 7, day)} for day in (1, 2)]
+    assert not is_open(warehouse, registry, lives, as_of=date(2025, 8, 1))
+    warehouse.replace(TRIALS, pa.Table.from_pylist(rows, schema=SCHEMA))
+    asked = {day: is_open(warehouse, registry, lives, as_of=day) for day in (date(2025, 9, 28), date(2025, 9, 29))}
+    assert list(asked.values()) == [True, False]
+    registry.register(small, as_of="2025-08-01", fingerprint="c", trigger="monthly", keeps_challenger=True)
+    assert registry.aliases() == {"champion": first, "challenger": second}
+    decided = [rows[0], rows[1] | {"verdict": "champion"}]
+    warehouse.replace(TRIALS, pa.Table.from_pylist(decided, schema=SCHEMA))
+    assert not is_open(warehouse, registry, lives, as_of=date(2025, 8, 1))
 
 
 def test_a_version_approved_on_the_mlflow_page_becomes_champion_at_the_sensor_s_next_look(
