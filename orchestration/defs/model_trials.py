@@ -14,10 +14,10 @@ from orchestration.warehouse import Warehouse
 from retention.measuring.model_trial import OPEN, compare_models
 
 TRIALS = "monitoring.model_trials"
-OUTCOMES = "select * from outcomes.scored_outcomes where as_of <= $as_of order by as_of, customer_id"
+OUTCOMES = "select * from outcomes.scored_outcomes where as_of <= $latest order by as_of, customer_id"
 COSTS = """
     select as_of, model_version, cost from outcomes.treatment_outcomes
-    where event = 'assigned' and is_sent and as_of <= $as_of order by entry_id
+    where event = 'assigned' and is_sent and as_of <= $latest order by entry_id
 """
 LATEST = f"""
     select min(as_of) as began, max_by(verdict, as_of) as verdict from {TRIALS}
@@ -48,7 +48,9 @@ def model_trials(
     as_of, aliases = read_as_of(context), registry.aliases()
     if not deployment.policy.promotion.live_share or CHAMPION not in aliases or registry.challenger() is None:
         return dg.MaterializeResult(metadata={"state": "no challenger is live"})
-    outcomes, costs = (warehouse.read(query, {"as_of": as_of}).to_pandas() for query in (OUTCOMES, COSTS))
+    churn = deployment.company.churn
+    latest = as_of - timedelta(days=churn.lead_days + churn.horizon_days)  # the last day whose outcome is known by then
+    outcomes, costs = (warehouse.read(query, {"latest": latest}).to_pandas() for query in (OUTCOMES, COSTS))
     row = compare_models(outcomes, costs, deployment.policy, champion=aliases[CHAMPION], challenger=aliases[CHALLENGER])
     rows = pa.Table.from_pylist([row | {"as_of": as_of}], schema=SCHEMA)
     warehouse.replace_day(TRIALS, rows, as_of=as_of)

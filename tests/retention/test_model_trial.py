@@ -59,3 +59,5 @@ def test_a_customer_stays_with_a_model_and_days_before_the_trial_do_not_count() 
 
 def test_few_customers_decide_nothing() -> None:
     assert _compare(_live(leaves=(0.9, 0.0), days=1, customers=100), {})["verdict"] == "open"
+    nothing = _compare(_live(leaves=(0.9, 0.0), days=1, customers=100).iloc[:0], {})  # no window is over yet
+    assert (nothing["verdict"], nothing["count_challenger"], nothing["value_champion"]) == ("open", 0, None)
