@@ -58,7 +58,7 @@ def model_trials(
 
 
 def is_open(warehouse: Warehouse, registry: Registry, promotion: Promotion, *, as_of: date) -> bool:
-    """Tell whether the trial of champion and challenger goes on: it has no verdict yet, and days are left to it."""
+    """Return whether the trial of champion and challenger goes on: it has no verdict yet, and days are left to it."""
     aliases = registry.aliases()
     if not promotion.live_share or {*aliases} != {CHAMPION, CHALLENGER} or not warehouse.has_table(TRIALS):
         return False
