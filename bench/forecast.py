@@ -48,6 +48,7 @@ CHURN = """
 """
 RATIO = 0.10
 COVERED = (0.75, 0.85)
+FEE = 0.005  # of a fee: what its days in a span differ by
 
 
 def read_rows(warehouse: Path, day: date) -> pa.Table:
@@ -92,16 +93,30 @@ def measure_value(name: str, rows: pa.Table, day: date, months: int, *, common: 
         yield Figure(
             f"{what}: caught by the first tenth", unit="share", reference=beside["top_share"], **caught, **common
         )
-    truth = _read(present, f"revenue_{months}m")
+    truth, span = _read(present, f"revenue_{months}m"), Span(REVENUE, SPANS[months])
     low, high, middle = (found.column(each).to_numpy() for each in ("revenue_low", "revenue_high", "median_revenue"))
-    inside = float(np.mean((truth >= low - 1e-9) & (truth <= high + 1e-9)))
+    holds = (truth >= low - 1e-9) & (truth <= high + 1e-9)
+    inside = float(np.mean(holds))
     covered = {"value": inside, "bar": "0.75 to 0.85", "holds": COVERED[0] <= inside <= COVERED[1]}
     alone = f"{np.mean(high <= 0):.0%} of the intervals are nothing alone, {np.mean(truth <= 0):.0%} bring nothing"
     yield Figure(
         f"{name}, {months} months: revenue within the interval", unit="share", reference=alone, **covered, **common
     )
-    error = without_bar(float(np.abs(middle - truth).mean()))
-    yield Figure(f"{name}, {months} months, revenue: mean error of the median", unit=REVENUE, **error, **common)
+    runs, pace = _read(present, "yearly_fees") > 0, read_pace(present, span)
+    goes_on = runs & (np.abs(truth - pace) <= FEE * pace)
+    varied = (truth > 0) & ~goes_on
+    if varied.any():
+        amounts = f"{varied.mean():.0%} bring something that is not the fee that goes on"
+        yield Figure(
+            f"{name}, {months} months: revenue within the interval, of amounts that vary", unit="share",
+            reference=amounts, **without_bar(float(holds[varied].mean())), **common,
+        )  # fmt: skip
+    rival = float(np.abs(pace - truth).mean())
+    error = at_most(float(np.abs(middle - truth).mean()), rival)
+    yield Figure(
+        f"{name}, {months} months, revenue: mean error of the median", unit=REVENUE,
+        reference=f"same rate {rival:.4g}", **error, **common,
+    )  # fmt: skip
 
 
 def _divide(rows: pa.Table, day: date) -> tuple[Any, Any]:

@@ -278,7 +278,7 @@ SCHEMA = pa.schema(
 def forecast_values(models: ValueModels, rows: pa.Table, *, as_of: date) -> pa.Table:
     """Return a row per customer and span (`SCHEMA`): the means, the median, and the interval of `COVERAGE`.
 
-    A longer span never brings less than a shorter one.
+    A longer span never brings less than a shorter one, and the mean lies within its interval.
     """
     parts = []
     floor: dict[str, npt.NDArray[np.float64]] = {}
@@ -289,7 +289,7 @@ def forecast_values(models: ValueModels, rows: pa.Table, *, as_of: date) -> pa.T
         low, middle, high = revenue.spread.apply(expected)
         runs = read(rows, "yearly_fees") > 0  # that a contract just goes on is always among what may come
         pace = np.where(runs, read_pace(rows, revenue.forecaster.span), np.nan)
-        low, high = np.fmin(low, pace), np.fmax(high, pace)
+        low, high = np.fmin(np.fmin(low, pace), expected), np.fmax(np.fmax(high, pace), expected)
         middle = np.where(expected >= pace / 2, pace, middle)  # a contract likelier to go on than not brings its fee
         found = {
             "expected_orders": by_target[ORDERS].forecaster.predict(rows), "expected_revenue": expected,

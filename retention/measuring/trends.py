@@ -115,7 +115,7 @@ def _measure_slope(counts: Numbers, exposed: Numbers) -> float:
     place = np.arange(len(counts), dtype=float)
     rate, weight = np.log((counts + 0.5) / exposed), counts + 0.5
     centred = place - np.average(place, weights=weight)
-    return float(np.expm1((weight * centred * rate).sum() / (weight * centred**2).sum()))
+    return round(float(np.expm1((weight * centred * rate).sum() / (weight * centred**2).sum())), 9)
 
 
 def find_drops(weeks: "pd.DataFrame", *, false_discovery_rate: float) -> "pd.DataFrame":
