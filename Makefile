@@ -78,7 +78,7 @@ clean: ## remove the environment and everything a run wrote
 
 lock: $(VENV)/ready ## resolve requirements.lock from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --system-certs --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --all-extras pyproject.toml -o requirements.lock
+	  --no-header --no-annotate $(foreach extra,demo dev fuzz kafka lake text tuning,--extra $(extra)) pyproject.toml -o requirements.lock
 
 $(VENV)/ready: requirements.lock pyproject.toml
 	@echo "Installing the locked packages into $(VENV) ..."

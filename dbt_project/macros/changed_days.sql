@@ -136,6 +136,7 @@ where 1 = 0
 
 {# After a table that counts by days is written, in the same transaction: what it has read of each of its tables. #}
 {% macro remember_batch_days(rules_by_table) -%}
+    {%- if builds_by_days() -%}
     delete from {{ ref('batch_days_read') }} where reader = '{{ this.identifier }}';
     {%- for table, rules in rules_by_table.items() %}
     insert into {{ ref('batch_days_read') }}
@@ -152,6 +153,7 @@ where 1 = 0
     from {{ ref('batch_days') }}
     where source_table = '{{ table }}';
     {%- endfor %}
+    {%- endif -%}
 {%- endmacro %}
 
 

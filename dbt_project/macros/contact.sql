@@ -43,8 +43,8 @@
     {%- set otherwise = 'true' if policy('contact_rules', 'consent')[purpose] == 'opt_out' else 'false' -%}
     {%- set every = consent_column(purpose, 'all') -%}
     cast(
-            ltrim(
-                concat(
+            trim(
+                leading ',' from concat(
                     {%- for channel, consent in channels.items() %}
                     {%- set own = consent_column(purpose, consent) %}
                     case
@@ -53,8 +53,7 @@
                         else ''
                     end{{ ',' if not loop.last }}
                     {%- endfor %}
-                ),
-                ','
+                )
             )
             as varchar
         )
@@ -65,13 +64,12 @@
 {# The names of those of the triggers' columns that hold, with commas between. #}
 {% macro held_triggers(names) -%}
     cast(
-            ltrim(
-                concat(
+            trim(
+                leading ',' from concat(
                     {%- for name in names %}
                     case when {{ name }} then ',{{ name }}' else '' end{{ ',' if not loop.last }}
                     {%- endfor %}
-                ),
-                ','
+                )
             )
             as varchar
         )

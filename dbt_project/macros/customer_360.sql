@@ -168,13 +168,12 @@
     cast('' as varchar)
     {%- else -%}
     cast(
-            ltrim(
-                concat(
+            trim(
+                leading ',' from concat(
                     {%- for tag in declared %}
                     case when {{ tag_condition(tag) }} then ',{{ tag.name }}' else '' end{{ ',' if not loop.last }}
                     {%- endfor %}
-                ),
-                ','
+                )
             )
             as varchar
         )

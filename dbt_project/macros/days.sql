@@ -167,9 +167,11 @@ where
 
 {# After a day table is written, in the same transaction: what its days were built from. #}
 {% macro remember_days() -%}
+    {%- if builds_by_days() -%}
     delete from {{ ref('days_built') }} where day_table = '{{ this.identifier }}';
     insert into {{ ref('days_built') }}
     select day_table, day_date, made_from from {{ ref('days_to_rebuild') }} where day_table = '{{ this.identifier }}'
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -63,6 +63,12 @@
 {%- endmacro %}
 
 
+{# Whether a table can be built day by day: without `delete` each is built as a whole, and none notes what it has read. #}
+{% macro builds_by_days() -%}
+    {{ return(target.type == 'duckdb') }}
+{%- endmacro %}
+
+
 {# How a snapshot replaces its former self: by engine, since not every engine deletes rows. #}
 {% macro snapshot_strategy() -%}
     {{ return('insert_overwrite' if target.type == 'spark' else 'delete+insert') }}
@@ -77,7 +83,7 @@
 {% macro default__replace_snapshot(relation, day, sql) -%}
     {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | reject('equalto', 'as_of') -%}
     insert overwrite table {{ relation }} partition (as_of)
-    select {{ columns | join(', ') }}, as_of from ({{ sql }}) as snapshot
+    select {{ columns | join(', ') }}, as_of from ({{ on_spark(sql) }}) as snapshot
 {%- endmacro %}
 
 {% macro duckdb__replace_snapshot(relation, day, sql) -%}

@@ -20,7 +20,7 @@
     {%- if features is none or columns_that_differ(features, 'customer_features') -%}
         {{ return(wanted) }}
     {%- endif -%}
-    {%- set found = run_query('select distinct cast(as_of as varchar) as as_of from ' ~ features).columns[0].values() | map('string') | list -%}
+    {%- set found = run_query('select distinct cast(as_of as string) as as_of from ' ~ features).columns[0].values() | map('string') | list -%}
     {%- set as_of = modules.datetime.date.fromisoformat(run_day()) -%}
     {%- set settled = (as_of - modules.datetime.timedelta(days=cleaning('late_days'))).isoformat() -%}
     {%- set kept = found | reject('ge', settled) | list -%}

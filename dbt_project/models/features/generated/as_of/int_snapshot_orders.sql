@@ -88,9 +88,9 @@ aggregated as (
         sum(cast(power(0.5, age_days / 30.0) as decimal(18, 9))) as rate_orders_halved_30d,
         sum(cast(power(0.5, age_days / 60.0) as decimal(18, 9))) as rate_orders_halved_60d,
         sum(cast(power(0.5, age_days / 120.0) as decimal(18, 9))) as rate_orders_halved_120d,
-        sum(cast(amount_spent * power(0.5, age_days / 15.0) as decimal(18, 6)))
+        sum(cast(amount_spent * power(0.5, age_days / 15.0) as decimal(28, 12)))
             as rate_spend_halved_15d,
-        sum(cast(amount_spent * power(0.5, age_days / 45.0) as decimal(18, 6)))
+        sum(cast(amount_spent * power(0.5, age_days / 45.0) as decimal(28, 12)))
             as rate_spend_halved_45d,
         min(age_days) filter (where times_back = 2) as days_since_purchase_2,
         min(age_days) filter (where times_back = 3) as days_since_purchase_3,

@@ -1,0 +1,152 @@
+"""One day's tables built by Spark: the warehouse's inputs as Parquet, dbt on a session, and Parquet again."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.dbt import Dbt, DbtError, NodeResult
+from orchestration.deployment import Deployment
+from orchestration.warehouse import Warehouse
+
+LAYERS = ("staging", "bookkeeping", "intermediate", "customer_360", "features", "training")
+HISTORY = "customer_360.customer_history"  # its earlier days are an input of the day
+LEAST_JAVA = 17
+
+
+class SparkError(Exception):
+    """The models cannot be built by Spark; the message is one paragraph with the fix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkFolder:
+    """Where a build keeps its Parquet: `inputs` as the warehouse had them, `tables` as Spark made them."""
+
+    path: Path
+
+    @property
+    def inputs(self) -> Path:
+        """One file per table, below a folder per schema."""
+        return self.path / "inputs"
+
+    @property
+    def tables(self) -> Path:
+        """Spark's own warehouse: a folder per schema, one of files per table."""
+        return self.path / "tables"
+
+    def find(self, table: str) -> Path:
+        """Return the folder of the files of `schema.name`."""
+        schema, name = table.split(".")
+        return self.tables / f"{schema}.db" / name
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkDbt(Dbt):
+    """dbt in a process of its own that holds a Spark session on `master`, with `memory` for its driver."""
+
+    folder: SparkFolder
+    master: str
+    memory: str
+
+    def execute(self, command: Sequence[str], *, run: Mapping[str, str], is_quiet: bool = True) -> int:
+        """Run a dbt command on Spark and return its exit code; what it reports is in the log."""
+        session = [str(self.folder.inputs), str(self.folder.tables), self.master, self.memory]
+        worker = [sys.executable, "-P", "-m", "orchestration.spark.worker", *session]
+        environment = {**self._environment(), **run, "HOLDFAST_TARGET": "spark"}
+        if self.master.startswith("local"):
+            environment["SPARK_LOCAL_IP"] = "127.0.0.1"  # master and workers too
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            return subprocess.run(  # noqa: S603 - our own module
+                [*worker, *self._arguments(command, is_quiet=is_quiet)],
+                env=environment, stdout=log, stderr=log, check=False,
+            ).returncode  # fmt: skip
+
+    @property
+    def log(self) -> Path:
+        """What Spark and dbt reported of the last call."""
+        return self.home / "spark.log"
+
+
+def build_on_spark(
+    deployment: Deployment, warehouse: Warehouse, *, run: Mapping[str, str], master: str, memory: str
+) -> tuple[SparkFolder, list[NodeResult]]:
+    """Build and test every model of LAYERS on Spark for the day of `run`; return the folder and what became of each.
+
+    The warehouse is read and stays as it is. Raises SparkError when Java or the extra is missing, the instance is
+    encrypted, or the session cannot be opened.
+    """
+    require_spark()
+    if deployment.settings.encryption_key:
+        raise SparkError(
+            "The instance is encrypted (HOLDFAST_ENCRYPTION_KEY), and Spark would be handed its tables as Parquet in "
+            "clear. Build on DuckDB or the lake, which keep the key."
+        )
+    folder = SparkFolder(path=deployment.settings.home / "spark")
+    shutil.rmtree(folder.path, ignore_errors=True)
+    export_inputs(warehouse, deployment.dbt.manifest, folder, as_of=date.fromisoformat(run["HOLDFAST_AS_OF"]))
+    dbt = SparkDbt(
+        home=folder.path, variables=deployment.dbt.variables, environment=deployment.dbt.environment,
+        folder=folder, master=master, memory=memory,
+    )  # fmt: skip
+    try:
+        return folder, dbt.build([f"path:models/{layer}" for layer in LAYERS], run=run)
+    except DbtError:
+        raise SparkError(f"Spark built nothing on {master}; what it reported is in {dbt.log}.") from None
+
+
+def require_spark() -> None:
+    """Raise SparkError where Java or a package of the extra is missing."""
+    missing = [name for name in ("pyspark", "dbt.adapters.spark") if not _is_installed(name)]
+    if missing:
+        raise SparkError(
+            f"Spark needs the package {missing[0]}, and it is not installed. Install the extra with it: "
+            "`pip install 'holdfast[spark]'`, or in a checkout `.venv/bin/uv pip install -e '.[spark]'`."
+        )
+    if not shutil.which("java"):
+        raise SparkError(
+            f"Spark needs Java {LEAST_JAVA}, and no `java` is on the PATH. Install it, on Debian by "
+            f"`apt-get install openjdk-{LEAST_JAVA}-jre-headless`."
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def export_inputs(warehouse: Warehouse, manifest: Mapping[str, Any], folder: SparkFolder, *, as_of: date) -> None:
+    """Write every landed table and every table that Python writes and models read, and the history before `as_of`."""
+    with warehouse.connect() as connection:
+        for schema, name in _list_inputs(connection, manifest):
+            (folder.inputs / schema).mkdir(parents=True, exist_ok=True)
+            _export(connection, f"from {schema}.{name}", folder.inputs / schema / f"{name}.parquet")
+        if warehouse.has_table(HISTORY):
+            past = folder.find(HISTORY)
+            past.parent.mkdir(parents=True, exist_ok=True)
+            query = f"from {HISTORY} where as_of < date '{as_of}'"
+            _export(connection, query, past, options=", partition_by (as_of)")
+
+
+def _list_inputs(connection: duckdb.DuckDBPyConnection, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    read = {(source["schema"], source["identifier"]) for source in manifest["sources"].values()}
+    listed = connection.execute(
+        "select table_schema, table_name from information_schema.tables "
+        "where table_catalog = current_database() and table_type = 'BASE TABLE' order by all"
+    ).fetchall()
+    for schema, name in listed:
+        if schema.startswith("raw_") or schema == "identity" or (schema, name) in read:
+            yield schema, name
+
+
+def _export(connection: duckdb.DuckDBPyConnection, query: str, target: Path, *, options: str = "") -> None:
+    connection.execute(f"copy ({query}) to '{target}' (format parquet{options})")
