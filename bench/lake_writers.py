@@ -1,8 +1,9 @@
 """Several writers and readers of one lake at once, one of them killed: `make bench TOPIC=lake_writers`.
 
 Two backfills and a night, each a process of its own, replace days of a table and append to a ledger, each day in its
-turn; readers look at both all the while. The first backfill is killed by SIGKILL and started again. What stands at the
-end is compared with the same writers one after the other. The figures join bench/results/engines.json.
+turn, and begin again until the minutes are over; readers look at both all the while. The first backfill is killed by
+SIGKILL and started again. What stands at the end is compared with the same writers one after the other. The figures go
+to bench/results/lake_writers.json; `--minutes 3` takes less time.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from bench.figures import Figure, at_most, record, without_bar
 from orchestration.warehouse import LingeringWarehouse, Warehouse
 
 COMMAND = "make bench TOPIC=lake_writers"
-CUSTOMERS, READERS = 2_000, 8
+CUSTOMERS, READERS, MINUTES = 2_000, 20, 10.0
 SCORES, LEDGER = "scores.visits", "retention.entries"
 FIRST = date(2026, 1, 1)
 WRITERS = {"backfill one": range(30), "backfill two": range(30, 60), "night": range(60, 90)}
@@ -38,9 +39,15 @@ def make_day(number: int) -> pa.Table:
     return pa.table({"as_of": days, "customer_id": [f"c{place}" for place in range(CUSTOMERS)], "score": values})
 
 
-def write(instance: Instance, days: range) -> None:
-    """Write every day that does not stand yet: the scores and the entry in one turn."""
-    warehouse = LingeringWarehouse(engine=instance.engine)
+def write(instance: Instance, days: range, until: float = 0.0) -> None:
+    """Write every day, the scores and the entry in one turn, again and again until a moment of the monotonic clock."""
+    warehouse, is_first = LingeringWarehouse(engine=instance.engine), True
+    while is_first or time.monotonic() < until:
+        _write_days(warehouse, days)
+        is_first = False
+
+
+def _write_days(warehouse: Warehouse, days: range) -> None:
     for number in days:
         day = FIRST + timedelta(days=number)
         with warehouse.engine.turn():
@@ -64,18 +71,18 @@ def read(instance: Instance, folder: Path, ended: "multiprocessing.synchronize.E
     (folder / f"{os.getpid()}.json").write_text(json.dumps({"looks": looks, "faults": faults}))
 
 
-def race(instance: Instance, folder: Path) -> dict[str, object]:
+def race(instance: Instance, folder: Path, *, minutes: float) -> dict[str, object]:
     """Run all writers and readers at once, kill the first writer once, and return what happened."""
     context = multiprocessing.get_context("spawn")
     ended = context.Event()
     write(instance, range(1))  # readers need a table
     readers = [context.Process(target=read, args=(instance, folder, ended)) for _ in range(READERS)]
-    writers = [context.Process(target=write, args=(instance, days)) for days in WRITERS.values()]
-    begun = time.perf_counter()
+    begun, until = time.perf_counter(), time.monotonic() + 60 * minutes
+    writers = [context.Process(target=write, args=(instance, days, until)) for days in WRITERS.values()]
     for process in (*readers, *writers):
         process.start()
     committed = _kill_in_the_middle(instance, writers[0])
-    again = context.Process(target=write, args=(instance, WRITERS["backfill one"]))
+    again = context.Process(target=write, args=(instance, WRITERS["backfill one"], until))
     again.start()
     for process in (*writers[1:], again):
         process.join()
@@ -115,7 +122,7 @@ def count_differences(left: Instance, right: Instance) -> int:
     return different
 
 
-def measure(folder: Path) -> Iterator[Figure]:
+def measure(folder: Path, *, minutes: float) -> Iterator[Figure]:
     """Race on one lake, write one after the other on another, and compare."""
     with run_postgres(folder / "postgres") as server:
         raced = open_instances(folder, server, "raced")["lake"]
@@ -123,7 +130,7 @@ def measure(folder: Path) -> Iterator[Figure]:
         for instance in (raced, serial):
             instance.home.mkdir()
         (folder / "notes").mkdir()
-        happened = race(raced, folder / "notes")
+        happened = race(raced, folder / "notes", minutes=minutes)
         for days in WRITERS.values():
             write(serial, days)
         different = count_differences(raced, serial)
@@ -142,10 +149,12 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 def main() -> None:
-    """Measure and join the figures of the engines."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Measure and write the topic's file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lake-writers-") as folder:
-        record("engines", measure(Path(folder)))
+        record("lake_writers", measure(Path(folder), minutes=asked.minutes))
 
 
 if __name__ == "__main__":
