@@ -86,6 +86,28 @@ TABLES = {
         select as_of, customer_id, 1 as rank, main_reason as reason, why_en as text_en, why_zh as text_zh
         from customers where tier <> 'low' order by customer_id
     """,
+    "families": """
+        select customer_id, 'retention' as family, score as family_score from customers where tier = 'high'
+        order by customer_id
+    """,
+    "forecasts": """
+        select as_of, customer_id, months as horizon_months, months / 2.0 as expected_orders, clv as expected_revenue,
+            clv as median_revenue, 0.0 as revenue_low, 2 * clv as revenue_high
+        from customers, (values (3), (6), (12)) as horizons(months) order by customer_id, horizon_months
+    """,
+    "next_purchases": """
+        select as_of, customer_id, 0.5 as order_chance_3m, as_of + 9 as next_order_date, as_of as next_order_from,
+            as_of + 30 as next_order_until, 'cheese' as usual_category, 'bread' as suggested_category,
+            'ham' as because_category, clv as cross_sell_potential
+        from customers order by customer_id
+    """,
+    "plan_changes": """
+        select position, as_of, as_of - 1 as previous_as_of, customer_id,
+            ['in', 'out', 'other_strategy', 'stays'][1 + position % 4] as plan_change, strategy_id, decision_reason,
+            1.5 as cost, 10.0 as expected_value, 'strategy 1' as previous_strategy_id,
+            'best_use_of_budget' as previous_reason, 1.5 as previous_cost, 9.0 as previous_expected_value
+        from customers where arm = 'treated' order by position
+    """,
     "strategies": """
         select 'strategy ' || i as strategy_id, 'Strategy ' || i as text_en, '策略' || i as text_zh
         from range(16) as made(i)
@@ -177,6 +199,7 @@ def measure_pages(begun: float, person: httpx.Client, program: httpx.Client, siz
     fetch(person, "/today")
     yield {"name": "first page after the start", "unit": "s", **at_most(round(time.perf_counter() - begun, 3), 5)}
     yield {"name": "first view: /today", "unit": "s", **at_most(time_of(partial(fetch, person, "/today")), 1.5)}
+    yield {"name": "the plan with what differs", "unit": "s", **at_most(time_of(partial(fetch, person, "/plan")), 1.5)}
     filters = [time_of(partial(fetch, person, f"/customers?{each}"), rounds=3) for each in FILTERS]
     yield {"name": "a filter of the list, the slowest", "unit": "s", **at_most(max(filters), 1)}
     customer = time_of(partial(fetch, person, f"/customers/c{size // 2:07d}"))

@@ -8,6 +8,7 @@ WIDTH, HEIGHT = 600, 200
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 22
 BAR, LABELS, VALUES = 26, 220, 100
 CELL_WIDTH, CELL_HEIGHT, COHORTS = 44, 26, 150
+_LEAST_CELLS = 10  # a picture of fewer would be drawn too large
 _TICKS = 3
 _SHADES = 10
 Place = date | int  # a day, or a number of months
@@ -180,7 +181,7 @@ def draw_triangle(rows: Iterable[tuple[str, Mapping[int, tuple[float, str]]]]) -
     return Triangle(
         cohorts=cohorts,
         months=tuple((month, at(month)) for month in range(last + 1)),
-        width=COHORTS + (last + 1) * CELL_WIDTH,
+        width=COHORTS + max(last + 1, _LEAST_CELLS) * CELL_WIDTH,
         height=(len(named) + 1) * CELL_HEIGHT,
     )
 

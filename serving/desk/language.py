@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from company.taxonomy import CHANNEL_NAMES
+from company.taxonomy import CHANNEL_NAMES, INDICATOR_NAMES
 from company.yaml_file import load_yaml
 from serving.access import MASK_OF_TEXT
 
@@ -21,9 +21,10 @@ _HOURS_SHOWN = 48
 
 @cache
 def read_texts() -> Mapping[str, Mapping[str, str]]:
-    """Return every text by its key, in each language; channels have their names from the taxonomy."""
+    """Return every text by its key, in each language; channels and indicators have their names from the taxonomy."""
     texts = load_yaml(FILE)
-    return _flatten({**texts, "channel": {**CHANNEL_NAMES, **texts["channel"]}})
+    named = {"channel": CHANNEL_NAMES, "indicator": INDICATOR_NAMES}
+    return _flatten({**texts, **{topic: {**names, **texts[topic]} for topic, names in named.items()}})
 
 
 def _flatten(node: Mapping[str, Any], above: str = "") -> dict[str, Mapping[str, str]]:

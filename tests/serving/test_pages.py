@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from published_shop import AS_OF, NOW, make_money, make_tables, write_snapshot
 from pyotp import TOTP
 from starlette.testclient import TestClient
@@ -18,7 +19,7 @@ from retention.store.tables import INCIDENTS
 from serving.access import MASK_OF_TEXT, read_access
 from serving.audit import AuditLog
 from serving.desk.app import create_app
-from serving.desk.language import read_texts
+from serving.desk.language import FILE, read_texts
 from serving.desk.visit import Desk
 from serving.sign_in.users import User
 from serving.snapshot import Snapshot
@@ -362,6 +363,15 @@ def test_every_text_is_there_in_both_languages_with_the_same_blanks() -> None:
         assert blanks["en"] == blanks["zh"], key
 
 
+def test_no_text_is_declared_twice() -> None:
+    nodes = [yaml.compose(FILE.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        keys = [key.value for key, _ in node.value]
+        assert sorted(set(keys)) == sorted(keys)
+        nodes += [below for _, below in node.value if isinstance(below, yaml.MappingNode)]
+
+
 def test_each_page_names_the_churn_definition_and_the_age_of_its_data(sign_in: SignIn) -> None:
     client = sign_in("retention_manager")
     for path in ("/today", "/alerts", "/customers", "/customers/secret-001", "/plan"):
@@ -661,7 +671,7 @@ def test_how_long_customers_stay_shows_what_is_known_and_says_what_is_too_few(si
     assert "按加入月份的留存" in chinese
     north = client.get("/cohorts?language=en&group_name=region%3A+north").text
     assert ">Region: north</option>" in north
-    assert "Fewer than 20 customers" in north
+    assert "Fewer than 10 customers" in north
     rows = client.get("/cohorts.csv?group_name=region%3A+north").text.strip().splitlines()
     assert rows[1].startswith("region: north,2024-08-01,0,False,25,24,0.96")
     assert len(rows) == 2

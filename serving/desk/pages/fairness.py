@@ -19,4 +19,6 @@ def show(visit: Person) -> Response:
     """Show the figures of the latest training."""
     visit.require("health")
     rows = visit.ask(Question(relation="fairness", order=BY_GROUP))
-    return visit.render("fairness.html", rows=rows, fairness=visit.desk.policy.fairness)
+    fairness = visit.desk.policy.fairness
+    protected = [visit.words.word("field", column) for column in fairness.protected]
+    return visit.render("fairness.html", rows=rows, fairness=fairness, protected=protected)
