@@ -667,7 +667,7 @@ def test_how_long_customers_stay_shows_what_is_known_and_says_what_is_too_few(si
     assert "63% to 79%" in page
     assert "2024-07 * · 40" in page  # the history begins with it
     assert "31 / 40, 62% to 88%" in page
-    assert page.count("too few") == 2  # five of seven customers are no share
+    assert page.count("too few") == 3  # in the picture and the table: five of seven customers are no share
     assert "按加入月份的留存" in chinese
     north = client.get("/cohorts?language=en&group_name=region%3A+north").text
     assert ">Region: north</option>" in north
