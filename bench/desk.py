@@ -91,14 +91,14 @@ TABLES = {
         order by customer_id
     """,
     "forecasts": """
-        select as_of, customer_id, months as horizon_months, months / 2.0 as expected_orders, clv as expected_revenue,
-            clv as median_revenue, 0.0 as revenue_low, 2 * clv as revenue_high
+        select as_of, customer_id, months as horizon_months, months / 2.0 as expected_orders, value_from_now as expected_revenue,
+            value_from_now as median_revenue, 0.0 as revenue_low, 2 * value_from_now as revenue_high
         from customers, (values (3), (6), (12)) as horizons(months) order by customer_id, horizon_months
     """,
     "next_purchases": """
         select as_of, customer_id, 0.5 as order_chance_3m, as_of + 9 as next_order_date, as_of as next_order_from,
             as_of + 30 as next_order_until, 'cheese' as usual_category, 'bread' as suggested_category,
-            'ham' as because_category, clv as cross_sell_potential
+            'ham' as because_category, value_from_now as cross_sell_potential
         from customers order by customer_id
     """,
     "plan_changes": """
