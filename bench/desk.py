@@ -91,8 +91,9 @@ TABLES = {
         order by customer_id
     """,
     "forecasts": """
-        select as_of, customer_id, months as horizon_months, months / 2.0 as expected_orders, value_from_now as expected_revenue,
-            value_from_now as median_revenue, 0.0 as revenue_low, 2 * value_from_now as revenue_high
+        select as_of, customer_id, months as horizon_months, months / 2.0 as expected_orders,
+            value_from_now as expected_revenue, value_from_now as median_revenue,
+            0.0 as revenue_low, 2 * value_from_now as revenue_high
         from customers, (values (3), (6), (12)) as horizons(months) order by customer_id, horizon_months
     """,
     "next_purchases": """
