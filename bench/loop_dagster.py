@@ -1,11 +1,11 @@
 """Is a year through Dagster the year that the pure functions give: twelve monthly nights of a company that answers.
 
-`python -m bench.loop_dagster [--keep FOLDER] [--nights 12]` adds its figures to bench/results/loop.json. Every night is
-a whole `holdfast run` on the simulated company as it has gone so far: the world is lived again with what the built-in
-gateway received until then. Afterwards the year is planned once more by the pure functions alone, from nothing but each
-night's candidates, the share that its plan counted as kept, and the truth of who left: holdout, exploration, budget,
-cool-down, effects and reviews follow from the pure plans before. FOLDER keeps the nights, so that a run that was
-stopped goes on.
+`python -m bench.loop_dagster [--keep FOLDER] [--nights 12] [--customers 1500]` adds its figures to
+bench/results/loop.json. Every night is a whole `holdfast run` on the simulated company as it has gone so far: the
+world is lived again with what the built-in gateway received until then. Afterwards the year is planned once more by
+the pure functions alone, from nothing but each night's candidates, the share that its plan counted as kept, and the
+truth of who left: holdout, exploration, budget, cool-down, effects and reviews follow from the pure plans before.
+FOLDER keeps the nights, so that a run that was stopped goes on.
 """
 
 import argparse
@@ -60,20 +60,20 @@ def list_nights(count: int) -> list[date]:
 # ------------------------------------------------------------------------------------------------------ through Dagster
 
 
-def live_nights(keep: Path, nights: int) -> None:
+def live_nights(keep: Path, nights: int, customers: int) -> None:
     """Run the nights that `keep` does not hold yet, each on the world as it has gone until then."""
     for number, day in enumerate(list_nights(nights)):
         folder = keep / f"night-{number:02}"
         if not (folder / "money.parquet").exists():
-            _live_night(keep, folder, day)
+            _live_night(keep, folder, day, customers)
 
 
-def _live_night(keep: Path, folder: Path, day: date) -> None:
+def _live_night(keep: Path, folder: Path, day: date, customers: int) -> None:
     world = keep / f"world-{day}"
     environment = os.environ | SECRETS | {"HOLDFAST_HOME": str(keep / "home")}
     contacts = _export_contacts(keep, environment)
     if not (world / "truth" / "customers.parquet").exists():
-        _simulate(world, months=_count_months(day), contacts=contacts)
+        _simulate(world, customers=customers, months=_count_months(day), contacts=contacts)
     command = [sys.executable, "-m", "orchestration.cli", "run", "--company", str(world / "company.yaml")]
     served = [sys.executable, "-m", "simulator.serve", str(world), *command, "--as-of", day.isoformat()]
     subprocess.run(served, check=True, env=environment)
@@ -99,8 +99,8 @@ def _export_contacts(keep: Path, environment: dict[str, str]) -> Path | None:
     return path
 
 
-def _simulate(world: Path, *, months: int, contacts: Path | None) -> None:
-    size = ["--customers", str(CUSTOMERS), "--months", str(months), "--span", str(HISTORY + NIGHTS)]
+def _simulate(world: Path, *, customers: int, months: int, contacts: Path | None) -> None:
+    size = ["--customers", str(customers), "--months", str(months), "--span", str(HISTORY + NIGHTS)]
     size += ["--seed", str(SEED), "--out", str(world)]
     answers = ["--contacts", str(contacts), "--reduction", str(REDUCTION)] if contacts else []
     subprocess.run(
@@ -200,7 +200,7 @@ def _declare(rules: Rules) -> pd.DataFrame:
 # ------------------------------------------------------------------------------------------------------------- figures
 
 
-def compare(keep: Path, nights: int) -> Iterator[Figure]:
+def compare(keep: Path, nights: int, customers: int) -> Iterator[Figure]:
     """Yield how far the two years agree: plans row by row, outcomes with the truth, and what was saved."""
     last = list_nights(nights)[-1]
     world = keep / f"world-{last}"
@@ -211,7 +211,7 @@ def compare(keep: Path, nights: int) -> Iterator[Figure]:
     lived = pd.concat(pd.read_parquet(keep / f"night-{number:02}" / "plans.parquet") for number in range(nights))
     lived = lived.loc[lived["arm"].ne(UNTOUCHED)]
     common: dict[str, Any] = {
-        "size": f"{CUSTOMERS} customers of {INDUSTRY}, {nights} nights, {len(lived)} decisions", "seed": SEED,
+        "size": f"{customers} customers of {INDUSTRY}, {nights} nights, {len(lived)} decisions", "seed": SEED,
         "command": "python -m bench.loop_dagster",
     }  # fmt: skip
     yield Figure(
@@ -275,11 +275,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-loop-dagster")
     parser.add_argument("--nights", type=int, default=NIGHTS)
+    parser.add_argument("--customers", type=int, default=CUSTOMERS)
     asked = parser.parse_args()
     keep = asked.keep.resolve()
     (keep / "home").mkdir(parents=True, exist_ok=True)
-    live_nights(keep, asked.nights)
-    record("loop", compare(keep, asked.nights), replaces=("through Dagster:",))
+    live_nights(keep, asked.nights, asked.customers)
+    record("loop", compare(keep, asked.nights, asked.customers), replaces=("through Dagster:",))
 
 
 if __name__ == "__main__":
