@@ -66,7 +66,9 @@ VALUE_DRIVERS = """
     where driver_rank <= 3 and abs(contribution) >= 0.005
     order by customer_id, driver_rank
 """
-INDEXED = dict.fromkeys(("customers", "alerts", "plans", "forecasts", "next_purchases", "families"), "customer_id")
+# tables in another order than that of customers, which are found in the others without: an index doubles the file, and
+# the first page after a publication waits until it is read
+INDEXED = dict.fromkeys(("customers", "alerts", "plans"), "customer_id")
 
 
 def _of_latest_day(table: str, columns: str) -> tuple[str, str]:
