@@ -65,6 +65,7 @@ NEEDED = {
     ("POST", "/strategies/{strategy_id}/changes"): ("change",),
     ("GET", "/exports/{name}"): ("export", "customers"),
     ("GET", "/privacy/discovery"): ("privacy",),
+    ("GET", "/privacy/signing.pub"): ("privacy",),
     ("GET", "/privacy/requests"): ("privacy",),
     ("POST", "/privacy/requests"): ("privacy",),
     ("GET", "/privacy/requests/{subject_request_id}"): ("privacy",),
