@@ -117,12 +117,13 @@ def land_world(path: Path, warehouse: Path, secrets: dict[str, str], *, end: dat
     from ingestion.identity.linking import link
     from ingestion.landing import land
     from ingestion.readers import load_company
+    from ml.text.reading import TextReader
 
     company, at = load_company(path), datetime.combine(end, datetime.min.time(), UTC)
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("set timezone = 'UTC'")
         for table in company.tables:
-            land(connection, company, table, secrets=secrets, batch="world", landed_at=at)
+            land(connection, company, table, secrets=secrets, batch="world", landed_at=at, text_reader=TextReader())
         link(connection, company, secrets=secrets, batch="world", decided_at=at)
 
 
