@@ -53,7 +53,7 @@ def test_a_spoilt_feature_of_every_family_is_stopped_by_its_name(lived: "Warehou
         previous=BEFORE,
         snapshots=[BEFORE, AS_OF],
         explosion_factor=gates.explosion_factor,
-        minimum_rows=gates.minimum_rows,
+        minimum_rows=1,  # of so few customers hardly a feature is broad; a rare one only warns
     )
     verdict = run_gate(suites, database=Path(warehouse.path), docs=tmp_path / "gates")
     stopped = {
