@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestration.deployment import Deployment
-from orchestration.processes import LOOPBACK, Program, supervise
+from orchestration.processes import LOOPBACK, NIGHTLY, Program, supervise
 from orchestration.published import published_in
 from orchestration.resources import open_store
 from orchestration.settings import Settings
@@ -46,8 +46,9 @@ def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
         "HOLDFAST_WEBSERVER_URL": f"http://{LOOPBACK}:{ports['dagster']}",
     }
 
-    def program(name: str, file: str, *command: str, port: int | None = None) -> Program:
-        return Program(name=name, command=command, log=logs / f"{file}.log", port=port, environment=environment)
+    def program(name: str, file: str, *command: str, port: int | None = None, niceness: int = 0) -> Program:
+        log = logs / f"{file}.log"
+        return Program(name=name, command=command, log=log, port=port, niceness=niceness, environment=environment)
 
     def address(name: str) -> list[str]:
         return ["--host", LOOPBACK, "--port", str(ports[name])]
@@ -70,7 +71,7 @@ def list_programs(settings: Settings, *, link: str | None) -> list[Program]:
             environment={**environment, "HOLDFAST_OPERATIONAL_URL": settings.operational_url},
         ),
         program("Dagster", "dagster", *dagster, port=ports["dagster"]),
-        program("Dagster's daemon", "daemon", str(scripts / "dagster-daemon"), "run", *workspace),
+        program("Dagster's daemon", "daemon", str(scripts / "dagster-daemon"), "run", *workspace, niceness=NIGHTLY),
         program(
             "MLflow", "mlflow", str(scripts / "mlflow"), "server", *registry, *address("mlflow"), port=ports["mlflow"]
         ),

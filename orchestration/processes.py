@@ -22,6 +22,7 @@ GRACE_SECONDS = 15.0
 REMINDER_SECONDS = 30.0
 PAUSE_SECONDS = 0.2
 # Reads process groups until its parent closes the pipe, which the parent's death does too, and then ends them.
+NIGHTLY = 5  # niceness of what nobody waits for at a page
 WATCHDOG = """
 import os, signal, sys, time
 groups = [int(line) for line in sys.stdin]
@@ -40,7 +41,8 @@ for number in (signal.SIGTERM, signal.SIGKILL):
 class Program:
     """A program to run: what a person calls it, its command, where its output goes, the port it answers on, if any.
 
-    `page` is the path that a person opens first, `note` what they should know of it.
+    `page` is the path that a person opens first, `note` what they should know of it. `niceness` above 0 lets the others
+    go first.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Program:
     port: int | None = None
     page: str = ""
     note: str = ""
+    niceness: int = 0
     environment: Mapping[str, str]
 
     @property
@@ -105,6 +108,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + program.niceness)
         self.running[program.name] = process
         if self._watchdog.stdin is not None:
             self._watchdog.stdin.write(f"{process.pid}\n".encode())

@@ -7,7 +7,7 @@ order or filter, and left out or masked where it would be shown.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -91,10 +91,16 @@ class Access(BaseModel):
 
     def visibility(self, role: str, column: str) -> Visibility:
         """Return how a role sees a column; one that no class lists is hidden."""
-        classes = {name for name, columns in self.fields.items() if column in columns}
-        if classes & set(self.roles[role].clear):
-            return "clear"
-        return "masked" if classes & set(self.roles[role].masked) else "hidden"
+        return self._seen_by[role].get(column, "hidden")
+
+    @cached_property
+    def _seen_by(self) -> dict[str, dict[str, Visibility]]:
+        """How each role sees each column that is not hidden; a question asks for dozens of columns."""
+        found: dict[str, dict[str, Visibility]] = {name: {} for name in self.roles}
+        for name, role in self.roles.items():
+            found[name] |= {column: "masked" for each in role.masked for column in self.fields[each]}
+            found[name] |= {column: "clear" for each in role.clear for column in self.fields[each]}
+        return found
 
     def grant(
         self,

@@ -21,6 +21,7 @@ from orchestration.entry import (
     print_fault,
     refuse,
 )
+from orchestration.processes import NIGHTLY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,6 +60,7 @@ def _run_company(
 ) -> dict[str, Any]:
     from ingestion.readers import load_company
 
+    os.nice(NIGHTLY)  # whoever is at the desk goes first
     refuse_bad_input(load_company(company), is_new=not has_instance(home))
     deployment = enter_deployment(company, home)
     refuse_foreign_day(deployment.company, as_of)

@@ -144,3 +144,15 @@ def test_a_page_that_never_answers_is_waited_for_by_name(
     assert processes.supervise([slow], console=Console(width=100)) is False
     said = capsys.readouterr().out
     assert ("Waiting for slow since" in said, "slow ended" in said) == (True, True)
+
+
+def test_what_nobody_waits_for_lets_the_others_go_first(tmp_path: Path) -> None:
+    from orchestration.processes import NIGHTLY, Processes, Program
+
+    command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+    rest = {"command": command, "log": tmp_path / "log", "environment": os.environ}
+    with Processes(grace=2) as processes:
+        processes.start(Program(name="page", **rest))
+        processes.start(Program(name="night", niceness=NIGHTLY, **rest))
+        page, night = (os.getpriority(os.PRIO_PROCESS, each.pid) for each in processes.running.values())
+    assert night == min(page + NIGHTLY, 19)
