@@ -15,6 +15,7 @@ from ingestion.keyring import find_weakness
 from orchestration.privacy.stores import OWN_RECORDS
 from orchestration.published import published_in
 from orchestration.settings import Settings
+from privacy.files import put_in_place
 from retention.acting.channels.gateway import INBOX
 from serving.lane.log import log_file
 
@@ -96,10 +97,7 @@ def _seal_anew(settings: Settings, *, to: str) -> Iterator[Path]:
     inside = (path for folder in folders for path in sorted(folder.rglob("*")))
     for path in inside:
         if path.is_file() and is_sealed(path) and not _opens(path, key=to):
-            content = seal(read_file(path, key=settings.encryption_key), key=to)
-            fresh = path.with_name(f"{path.name}.new")
-            fresh.write_bytes(content)
-            os.replace(fresh, path)  # noqa: PTH105 - atomic
+            put_in_place(path, seal(read_file(path, key=settings.encryption_key), key=to))
             yield path
 
 

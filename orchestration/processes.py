@@ -21,8 +21,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_SECONDS = 15.0
 REMINDER_SECONDS = 30.0
 PAUSE_SECONDS = 0.2
-# Reads process groups until its parent closes the pipe, which the parent's death does too, and then ends them.
 NIGHTLY = 5  # niceness of what nobody waits for at a page
+# Reads process groups until its parent closes the pipe, which the parent's death does too, and then ends them.
 WATCHDOG = """
 import os, signal, sys, time
 groups = [int(line) for line in sys.stdin]

@@ -59,7 +59,7 @@ class Files:
             text, matcher, is_by_line=Path(path.name.removesuffix(ENDING)).suffix in _BY_LINE
         )
         if not is_trial:
-            _write(path, seal(changed.encode(), key=self.key if is_sealed(path) else ""))
+            put_in_place(path, seal(changed.encode(), key=self.key if is_sealed(path) else ""))
         lines = text.count("\n")
         return Trace(place=place, action=action, rows=rows, rows_before=lines, rows_after=changed.count("\n"))
 
@@ -111,8 +111,9 @@ def _change(text: str, matcher: Matcher, *, is_by_line: bool) -> tuple[Action, s
     return "replaced", matcher.replace(text, by=ERASED), matcher.count(text.encode()).total()
 
 
-def _write(path: Path, content: bytes | memoryview) -> None:
-    fresh = path.with_name(f"{path.name}.erasing")
+def put_in_place(path: Path, content: bytes | memoryview) -> None:
+    """Write a file anew, with the rights it had; whoever looks finds the old content or the new one."""
+    fresh = path.with_name(f"{path.name}.fresh")
     fresh.write_bytes(content)
     fresh.chmod(path.stat().st_mode)
     os.replace(fresh, path)  # noqa: PTH105 - atomic, also over a file that is being read

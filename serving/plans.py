@@ -32,8 +32,7 @@ def read_approval(actor: Actor) -> dict[str, Any]:
 def decide_plan(actor: Actor, as_of: date, *, is_approved: bool) -> dict[str, Any]:
     """Approve or refuse the plan of a day; it stands in the audit log. Raises AlreadyDecidedError."""
     actor.require("approve")
-    count = actor.desk.store.plan_approvals.count_waiting().get(as_of, 0)
-    decided = actor.desk.store.plan_approvals.decide(as_of, is_approved=is_approved, by=actor.name, at=actor.now)
+    decided, count = actor.desk.store.plan_approvals.decide(as_of, is_approved=is_approved, by=actor.name, at=actor.now)
     verb = "approved" if is_approved else "refused"
     detail = f"{verb}: {count} messages, plan {decided.fingerprint[:12]}"
     actor.record("approve", subject=as_of.isoformat(), detail=detail)

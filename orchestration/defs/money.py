@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from company.policy import Policy
 from orchestration.deployment import Deployment
-from orchestration.kept_share import read_leavers
 from orchestration.metadata import describe_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
@@ -22,6 +21,7 @@ DECISIONS = """
     where as_of <= $as_of order by entry_id
 """
 BY_ARM = "select * from outcomes.outcomes_by_arm order by all"
+LEAVERS = "select * from customer_360.leavers order by all"
 YEARS_AFTER = "select * from outcomes.years_after order by entry_id"
 MONTHS = """
     select month_date as month, count_customers as customers, count_churned as churned
@@ -99,7 +99,7 @@ def _account(
     warehouse: Warehouse, deployment: Deployment, by_arm: pd.DataFrame, *, as_of: date
 ) -> Mapping[str, pd.DataFrame]:
     policy = deployment.policy
-    leavers = read_leavers(warehouse)
+    leavers = warehouse.read(LEAVERS).to_pandas()
     share, basis = losses.measure_lasting_share(leavers, as_of=as_of, assumed=policy.losses.lasting_share)
     worth = _measure_value_share(warehouse, policy, as_of=as_of)
     decisions = warehouse.read(DECISIONS, {"as_of": as_of}).to_pandas()

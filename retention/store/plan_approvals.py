@@ -32,21 +32,22 @@ class PlanApprovals:
         """Keep them in `database`."""
         self._database = database
 
-    def decide(self, as_of: date, *, is_approved: bool, by: str, at: datetime) -> PlanApproval:
+    def decide(self, as_of: date, *, is_approved: bool, by: str, at: datetime) -> tuple[PlanApproval, int]:
         """Approve or refuse the plan of a day, once: its messages are due from then on, or never leave.
 
-        Raises AlreadyDecidedError unless messages of the plan wait for it.
+        Returns the decision and how many messages waited for it. Raises AlreadyDecidedError where none did.
         """
         with self._database.write() as connection:
             plan = select(PLANS.c.fingerprint).where(PLANS.c.as_of == as_of).with_for_update()
             fingerprint = connection.scalar(plan)
-            if fingerprint is None or not release(connection, as_of, is_approved=is_approved, by=by, at=at):
+            waited = release(connection, as_of, is_approved=is_approved, by=by, at=at)
+            if fingerprint is None or not waited:
                 raise AlreadyDecidedError(f"No message of the plan of {as_of} waits for an approval.")
             decided = PlanApproval(
                 as_of=as_of, is_approved=is_approved, decided_by=by, decided_at=at, fingerprint=fingerprint
             )
             connection.execute(insert(PLAN_APPROVALS).values(**asdict(decided)))
-        return decided
+        return decided, waited
 
     def find(self, as_of: date) -> PlanApproval | None:
         """Return what was decided about the plan of a day, None before."""

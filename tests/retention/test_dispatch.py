@@ -424,8 +424,8 @@ def test_nothing_of_a_plan_leaves_before_a_person_has_approved_it(
     assert dispatch(store, prepare({"*": channel})) == DispatchReport()
     assert (channel.sent, store.outbox.next_due(is_replay=False)) == ([], None)
     assert store.plan_approvals.count_waiting() == {AS_OF: 3}
-    given = store.plan_approvals.decide(AS_OF, is_approved=True, by="ann", at=AT)
-    assert store.plan_approvals.find(AS_OF) == given
+    given, waited = store.plan_approvals.decide(AS_OF, is_approved=True, by="ann", at=AT)
+    assert (store.plan_approvals.find(AS_OF), waited) == (given, 3)
     assert dispatch(store, prepare({"*": channel})) == DispatchReport(sent=3)
 
 
