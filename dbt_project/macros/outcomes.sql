@@ -69,3 +69,34 @@ select coalesce(min(known_until), {{ as_of() }}) as known_until
 from {{ ref('feed_coverage') }}
 where source_table in ('orders', 'subscriptions')
 {%- endmacro %}
+
+
+{# The day up to which it is known who is a customer: that of the feed that decides, and no later than that of the run. #}
+{% macro membership_known_until() -%}
+select least(coalesce(min(known_until), {{ as_of() }}), {{ as_of() }}) as known_until
+from {{ ref('feed_coverage') }}
+where source_table = '{{ 'subscriptions' if contracts_decide() else 'orders' }}'
+{%- endmacro %}
+
+
+{# The rows of a relation as the group `all`, and again for each attribute of the policy's groups that a customer has. #}
+{% macro by_forecast_group(relation, columns) -%}
+{%- set known = ref('customers') -%}
+select
+    'all' as group_name,
+    {%- for column in columns %}
+    {{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from {{ relation }}
+{%- for name in known_columns('customers', policy('forecast', 'groups')) %}
+union all
+select
+    concat('{{ name }}: ', customers.{{ name }}) as group_name,
+    {%- for column in columns %}
+    {{ relation }}.{{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+from {{ relation }}
+inner join {{ known }} as customers on {{ relation }}.customer_id = customers.customer_id
+where customers.{{ name }} is not null
+{%- endfor %}
+{%- endmacro %}

@@ -28,9 +28,7 @@ months as (
 
 knowledge as (
 
-    select least(coalesce(min(known_until), {{ as_of() }}), {{ as_of() }}) as known_until
-    from {{ ref('feed_coverage') }}
-    where source_table = '{{ feed }}'
+    {{ membership_known_until() | indent(4) }}
 
 ),
 

@@ -1,5 +1,3 @@
--- noqa: disable=LT02
--- the loops below write whole selects
 with
 
 labels as (
@@ -16,29 +14,9 @@ labels as (
 
 ),
 
-customers as (
-
-    select * from {{ ref('customers') }}
-
-),
-
 members as (
 
-    select
-        'all' as group_name,
-        month_date,
-        churned
-    from labels
-    {%- for name in known_columns('customers', policy('forecast', 'groups')) %}
-    union all
-    select
-        concat('{{ name }}: ', customers.{{ name }}) as group_name,
-        labels.month_date,
-        labels.churned
-    from labels
-    inner join customers on labels.customer_id = customers.customer_id
-    where customers.{{ name }} is not null
-    {%- endfor %}
+    {{ by_forecast_group('labels', ['month_date', 'churned']) | indent(4) }}
 
 ),
 

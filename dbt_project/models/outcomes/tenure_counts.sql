@@ -1,17 +1,10 @@
 -- noqa: disable=LT02
 -- the loops below write whole selects
-{% set groups = known_columns('customers', policy('forecast', 'groups')) %}
 with
 
 spells as (
 
     select * from {{ ref('int_activity_spells') }}
-
-),
-
-customers as (
-
-    select * from {{ ref('customers') }}
 
 ),
 
@@ -27,12 +20,7 @@ tenures as (
 
 knowledge as (
 
-    select
-        {{ days_before(
-            'least(coalesce(min(known_until), ' ~ as_of() ~ '), ' ~ as_of() ~ ')', days_until_lost()
-        ) }} as known_until
-    from {{ ref('feed_coverage') }}
-    where source_table = '{{ 'subscriptions' if contracts_decide() else 'orders' }}'
+    {{ membership_known_until() | indent(4) }}
 
 ),
 
@@ -65,7 +53,8 @@ lived as (
     inner join tenures
         on
             {{ history_start() }} <= {{ dbt.dateadd('month', 'tenures.tenure_month', 'lives.joined_date') }}
-            and knowledge.known_until >= {{ dbt.dateadd('month', 'tenures.tenure_month + 1', 'lives.joined_date') }}
+            and {{ days_before('knowledge.known_until', days_until_lost()) }}
+            >= {{ dbt.dateadd('month', 'tenures.tenure_month + 1', 'lives.joined_date') }}
             and (
                 lives.lost_date is null
                 or lives.lost_date >= {{ dbt.dateadd('month', 'tenures.tenure_month', 'lives.joined_date') }}
@@ -75,21 +64,7 @@ lived as (
 
 members as (
 
-    select
-        'all' as group_name,
-        tenure_month,
-        is_lost
-    from lived
-    {%- for name in groups %}
-    union all
-    select
-        concat('{{ name }}: ', customers.{{ name }}) as group_name,
-        lived.tenure_month,
-        lived.is_lost
-    from lived
-    inner join customers on lived.customer_id = customers.customer_id
-    where customers.{{ name }} is not null
-    {%- endfor %}
+    {{ by_forecast_group('lived', ['tenure_month', 'is_lost']) | indent(4) }}
 
 ),
 
