@@ -93,6 +93,11 @@ class Finding:
     offenders: tuple[str, ...] = ()
     is_warning: bool = False
 
+    @property
+    def closes(self) -> bool:
+        """Whether it closes the gate."""
+        return not self.passed and not self.is_warning
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -106,7 +111,7 @@ class Verdict:
     @property
     def failures(self) -> tuple[Finding, ...]:
         """The findings that close the gate."""
-        return tuple(finding for finding in self.findings if not finding.passed and not finding.is_warning)
+        return tuple(finding for finding in self.findings if finding.closes)
 
 
 def describe(findings: Sequence[Finding]) -> list[str]:
@@ -235,7 +240,7 @@ def run_gate(suites: Sequence[Suite], *, database: Path | Database, docs: Path) 
             results = [_run_suite(context, warehouse, suite) for suite in suites]
         context.build_data_docs()
     findings = tuple(chain.from_iterable(map(_read_findings, suites, results)))
-    passed = all(finding.passed or finding.is_warning for finding in findings)
+    passed = not any(finding.closes for finding in findings)
     return Verdict(seam=seam, passed=passed, findings=findings, docs_page=docs / seam / "index.html")
 
 
