@@ -8,19 +8,10 @@ import pyarrow as pa
 from orchestration.deployment import Deployment
 from orchestration.metadata import describe_table
 from orchestration.warehouse import Warehouse
-from retention.measuring.survival import describe_cohorts, estimate_survival
+from retention.measuring.survival import CURVE, TRIANGLE, describe_cohorts, estimate_survival
 
 TENURES = "select * from outcomes.tenure_counts order by all"
 COHORTS = "select * from outcomes.cohort_counts order by all"
-_TEXT, _COUNT, _SHARE = pa.string(), pa.int64(), pa.float64()
-_INTERVAL = [("value", _SHARE), ("low", _SHARE), ("high", _SHARE)]
-CURVE = pa.schema(
-    [("group_name", _TEXT), ("months", _COUNT), *_INTERVAL, ("count_at_risk", _COUNT), ("count_lost", _COUNT)]
-)
-TRIANGLE = pa.schema(
-    [("group_name", _TEXT), ("cohort_month", pa.date32()), ("months_since", _COUNT), ("holds_earlier", pa.bool_()),
-     ("count_joined", _COUNT), ("count_active", _COUNT), *_INTERVAL]
-)  # fmt: skip
 
 
 def _spec(name: str, counts: str, description: str) -> dg.AssetSpec:

@@ -6,13 +6,18 @@ from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from retention.measuring.periods import wilson
 
-CURVE = ("group_name", "months", "value", "low", "high", "count_at_risk", "count_lost")
-TRIANGLE = (
-    "group_name", "cohort_month", "months_since", "holds_earlier", "count_joined", "count_active", "value", "low",
-    "high",
+_TEXT, _COUNT, _SHARE = pa.string(), pa.int64(), pa.float64()
+_INTERVAL = [("value", _SHARE), ("low", _SHARE), ("high", _SHARE)]
+CURVE = pa.schema(
+    [("group_name", _TEXT), ("months", _COUNT), *_INTERVAL, ("count_at_risk", _COUNT), ("count_lost", _COUNT)]
+)
+TRIANGLE = pa.schema(
+    [("group_name", _TEXT), ("cohort_month", pa.date32()), ("months_since", _COUNT), ("holds_earlier", pa.bool_()),
+     ("count_joined", _COUNT), ("count_active", _COUNT), *_INTERVAL]
 )  # fmt: skip
 
 
@@ -33,7 +38,7 @@ def estimate_survival(counts: pd.DataFrame, *, confidence: float, fewest: int) -
     for each in counts.sort_values(["group_name", "tenure_month"]).to_dict("records"):
         groups.setdefault(each["group_name"], []).append(each)
     rows = [row for group, months in groups.items() for row in _follow(group, months, z=z, fewest=fewest)]
-    return pd.DataFrame(rows, columns=list(CURVE))
+    return pd.DataFrame(rows, columns=CURVE.names)
 
 
 def _follow(group: str, months: Sequence[Mapping[Any, Any]], *, z: float, fewest: int) -> list[dict[str, Any]]:
@@ -77,4 +82,4 @@ def describe_cohorts(counts: pd.DataFrame, *, confidence: float, fewest: int) ->
             low, high = wilson(each["count_active"], each["count_joined"], confidence=confidence)
             share = {"value": each["count_active"] / each["count_joined"], "low": low, "high": high}
         rows.append(each | share)
-    return pd.DataFrame(rows, columns=list(TRIANGLE))
+    return pd.DataFrame(rows, columns=TRIANGLE.names)
