@@ -5,11 +5,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
+from company.company_file import VAULT_KEYS
 from company.yaml_file import load_yaml
 from serving.__main__ import read_arguments
 
@@ -59,6 +61,10 @@ def test_the_containers_refer_to_services_volumes_and_files_that_are_there() -> 
     compose = load_yaml(FOLDER / "compose.yaml")
     services = compose["services"]
     volumes = {volume.split(":")[0] for each in services.values() for volume in each["volumes"]}
+    urls = services["pipeline"]["environment"].values()
+    assert {url.partition("@")[2].partition("/")[0] for url in urls} == {
+        ":".join(port.split(":")[:2]) for each in services.values() for port in each.get("ports", ())
+    }
     assert {volume for volume in volumes if not volume.startswith("/")} == set(compose["volumes"])
     assert {name for each in services.values() for name in each.get("depends_on", ())} <= set(services)
     build = services["pipeline"]["build"]
@@ -68,6 +74,22 @@ def test_the_containers_refer_to_services_volumes_and_files_that_are_there() -> 
     ] == []
     copied = re.findall(r"^COPY (\S+) ", (FOLDER / "Containerfile").read_text(), flags=re.MULTILINE)
     assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_the_environment_names_all_that_a_vault_on_a_server_needs() -> None:
+    named = set(re.findall(r"^(HOLDFAST_\w+)=", (FOLDER / "environment").read_text(), flags=re.MULTILINE))
+    assert set(VAULT_KEYS) <= named
+
+
+def test_an_image_holds_every_part_of_the_program_and_nothing_of_an_instance() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert lines[0] == "*"
+    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == {
+        *packages, "LICENSE", "Makefile", "README.md", "dagster.yaml", "pyproject.toml", "requirements.lock",
+        "workspace.yaml",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["environment", "Containerfile", "compose.yaml"])
