@@ -81,3 +81,10 @@
     {%- endfor -%}
     {{ return('concat(' ~ parts | join(', ') ~ ')') }}
 {%- endmacro %}
+
+
+{# The signed root of the deviance of a Poisson count, above 0 where the count lies below its mean. #}
+{% macro poisson_fall(count, mean) -%}
+    (case when {{ count }} > {{ mean }} then -1 else 1 end)
+    * sqrt(2 * greatest(coalesce({{ count }} * ln(nullif({{ count }}, 0) / {{ mean }}), 0) - ({{ count }} - {{ mean }}), 0))
+{%- endmacro %}

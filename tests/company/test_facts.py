@@ -58,6 +58,8 @@ def _draw(name: str, draw: np.random.Generator) -> np.ndarray:
         return draw.integers(0, 2, ROWS).astype(float)
     if name.startswith("change_"):
         return draw.uniform(-1, 1, ROWS)
+    if name.startswith("shortfall_"):
+        return draw.normal(0, 2, ROWS)
     if name.startswith(("share_", "ratio_", "fall_", "rise_")):
         return np.where(draw.random(ROWS) < 0.1, 0.0, draw.random(ROWS))
     if name.startswith("mean_") and name.endswith(("satisfaction_90d", "rating_90d")):

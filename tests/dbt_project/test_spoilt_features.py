@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.dbt_project.conftest import Warehouse
 
 AS_OF, BEFORE = date(2017, 12, 1), date(2017, 10, 1)
+RHYTHM = ["share_orders_of_usual", "shortfall_orders_28d", "shortfall_largest"]
 SPOILS = {"feature_is_filled": "null", "feature_varies": "3", "feature_has_not_exploded": "1000 * (1 + {name})"}
 
 
@@ -39,6 +40,7 @@ def test_a_spoilt_feature_of_every_family_is_stopped_by_its_name(lived: "Warehou
     warehouse, gates = lived.copy(tmp_path), load_policy().gates
     chosen = {family: choose(warehouse, family) for family in FAMILIES}
     assert {family: len(names) for family, names in chosen.items()} == dict.fromkeys(FAMILIES, len(SPOILS))
+    chosen["rhythm"] = RHYTHM
     spoilt = {rule: {names[place] for names in chosen.values()} for place, rule in enumerate(SPOILS)}
     changes = [f"{name} = {SPOILS[rule].format(name=name)}" for rule, names in spoilt.items() for name in names]
     warehouse.execute(f"update features.customer_features set {', '.join(changes)} where as_of = '{AS_OF}'")

@@ -106,6 +106,13 @@ redemptions as (
 
 ),
 
+rhythm as (
+
+    select * from {{ ref('int_snapshot_rhythm') }}
+    where as_of in (select snapshots.as_of from snapshots)
+
+),
+
 stores as (
 
     select * from {{ ref('int_snapshot_stores') }}
@@ -502,6 +509,25 @@ joined as (
         {{ when_connected(['redemptions'], 'redemptions.amount_redeemed_90d') }} as amount_redeemed_90d,
         {{ when_connected(['redemptions'], 'redemptions.amount_redeemed_365d') }}
             as amount_redeemed_365d,
+        {{ when_connected([], 'rhythm.shortfall_largest') }} as shortfall_largest,
+        {{ when_connected(['orders'], 'rhythm.shortfall_orders_28d') }} as shortfall_orders_28d,
+        {{ when_connected(['orders'], 'rhythm.shortfall_orders_56d') }} as shortfall_orders_56d,
+        {{ when_connected(['orders'], 'rhythm.share_orders_of_usual') }} as share_orders_of_usual,
+        {{ when_connected(['events'], 'rhythm.shortfall_visits_28d') }} as shortfall_visits_28d,
+        {{ when_connected(['events'], 'rhythm.shortfall_logins_28d') }} as shortfall_logins_28d,
+        {{ when_connected(['events'], 'rhythm.shortfall_feature_uses_28d') }}
+            as shortfall_feature_uses_28d,
+        {{ when_connected(['events'], 'rhythm.shortfall_visits_56d') }} as shortfall_visits_56d,
+        {{ when_connected(['events'], 'rhythm.shortfall_logins_56d') }} as shortfall_logins_56d,
+        {{ when_connected(['events'], 'rhythm.shortfall_feature_uses_56d') }}
+            as shortfall_feature_uses_56d,
+        {{ when_connected(['events'], 'rhythm.share_visits_of_usual') }} as share_visits_of_usual,
+        {{ when_connected(['events'], 'rhythm.share_logins_of_usual') }} as share_logins_of_usual,
+        {{ when_connected(['events'], 'rhythm.share_feature_uses_of_usual') }}
+            as share_feature_uses_of_usual,
+        {{ when_connected(['usage'], 'rhythm.shortfall_usage_28d') }} as shortfall_usage_28d,
+        {{ when_connected(['usage'], 'rhythm.shortfall_usage_56d') }} as shortfall_usage_56d,
+        {{ when_connected(['usage'], 'rhythm.share_usage_of_usual') }} as share_usage_of_usual,
         {{ when_connected(['orders'], 'coalesce(stores.count_stores_90d, 0)') }} as count_stores_90d,
         {{ when_connected(['orders'], 'stores.share_main_store') }} as share_main_store,
         {{ when_connected(['subscriptions'], 'coalesce(subscriptions.count_contracts, 0)') }}
@@ -749,6 +775,10 @@ joined as (
         on
             customers.as_of = redemptions.as_of
             and customers.customer_id = redemptions.customer_id
+    left join rhythm
+        on
+            customers.as_of = rhythm.as_of
+            and customers.customer_id = rhythm.customer_id
     left join stores
         on
             customers.as_of = stores.as_of
@@ -978,6 +1008,22 @@ derived as (
         days_since_redemption,
         amount_redeemed_90d,
         amount_redeemed_365d,
+        shortfall_largest,
+        shortfall_orders_28d,
+        shortfall_orders_56d,
+        share_orders_of_usual,
+        shortfall_visits_28d,
+        shortfall_logins_28d,
+        shortfall_feature_uses_28d,
+        shortfall_visits_56d,
+        shortfall_logins_56d,
+        shortfall_feature_uses_56d,
+        share_visits_of_usual,
+        share_logins_of_usual,
+        share_feature_uses_of_usual,
+        shortfall_usage_28d,
+        shortfall_usage_56d,
+        share_usage_of_usual,
         count_stores_90d,
         share_main_store,
         count_contracts,
