@@ -85,6 +85,11 @@ class Encoder:
         return tuple(encoding.name for encoding in self.encodings)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """For each matrix column the name of its feature, empty for a total."""
+        return (*(self.features[owner] for owner in self.owners), *("" for _ in self.totals))
+
+    @property
     def owners(self) -> npt.NDArray[np.intp]:
         """For each matrix column that is not a total the position of its feature."""
         return np.repeat(np.arange(len(self.encodings)), [encoding.width for encoding in self.encodings])

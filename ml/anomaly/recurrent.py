@@ -41,8 +41,12 @@ class Recurrent:
 
     @classmethod
     def learn(cls, series: Series, *, seed: int) -> Self:
-        """Learn to expect each week from those before it."""
-        weekly, level = arrange(series, learn_profile(series))
+        """Learn to expect each week of the days of customers from those before it."""
+        return cls.learn_counts(*arrange(series, learn_profile(series)), seed=seed)
+
+    @classmethod
+    def learn_counts(cls, weekly: Array, level: Array, *, seed: int) -> Self:
+        """Learn from counts (customers x steps x indicators, latest last) and own levels (customers x indicators)."""
         network, rng = cls.begin(weekly.shape[2], seed=seed), np.random.default_rng(seed)
         moments = {name: (np.zeros_like(value), np.zeros_like(value)) for name, value in network.weights.items()}
         count = 0
@@ -57,8 +61,13 @@ class Recurrent:
     def score(self, series: Series) -> Array:
         """Return how far below their own level customers are expected to be next week, in standard deviations."""
         weekly, level = arrange(series, learn_profile(series))
-        expected = self._run(weekly, level)["expected"][-1] if len(weekly) else np.zeros((0, weekly.shape[2]))
+        expected = self.expect(weekly, level)
         return np.asarray((-expected * np.sqrt(4 * level)).max(axis=1, initial=0.0))
+
+    def expect(self, weekly: Array, level: Array) -> Array:
+        """Return the logarithm of the multiple of their level that the next step is expected to hold."""
+        found: Array = self._run(weekly, level)["expected"][-1] if len(weekly) else np.zeros((0, weekly.shape[2]))
+        return found
 
     def measure_loss(self, weekly: Array, level: Array) -> tuple[float, dict[str, Array]]:
         """Return the mean loss of each week but the first, and its slope in every weight."""

@@ -9,6 +9,7 @@ import numpy as np
 from ml.dataset import Floats
 from ml.evaluate import Bin, Evaluation, Interval, Profit, ProfitTerms, reliability
 from ml.explaining.importance import Importance
+from ml.learners import load_algorithms
 from ml.monitoring.drift import FeatureReference
 from ml.training.fairness import GroupFigures
 from ml.training.monthly import Training
@@ -79,6 +80,7 @@ def write_card(
         _table(("", ""), [(name, value) for name, value in facts.items()]),
         f"<h2>Validation</h2><p>{_describe_validation(fitted)} {CAUTION}</p>",
         _evaluations(fitted.evaluations),
+        f"<p>{_describe_untried(fitted)}</p>",
         f"<p>The chosen one, with the interval that holds each figure in 95 of 100 samples:</p>{_held(insight.held)}",
         *figures,
         f"<h2>Expected profit</h2><p>{_describe_profit(insight)}</p>",
@@ -127,6 +129,14 @@ def _list(clauses: Sequence[str], otherwise: str) -> str:
     if not clauses:
         return f"<p>{otherwise}</p>"
     return "<ul>" + "".join(f"<li>{escape(each)}</li>" for each in clauses) + "</ul>"
+
+
+def _describe_untried(fitted: Fitted) -> str:
+    """Return which learners took no part, and where that is decided."""
+    untried = sorted(set(load_algorithms()) - set(fitted.candidates))
+    if not untried:
+        return "Every learner there is was tried."
+    return f"Off, and not tried: {escape(', '.join(untried))}. The policy's `training.candidates` turns them on."
 
 
 def _evaluations(evaluations: Mapping[str, Evaluation]) -> str:

@@ -1,7 +1,7 @@
 """What a learner is: log-odds from a matrix, contributions that add up to them, and a form that JSON can hold."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -40,6 +40,11 @@ class Learner(ABC):
     """
 
     kind: ClassVar[str]
+
+    def name_columns(self, names: Sequence[str]) -> Self:
+        """Take note of the features behind the matrix columns, before `fit`; few learners have a use for them."""
+        del names
+        return self
 
     @abstractmethod
     def fit(self, matrix: Floats, label: Floats, *, weight: Floats | None, seed: int, compute: Compute) -> Self:

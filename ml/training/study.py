@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,15 @@ class Trial:
         return self.candidate.settle(self.rounds)
 
 
+class Matrices(NamedTuple):
+    """What a fold learns from (rows x columns, and labels) and validates on, and the feature of each column."""
+
+    train: Floats
+    label: Floats
+    validate: Floats
+    columns: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Study:
     """The labelled rows, their splits, and what candidates do on them."""
@@ -72,14 +81,14 @@ class Study:
         return self.target[self.validated]
 
     @cached_property
-    def matrices(self) -> list[tuple[Floats, Floats, Floats]]:
-        """Return per fold the matrix and labels to learn from, and the matrix to validate on."""
+    def matrices(self) -> list[Matrices]:
+        """Return what each fold learns from and validates on."""
         matrices = []
         for fold in self.folds:
             train, label = self.data.take(pa.array(fold.train)), self.target[fold.train]
             encoder, matrix = Encoder.learn_and_encode(train, self.features, label, seed=self.config.seed)
             validate = self.data.take(pa.array(fold.validate))
-            matrices.append((matrix, label, encoder.encode(validate)))
+            matrices.append(Matrices(matrix, label, encoder.encode(validate), encoder.columns))
         return matrices
 
     def compare(self, candidates: Mapping[str, Sequence[Candidate]]) -> dict[str, Trial]:
@@ -106,20 +115,23 @@ class Study:
         if isinstance(learner, StagedLearner) and candidate.rounds:
             return self._grow(candidate, learner)
         parts = [
-            candidate.build().fit(train, label, weight=self.weigh(fold.train), **self._context).log_odds(validate)
-            for fold, (train, label, validate) in zip(self.folds, self.matrices, strict=True)
+            candidate.build()
+            .name_columns(each.columns)
+            .fit(each.train, each.label, weight=self.weigh(fold.train), **self._context)
+            .log_odds(each.validate)
+            for fold, each in zip(self.folds, self.matrices, strict=True)
         ]
         return [Trial(candidate, None, np.concatenate(parts))]
 
     def _grow(self, candidate: Candidate, learner: StagedLearner) -> list[Trial]:
         growths = [
-            learner.begin(train, label, weight=self.weigh(fold.train), **self._context)
-            for fold, (train, label, _) in zip(self.folds, self.matrices, strict=True)
+            learner.begin(each.train, each.label, weight=self.weigh(fold.train), **self._context)
+            for fold, each in zip(self.folds, self.matrices, strict=True)
         ]
         trials: list[Trial] = []
         for rounds in candidate.rounds:
             grown = zip(growths, self.matrices, strict=True)
-            log_odds = np.concatenate([growth.until(rounds).log_odds(validate) for growth, (_, _, validate) in grown])
+            log_odds = np.concatenate([growth.until(rounds).log_odds(each.validate) for growth, each in grown])
             trials.append(Trial(candidate, rounds, log_odds))
             if len(trials) > 1 and self.loss(log_odds) >= self.loss(trials[-2].log_odds):
                 break

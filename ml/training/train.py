@@ -122,6 +122,7 @@ def _refit(study: Study, name: str, blend: Blend, trials: Mapping[str, Trial]) -
     built = [trials[each].candidate.build(rounds=trials[each].rounds, final=True) for each in names]
 
     def learn(learner: Learner) -> Learner:
+        learner.name_columns(encoder.columns)
         return learner.fit(matrix, study.target, weight=study.weight, seed=seed, compute=compute)
 
     members = dict(zip(names, study.side_by_side(learn, built), strict=True))

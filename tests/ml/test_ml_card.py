@@ -6,6 +6,7 @@ import pyarrow as pa
 from ml.evaluate import ProfitTerms, intervals, profit
 from ml.explaining.card import Insight, write_card
 from ml.explaining.importance import measure_importance
+from ml.learners import load_algorithms
 from ml.monitoring.drift import describe_reference
 from ml.training.fairness import measure_groups
 from ml.training.monthly import Training
@@ -85,6 +86,8 @@ def test_the_card_shows_intervals_expected_profit_and_what_came_of_lead_times_an
     text = " ".join(page(training, table).text)
 
     assert "lift at capacity" in text
+    off = text.split("Off, and not tried: ")[1].split(".")[0].split(", ")
+    assert set(off) == set(load_algorithms()) - set(training.fitted.candidates)
     assert "of the customers would have earned" in text
     assert "on average of the contacted" in text
     assert "Lowest rank correlation between two of the months" in text
