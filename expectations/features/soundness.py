@@ -19,11 +19,21 @@ TABLE = "profile"  # what `expect` judges: one row per feature
 def expect(context: "Context") -> "Iterator[Expectation]":
     """Expect every feature filled, varied, in its range, and of the size it had in the snapshot before."""
     factor, minimum_rows = context.explosion_factor, context.minimum_rows
+    observed = "format('{{:.1f}}% nulls, allowed {{:.1f}}%', 100 - 100 * filled / row_count, 100 * null_share)"
+    has_emptied = "filled < (1 - null_share - 1e-9) * row_count and was_filled"
+    was_common = f"coalesce(nullif(filled_before, 0) >= least({minimum_rows}, 0.5 * row_count), true)"
     yield _expect(
         "feature_is_filled",
-        "format('{{:.1f}}% nulls, allowed {{:.1f}}%', 100 - 100 * filled / row_count, 100 * null_share)",
-        where="filled < (1 - null_share - 1e-9) * row_count and was_filled",
+        observed,
+        where=f"{has_emptied} and {was_common}",
         says="no feature has more nulls than it may have, unless the snapshot before did",
+    )
+    yield _expect(
+        "rare_feature_is_filled",
+        observed,
+        where=f"{has_emptied} and not {was_common}",
+        says="what few customers had in the snapshot before, as many have",
+        is_warning=True,
     )
     has_gone_silent = (
         f"is_constant and not may_be_constant and did_vary and filled >= {_most(minimum_rows)} "
