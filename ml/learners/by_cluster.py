@@ -83,7 +83,7 @@ class ByCluster(Learner):
             np.interp(values, grid, np.linspace(0, 1, len(grid))) if grid else np.full(len(values), 0.5)
             for values, grid in zip(matrix.T, self.grid_, strict=True)
         ]
-        return np.nan_to_num(np.column_stack(columns), nan=0.5)
+        return np.asarray(np.nan_to_num(np.column_stack(columns), nan=0.5), dtype=np.float64)
 
 
 ALGORITHMS = (Algorithm("by_cluster", (Candidate(ByCluster()),)),)
