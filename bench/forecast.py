@@ -8,6 +8,7 @@ nothing that learned has read it. `python -m bench.forecast --shop HOME` reads t
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from ingestion.readers import load_company
 from ml.dataset import Floats, days
 from ml.encode import numbers
 from ml.forecasting.churn_rate import forecast_churn_rate
-from ml.forecasting.customer_value import evaluate, forecast_values, learn_values
+from ml.forecasting.customer_value import SAME_FEE, ValueModels, evaluate, forecast_values, learn_values
 from ml.forecasting.forecasters import ORDERS, REVENUE, BuyTillYouLeave, Span, read_pace
 from ml.forecasting.next_purchase import SPAN_DAYS, forecast_purchases, learn_waits
 from orchestration.dbt import PROJECT, read_variables, write_run
@@ -48,7 +49,6 @@ CHURN = """
 """
 RATIO = 0.10
 COVERED = (0.75, 0.85)
-FEE = 0.005  # of a fee: what its days in a span differ by
 
 
 def read_rows(warehouse: Path, day: date) -> pa.Table:
@@ -67,56 +67,63 @@ def measure_value(name: str, rows: pa.Table, day: date, months: int, *, common: 
     if not found.num_rows:
         return
     for target in (ORDERS, REVENUE):
-        truth, span = _read(present, f"{target}_{months}m"), Span(target, SPANS[months])
-        expected = found.column(f"expected_{target}").to_numpy()
-        if not truth.sum() or np.isnan(truth).any():
-            continue
-        own, pace = evaluate(expected, truth), read_pace(present, span)
-        ended = past.filter(pa.array(days(past, f"until_{months}m") <= np.datetime64(day, "D")))
-        rival = BuyTillYouLeave(span).fit(ended, _read(ended, f"{target}_{months}m"), features=[], seed=SEED)
-        rivals = {
-            "same rate": evaluate(pace, truth), "nothing": evaluate(np.zeros(len(truth)), truth),
-            "BG/NBD": evaluate(rival.predict(present), truth),
-        }  # fmt: skip
-        what = f"{name}, {months} months, {target}"
-        beside = {
-            each: ", ".join(f"{rival} {getattr(figures, each):.4g}" for rival, figures in rivals.items())
-            for each in ("mae", "sum_ratio", "top_share")
-        }
-        best = min(each.mae for each in rivals.values())
-        yield Figure(
-            f"{what}: mean error of the mean", unit=target, reference=beside["mae"], **at_most(own.mae, best), **common
-        )
-        ratio = {"value": own.sum_ratio, "bar": "0.9 to 1.1", "holds": abs(own.sum_ratio - 1) <= RATIO}
-        yield Figure(f"{what}: sum over the truth", unit="", reference=beside["sum_ratio"], **ratio, **common)
-        caught = at_least(own.top_share, max(each.top_share for each in rivals.values()))
-        yield Figure(
-            f"{what}: caught by the first tenth", unit="share", reference=beside["top_share"], **caught, **common
-        )
-    truth, span = _read(present, f"revenue_{months}m"), Span(REVENUE, SPANS[months])
-    low, high, middle = (found.column(each).to_numpy() for each in ("revenue_low", "revenue_high", "median_revenue"))
-    holds = (truth >= low - 1e-9) & (truth <= high + 1e-9)
-    inside = float(np.mean(holds))
-    covered = {"value": inside, "bar": "0.75 to 0.85", "holds": COVERED[0] <= inside <= COVERED[1]}
-    alone = f"{np.mean(high <= 0):.0%} of the intervals are nothing alone, {np.mean(truth <= 0):.0%} bring nothing"
-    yield Figure(
-        f"{name}, {months} months: revenue within the interval", unit="share", reference=alone, **covered, **common
-    )
-    runs, pace = _read(present, "yearly_fees") > 0, read_pace(present, span)
-    goes_on = runs & (np.abs(truth - pace) <= FEE * pace)
-    varied = (truth > 0) & ~goes_on
-    if varied.any():
-        amounts = f"{varied.mean():.0%} bring something that is not the fee that goes on"
-        yield Figure(
-            f"{name}, {months} months: revenue within the interval, of amounts that vary", unit="share",
-            reference=amounts, **without_bar(float(holds[varied].mean())), **common,
-        )  # fmt: skip
-    rival = float(np.abs(pace - truth).mean())
-    error = at_most(float(np.abs(middle - truth).mean()), rival)
-    yield Figure(
-        f"{name}, {months} months, revenue: mean error of the median", unit=REVENUE,
-        reference=f"same rate {rival:.4g}", **error, **common,
-    )  # fmt: skip
+        truth = _read(present, f"{target}_{months}m")
+        if truth.sum() and not np.isnan(truth).any():
+            ended = past.filter(pa.array(days(past, f"until_{months}m") <= np.datetime64(day, "D")))
+            rivals = _let_rivals(ended, present, Span(target, SPANS[months]), f"{target}_{months}m")
+            mean = found.column(f"expected_{target}").to_numpy()
+            median = found.column("median_revenue").to_numpy() if target == REVENUE else None
+            what, given = f"{name}, {months} months, {target}", common | {"unit": target}
+            yield from _compare(what, mean, median, truth, rivals, common=given)
+    yield from _measure_interval(name, models, present, months, common=common)
+
+
+def _let_rivals(ended: pa.Table, present: pa.Table, span: Span, outcome: str) -> dict[str, Floats]:
+    rival = BuyTillYouLeave(span).fit(ended, _read(ended, outcome), features=[], seed=SEED)
+    nothing = np.zeros(present.num_rows)
+    return {"same rate": read_pace(present, span), "nothing": nothing, "BG/NBD": rival.predict(present)}
+
+
+def _compare(
+    what: str, mean: Floats, median: Floats | None, truth: Floats, rivals: dict[str, Floats], *, common: dict[str, Any]
+) -> Iterator[Figure]:
+    """Compare the mean by its sum and the tenth it puts first, and what errs least, the median if there is one."""
+    own, others = evaluate(mean, truth), {name: evaluate(each, truth) for name, each in rivals.items()}
+    beside = {
+        each: ", ".join(f"{rival} {getattr(figures, each):.4g}" for rival, figures in others.items())
+        for each in ("mae", "sum_ratio", "top_share")
+    }
+    least = min(each.mae for each in others.values())
+    error = at_most(own.mae, least) if median is None else without_bar(own.mae)
+    yield Figure(f"{what}: mean error of the mean", reference=beside["mae"], **error, **common)
+    if median is not None:
+        error = at_most(evaluate(median, truth).mae, least)
+        yield Figure(f"{what}: mean error of the median", reference=beside["mae"], **error, **common)
+    ratio: dict[str, Any] = {"value": own.sum_ratio, "bar": "0.9 to 1.1", "holds": abs(own.sum_ratio - 1) <= RATIO}
+    yield Figure(f"{what}: sum over the truth", reference=beside["sum_ratio"], **ratio, **common | {"unit": ""})
+    caught = at_least(own.top_share, max(each.top_share for each in others.values()))
+    share = common | {"unit": "share"}
+    yield Figure(f"{what}: caught by the first tenth", reference=beside["top_share"], **caught, **share)
+
+
+def _measure_interval(
+    name: str, models: ValueModels, present: pa.Table, months: int, *, common: dict[str, Any]
+) -> Iterator[Figure]:
+    """Count the truths that the intervals hold; of those at an end that many bring, the part that the claim needs."""
+    truth = _read(present, f"revenue_{months}m")
+    (model,) = (each for each in models.models if each.target == REVENUE)
+    expected = model.forecaster.predict(present)
+    low, _, high = model.bound(present, expected)
+    held, runs = model.count_held(present, expected, truth), _read(present, "yearly_fees") > 0
+    plain = np.mean((truth >= low - SAME_FEE * low) & (truth <= high + SAME_FEE * high))
+    beside = f"{plain:.0%} with all at an end; {np.mean(high <= 0):.0%} of the intervals are nothing alone"
+    what, inside = f"{name}, {months} months: revenue within the interval", float(held.mean())
+    covered: dict[str, Any] = {"value": inside, "bar": "0.75 to 0.85", "holds": COVERED[0] <= inside <= COVERED[1]}
+    yield Figure(what, unit="share", reference=beside, **covered, **common)
+    if runs.any() and not runs.all():
+        for kind, mine in (("with a contract", runs), ("without", ~runs)):
+            part = without_bar(float(held[mine].mean()))
+            yield Figure(f"{what}, customers {kind}", unit="share", **part, **common)
 
 
 def _divide(rows: pa.Table, day: date) -> tuple[Any, Any]:
@@ -199,21 +206,27 @@ def measure_churn(name: str, warehouse: Path, day: date, *, common: dict[str, An
     )
 
 
-def open_world(industry: str, keep: Path) -> Path:
-    """Return the warehouse of a simulated company with all its snapshots; simulate, land and build it first."""
+def open_world(industry: str, keep: Path, *, customers: int) -> Path:
+    """Return the warehouse of a simulated company with all its snapshots; simulate, land and build it first.
+
+    What an interrupted call has landed is not landed again.
+    """
     from simulator.serve import serve
     from simulator.story import simulate
 
-    world, home = keep / industry / "world", keep / industry / "home"
-    path = home / "warehouse.duckdb"
-    if not (keep / industry / "done").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        simulate(load_parameters(industry), world, customers=CUSTOMERS, months=MONTHS, seed=SEED)
+    folder = keep / f"{industry}-{customers}"
+    world, path = folder / "world", folder / "home" / "warehouse.duckdb"
+    if not (folder / "landed").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        path.parent.mkdir(parents=True)
+        simulate(load_parameters(industry), world, customers=customers, months=MONTHS, seed=SEED)
         with serve(world) as (environment, _):
             company = write_company(industry, world, environment["DESK_URL"])
             land_world(company, path, {**SECRETS, **environment}, end=shift(FIRST, MONTHS))
-        _build(world / "company.yaml", home)
-        (keep / industry / "done").touch()
+        (folder / "landed").touch()
+    if not (folder / "built").exists():
+        _build(world / "company.yaml", path.parent)
+        (folder / "built").touch()
     return path
 
 
@@ -234,16 +247,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shop", type=Path, default=Path(".holdfast"), help="instance of `make demo`")
     parser.add_argument("--industry", choices=INDUSTRIES, nargs="*", default=list(INDUSTRIES))
+    parser.add_argument("--customers", type=int, default=CUSTOMERS, help="of each simulated company")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "holdfast-forecasts")
     given = parser.parse_args()
-    common: dict[str, Any] = {"seed": SEED, "command": "make bench TOPIC=forecast"}
+    command = "make bench TOPIC=forecast"
+    if given.customers != CUSTOMERS:
+        command = f"python -m bench.forecast --customers {given.customers}"
+    common: dict[str, Any] = {"seed": SEED, "command": command}
     if (given.shop / "warehouse.duckdb").exists():
         rows = read_rows(given.shop / "warehouse.duckdb", SHOP_DAY)
         size = {"size": f"{_divide(rows, SHOP_DAY)[1].sum()} households, {SHOP_DAY}"}
         record("forecast", measure_value("shop", rows, SHOP_DAY, 3, common=common | size))
         record("forecast", measure_purchases("shop", rows, SHOP_DAY, common=common | size))
     for industry in given.industry:
-        warehouse = open_world(industry, given.keep)
+        warehouse = open_world(industry, given.keep, customers=given.customers)
         rows = read_rows(warehouse, WORLD_DAY)
         size = {"size": f"{_divide(rows, WORLD_DAY)[1].sum()} customers, {WORLD_DAY}"}
         for months in SPANS:

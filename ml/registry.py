@@ -493,7 +493,7 @@ class TextModels(FileModels[SentimentModel]):
 class ForecastModels(FileModels[ValueModels]):
     """Versions of what forecasts the value of customers."""
 
-    model_name: str = "forecasts"
+    model_name: str = "customer_value"
     file: ClassVar[str] = "forecasts.json"
 
     @staticmethod

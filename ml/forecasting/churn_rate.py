@@ -14,6 +14,20 @@ from ml.encode import numbers
 
 SEASON = 12  # months
 RIDGE = 2.0  # months of evidence against a season that was seen only once
+DAMPING = 0.8  # of the trend, each month
+TINY = 1e-6
+SCHEMA = pa.schema(
+    [
+        ("group", pa.string()),
+        ("month", pa.date32()),
+        ("is_forecast", pa.bool_()),
+        ("rate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("industry_line", pa.float64()),
+        ("chance_above_line", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -104,23 +118,6 @@ def _rate(logit: Floats) -> Floats:
     return found
 
 
-DAMPING = 0.8
-
-
-SCHEMA = pa.schema(
-    [
-        ("group", pa.string()),
-        ("month", pa.date32()),
-        ("is_forecast", pa.bool_()),
-        ("rate", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("industry_line", pa.float64()),
-        ("chance_above_line", pa.float64()),
-    ]
-)
-
-
 @dataclass(frozen=True)
 class GroupForecasts:
     """One row per group and month, past and to come; see `SCHEMA`. `unknown` gives the reason of groups without any."""
@@ -206,6 +203,3 @@ def _logit(rate: float) -> float:
 
 def _day(value: date | str) -> date:
     return date.fromisoformat(value[:10]) if isinstance(value, str) else date(value.year, value.month, value.day)
-
-
-TINY = 1e-6

@@ -25,6 +25,9 @@ COVERAGE = 0.8
 FEWEST_CUSTOMERS = 50  # who must be seen in a span that is over
 MOST_ROWS = 12_000  # learned from
 BINS, BIN_ROWS = 10, 60  # customers of a like forecast share an interval
+FEES, PURCHASES = "fees", "purchases"
+SAME_FEE = 0.005  # of a fee: what its days in a span differ by
+TIED = 3  # truths that are equal, from which on they are no chance
 TENTH = 10
 EARLIER, OTHERS = "an earlier span", "other customers"
 _COLUMN = re.compile(rf"^({ORDERS}|{REVENUE})_(\d+)m$")
@@ -46,38 +49,104 @@ class Figures:
 
 @dataclass(frozen=True)
 class Spread:
-    """For customers of a like forecast: between which multiples of it the truth lay, and the one in the middle."""
+    """For customers ranked alike: between which multiples of a base the truth lay, and the one in the middle.
+
+    Where many bring exactly an end of the interval, nothing or the fee that goes on, it holds more of them than it
+    claims. `at_low` and `at_high` are the part of those at an end that its claim needs; 1 where nobody is too many.
+    """
 
     edges: tuple[float, ...]
     low: tuple[float, ...]
     middle: tuple[float, ...]
     high: tuple[float, ...]
+    at_low: tuple[float, ...]
+    at_high: tuple[float, ...]
 
     @classmethod
-    def measure(cls, expected: Floats, truth: Floats) -> Self:
+    def measure(cls, rank: Floats, multiple: Floats) -> Self:
         """Take the multiples from forecasts that did not know the truth.
 
         Where more than the lower tail brings nothing at all, the interval begins there, and ends where it holds
         `COVERAGE`: equal tails would hold more than they claim.
         """
-        count = int(np.clip(len(expected) // BIN_ROWS, 1, BINS))
-        edges = np.unique(np.quantile(expected, np.arange(1, count) / count)) if count > 1 else np.array([])
-        place, ratio = np.digitize(expected, edges), truth / np.maximum(expected, 1e-9)
-        tail = (1 - COVERAGE) / 2
-        found = [[0.0, 0.0, 0.0] for _ in range(len(edges) + 1)]
-        for number in range(len(found)):
-            mine = ratio[place == number] if (place == number).any() else ratio
-            from_nothing = np.mean(mine <= 0) > tail
-            shares = (0.0, 0.5, COVERAGE) if from_nothing else (tail, 0.5, 1 - tail)
-            found[number] = [float(each) for each in np.quantile(mine, shares)]
-        low, middle, high = zip(*found, strict=True)
-        return cls(tuple(edges.tolist()), low, middle, high)
+        count = int(np.clip(len(rank) // BIN_ROWS, 1, BINS))
+        edges = np.unique(np.quantile(rank, np.arange(1, count) / count)) if count > 1 else np.array([])
+        place = np.digitize(rank, edges)
+        alike = [multiple[place == number] for number in range(len(edges) + 1)]
+        found = [_measure_alike(mine if len(mine) else multiple) for mine in alike]
+        return cls(tuple(edges.tolist()), *zip(*found, strict=True))
 
-    def apply(self, expected: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return low, middle and high of each forecast."""
-        place = np.digitize(expected, np.array(self.edges))
-        low, middle, high = (expected * np.array(each)[place] for each in (self.low, self.middle, self.high))
+    def apply(self, rank: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the low, middle and high multiple of each customer."""
+        place = np.digitize(rank, np.array(self.edges))
+        low, middle, high = (np.array(each)[place] for each in (self.low, self.middle, self.high))
         return low, middle, high
+
+    def count_held(self, rank: Floats, multiple: Floats) -> Floats:
+        """Return to what part the claim counts each truth as held: 1 within, 0 outside, at an end as measured."""
+        low, _, high = self.apply(rank)
+        place = np.digitize(rank, np.array(self.edges))
+        within = ((low < multiple) & (multiple < high)).astype(float)
+        at_end = np.where(multiple == low, np.array(self.at_low)[place], within)
+        found: Floats = np.where(multiple == high, np.array(self.at_high)[place], at_end)
+        return found
+
+
+def _measure_alike(multiple: Floats) -> tuple[float, float, float, float, float]:
+    """Return low, middle, high, and the parts of those at low and at high that the claim needs."""
+    tail = (1 - COVERAGE) / 2
+    first, last = (0.0, COVERAGE) if np.mean(multiple <= 0) > tail else (tail, 1 - tail)
+    low, middle, high = (float(each) for each in np.quantile(multiple, (first, 0.5, last)))
+    at_low, at_high = (_need(multiple, end, first, last) for end in (low, high))
+    return low, middle, high, at_low, at_high
+
+
+def _need(multiple: Floats, end: float, first: float, last: float) -> float:
+    """Return which part of the truths equal to `end` lies between the shares `first` and `last` of all truths."""
+    below, upto = float(np.mean(multiple < end)), float(np.mean(multiple <= end))
+    if (upto - below) * len(multiple) < TIED:
+        return 1.0
+    return (min(upto, last) - max(below, first)) / (upto - below)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Of which kind a customer is, by what their spread multiplies, and how they are ranked within the kind.
+
+    A running fee goes on or not: its multiples are of the fee, ranked by the part of it that is expected. Purchases
+    vary around what is expected of them.
+    """
+
+    kind: npt.NDArray[np.str_]
+    base: Floats
+    rank: Floats
+
+    @classmethod
+    def of(cls, rows: pa.Table, span: Span, expected: Floats, *, has_fees: bool) -> Self:
+        pace, least = read_pace(rows, span), 1e-9
+        runs = (read(rows, "yearly_fees") > 0) & (pace > 0) & has_fees & (span.target == REVENUE)
+        base = np.maximum(np.where(runs, pace, expected), least)
+        return cls(np.where(runs, FEES, PURCHASES), base, np.where(runs, expected / base, expected))
+
+    def multiply(self, truth: Floats) -> Floats:
+        """Return what the truth is as a multiple of the base, 1 where the fee just went on."""
+        multiple = truth / self.base
+        went_on = (self.kind == FEES) & (np.abs(multiple - 1) <= SAME_FEE)
+        return np.asarray(np.where(went_on, 1.0, multiple), dtype=float)
+
+
+def _measure_spreads(rows: pa.Table, span: Span, expected: Floats, truth: Floats) -> dict[str, Spread]:
+    """Measure each kind of customers apart; too few with fees are like the rest, too few others like all."""
+    has_fees = bool(np.count_nonzero(read(rows, "yearly_fees") > 0) >= FEWEST_CUSTOMERS)
+    layout = _Layout.of(rows, span, expected, has_fees=has_fees)
+    multiple, found = layout.multiply(truth), {}
+    for kind in (FEES, PURCHASES):
+        mine = layout.kind == kind
+        if np.count_nonzero(mine) >= FEWEST_CUSTOMERS:
+            found[kind] = Spread.measure(layout.rank[mine], multiple[mine])
+    if PURCHASES not in found:
+        found[PURCHASES] = Spread.measure(expected, truth / np.maximum(expected, 1e-9))
+    return found
 
 
 @dataclass(frozen=True)
@@ -86,7 +155,7 @@ class SpanModel:
 
     months: int
     forecaster: Forecaster
-    spread: Spread
+    spreads: Mapping[str, Spread]
     figures: Mapping[str, Figures]
     validated_on: str
     count_rows: int
@@ -95,6 +164,27 @@ class SpanModel:
     def target(self) -> str:
         """Orders or revenue."""
         return self.forecaster.span.target
+
+    def bound(self, rows: pa.Table, expected: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return low, middle and high of each forecast."""
+        layout = self._lay_out(rows, expected)
+        low, middle, high = (np.zeros(len(expected)) for _ in range(3))
+        for kind, spread in self.spreads.items():
+            mine = layout.kind == kind
+            low[mine], middle[mine], high[mine] = spread.apply(layout.rank[mine])
+        return low * layout.base, middle * layout.base, high * layout.base
+
+    def count_held(self, rows: pa.Table, expected: Floats, truth: Floats) -> Floats:
+        """Return to what part each truth counts as held by its interval; see `Spread`."""
+        layout = self._lay_out(rows, expected)
+        multiple, held = layout.multiply(truth), np.zeros(len(expected))
+        for kind, spread in self.spreads.items():
+            mine = layout.kind == kind
+            held[mine] = spread.count_held(layout.rank[mine], multiple[mine])
+        return held
+
+    def _lay_out(self, rows: pa.Table, expected: Floats) -> _Layout:
+        return _Layout.of(rows, self.forecaster.span, expected, has_fees=FEES in self.spreads)
 
 
 @dataclass(frozen=True)
@@ -118,7 +208,7 @@ class ValueModels:
                 "days": each.forecaster.span.days,
                 "kind": each.forecaster.kind,
                 "learned": each.forecaster.state(),
-                "spread": vars(each.spread),
+                "spreads": {kind: vars(spread) for kind, spread in each.spreads.items()},
                 "figures": {name: vars(figures) for name, figures in each.figures.items()},
                 "validated_on": each.validated_on,
                 "count_rows": each.count_rows,
@@ -136,7 +226,10 @@ class ValueModels:
             SpanModel(
                 months=row["months"],
                 forecaster=kinds[row["kind"]](Span(row["target"], row["days"])).restore(row["learned"]),
-                spread=Spread(**{name: tuple(values) for name, values in row["spread"].items()}),
+                spreads={
+                    kind: Spread(**{name: tuple(values) for name, values in spread.items()})
+                    for kind, spread in row["spreads"].items()
+                },
                 figures={name: Figures(**figures) for name, figures in row["figures"].items()},
                 validated_on=row["validated_on"],
                 count_rows=row["count_rows"],
@@ -209,7 +302,8 @@ class _History:
 
 def _choose(history: _History, candidates: Sequence[type[Forecaster]], *, months: int) -> SpanModel:
     validated_on, parts = _split(history.rows, history.span.days)
-    truth = history.outcome[np.concatenate([validate for _, validate in parts])]
+    validated = np.concatenate([validate for _, validate in parts])
+    truth = history.outcome[validated]
     candidates = [each for each in candidates if each.applies(history.rows)]
     forecasts = {each.kind: history.forecast(each, parts) for each in candidates}
     figures = {kind: evaluate(expected, truth) for kind, expected in forecasts.items()}
@@ -217,7 +311,7 @@ def _choose(history: _History, candidates: Sequence[type[Forecaster]], *, months
     return SpanModel(
         months=months,
         forecaster=history.fit(chosen, np.arange(history.rows.num_rows)),
-        spread=Spread.measure(forecasts[chosen.kind], truth),
+        spreads=_measure_spreads(_take(history.rows, validated), history.span, forecasts[chosen.kind], truth),
         figures=figures,
         validated_on=validated_on,
         count_rows=min(history.rows.num_rows, MOST_ROWS),
@@ -286,11 +380,8 @@ def forecast_values(models: ValueModels, rows: pa.Table, *, as_of: date) -> pa.T
         by_target = {each.target: each for each in models.models if each.months == months}
         revenue = by_target[REVENUE]
         expected = revenue.forecaster.predict(rows)
-        low, middle, high = revenue.spread.apply(expected)
-        runs = read(rows, "yearly_fees") > 0  # that a contract just goes on is always among what may come
-        pace = np.where(runs, read_pace(rows, revenue.forecaster.span), np.nan)
-        low, high = np.fmin(np.fmin(low, pace), expected), np.fmax(np.fmax(high, pace), expected)
-        middle = np.where(expected >= pace / 2, pace, middle)  # a contract likelier to go on than not brings its fee
+        low, middle, high = revenue.bound(rows, expected)
+        low, high = np.minimum(low, expected), np.maximum(high, expected)
         found = {
             "expected_orders": by_target[ORDERS].forecaster.predict(rows), "expected_revenue": expected,
             "median_revenue": middle, "revenue_low": low, "revenue_high": high,

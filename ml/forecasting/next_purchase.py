@@ -18,8 +18,9 @@ from ml.encode import numbers
 SPAN_DAYS = 91
 COVERAGE = 0.8
 LIKELY = 0.5  # chance to buy within the span, from which on a date is given
-SILENCES, RHYTHMS = 8, 5  # cells: by silence over the usual gap, and by the gap
-FEWEST = 30  # who bought in a cell; below, all cells' waits are used
+SILENCES = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 0.94, 0.97)  # where cells divide silence over the usual gap
+RHYTHMS = 5  # cells by the gap
+FEWEST = 30  # in a cell; below, the chance is that of all alike in silence, and the waits those of all who bought
 FEWEST_CUSTOMERS = 50
 Cells = npt.NDArray[np.intp]
 
@@ -39,16 +40,17 @@ class Waits:
     def learn(cls, recency: Floats, gap: Floats, wait: Floats) -> Self:
         """Learn from rows whose whole span is known; `wait` is NaN for who did not buy within it."""
         gap = np.maximum(gap, 1.0)
-        silences = np.quantile(recency / gap, np.arange(1, SILENCES) / SILENCES)
+        silences = np.quantile(recency / gap, SILENCES)
         rhythms = np.quantile(gap, np.arange(1, RHYTHMS) / RHYTHMS)
         cell, bought = _place(recency, gap, silences, rhythms), ~np.isnan(wait)
         shares = ((1 - COVERAGE) / 2, 0.5, (1 + COVERAGE) / 2)
         multiple = np.where(bought, wait / gap, 0.0)
-        found = np.empty((SILENCES * RHYTHMS, 4))
+        found = np.empty(((len(SILENCES) + 1) * RHYTHMS, 4))
         for number in range(len(found)):
-            mine = cell == number
+            mine, alike = cell == number, cell // RHYTHMS == number // RHYTHMS
+            seen = next(each for each in (mine, alike, alike | True) if np.count_nonzero(each) >= FEWEST)
             its = mine & bought if np.count_nonzero(mine & bought) >= FEWEST else bought
-            found[number, 0] = bought[mine].mean() if mine.any() else bought.mean()
+            found[number, 0] = bought[seen].mean()
             found[number, 1:] = np.quantile(multiple[its], shares) if its.any() else np.nan
         return cls(silences, rhythms, *found.T)
 

@@ -161,6 +161,11 @@ def customer_value(
     columns = ", ".join(_unique([*name_features(deployment), *PACES, *HISTORY]))
     rows = warehouse.read(PRESENT.format(columns=columns), {"as_of": as_of})
     found = forecast_values(models, rows, as_of=as_of)
+    if deployment.policy.clv.orders_are_bills:
+        found = found.set_column(
+            VALUE_SCHEMA.get_field_index("expected_orders"), VALUE_SCHEMA.field("expected_orders"),
+            pa.nulls(found.num_rows, pa.float64()),
+        )  # fmt: skip
     warehouse.replace_day(VALUES, found, as_of=as_of)
     sums = found.group_by("horizon_months").aggregate([("expected_revenue", "sum")]).to_pylist()
     return dg.MaterializeResult(

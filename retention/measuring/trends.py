@@ -119,7 +119,7 @@ def _measure_slope(counts: Numbers, exposed: Numbers) -> float:
 
 
 def find_drops(weeks: "pd.DataFrame", *, false_discovery_rate: float) -> "pd.DataFrame":
-    """Return a row per step, group and week of the funnel; see FUNNEL_COLUMNS.
+    """Return a row per step, group and week in which somebody reached the step; see FUNNEL_COLUMNS.
 
     Args:
         weeks: one row per step, group_name and week_number (0 is the latest) with step_number, first_date,
@@ -134,7 +134,8 @@ def find_drops(weeks: "pd.DataFrame", *, false_discovery_rate: float) -> "pd.Dat
     )
     tested = measure_rates(windows).rename(columns={"measure": "step", "count_expected": "lost_expected"})
     columns = ["step", "group_name", "first_date", "lost_expected", "ratio", "q_value"]
-    found = weeks.merge(tested[columns], on=["step", "group_name", "first_date"], how="left")
-    found["share_continued"] = found["count_continued"] / found["count_customers"].where(found["count_customers"] > 0)
+    reached = weeks.loc[weeks["count_customers"] > 0]
+    found = reached.merge(tested[columns], on=["step", "group_name", "first_date"], how="left")
+    found["share_continued"] = found["count_continued"] / found["count_customers"]
     found["is_drop"] = (found["q_value"] <= false_discovery_rate) & (found["ratio"] > 1)
     return found.sort_values(["group_name", "step_number", "first_date"], ignore_index=True)[list(FUNNEL_COLUMNS)]

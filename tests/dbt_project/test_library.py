@@ -1,5 +1,6 @@
 """The library is the one place where a feature is declared; what it writes is what is committed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def test_generated_files_are_few_lines_that_git_knows_as_generated() -> None:
     attributes = (HERE.parent / ".gitattributes").read_text(encoding="utf-8")
     assert lines <= 3500
     assert f"dbt_project/{GENERATED}/** linguist-generated" in attributes.splitlines()
+
+
+def test_a_number_in_a_phrase_says_what_it_counts() -> None:
+    bare = [each.name for each in load_library().features if re.search(r"\bat \{value:[^%}]*f\}", each.en)]
+    assert bare == []
 
 
 def test_a_file_that_declares_several_groups_fills_its_words_in(tmp_path: Path) -> None:

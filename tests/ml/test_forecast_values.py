@@ -113,10 +113,47 @@ def test_the_pace_of_contracts_is_their_fee() -> None:
 
 def test_an_interval_that_begins_at_nothing_holds_what_it_claims() -> None:
     truth = np.concatenate([np.zeros(400), np.random.default_rng(0).exponential(10.0, 600)])
-    spread = Spread.measure(np.full(1000, 6.0), truth)
-    low, _, high = spread.apply(np.full(1000, 6.0))
+    rank = np.full(1000, 6.0)
+    spread = Spread.measure(rank, truth)
+    low, _, high = spread.apply(rank)
     assert low[0] == 0.0
     assert np.mean(truth <= high) == pytest.approx(0.8, abs=0.01)
+    assert spread.count_held(rank, truth).mean() == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("share", [0.6, 0.85, 0.95])
+@pytest.mark.parametrize("many", [0.0, 1.0], ids=["nothing", "the fee that goes on"])
+def test_of_truths_at_an_end_only_the_part_that_the_claim_needs_counts(many: float, share: float) -> None:
+    draw = np.random.default_rng(3)
+    truth = np.where(draw.random(4000) < share, many, draw.random(4000))
+    rank = np.zeros(4000)
+    spread = Spread.measure(rank[:2000], truth[:2000])
+    low, _, high = spread.apply(rank[2000:])
+    assert np.mean((low <= truth[2000:]) & (truth[2000:] <= high)) >= share
+    assert spread.count_held(rank[2000:], truth[2000:]).mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_fee_that_most_likely_goes_on_is_what_the_customer_likely_brings(rows: pa.Table) -> None:
+    size = rows.num_rows
+    pays = np.char.startswith(np.array(rows.column("customer_id").to_pylist()), "c0")
+    ends = np.random.default_rng(4).random(size) < 0.2
+    fee = np.where(pays, 400.0, 0.0)
+    came = np.where(pays, np.where(ends, 0.4, 1.0) * fee * SPAN / 365, rows.column("revenue_3m").to_numpy())
+    bought = np.where(pays, 0.0, rows.column("yearly_purchases").to_numpy())
+    for name, values in (("yearly_fees", fee), ("revenue_3m", came), ("yearly_purchases", bought)):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(values))
+    found = learn_values(rows, features=FEATURES, until=LAST + timedelta(days=SPAN), candidates=[PaceByCell])
+    newest = rows.slice((SNAPSHOTS - 1) * CUSTOMERS)
+    table = forecast_values(found, newest, as_of=LAST)
+    likely, mean, high = (
+        table.column(name).to_numpy()[pays[-CUSTOMERS:]]
+        for name in ("median_revenue", "expected_revenue", "revenue_high")
+    )
+    np.testing.assert_allclose(likely, 400.0 * SPAN / 365)
+    np.testing.assert_allclose(high, likely)
+    assert (mean < likely).all()
+    read_back = ValueModels.from_bytes(found.to_bytes())
+    assert read_back.fingerprint == found.fingerprint
 
 
 def test_buy_again_finds_the_rates_it_was_drawn_from() -> None:

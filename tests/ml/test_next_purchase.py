@@ -51,6 +51,22 @@ def test_who_likely_buys_gets_a_date_and_who_does_not_gets_only_the_chance(waits
     assert rows["on time"]["suggested_category"] == "cake"
 
 
+def test_one_of_the_few_who_are_silent_far_longer_than_the_rest_is_not_expected_like_them() -> None:
+    draw = np.random.default_rng(5)
+    lost = np.arange(SIZE) % 25 == 0
+    gap = draw.integers(3, 8, SIZE).astype(float)
+    history = make_history()
+    for name, values in {
+        "median_gap_days": gap,
+        "recency_days": np.where(lost, 150.0, gap * draw.uniform(0, 6, SIZE)),
+        "next_order_date": [DAY + timedelta(days=200 if each else 4) for each in lost.tolist()],
+    }.items():
+        history = history.set_column(history.column_names.index(name), name, pa.array(values))
+    found = learn_waits(history, until=DAY + timedelta(days=SPAN_DAYS))
+    assert found is not None
+    assert found.predict(np.array([150.0, 20.0]), np.array([5.0, 5.0]))["chance"].tolist() == [0.0, 1.0]
+
+
 def test_without_a_span_that_is_over_no_date_is_made_up() -> None:
     assert learn_waits(make_history(), until=DAY + timedelta(days=SPAN_DAYS - 1)) is None
     found = forecast_purchases(None, make_present(), as_of=DAY)

@@ -62,3 +62,12 @@ def test_a_step_that_loses_more_than_usual_is_a_drop_and_nothing_else_is() -> No
     assert tuple(found.columns) == FUNNEL_COLUMNS
     assert found.loc[found["is_drop"], ["group_name", "first_date"]].to_numpy().tolist() == [["north", LATEST]]
     assert find_drops(weeks.assign(count_continued=1).iloc[:0], false_discovery_rate=RATE).empty
+
+
+def test_a_week_in_which_nobody_reached_a_step_is_no_row_of_the_funnel() -> None:
+    weeks = make_weeks({"north": np.zeros(12)}).drop(columns=["measure", "count_active"])
+    reached = np.where(weeks["week_number"] == 3, 0, 400)
+    weeks = weeks.assign(step="put_in_cart", step_number=2, count_customers=reached, count_continued=reached // 2)
+    found = find_drops(weeks, false_discovery_rate=RATE)
+    assert len(found) == len(weeks) - 1
+    assert (found["share_continued"] == 0.5).all()
