@@ -32,6 +32,7 @@ from ml.effects.estimate import EffectConfig, estimate
 from ml.effects.randomised import read_randomised
 from retention.deciding.effects import name_groups
 from retention.deciding.limits import list_limits
+from retention.deciding.matching import read_fits
 from retention.deciding.options import Options, build_options
 from retention.deciding.plan import HOLDOUT, TREATED, UNTOUCHED, plan
 from retention.measuring.lifecycle import Review, break_evens, keep_active, review
@@ -110,6 +111,7 @@ def live_with_platform(company: Company) -> Life:
     """Plan, act, measure and judge for LOOP months, then let the customers live on alone."""
     life, effects = Life.of(company), None
     config = replace(EffectConfig.of(company.policy), folds=FOLDS)
+    fits = {each.id: read_fits(each, company.policy) for each in company.strategies}
     nothing = np.full(company.world.size, NO_ACTION)
     for month in range(LOOP):
         day = company.first_day(month)
@@ -135,7 +137,9 @@ def live_with_platform(company: Company) -> Life:
             ).loc[decided["arm"].ne(UNTOUCHED).to_numpy()]
         )  # fmt: skip
         known = pd.concat(life.decisions)
-        effects = estimate(read_randomised(known, kept_share=kept_share), _declare(company), config).table
+        felt = company.policy.effects.windows_felt(known["probability"])
+        randomised = read_randomised(known, kept_share=kept_share, felt=felt, fits=fits)
+        effects = estimate(randomised, _declare(company), config).table
         life.reviews += _review(company, known, life.reviews, company.first_day(month + 1), kept_share=kept_share)
     for month in range(LOOP, company.months):
         life.pass_month(company, month, nothing)
@@ -161,7 +165,8 @@ def _act(company: Company, decided: pd.DataFrame, nothing: Ints) -> tuple[Ints, 
 def _review(company: Company, known: pd.DataFrame, past: list[Review], day: date, *, kept_share: float) -> list[Review]:
     at = datetime(day.year, day.month, day.day, tzinfo=UTC)
     effects = read_effects(known, company.policy, today=day)
-    return review(effects, break_evens(known, kept_share=kept_share), past, broken={}, as_of=day, at=at)
+    felt = company.policy.effects.windows_felt(known["probability"])
+    return review(effects, break_evens(known, kept_share=kept_share, felt=felt), past, broken={}, as_of=day, at=at)
 
 
 def _declare(company: Company) -> pd.DataFrame:
@@ -204,11 +209,13 @@ def live_simply(company: Company, name: str) -> Life:
 
 
 def _list_offers(company: Company, month: int, life: Life, is_free: Flags) -> tuple[pd.DataFrame, Options]:
-    """Return who may be contacted and what the library has for them at its declared effects."""
+    """Return who may be contacted and what the library has for them at its declared effects, whatever their reason."""
     everybody = company.candidates(month, life.eased)
     people = everybody.loc[is_free[everybody["place"]]].reset_index(drop=True)
     people = people.assign(effect_group=name_groups(people, company.policy))
-    return people, build_options(people, company.strategies, company.policy, held_back=(), effects=None)
+    simple = {"unanswered_share": 1.0, "still_felt": 0.0}
+    policy = company.policy.model_copy(update={"effects": company.policy.effects.model_copy(update=simple)})
+    return people, build_options(people, company.strategies, policy, held_back=(), effects=None)
 
 
 def _choose_simply(company: Company, options: Options, wish: Floats) -> tuple[Ints, Ints]:

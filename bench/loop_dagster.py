@@ -30,6 +30,7 @@ from ingestion.readers import load_company
 from ml.effects.estimate import EffectConfig, estimate
 from ml.effects.randomised import read_randomised
 from retention.deciding.contact_rules import find_capped
+from retention.deciding.matching import read_fits
 from retention.deciding.plan import TREATED, UNTOUCHED, plan
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_files import load_strategies
@@ -135,6 +136,7 @@ def plan_purely(keep: Path, nights: int, rules: Rules, left: "pd.Series[Any]") -
     decisions: list[pd.DataFrame] = []
     reviews: list[Review] = []
     effects = None
+    fits = {each.id: read_fits(each, rules.policy) for each in rules.strategies}
     for number, day in enumerate(list_nights(nights)):
         people, kept_share = _read_night(keep / f"night-{number:02}")
         known = pd.concat(decisions) if decisions else pd.DataFrame()
@@ -144,13 +146,15 @@ def plan_purely(keep: Path, nights: int, rules: Rules, left: "pd.Series[Any]") -
         decisions.append(_follow(decided, left, rules, day))
         matured = pd.concat(decisions)
         matured = matured.loc[matured["outcome_until"] <= day]
-        randomised = read_randomised(matured, kept_share=kept_share)
+        felt = rules.policy.effects.windows_felt(matured["probability"].astype(float))
+        randomised = read_randomised(matured, kept_share=kept_share, felt=felt, fits=fits)
         effects = estimate(randomised, _declare(rules), EffectConfig.of(rules.policy)).table
         side_effects = pd.read_parquet(keep / f"night-{number:02}" / "side_effects.parquet")
         broken = find_broken(read_guardrails(side_effects, rules.policy, today=day))
         found = read_effects(matured, rules.policy, today=day)
         at = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        reviews += review(found, break_evens(matured, kept_share=kept_share), reviews, broken=broken, as_of=day, at=at)
+        needs = break_evens(matured, kept_share=kept_share, felt=felt)
+        reviews += review(found, needs, reviews, broken=broken, as_of=day, at=at)
     return pd.concat(decisions, ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""How features are sorted, by the side of a customer and the reason for leaving, and the names of the channels."""
+"""How features are sorted, by the side of a customer and the reason for leaving; offers, and the names of channels."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -16,6 +16,9 @@ Reason = Literal[
     "contract",
     "lifecycle",
     "other",
+]
+Offer = Literal[
+    "coupon", "discount", "points", "gift", "privilege", "upgrade", "trial", "yield_bonus", "agent", "message"
 ]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 REASONS: tuple[Reason, ...] = get_args(Reason)

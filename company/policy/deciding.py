@@ -1,10 +1,15 @@
 """What retention decides by: tiers and alerts, who is left untreated, the budget."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from company.policy.units import LEVELS, Count, Days, Level, Money, Period, Score, Section, Share
+from company.taxonomy import Offer, Reason
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Tiers(Section):
@@ -153,3 +158,15 @@ class Effects(Section):
     minimum_rows: Annotated[int, Field(ge=20)]
     minimum_group_rows: Annotated[int, Field(ge=2)]
     folds: Annotated[int, Field(ge=2)]
+    answered_by: dict[Reason, tuple[Offer, ...]]
+    unanswered_share: Share
+    still_felt: Annotated[float, Field(ge=0, lt=1)]
+
+    def windows_felt(self, probability: "npt.ArrayLike") -> "npt.NDArray[np.float64]":
+        """Return how many windows' worth of its first an effect is, by the probability of leaving within a window.
+
+        Whoever stays feels `still_felt` of it in the next window, may leave in that, and so on: a geometric series. One
+        where the probability is missing: who comes back comes back once.
+        """
+        stays = np.nan_to_num(1 - np.asarray(probability, dtype=np.float64), nan=0.0)
+        return np.asarray(1 / (1 - self.still_felt * stays), dtype=np.float64)

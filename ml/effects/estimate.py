@@ -81,12 +81,13 @@ def estimate(rows: Randomised, declared: "pd.DataFrame", config: EffectConfig) -
         config: what estimating goes by.
 
     An effect is the share of those who would leave without contact whom the strategy keeps: the doubly robust
-    difference in staying over the predicted rate of leaving, over the rows that could have got the strategy. Plans
-    multiply it by the same prediction; who was not scored has the doubly robust rate under nothing instead. One with
-    fewer than `minimum_rows` rows with or without it in the data is left as declared. `group_effect` with its interval
-    is the mean effect of the measured strategies in a group; `harm` is the probability that a strategy's effect is
-    below 0, `group_harm` that the group's is. `level` is the factor by which all declared effects are off, the same in
-    every row, see `find_level`; `level_harm` is the probability that it is below 0.
+    difference in staying over the predicted rate of leaving, as far as the strategy fits, over the rows that could have
+    got the strategy. Plans multiply it by the same prediction and fit; who was not scored has the doubly robust rate
+    under nothing instead. One with fewer than `minimum_rows` rows with or without it in the data is left as declared.
+    `group_effect` with its interval is the mean effect of the measured strategies in a group; `harm` is the probability
+    that a strategy's effect is below 0, `group_harm` that the group's is. `level` is the factor by which all
+    declared effects are off, the same in every row, see `find_level`; `level_harm` is the probability that it is below
+    0.
     """
     cells = _cells(rows, declared, config)
     scores = score(rows, folds=config.folds)
@@ -156,7 +157,7 @@ def _measure(rows: Randomised, scores: Floats, cells: Cells, config: EffectConfi
         untreated[number] = (could & (rows.given == 0)).sum()
         if enough[strategy] and min(treated[number], untreated[number]) >= config.minimum_group_rows:
             gained = scores[could, place[strategy]] - scores[could, 0]
-            effect[number], parts = _ratio(gained, leaving[could])
+            effect[number], parts = _ratio(gained, (leaving * rows.fits[:, place[strategy]])[could])
             influence[:, number] = np.bincount(rows.customers[could], weights=parts, minlength=len(influence))
     is_enough = np.array([enough[strategy] for strategy in cells.strategies], dtype=bool)
     error = influence.T @ influence
@@ -242,6 +243,6 @@ def choose(rows: Randomised, declared: "pd.DataFrame", cells: Cells, effects: Fl
         group: np.array([effect.get((action, group), 0.0) for action in rows.actions]) for group in set(rows.groups)
     }
     by_row = np.array([per_group[group] for group in rows.groups]).reshape(len(rows.groups), len(rows.actions))
-    expected = rows.money[:, None] * by_row - _costs(rows, declared)[None, :]
+    expected = rows.money[:, None] * by_row * rows.fits - _costs(rows, declared)[None, :]
     expected[:, 0] = 0.0
     return np.asarray(np.where(rows.chances > 0, expected, -np.inf).argmax(axis=1), dtype=np.int64)

@@ -24,18 +24,18 @@ class Level:
 def find_level(rows: Randomised, declared: "pd.DataFrame", *, spread: float) -> Level:
     """Return the level of all declared effects: 1 before anything is seen, with a standard deviation of `spread`.
 
-    A decision's dose is the effect declared for what it got, less its mean over all that it could have got, times the
-    predicted probability of leaving. The level is the slope of staying on the dose, weighted by one over the variance
-    of the outcome, which known probabilities of treatment make unbiased whatever was predicted (P. M. Robinson,
-    Econometrica 56, 1988; X. Nie and S. Wager, Biometrika 108, 2021), and then drawn to 1 by how uncertain it is. Its
-    error is the larger of that by the predictions and that of the residuals, clustered by customer: the second alone is
-    too small while few untreated have left.
+    A decision's dose is the effect declared for what it got, as far as it fits, less its mean over all that it could
+    have got, times the predicted probability of leaving. The level is the slope of staying on the dose, weighted by one
+    over the variance of the outcome, which known probabilities of treatment make unbiased whatever was predicted (P. M.
+    Robinson, Econometrica 56, 1988; X. Nie and S. Wager, Biometrika 108, 2021), and then drawn to 1 by how uncertain it
+    is. Its error is the larger of that by the predictions and that of the residuals, clustered by customer: the second
+    alone is too small while few untreated have left.
     """
     scored = rows.take(~np.isnan(rows.probability))
     effect = dict(zip(declared["strategy_id"], declared["effect"].astype(float), strict=True)) | {NOTHING: 0.0}
-    effects = np.array([effect.get(action, 0.0) for action in scored.actions])
-    mean = scored.chances @ effects
-    dose = (effects[scored.given] - mean) * scored.probability
+    effects = scored.fits * np.array([effect.get(action, 0.0) for action in scored.actions])
+    mean = (scored.chances * effects).sum(axis=1)
+    dose = (effects[np.arange(len(effects)), scored.given] - mean) * scored.probability
     spread_of_outcome = np.clip(scored.probability, LEAST, 1 - LEAST)
     weight = 1 / (spread_of_outcome * (1 - spread_of_outcome))
     seen = float((weight * dose**2).sum())

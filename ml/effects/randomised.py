@@ -1,6 +1,7 @@
 """Decisions whose probabilities are known, as arrays: who got what, who could have got what, and who stayed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,14 +25,16 @@ class Randomised:
     """Rows of randomised decisions.
 
     `actions` begins with NOTHING; `given` is the place of what a row got, `chances` rows x actions, 0 where an action
-    was impossible; `stayed` is 1 or 0; `features` what was known at the decision; `groups` names the group of each row,
-    `customers` numbers the customers; `probability` is that of leaving as predicted at the decision, missing of who was
-    not scored; `money` is what was at stake if nothing is done, `value` what a customer who stays brings, in currency.
+    was impossible; `fits` the same, which share of its effect an action has for the row; `stayed` is 1 or 0; `features`
+    what was known at the decision; `groups` names the group of each row, `customers` numbers the customers;
+    `probability` is that of leaving as predicted at the decision, missing of who was not scored; `money` is what was at
+    stake if nothing is done, `value` what a customer who stays brings, in currency.
     """
 
     actions: tuple[str, ...]
     given: Ints
     chances: Floats
+    fits: Floats
     stayed: Floats
     features: Floats
     groups: npt.NDArray[np.object_]
@@ -42,20 +45,40 @@ class Randomised:
 
     def take(self, rows: npt.NDArray[np.bool_] | Ints) -> "Randomised":
         """Return some of the rows."""
-        arrays = ("given", "chances", "stayed", "features", "groups", "customers", "probability", "money", "value")
+        arrays = (
+            "given",
+            "chances",
+            "fits",
+            "stayed",
+            "features",
+            "groups",
+            "customers",
+            "probability",
+            "money",
+            "value",
+        )
         return Randomised(actions=self.actions, **{name: getattr(self, name)[rows] for name in arrays})
 
 
-def read_randomised(decisions: "pd.DataFrame", *, kept_share: float = 1.0) -> Randomised:
+def read_randomised(
+    decisions: "pd.DataFrame",
+    *,
+    kept_share: float = 1.0,
+    felt: Floats | float = 1.0,
+    fits: Mapping[str, Mapping[str, float]] | None = None,
+) -> Randomised:
     """Return the matured decisions with known probabilities.
 
     Args:
         decisions: customer_id, arm, strategy_id, propensities (JSON of strategy: probability, "" for nothing),
-            effect_group, probability, money_at_risk, churned (missing where not matured).
+            effect_group, main_reason, probability, money_at_risk, churned (missing where not matured).
         kept_share: which share of the money at risk keeping a customer really saves.
+        felt: by row the windows' worth of an effect, which the money counts as well.
+        fits: by strategy and main reason, which share of its effect a strategy has; 1 where there is none.
     """
     import pandas as pd
 
+    decisions = decisions.assign(felt=felt)
     rows = decisions.loc[decisions["propensities"].notna() & decisions["churned"].notna()].reset_index(drop=True)
     given = rows["strategy_id"].where(rows["arm"].eq(TREATED), NOTHING).fillna(NOTHING).astype(str)
     chances = pd.DataFrame([json.loads(text) for text in rows["propensities"]], index=rows.index).fillna(0.0)
@@ -63,12 +86,13 @@ def read_randomised(decisions: "pd.DataFrame", *, kept_share: float = 1.0) -> Ra
     chances = chances.reindex(columns=list(actions), fill_value=0.0).astype(float)
     place = {action: number for number, action in enumerate(actions)}
     probability, money = (np.asarray(rows[name].astype(float).fillna(0.0), dtype=np.float64) for name in MEASURES)
-    money = money * kept_share
+    money = money * kept_share * rows["felt"].to_numpy(dtype=float)
     groups = rows["effect_group"].astype(object).to_numpy()
     return Randomised(
         actions=actions,
         given=np.array([place[action] for action in given], dtype=np.int64),
         chances=chances.to_numpy(dtype=float),
+        fits=_fits(actions, rows["main_reason"], fits) if fits else np.ones(chances.shape),
         stayed=np.asarray(1.0 - rows["churned"].astype(float), dtype=np.float64),
         features=_features(probability, money, groups),
         groups=groups,
@@ -77,6 +101,11 @@ def read_randomised(decisions: "pd.DataFrame", *, kept_share: float = 1.0) -> Ra
         money=money,
         value=np.divide(money, probability, out=np.zeros(len(rows)), where=probability > 0),
     )
+
+
+def _fits(actions: tuple[str, ...], reasons: "pd.Series[str]", fits: Mapping[str, Mapping[str, float]]) -> Floats:
+    columns = [reasons.astype(object).map(fits.get(action, {})).astype(float).fillna(1.0) for action in actions]
+    return np.column_stack(columns)
 
 
 def _features(probability: Floats, money: Floats, groups: npt.NDArray[np.object_]) -> Floats:

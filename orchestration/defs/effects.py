@@ -12,6 +12,7 @@ from orchestration.warehouse import Warehouse
 from retention.deciding.effects import name_groups
 from retention.deciding.information import price_information
 from retention.deciding.limits import list_limits
+from retention.deciding.matching import read_fits
 from retention.deciding.options import build_options
 from retention.deciding.strategy_changes import adjust
 from retention.measuring.lifecycle import keep_active
@@ -46,7 +47,9 @@ def effects(
     as_of = read_as_of(context)
     decisions = warehouse.read(MATURED, {"as_of": as_of}).to_pandas()
     kept_share = read_kept_share(warehouse, deployment.policy, as_of)
-    rows = read_randomised(decisions, kept_share=kept_share)
+    felt = deployment.policy.effects.windows_felt(decisions["probability"].astype(float))
+    fits = {each.id: read_fits(each, deployment.policy) for each in deployment.strategies}
+    rows = read_randomised(decisions, kept_share=kept_share, felt=felt, fits=fits)
     found = estimate(rows, _declare(deployment), EffectConfig.of(deployment.policy))
     warehouse.replace_day("retention.effects", to_arrow(found.table.assign(as_of=as_of), frames.EFFECTS), as_of=as_of)
     gain = {} if found.gain is None else {"gain": found.gain.value, "gain_low": found.gain.low}

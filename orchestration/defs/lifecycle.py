@@ -71,7 +71,9 @@ def _review(warehouse: Warehouse, deployment: Deployment, past: list[Review], *,
     effects = block(effects, faults, deployment.policy, today=as_of)
     side_effects = warehouse.read(SIDE_EFFECTS, {"as_of": as_of}).to_pandas()
     broken = find_broken(read_guardrails(side_effects, deployment.policy, today=as_of))
-    needs = break_evens(decisions, kept_share=read_kept_share(warehouse, deployment.policy, as_of))
+    kept_share = read_kept_share(warehouse, deployment.policy, as_of)
+    felt = deployment.policy.effects.windows_felt(decisions["probability"].astype(float))
+    needs = break_evens(decisions, kept_share=kept_share, felt=felt)
     return review(effects, needs, past, broken=broken, as_of=as_of, at=now())
 
 

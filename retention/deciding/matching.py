@@ -32,9 +32,9 @@ def match(
         held_back: customers who get no marketing at the moment: within their cool-down, or over the caps.
 
     Returns:
-        Columns customer_id, strategy_id, channel, effect, effect_low, effect_high, option_cost and occasion: the
-        trigger or the stage that the strategy answers, else `risk`. Of who is not scored the effects are points of
-        return, and no more than the policy's part of how many return anyway.
+        Columns customer_id, strategy_id, channel, effect, effect_low, effect_high, option_cost, fit, see `read_fits`,
+        and occasion: the trigger or the stage that the strategy answers, else `risk`. Of who is not scored the effects
+        are points of return, and no more than the policy's part of how many return anyway.
     """
     import pandas as pd
 
@@ -43,10 +43,10 @@ def match(
     people = people.astype(dict.fromkeys(WORDS, "category"))  # each text is looked at once and not once per customer
     options = [_options(people.loc[answers(people, strategy, policy)], strategy, policy) for strategy in strategies]
     nothing = people.iloc[:0][["customer_id"]].assign(
-        strategy_id="", channel="", effect=0.0, effect_low=0.0, effect_high=0.0, option_cost=0.0, occasion=""
+        strategy_id="", channel="", effect=0.0, effect_low=0.0, effect_high=0.0, option_cost=0.0, fit=1.0, occasion=""
     )
     found = pd.concat(options, ignore_index=True) if options else nothing
-    return found.astype(dict.fromkeys(("effect", "effect_low", "effect_high", "option_cost"), float))
+    return found.astype(dict.fromkeys(("effect", "effect_low", "effect_high", "option_cost", "fit"), float))
 
 
 def answers(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> "pd.Series[bool]":
@@ -71,6 +71,17 @@ def holds_any(lists: "pd.Series[str]", words: Collection[str]) -> "pd.Series[boo
     texts, wanted = lists.astype("category").cat, set(words)
     holds = [not wanted.isdisjoint(text.split(",")) for text in texts.categories]
     return pd.Series(np.array([*holds, False])[texts.codes], index=lists.index)
+
+
+def read_fits(strategy: "Strategy", policy: "Policy") -> dict[str, float]:
+    """Return, by main reason, which share of its effect a strategy has where nothing that it offers answers the reason.
+
+    A reason that is not among them is answered, or no offer is known to. A strategy that waits for a trigger answers
+    just that.
+    """
+    offers = {module.kind for module in strategy.modules}
+    asked = {} if strategy.triggers else policy.effects.answered_by
+    return {str(reason): policy.effects.unanswered_share for reason, by in asked.items() if offers.isdisjoint(by)}
 
 
 def _risk(candidates: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":
@@ -105,6 +116,7 @@ def _options(people: "pd.DataFrame", strategy: "Strategy", policy: "Policy") -> 
         effect_low=most.clip(upper=strategy.effect.low),
         effect_high=most.clip(upper=strategy.effect.high),
         option_cost=strategy.cost(policy),
+        fit=people["main_reason"].astype(object).map(read_fits(strategy, policy)).fillna(1.0),
         occasion=_occasions(people, strategy),
     )
 

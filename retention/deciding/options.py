@@ -70,17 +70,18 @@ def build_options(
 ) -> Options:
     """Match, lay measured effects over declared ones, and price every option of `people`, one row each, in their order.
 
-    Expected value is money_at_risk x kept_share x effect - cost, for customers with `is_probe` at the declared effect;
-    options known to do harm are no options. Customers `held_back` get no marketing, and nobody a strategy that is among
-    their `recent_strategies`.
+    Expected value is money_at_risk x kept_share x fit x effect x windows felt - cost, for customers with `is_probe` at
+    the declared effect; options known to do harm are no options. Customers `held_back` get no marketing, and nobody a
+    strategy that is among their `recent_strategies`.
     """
     place = people[["customer_id", "money_at_risk", "effect_group"]].assign(
-        place=np.arange(len(people)), is_probe=people.get("is_probe", False)
-    )
+        place=np.arange(len(people)), is_probe=people.get("is_probe", False),
+        felt=policy.effects.windows_felt(people["probability"].astype(float)),
+    )  # fmt: skip
     matched = match(people, strategies, policy, held_back=held_back)
     free = _drop_recent(matched, recent_strategies).merge(place, on="customer_id")
     found = apply_effects(free, effects, harm_probability=policy.effects.harm_probability)
-    stake = found["money_at_risk"] * kept_share
+    stake = found["money_at_risk"] * kept_share * found["fit"] * found["felt"]
     pairs = sorted({*zip(found["strategy_id"], found["channel"], strict=True)})
     column = {pair: number for number, pair in enumerate(pairs)}
     columns = [column[pair] for pair in zip(found["strategy_id"], found["channel"], strict=True)]
@@ -95,7 +96,7 @@ def build_options(
     return Options(
         columns=pairs,
         expected=expected,
-        effects=_spread(found["effect"], at, shape, missing=np.nan),
+        effects=_spread(found["effect"] * found["fit"], at, shape, missing=np.nan),
         deviations=_spread(
             stake.clip(lower=0) * (found["effect_high"] - found["effect_low"]) / WIDTH,
             at,

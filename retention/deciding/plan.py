@@ -95,10 +95,9 @@ def plan(
         overrides: by customer what a person decided, see `plan_overrides.find_holding`.
 
     Returns:
-        The plan, the highest expected value first. Expected value is money_at_risk x kept_share x effect - cost. `cost`
-        is what this plan commits: 0 for whoever is not treated. `propensity` is the probability of what was decided,
-        `propensities` those of all that could have been, by strategy, "" for nothing; both are conditional on being
-        chosen.
+        The plan, the highest expected value first, see `options.build_options`. `cost` is what this plan commits: 0 for
+        whoever is not treated. `propensity` is the probability of what was decided, `propensities` those of all that
+        could have been, by strategy, "" for nothing; both are conditional on being chosen.
 
     The untreated group is drawn before matching, then goes through the same matching and the same queue without using
     the budget, so that both arms of a strategy were chosen by one rule. So do the customers who explore: what was drawn

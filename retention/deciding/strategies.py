@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from company.policy.contact import Purpose
 from company.policy.units import Level, Money, Share
-from company.taxonomy import Reason
+from company.taxonomy import Offer, Reason
 from retention.deciding.holdout import fractions
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ class Module(_Part):
     `amount` is what it costs the company when the customer takes it, `take_up` the share of customers who do.
     """
 
-    kind: Literal[
-        "coupon", "discount", "points", "gift", "privilege", "upgrade", "trial", "yield_bonus", "agent", "message"
-    ]
+    kind: Offer
     amount: Money = 0.0
     take_up: Share = 1.0
 

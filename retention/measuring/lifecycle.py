@@ -9,6 +9,8 @@ from retention.deciding.plan import HOLDOUT, TREATED
 from retention.measuring.outcomes import ALL
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from retention.deciding.strategies import Strategy
@@ -87,16 +89,20 @@ class Review:
     number: int = 0
 
 
-def break_evens(outcomes: "pd.DataFrame", *, kept_share: float = 1.0) -> dict[str, float]:
+def break_evens(
+    outcomes: "pd.DataFrame", *, kept_share: float = 1.0, felt: "npt.NDArray[np.float64] | float" = 1.0
+) -> dict[str, float]:
     """Return, by strategy and for `all`, the difference in retention at which its treatments pay what they cost.
 
     Args:
         outcomes: decisions with strategy_id, arm, cost and value_from_now; of the treated counts what one cost, of both
             arms what a customer is worth who stays or comes back.
         kept_share: which share of that keeping a customer really saves.
+        felt: by row the windows' worth of an effect, see `company.policy.deciding.Effects.windows_felt`.
     """
+    outcomes = outcomes.assign(felt=felt)
     decided = outcomes.loc[outcomes["arm"].isin([TREATED, HOLDOUT]) & outcomes["value_from_now"].notna()]
-    worth = kept_share * decided["value_from_now"].astype(float).clip(lower=0)
+    worth = kept_share * decided["felt"] * decided["value_from_now"].astype(float).clip(lower=0)
     cost = decided["cost"].where(decided["arm"].eq(TREATED)).astype(float)
     frame = decided[["strategy_id"]].assign(worth=worth, cost=cost)
     means = frame.groupby("strategy_id")[["worth", "cost"]].mean()

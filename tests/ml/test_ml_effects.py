@@ -87,6 +87,30 @@ def test_the_level_is_by_how_much_all_declared_effects_are_off(times: float) -> 
     assert level.deviation < 0.2
 
 
+def test_an_effect_is_that_of_who_is_answered_and_others_have_their_part_of_it() -> None:
+    decisions = _decide(40_000, {}, seed=5)
+    random = np.random.default_rng(6)
+    reason = random.choice(["price", "service"], len(decisions))
+    fits = {"coupon": {"service": 0.5}, "call": {"price": 0.5}}
+    part = [fits.get(name, {}).get(why, 1.0) for name, why in zip(decisions["strategy_id"], reason, strict=True)]
+    kept = 0.3 * np.array(part) * decisions["arm"].eq("treated").to_numpy()
+    churned = random.random(len(decisions)) < decisions["probability"] * (1 - kept)
+    rows = read_randomised(decisions.assign(main_reason=reason, churned=churned), fits=fits)
+    level = find_level(rows, DECLARED, spread=10)
+    assert level.value == pytest.approx(3, abs=3 * level.deviation)
+    found = estimate(rows, DECLARED, CONFIG).table
+    assert ((found["low"] < 0.3) & (found["high"] > 0.3)).all()
+    assert (found["low"] > 0.2).all()
+    blind = estimate(read_randomised(decisions.assign(churned=churned)), DECLARED, CONFIG).table
+    assert (blind["high"] < 0.3).any()
+
+
+def test_money_counts_the_windows_in_which_contact_is_felt() -> None:
+    decisions = _decide(3, TRUTH)
+    twice = read_randomised(decisions, kept_share=0.5, felt=np.array([2.0, 4.0, 1.0]))
+    assert twice.money.tolist() == pytest.approx((decisions["money_at_risk"] * [1.0, 2.0, 0.5]).tolist())
+
+
 def test_the_level_has_the_error_that_it_says() -> None:
     drawn = [
         find_level(read_randomised(_decide(400, dict.fromkeys(TRUTH, 0.1), seed=seed)), DECLARED, spread=1e6)

@@ -22,7 +22,8 @@ AT = datetime(2017, 12, 1, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def policy() -> Policy:
-    return load_policy({"holdout": {"share": 0.0}, "exploration": {"share": 0.0}, "capacity": {"phone": 1000}})
+    nobody = {"holdout": {"share": 0.0}, "exploration": {"share": 0.0}}
+    return load_policy(nobody | {"capacity": {"phone": 1000}, "effects": {"still_felt": 0.0}})
 
 
 @pytest.fixture

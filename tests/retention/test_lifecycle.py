@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -136,6 +137,7 @@ def test_a_treatment_pays_where_what_it_keeps_is_worth_its_cost() -> None:
     )
     assert break_evens(outcomes) == pytest.approx({"voucher": 4 / 200, "all": 4 / 200})
     assert break_evens(outcomes, kept_share=0.5)["all"] == pytest.approx(4 / 100)
+    assert break_evens(outcomes, felt=np.array([2.0, 1.0, 2.0]))["all"] == pytest.approx(4 / 250)
 
 
 def test_reviews_are_kept_in_their_order(store: Store) -> None:

@@ -130,6 +130,7 @@ def test_an_option_says_on_what_occasion_with_which_effect_and_cost(
             "effect_low": 0.0,
             "effect_high": 0.2,
             "option_cost": 5.0,
+            "fit": 1.0,
             "occasion": occasion,
         }
     ]
@@ -164,3 +165,24 @@ def test_no_message_is_believed_to_bring_back_more_than_a_part_of_who_come_back_
     assert found["effect"].tolist() == pytest.approx([0.0, 0.0055, 0.02, 0.02])
     assert found["effect_high"].tolist() == pytest.approx([0.0, 0.0055, 0.04, 0.04])
     assert found["effect_low"].tolist() == [-0.01] * 4
+
+
+def test_an_offer_that_does_not_answer_the_main_reason_has_a_part_of_its_effect(
+    make_strategy: Make, make_candidates: Frame, policy: Policy
+) -> None:
+    people = make_candidates(5, main_reason=["price", "service", "other", "inactivity", None])
+    strategies = [
+        make_strategy("coupon"),
+        make_strategy("call", modules=[{"kind": "agent"}]),
+        make_strategy("both", modules=[{"kind": "agent"}, {"kind": "coupon"}]),
+        make_strategy("reminder", tiers=[], triggers=["cart_left"]),
+    ]
+    found = match(people.assign(triggers="cart_left"), strategies, policy)
+    part = policy.effects.unanswered_share
+    assert part < 1
+    assert found.groupby("strategy_id")["fit"].apply(list).to_dict() == {
+        "coupon": [1.0, part, part, 1.0, 1.0],
+        "call": [part, 1.0, part, 1.0, 1.0],
+        "both": [1.0, 1.0, part, 1.0, 1.0],
+        "reminder": [1.0, 1.0, 1.0, 1.0, 1.0],
+    }

@@ -53,6 +53,27 @@ def test_only_what_is_really_kept_of_the_money_at_risk_pays(
     assert decided["kept_share"].tolist() == [0.25, 0.25]
 
 
+def test_an_offer_that_answers_the_reason_comes_before_one_that_does_not(
+    make_candidates: Frame, make_strategy: Make, policy: Policy
+) -> None:
+    strategies = [make_strategy("call", modules=[{"kind": "agent", "amount": 5.0}]), make_strategy("voucher")]
+    people = make_candidates(2, main_reason=["service", "price"])
+    decided = _plan(people, strategies, policy).set_index("customer_id").sort_index()
+    assert decided["strategy_id"].tolist() == ["call", "voucher"]
+    assert decided["effect"].tolist() == [0.1, 0.1]
+    alone = _plan(people, strategies[:1], policy).set_index("customer_id").sort_index()
+    assert alone["effect"].tolist() == [0.1, 0.1 * policy.effects.unanswered_share]
+    assert alone["expected_value"].tolist() == pytest.approx([90 - 5, 90 * policy.effects.unanswered_share - 5])
+
+
+def test_an_effect_counts_in_every_window_in_which_it_is_felt(make_candidates: Frame, make_strategy: Make) -> None:
+    policy = load_policy({"holdout": {"share": 0.0}, "exploration": {"share": 0.0}, "effects": {"still_felt": 0.5}})
+    people = make_candidates(2, probability=[0.2, None]).assign(money_at_risk=100.0)
+    decided = _plan(people, [make_strategy()], policy).set_index("customer_id").sort_index()
+    series = sum((0.5 * (1 - 0.2)) ** window for window in range(50))
+    assert decided["expected_value"].tolist() == pytest.approx([100 * 0.1 * series - 5, 100 * 0.1 - 5])
+
+
 def test_the_money_goes_to_the_highest_expected_value_and_the_rest_hear_why(
     make_candidates: Frame, make_strategy: Make, policy: Policy
 ) -> None:

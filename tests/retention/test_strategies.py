@@ -57,6 +57,7 @@ def _person_for(strategy: Strategy) -> dict[str, object]:
         "lifecycle_stage": first["stages"] or "active",
         "value_tier": first["value_tiers"] or "normal",
         "kind": first["kinds"] or "person",
+        "main_reason": "other",
         "reasons": f"other,{first['reasons'] or 'lifecycle'}",
         "triggers": first["triggers"] or "",
         "ticket_topic": first["topics"],
@@ -117,9 +118,22 @@ def test_every_reason_is_answered_at_high_risk(name: str) -> None:
     person = _person_for(strategies[0]) | {"tier": "high", "value_tier": "gold", "triggers": "complaint_open"}
     channels = ",".join(policy.contact_costs)
     person |= {"ticket_topic": "service", "allowed_channels": channels, "service_channels": channels}
-    people = pd.DataFrame([person | {"customer_id": each, "reasons": each} for each in REASONS])
+    rows = [person | {"customer_id": each, "reasons": each, "main_reason": each} for each in REASONS]
+    people = pd.DataFrame(rows)
     people.loc[people["customer_id"] != "service", ["triggers", "ticket_topic"]] = ["payment_failed", None]
     assert set(match(people, strategies, policy)["customer_id"]) == set(people["customer_id"])
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_reason_that_an_offer_can_answer_has_one_for_everybody_at_risk(name: str) -> None:
+    strategies, policy = _library(name)
+    person = _person_for(strategies[0]) | {"tier": "high", "value_tier": "normal", "triggers": ""}
+    channels = ",".join(policy.contact_costs)
+    person |= {"lifecycle_stage": "active", "allowed_channels": channels, "service_channels": ""}
+    answered = [reason for reason, by in policy.effects.answered_by.items() if by]
+    rows = [person | {"customer_id": each, "reasons": each, "main_reason": each} for each in answered]
+    found = match(pd.DataFrame(rows), strategies, policy)
+    assert set(found.loc[found["fit"] == 1, "customer_id"]) == set(answered)
 
 
 def test_the_templates_are_there() -> None:

@@ -119,7 +119,8 @@ plans as (
         as_of,
         customer_id,
         probability,
-        money_at_risk
+        money_at_risk,
+        main_reason
     from {{ source('retention', 'plans') }}
 
 ),
@@ -251,6 +252,7 @@ followed as (
         opened.version,
         plans.probability,
         plans.money_at_risk,
+        plans.main_reason,
         history.value_tier,
         coalesce(history.value_from_now, plans.money_at_risk / nullif(plans.probability, 0)) as value_from_now,
         opened.sent_at is not null as is_sent,
