@@ -271,9 +271,11 @@ def _randomise(seed: int) -> tuple[Randomised, npt.NDArray[np.int64], float]:
     )
     stays = 1 - np.clip(leaving, 0, 1)
     places = np.arange(ROWS)
+    churned = random.random(ROWS) >= stays[places, given]
     decisions = people.assign(
         arm=np.where(given == 0, "holdout", "treated"), strategy_id=[actions[place] for place in given],
-        effect_group=groups, churned=random.random(ROWS) >= stays[places, given],
+        effect_group=groups, churned=churned, retained=~churned,
+        value_from_now=people["money_at_risk"] / people["probability"],
         propensities=[json.dumps(dict(zip(actions, row.tolist(), strict=True))) for row in chances],
     )  # fmt: skip
     rows = read_randomised(decisions)

@@ -120,4 +120,6 @@ def live_through(world: World, plan: pd.DataFrame, *, random: np.random.Generato
     given = decided["strategy_id"].map(place).to_numpy(dtype=np.int64)
     effect = np.where(decided["arm"].eq("treated"), effects[np.arange(len(decided)), given], 0.0)
     leaving = np.clip(decided["probability"].to_numpy(dtype=float) * (1 - effect), 0, 1)
-    return decided.assign(churned=random.random(len(decided)) < leaving, is_mature=True)
+    churned = random.random(len(decided)) < leaving
+    worth = decided["money_at_risk"] / decided["probability"]
+    return decided.assign(churned=churned, retained=~churned, value_from_now=worth, is_mature=True)

@@ -46,17 +46,8 @@ class Randomised:
     def take(self, rows: npt.NDArray[np.bool_] | Ints) -> "Randomised":
         """Return some of the rows."""
         arrays = (
-            "given",
-            "chances",
-            "fits",
-            "stayed",
-            "features",
-            "groups",
-            "customers",
-            "probability",
-            "money",
-            "value",
-        )
+            "given", "chances", "fits", "stayed", "features", "groups", "customers", "probability", "money", "value",
+        )  # fmt: skip
         return Randomised(actions=self.actions, **{name: getattr(self, name)[rows] for name in arrays})
 
 
@@ -71,15 +62,16 @@ def read_randomised(
 
     Args:
         decisions: customer_id, arm, strategy_id, propensities (JSON of strategy: probability, "" for nothing),
-            effect_group, main_reason, probability, money_at_risk, churned (missing where not matured).
+            effect_group, main_reason, probability, money_at_risk, value_from_now, churned (missing where not matured,
+            and of who was no customer), retained (whether they are one in the end: of who was none, came back).
         kept_share: which share of the money at risk keeping a customer really saves.
         felt: by row the windows' worth of an effect, which the money counts as well.
         fits: by strategy and main reason, which share of its effect a strategy has; 1 where there is none.
     """
     import pandas as pd
 
-    decisions = decisions.assign(felt=felt)
-    rows = decisions.loc[decisions["propensities"].notna() & decisions["churned"].notna()].reset_index(drop=True)
+    decisions = decisions.assign(felt=felt, stayed=_stayed(decisions))
+    rows = decisions.loc[decisions["propensities"].notna() & decisions["stayed"].notna()].reset_index(drop=True)
     given = rows["strategy_id"].where(rows["arm"].eq(TREATED), NOTHING).fillna(NOTHING).astype(str)
     chances = pd.DataFrame([json.loads(text) for text in rows["propensities"]], index=rows.index).fillna(0.0)
     actions = (NOTHING, *sorted(name for name in chances.columns if name != NOTHING))
@@ -93,14 +85,26 @@ def read_randomised(
         given=np.array([place[action] for action in given], dtype=np.int64),
         chances=chances.to_numpy(dtype=float),
         fits=_fits(actions, rows["main_reason"], fits) if fits else np.ones(chances.shape),
-        stayed=np.asarray(1.0 - rows["churned"].astype(float), dtype=np.float64),
+        stayed=rows["stayed"].to_numpy(dtype=float),
         features=_features(probability, money, groups),
         groups=groups,
         customers=pd.factorize(rows["customer_id"])[0].astype(np.int64),
         probability=np.asarray(rows["probability"].astype(float), dtype=np.float64),
         money=money,
-        value=np.divide(money, probability, out=np.zeros(len(rows)), where=probability > 0),
+        value=np.divide(money, probability, out=kept_share * _value(rows), where=probability > 0),
     )
+
+
+def _stayed(decisions: "pd.DataFrame") -> "pd.Series[float]":
+    """Return 1 for who stayed or, not being scored, came back, and 0 for who did not; missing where it is not known."""
+    stayed = 1.0 - decisions["churned"].astype(float)
+    came_back = decisions["retained"].astype(float).where(decisions["probability"].isna())
+    return stayed.fillna(came_back)
+
+
+def _value(rows: "pd.DataFrame") -> Floats:
+    """Return what a customer is worth who comes back, 0 where nothing is known of it."""
+    return rows["value_from_now"].astype(float).clip(lower=0).fillna(0.0).to_numpy(dtype=np.float64)
 
 
 def _fits(actions: tuple[str, ...], reasons: "pd.Series[str]", fits: Mapping[str, Mapping[str, float]]) -> Floats:

@@ -10,6 +10,7 @@ from company.policy import Policy
 from company.policy.units import Level
 from orchestration.defs.alerts import RULES, read_rules
 from orchestration.deployment import Deployment
+from orchestration.kept_share import read_kept_share
 from orchestration.metadata import describe_table, write_table
 from orchestration.partitions import read_as_of
 from orchestration.warehouse import Warehouse
@@ -25,7 +26,7 @@ LATEST = f"select * from {CUTOFFS} where as_of = (select max(as_of) from {CUTOFF
 
 @dg.asset(
     key=CUTOFFS.split("."),
-    deps=[["features", "labelled_snapshots"], ["monitoring", "alert_rules"]],
+    deps=[["features", "labelled_snapshots"], ["monitoring", "alert_rules"], ["customer_360", "leavers"]],
     group_name="scores",
     owners=["team:retention"],
     kinds={"duckdb", "table"},
@@ -45,7 +46,8 @@ def cutoffs(
         return dg.MaterializeResult(metadata={"history": f"fewer than {needed} known leavers: the tiers hold"})
     table, rows = known
     points = read_raised(warehouse, as_of)
-    found = choose_cutoffs(History.from_rows(rows), policy, points=points).assign(source=table, as_of=as_of)
+    history = History.from_rows(rows, kept_share=read_kept_share(warehouse, policy, as_of))
+    found = choose_cutoffs(history, policy, points=points).assign(source=table, as_of=as_of)
     warehouse.replace_day(CUTOFFS, pa.Table.from_pandas(found, preserve_index=False), as_of=as_of)
     page = {"lines": write_table(_shown(found)), "history": table, "in_use": policy.tier_policy}
     return dg.MaterializeResult(metadata=describe_table(warehouse, CUTOFFS, as_of=as_of) | page)

@@ -3,8 +3,10 @@
 from datetime import date, timedelta
 
 import dagster as dg
+import pandas as pd
 import pyarrow as pa
 
+from company.churn import ChurnDefinition
 from company.policy.training import Promotion
 from ml.registry import CHALLENGER, CHAMPION, Registry
 from orchestration.deployment import Deployment
@@ -48,13 +50,18 @@ def model_trials(
     as_of, aliases = read_as_of(context), registry.aliases()
     if not deployment.policy.promotion.live_share or CHAMPION not in aliases or registry.challenger() is None:
         return dg.MaterializeResult(metadata={"state": "no challenger is live"})
-    churn = deployment.company.churn
-    latest = as_of - timedelta(days=churn.lead_days + churn.horizon_days)  # the last day whose outcome is known by then
-    outcomes, costs = (warehouse.read(query, {"latest": latest}).to_pandas() for query in (OUTCOMES, COSTS))
+    outcomes, costs = read_known(warehouse, deployment.company.churn, as_of=as_of)
     row = compare_models(outcomes, costs, deployment.policy, champion=aliases[CHAMPION], challenger=aliases[CHALLENGER])
     rows = pa.Table.from_pylist([row | {"as_of": as_of}], schema=SCHEMA)
     warehouse.replace_day(TRIALS, rows, as_of=as_of)
     return dg.MaterializeResult(metadata=describe_table(warehouse, TRIALS, as_of=as_of) | round_figures(row))
+
+
+def read_known(warehouse: Warehouse, churn: ChurnDefinition, *, as_of: date) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the outcomes and costs of the days whose outcome was known on a day, also where that day is replayed."""
+    latest = as_of - timedelta(days=churn.lead_days + churn.horizon_days)
+    outcomes, costs = (warehouse.read(query, {"latest": latest}).to_pandas() for query in (OUTCOMES, COSTS))
+    return outcomes, costs
 
 
 def is_open(warehouse: Warehouse, registry: Registry, promotion: Promotion, *, as_of: date) -> bool:

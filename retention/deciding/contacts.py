@@ -29,13 +29,16 @@ class ContactTerms:
 
     @classmethod
     def from_policy(cls, policy: "Policy") -> "ContactTerms":
-        """Take the contact of the policy's `expected_profit`, bounded by its budget and the channel's capacity."""
+        """Take the contact of the policy's `expected_profit`, bounded by its budget and the channel's capacity.
+
+        Without a history who comes back anyway is not known: of the leavers kept `losses.lasting_share` count.
+        """
         channel = policy.expected_profit.channel
         cost = policy.contact_costs[channel]
         bounds = [policy.budget.amount / cost] if cost else []
         bounds += [policy.capacity[channel]] if channel in policy.capacity else []
         contacts = int(min(bounds)) if bounds else np.iinfo(np.int64).max
-        return cls(cost, policy.expected_profit.effect, contacts)
+        return cls(cost, policy.expected_profit.effect * policy.losses.lasting_share, contacts)
 
 
 def plan_contacts(customers: "pd.DataFrame", policy: "Policy") -> "pd.DataFrame":

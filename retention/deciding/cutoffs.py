@@ -29,8 +29,8 @@ COLUMNS = (
 class History:
     """What came of earlier scores: one element per scored customer and day.
 
-    `score` is 0 to 100 and falls, `churned` whether the customer left, `value` what the customer was worth from that
-    day on, in currency; `days` is the number of scored days, over which the counts are averaged.
+    `score` is 0 to 100 and falls, `churned` whether the customer left, `value` what keeping the customer would have
+    saved, in currency; `days` is the number of scored days, over which the counts are averaged.
     """
 
     score: "NDArray[np.float64]"
@@ -39,13 +39,16 @@ class History:
     days: int
 
     @classmethod
-    def from_rows(cls, rows: "pd.DataFrame") -> "History":
-        """Read the columns as_of, probability, churned and value_from_now; an unknown value counts as nothing."""
+    def from_rows(cls, rows: "pd.DataFrame", *, kept_share: float = 1.0) -> "History":
+        """Read the columns as_of, probability, churned and value_from_now; an unknown value counts as nothing.
+
+        Keeping a customer saves `kept_share` of the value, as plans count it.
+        """
         ordered = rows.sort_values("probability", ascending=False)
         return cls(
             score=100 * ordered["probability"].to_numpy(dtype=float),
             churned=ordered["churned"].to_numpy(dtype=bool),
-            value=np.maximum(ordered["value_from_now"].fillna(0.0).to_numpy(dtype=float), 0.0),
+            value=kept_share * np.maximum(ordered["value_from_now"].fillna(0.0).to_numpy(dtype=float), 0.0),
             days=int(ordered["as_of"].nunique()),
         )
 

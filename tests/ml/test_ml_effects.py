@@ -44,9 +44,10 @@ def _decide(count: int, truth: Mapping[tuple[str, str], float], *, seed: int = 0
             "effect_group": group,
             "probability": probability,
             "money_at_risk": probability * 100,
+            "value_from_now": 100.0,
             "churned": random.random(count) < probability * (1 - effect),
         }
-    )
+    ).assign(retained=lambda each: ~each["churned"])
 
 
 TRUTH = {("call", "gold"): 0.3, ("call", "normal"): 0.05, ("coupon", "gold"): 0.0, ("coupon", "normal"): -0.4}
@@ -144,6 +145,23 @@ def test_without_any_decision_the_declared_effects_stand_for_everybody() -> None
         ["call", "all", 0.1, "declared"],
         ["coupon", "all", 0.1, "declared"],
     ]
+
+
+def test_who_was_lost_and_came_back_counts_as_who_stayed() -> None:
+    gone = _decide(8_000, {}).assign(probability=np.nan, churned=None, money_at_risk=90.0)
+    random = np.random.default_rng(1)
+    gone["retained"] = random.random(len(gone)) < np.where(gone["strategy_id"].eq("coupon"), 0.25, 0.1)
+    gone.loc[gone["arm"].eq("holdout"), "retained"] = random.random(gone["arm"].eq("holdout").sum()) < 0.1
+    rows = read_randomised(gone, kept_share=0.5)
+    assert (len(rows.stayed), set(rows.money), set(rows.value)) == (8_000, {45.0}, {50.0})
+    found = estimate(rows, DECLARED, CONFIG).table.set_index(["strategy_id", "effect_group"])
+    expected = (0.25 - 0.1) / 0.9  # of those who would not have come
+    for group in ("gold", "normal"):
+        assert found.loc[("coupon", group), "low"] < expected < found.loc[("coupon", group), "high"]
+        assert found.loc[("coupon", group), "low"] > found.loc[("call", group), "effect"]
+    assert find_level(rows, DECLARED, spread=2).value == 1.0
+    later = gone.assign(retained=None)
+    assert len(read_randomised(later).stayed) == 0
 
 
 def test_decisions_that_have_not_matured_or_have_no_probabilities_are_left_out() -> None:

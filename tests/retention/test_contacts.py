@@ -45,6 +45,13 @@ def test_customers_stand_in_the_order_of_what_a_contact_is_expected_to_bring() -
     assert planned["break_even_value"].tolist()[:3] == pytest.approx([80.0, 4 / 0.09, 200.0])
 
 
+def test_of_those_kept_only_who_would_not_have_come_back_count() -> None:
+    customers = {"customer_id": ["a", "b"], "probability": [0.9, 0.5], "churned": [False] * 2, "value": [100.0, 100.0]}
+    planned = plan(customers, losses={"lasting_share": 0.5})
+    assert planned["expected_profit"].tolist() == pytest.approx([0.5, -1.5])
+    assert planned["decision_reason"].tolist() == ["best_use_of_budget", "not_worth_it"]
+
+
 def test_the_budget_and_the_channel_end_the_list_and_held_out_customers_use_neither() -> None:
     ids = [f"c{number}" for number in range(40)]
     customers = {"customer_id": ids, "probability": [0.5] * 40, "churned": [None] * 40, "value": [900.0] * 40}

@@ -83,6 +83,14 @@ def test_an_unknown_value_counts_as_nothing() -> None:
     assert History.from_rows(rows).value.tolist() == [0.0, 0.0]
 
 
+def test_a_line_counts_what_is_really_kept() -> None:
+    rows = pd.DataFrame({"as_of": ["2026-01-01"] * 2, "probability": [0.9, 0.5], "churned": [True, False]})
+    kept = History.from_rows(rows.assign(value_from_now=400.0), kept_share=0.25)
+    assert choose_cutoffs(kept, policy()).set_index(["policy", "level"]).loc[("tiers", "medium"), "saved"] == (
+        pytest.approx(0.1 * 0.25 * 400)
+    )
+
+
 def test_the_chosen_lines_give_the_levels_and_leave_tiers_as_they_are() -> None:
     scores = pd.DataFrame({"customer_id": list("abcd"), "score": [42.0, 30.0, 12.0, 3.0]})
     found = assign(scores, load_policy(), cutoffs={"high": 40.0, "medium": 30.0, "low": 10.0})
