@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from company.taxonomy import REASONS
 from retention.deciding.strategies import UNSCORED
 
 if TYPE_CHECKING:
@@ -74,14 +75,18 @@ def holds_any(lists: "pd.Series[str]", words: Collection[str]) -> "pd.Series[boo
 
 
 def read_fits(strategy: "Strategy", policy: "Policy") -> dict[str, float]:
-    """Return, by main reason, which share of its effect a strategy has where nothing that it offers answers the reason.
+    """Return, by main reason, which share of its effect a strategy has where it does not answer the reason.
 
-    A reason that is not among them is answered, or no offer is known to. A strategy that waits for a trigger answers
-    just that.
+    It does not where nothing that it offers does, by the policy, and where it is for other reasons: then a lesser one
+    of the customer's is what it answers. A reason that is not among the keys is answered. A strategy that waits for a
+    trigger answers just that.
     """
+    if strategy.triggers:
+        return {}
     offers = {module.kind for module in strategy.modules}
-    asked = {} if strategy.triggers else policy.effects.answered_by
-    return {str(reason): policy.effects.unanswered_share for reason, by in asked.items() if offers.isdisjoint(by)}
+    unanswered = {reason for reason, by in policy.effects.answered_by.items() if offers.isdisjoint(by)}
+    others = {*REASONS} - {*(strategy.reasons or REASONS)}
+    return dict.fromkeys(sorted(unanswered | others), policy.effects.unanswered_share)
 
 
 def _risk(candidates: "pd.DataFrame", policy: "Policy") -> "pd.Series[str]":

@@ -176,8 +176,10 @@ def test_an_offer_that_does_not_answer_the_main_reason_has_a_part_of_its_effect(
         make_strategy("call", modules=[{"kind": "agent"}]),
         make_strategy("both", modules=[{"kind": "agent"}, {"kind": "coupon"}]),
         make_strategy("reminder", tiers=[], triggers=["cart_left"]),
+        make_strategy("again", reasons=["inactivity", "price", "other"]),
     ]
-    found = match(people.assign(triggers="cart_left"), strategies, policy)
+    people = people.assign(triggers="cart_left", reasons="service,price")
+    found = match(people, strategies, policy)
     part = policy.effects.unanswered_share
     assert part < 1
     assert found.groupby("strategy_id")["fit"].apply(list).to_dict() == {
@@ -185,4 +187,5 @@ def test_an_offer_that_does_not_answer_the_main_reason_has_a_part_of_its_effect(
         "call": [part, 1.0, part, 1.0, 1.0],
         "both": [1.0, 1.0, part, 1.0, 1.0],
         "reminder": [1.0, 1.0, 1.0, 1.0, 1.0],
+        "again": [1.0, part, part, 1.0, 1.0],
     }
