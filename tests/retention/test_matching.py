@@ -176,7 +176,7 @@ def test_an_offer_that_does_not_answer_the_main_reason_has_a_part_of_its_effect(
         make_strategy("call", modules=[{"kind": "agent"}]),
         make_strategy("both", modules=[{"kind": "agent"}, {"kind": "coupon"}]),
         make_strategy("reminder", tiers=[], triggers=["cart_left"]),
-        make_strategy("again", reasons=["inactivity", "price", "other"]),
+        make_strategy("lesser", reasons=["price", "other"]),
     ]
     people = people.assign(triggers="cart_left", reasons="service,price")
     found = match(people, strategies, policy)
@@ -187,5 +187,5 @@ def test_an_offer_that_does_not_answer_the_main_reason_has_a_part_of_its_effect(
         "call": [part, 1.0, part, 1.0, 1.0],
         "both": [1.0, 1.0, part, 1.0, 1.0],
         "reminder": [1.0, 1.0, 1.0, 1.0, 1.0],
-        "again": [1.0, part, part, 1.0, 1.0],
+        "lesser": [1.0, part, part, part, 1.0],
     }
