@@ -104,7 +104,7 @@ def _stayed(decisions: "pd.DataFrame") -> "pd.Series[float]":
 
 def _value(rows: "pd.DataFrame") -> Floats:
     """Return what a customer is worth who comes back, 0 where nothing is known of it."""
-    return rows["value_from_now"].astype(float).clip(lower=0).fillna(0.0).to_numpy(dtype=np.float64)
+    return np.asarray(rows["value_from_now"].astype(float).clip(lower=0).fillna(0.0), dtype=np.float64)
 
 
 def _fits(actions: tuple[str, ...], reasons: "pd.Series[str]", fits: Mapping[str, Mapping[str, float]]) -> Floats:
