@@ -4,7 +4,8 @@ A shop that nobody leaves, a simulated company and the shop of the demo run once
 DuckLake with a PostgreSQL catalogue that starts from Python; then every public table is compared. The figures go to
 bench/results/engines.json. `python -m bench.engines --keep FOLDER --companies telecom --targets lake` runs a part; what
 has been run in FOLDER is not run again, and a company is compared once it has run on both. `--targets duckdb spark`
-builds the models on Spark, with a master and two workers, from what stands in the DuckDB file, and compares those.
+builds, checks and scores on Spark from what stands in the DuckDB file, and compares those tables; `--master
+'local-cluster[2,1,1024]'` does so with a master and two workers, each a process with one core.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -30,14 +32,16 @@ from bench.small_companies import AS_OF, write_faithful
 from orchestration.dbt import read_run
 from orchestration.deployment import load_deployment
 from orchestration.engines import Engine, open_engine
+from orchestration.resources import open_registry
 from orchestration.settings import read_settings
 from orchestration.spark.build import build_on_spark
 from orchestration.spark.parity import compare_public, count_different
+from orchestration.spark.stages import plan_stages
 from orchestration.warehouse import Warehouse
 
 COMMAND = "make bench TOPIC=engines"
 TARGETS, SPARK = ("duckdb", "lake"), "spark"
-MASTER = "local-cluster[2,1,1024]"  # a master and two workers, each a process with one core
+MASTER = "local[2]"
 SIMULATED = 300
 PUBLIC = ("customer_360", "features", "decisions", "outcomes", "scores", "retention")
 MOMENTS = ("batch", "landed_at", "judged_at", "recorded_at", "happened_at", "sent_at", "raised_at", "trained_at")
@@ -145,31 +149,46 @@ def compare(name: str, instances: Mapping[str, Instance], company: "Company") ->
     )  # fmt: skip
 
 
-def compare_spark(name: str, instance: Instance, company: "Company", folder: Path) -> Iterator[Figure]:
-    """Build the models of the company's day on Spark from what stands in the DuckDB file, and compare the tables."""
+def compare_spark(name: str, instance: Instance, company: "Company", folder: Path, *, master: str) -> Iterator[Figure]:
+    """Build, check and score the company's day on Spark from what stands in the DuckDB file; compare the tables."""
     named = {**instance.environment, "HOLDFAST_COMPANY": str(folder / "company.yaml")}
     deployment, warehouse = load_deployment(read_settings(named)), Warehouse(engine=instance.engine)
-    run = read_run(deployment.company, deployment.policy, as_of=date.fromisoformat(company.as_of))
-    begun = time.perf_counter()
-    built, results = build_on_spark(deployment, warehouse, run=run, master=MASTER, memory="2g")
-    seconds = time.perf_counter() - begun
-    failed = [each.unique_id for each in results if each.status not in {"success", "pass"}]
-    given = {"seed": company.seed, "command": f"{COMMAND} ARGS='--targets duckdb spark'"}
+    day = date.fromisoformat(company.as_of)
+    run = read_run(deployment.company, deployment.policy, as_of=day)
+    stages = plan_stages(deployment, warehouse, open_registry(deployment.settings), as_of=day)
+    before, begun = os.times(), time.perf_counter()
+    built = build_on_spark(deployment, warehouse, run=run, master=master, memory="2g", stages=stages)
+    seconds, after = time.perf_counter() - begun, os.times()
+    used = sum(getattr(after, kind) - getattr(before, kind) for kind in ("children_user", "children_system"))
+    given: dict[str, Any] = {"seed": company.seed}
+    given["command"] = f"{COMMAND} ARGS='--targets duckdb spark --master {master}'"
     yield Figure(
-        f"{name}: models and tests that fail on spark", unit="nodes", **at_most(len(failed), 0), **given,
-        size=f"{company.size}, {len(results)} nodes", reference="; ".join(failed),
+        f"{name}: models and tests that fail on spark, {master}", unit="nodes", **given,
+        **at_most(len(built.failed), 0), size=f"{company.size}, {len(built.nodes)} nodes",
+        reference="; ".join(each.unique_id for each in built.failed),
     )  # fmt: skip
-    tables = compare_public(warehouse, built, deployment.dbt.manifest)
     yield Figure(
-        f"{name}: cells of customer view and features that differ between duckdb and spark", unit="cells", **given,
+        f"{name}: rules of the gates that are broken on spark, {master}", unit="rules", **given,
+        **at_most(len(built.closed_by), 0), size=f"{company.size}, {len(built.counts)} rules",
+        reference="; ".join(each.rule for each in built.closed_by),
+    )  # fmt: skip
+    tables = compare_public(warehouse, built.folder, deployment.dbt.manifest)
+    yield Figure(
+        f"{name}: cells of customer view, features and scores that differ on spark, {master}", unit="cells", **given,
         **at_most(sum(each.differing for each in tables), 0),
         size=f"{company.size}, {len(tables)} tables, {sum(each.cells for each in tables):,} cells",
         reference="; ".join(f"{each.table}: {each.differing}" for each in tables if each.differing),
     )  # fmt: skip
     yield Figure(
-        f"{name}: build and tests on spark, inputs included", unit="s", **without_bar(seconds), **given,
-        size=f"{company.size}, {MASTER}", reference=f"a whole first run on duckdb {instance.seconds:.0f} s",
+        f"{name}: models, tests, gates and scores on spark, {master}", unit="s", **without_bar(seconds), **given,
+        size=company.size,
+        reference=f"{used:.0f} s of processor; a whole first run on duckdb takes {instance.seconds:.0f} s",
     )  # fmt: skip
+    if built.training:
+        yield Figure(
+            f"{name}: ROC-AUC on the newest snapshot of trees grown on spark, {master}", unit="AUC", **given,
+            **without_bar(built.training["auc"]), size=f"{built.training['earlier']:,} rows of earlier snapshots",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +225,7 @@ COMPANIES = {
 }  # fmt: skip
 
 
-def measure(keep: Path, *, companies: Sequence[str], targets: Sequence[str]) -> Iterator[Figure]:
+def measure(keep: Path, *, companies: Sequence[str], targets: Sequence[str], master: str) -> Iterator[Figure]:
     """Run what is asked for and has not been run; compare the companies that have run on every engine."""
     with run_postgres(keep / "postgres") as server:
         for name in companies:
@@ -218,7 +237,7 @@ def measure(keep: Path, *, companies: Sequence[str], targets: Sequence[str]) -> 
                 if target != SPARK and instances[target].seconds is None:
                     instances[target].run(company, folder)
             if SPARK in targets and instances["duckdb"].seconds:
-                yield from compare_spark(name, instances["duckdb"], company, folder)
+                yield from compare_spark(name, instances["duckdb"], company, folder, master=master)
             elif all(each.seconds for each in instances.values()):
                 yield from compare(name, instances, company)
 
@@ -229,11 +248,14 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder of the runs; a temporary one unless given")
     parser.add_argument("--companies", nargs="+", choices=COMPANIES, default=list(COMPANIES))
     parser.add_argument("--targets", nargs="+", choices=(*TARGETS, SPARK), default=TARGETS)
+    parser.add_argument("--master", default=MASTER, help="where Spark works")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
         keep = asked.keep or Path(folder)
         keep.mkdir(parents=True, exist_ok=True)
-        record("engines", measure(keep.resolve(), companies=asked.companies, targets=asked.targets))
+        record(
+            "engines", measure(keep.resolve(), companies=asked.companies, targets=asked.targets, master=asked.master)
+        )
 
 
 if __name__ == "__main__":

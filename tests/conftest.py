@@ -13,7 +13,7 @@ from instance import Instance, PreparedRun, make_once, prepare_run, write_shop
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["stores"]
+pytest_plugins = ["spark_sessions", "stores"]
 
 # Tests of one scope run in one process, one after the other: they share what only that process has, or work on the one
 # instance that ran. A module outside of these is a scope of its own, and where a test shares nothing it is one (None).

@@ -69,6 +69,12 @@
 {%- endmacro %}
 
 
+{# Whether all snapshots are one query: Spark divides its rows among workers, and takes longer to plan than to compute. #}
+{% macro builds_snapshots_at_once() -%}
+    {{ return(target.type == 'spark') }}
+{%- endmacro %}
+
+
 {# How a snapshot replaces its former self: by engine, since not every engine deletes rows. #}
 {% macro snapshot_strategy() -%}
     {{ return('insert_overwrite' if target.type == 'spark' else 'delete+insert') }}

@@ -34,18 +34,18 @@
 #}
 {% macro snapshots() -%}
 /* snapshots */
-{%- for day in snapshots_to_build() %}
-{{ snapshot_day(day) }}
-{%- if not loop.last %}
-union all
-{%- endif -%}
-{%- endfor %}
+{{ snapshot_days(snapshots_to_build()) }}
 /* snapshots */
 {%- endmacro %}
 
 
-{% macro snapshot_day(day) -%}
+{% macro snapshot_days(days) -%}
+{%- for day in days %}
 select cast('{{ day }}' as date) as as_of
+{%- if not loop.last %}
+union all
+{%- endif -%}
+{%- endfor %}
 {%- endmacro %}
 
 
@@ -58,9 +58,10 @@ select cast('{{ day }}' as date) as as_of
 
 
 {#
-    A table built snapshot by snapshot, so that a year of them asks for as much memory as one. With `keeps_snapshots` the
-    snapshots of earlier runs stay, and one that is built again takes its own place; without, the table holds those of this
-    run alone. A column that the model declares anew is added: the run builds all the snapshots it needs.
+    A table built snapshot by snapshot, so that a year of them asks for as much memory as one, or by one query where the
+    engine divides the rows itself. With `keeps_snapshots` the snapshots of earlier runs stay, and one that is built again
+    takes its own place; without, the table holds those of this run alone. A column that the model declares anew is added:
+    the run builds all the snapshots it needs.
 #}
 {% materialization by_snapshot, default %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -77,17 +78,17 @@ select cast('{{ day }}' as date) as as_of
     {%- elif not is_new -%}
         {%- do sync_declared_columns(target_relation, days) -%}
     {%- endif -%}
-    {%- for day in days -%}
+    {%- for part in ([days] if builds_snapshots_at_once() else days | batch(1)) -%}
         {%- if not loop.first -%}
             {#- what a transaction has not committed may lie in memory, so that each snapshot has one of its own -#}
             {%- do adapter.commit() -%}
         {%- endif -%}
-        {%- set sql = parts[0] ~ snapshot_day(day) ~ parts[2] -%}
+        {%- set sql = parts[0] ~ snapshot_days(part) ~ parts[2] -%}
         {%- call statement('main') -%}
             {%- if is_new and loop.first -%}
             {{ create_table_as(False, target_relation, sql) }}
             {%- else -%}
-            {{ replace_snapshot(target_relation, day, sql) }}
+            {{ replace_snapshot(target_relation, part[0], sql) }}
             {%- endif -%}
         {%- endcall -%}
     {%- endfor -%}

@@ -9,6 +9,7 @@ from datetime import date
 
 FEATURES = "features.customer_features"
 WITH_OWN = "features.eligible_snapshots"  # next to them the company's own columns that are features
+JUDGED = ("is_constant", "lowest", "highest", "low", "high", "null_share", "may_be_constant")  # of the day alone
 NOTICEABLE = 0.01  # the share of rows from which on a value, or a difference, counts as there
 
 
@@ -32,7 +33,7 @@ def profile_query(
     Each snapshot is aggregated whole and ungrouped, which DuckDB does several times faster than by group. Only
     aggregates that do not fail on an infinite or huge value are taken; the spread follows from the mean of the squares.
     """
-    return f"""select * from (
+    return f"""select * exclude (turn) from (
 with described as (
     select *, sqrt(mean_square) as magnitude
     from ({_measure(features, _describe, table=table, day=as_of)})
@@ -44,12 +45,18 @@ before as (
     from ({_measure(features, _remember, table=table, day=previous)})
 ),
 stacked as (
-    select *, 1 as turn from before
-    union all by name
-    select *, 2 as turn from described
+    select
+        feature, filled, row_count, mean, magnitude, unusual, did_vary, deviation,
+        {", ".join(f"null as {name}" for name in JUDGED)}, 1 as turn
+    from before
+    union all
+    select
+        feature, filled, row_count, mean, magnitude, null, null, null,
+        {", ".join(JUDGED)}, 2
+    from described
 )
 select
-    * exclude (turn, deviation, did_vary, unusual),
+    * exclude (deviation, did_vary, unusual),
     case when lag(row_count) over turns > 0 then lag(unusual) over turns end as unusual_before,
     lag(magnitude) over turns as magnitude_before,
     lag(mean) over turns as mean_before,
@@ -61,8 +68,8 @@ select
     coalesce(lag(row_count) over turns = 0 or lag(did_vary) over turns, lag(row_count) over turns is null) as did_vary
 from stacked
 window turns as (partition by feature order by turn)
-qualify turn = 2
-)"""
+) as both_turns
+where turn = 2"""
 
 
 def _measure(

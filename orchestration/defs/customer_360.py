@@ -10,15 +10,11 @@ from orchestration.dbt_models import build_models, describe_models
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import read_as_of
+from orchestration.suites import list_customer_suites
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
 FOLDERS = ("staging", "bookkeeping", "intermediate", "customer_360")
-MEMBERS = {
-    "lifecycle_stage": ("new", "active", "dormant", "churned"),
-    "value_tier": ("platinum", "gold", "normal"),
-    "clv_verdict": ("serve_first", "cut_service_cost"),
-}
 
 
 def define(deployment: Deployment) -> dg.Definitions:
@@ -49,21 +45,8 @@ def customer_360_gate(
     store: dg.ResourceParam[Store],
 ) -> dg.AssetCheckResult:
     """Stop the pipeline when the view lost, doubled or distorted a customer."""
-    from expectations.customer_360 import build as build_suites
-
-    as_of, clv = read_as_of(context), deployment.policy.clv
-    suites = build_suites(
-        members=MEMBERS,
-        scores=("rfm_recency", "rfm_frequency", "rfm_monetary"),
-        identities={
-            "value_from_now": f"years_expected * ({clv.gross_margin} * yearly_revenue_expected "
-            f"- {clv.cost_per_ticket} * coalesce(count_tickets_half_year, 0) * 365 / 180.0)"
-        },
-        population=(
-            "(select customer_id from intermediate.int_customers_dated "
-            f"where known_date is null or known_date < date '{as_of}')"
-        ),
-    )
+    as_of = read_as_of(context)
+    suites = list_customer_suites(deployment, as_of=as_of)
     folder = deployment.settings.gates_folder
     judgement = judge(warehouse, store, "customer_360", suites, as_of=as_of, docs=folder)
     return judgement.result_for(

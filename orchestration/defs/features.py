@@ -5,13 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from expectations.features import WITH_OWN, judge_by_range_alone
+from expectations.features import WITH_OWN
 from ingestion.identity.history import drop_stale_snapshots
 from orchestration.dbt import Dbt, list_snapshots, read_run
 from orchestration.dbt_models import build_models, describe_models
 from orchestration.deployment import Deployment
 from orchestration.gates import judge, require_passed
 from orchestration.partitions import read_as_of
+from orchestration.suites import list_feature_suites
 from orchestration.warehouse import Warehouse
 from retention.store.store import Store
 
@@ -49,19 +50,7 @@ def features_gate(
     store: dg.ResourceParam[Store],
 ) -> dg.AssetCheckResult:
     """Stop the pipeline when a feature is empty, constant, out of range or exploded, and name it."""
-    from expectations.features import build as build_suites
-
-    as_of, gates = read_as_of(context), deployment.policy.gates
-    snapshots = list_snapshots(deployment.company, deployment.policy, as_of=as_of)
-    previous = max((day for day in snapshots if day < as_of), default=None)
-    suites = build_suites(
-        judge_by_range_alone(deployment.feature_ranges) if previous is None else deployment.feature_ranges,
-        own=deployment.own_ranges if warehouse.has_table(WITH_OWN) else (),
-        as_of=as_of,
-        previous=previous,
-        snapshots=snapshots,
-        explosion_factor=gates.explosion_factor,
-        minimum_rows=gates.minimum_rows,
-    )
+    as_of = read_as_of(context)
+    suites = list_feature_suites(deployment, as_of=as_of, has_own=warehouse.has_table(WITH_OWN))
     judgement = judge(warehouse, store, "features", suites, as_of=as_of, docs=deployment.settings.gates_folder)
     return judgement.result_for(TABLE.split("."), tables=[TABLE, WITH_OWN], check="features_gate")

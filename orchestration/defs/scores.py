@@ -5,28 +5,23 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from company.facts import Facts, load_facts
-from company.policy import Policy
 from company.taxonomy import Family
-from ml.explaining.reasons import explain_model, explain_rules
+from ml.explaining.reasons import explain_rules
 from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
-from ml.score import SCHEMA, score
+from ml.score import SCHEMA
 from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
-from ml.training.lead_times import score_lead_times
 from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs, read_raised
 from orchestration.defs.families import WEIGHTS, read_families, read_weights
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.metadata import describe_table, link_version
 from orchestration.partitions import read_as_of
-from orchestration.training_set import GROUP_WORDS
+from orchestration.scoring import Scorer, assign_levels, find_at_risk, make_scorer, read_facts
+from orchestration.suites import list_score_suites
 from orchestration.warehouse import Warehouse
-from retention.deciding.tiers import NONE, assign
 from retention.measuring.model_trial import draw_challenged
 from retention.store.store import Store
 
@@ -43,7 +38,6 @@ LATEST_VERSIONS = f"""
     select distinct model_version
     from (select * from {SCORES} where as_of = $as_of qualify batch = max(batch) over ())
 """
-LOWEST_TIER = "low"
 FOLLOWS_PURCHASES = {"inactivity", "spend_fall"}  # the churn definitions that look at purchases
 BASE_RATE = "select base_rate from monitoring.trainings order by as_of desc limit 1"
 OUTCOMES = """
@@ -114,7 +108,9 @@ def churn_scores(
             lines = read_cutoffs(warehouse, as_of)
             share = deployment.policy.promotion.live_share
             parts = [
-                score_by_model(deployment, registry, model, rows, as_of, cutoffs=lines, points=points)
+                score_by_model(
+                    make_scorer(deployment, registry, model, as_of=as_of, cutoffs=lines, points=points), rows
+                )
                 for model, rows in divide(features, champion, challenger, share=share)
             ]
             found = {table: pa.concat_tables([part[table] for part in parts]) for table in parts[0]}
@@ -167,49 +163,15 @@ def _latest_version(warehouse: Warehouse, as_of: date) -> str | None:
     return found
 
 
-def score_by_model(
-    deployment: Deployment,
-    registry: Registry,
-    champion: RegisteredModel,
-    features: pa.Table,
-    as_of: date,
-    *,
-    cutoffs: "dict[Level, float] | None",
-    points: "Mapping[Level, int]",
-) -> dict[str, pa.Table]:
+def score_by_model(scorer: Scorer, features: pa.Table) -> dict[str, pa.Table]:
     """Score by the champion, explain why, and score with its models for further lead times."""
-    horizon = deployment.company.churn.horizon_days
-    found = score(champion.model, features, as_of=as_of, horizon_days=horizon, model_version=champion.version)
-    scores = _assign(found, deployment.policy, cutoffs=cutoffs, points=points)
-    ahead = score_lead_times(registry.lead_times(champion.version), features, as_of=as_of, horizon_days=horizon)
-    declared = [*deployment.learned_features, GROUP_WORDS]
-    reasons = explain_model(
-        champion.model,
-        features,
-        declared,
-        read_facts(deployment),
-        as_of=as_of,
-        at_risk=find_at_risk(scores),
-        minimum_share=deployment.policy.inferred_reasons.minimum_share,
-    )
+    scores = scorer.score(features)
+    at_risk = find_at_risk(scores, mean=scores["probability"].to_numpy().mean())
     return {
         SCORES: scores,
-        REASONS: reasons,
-        AHEAD: ahead.append_column("model_version", pa.repeat(champion.version, ahead.num_rows)),
+        REASONS: scorer.explain(features, at_risk=at_risk),
+        AHEAD: scorer.score_ahead(features),
     }
-
-
-def read_facts(deployment: Deployment) -> Facts:
-    """Return the facts in the words of the company's industry."""
-    return load_facts().fill(deployment.industry.words)
-
-
-def find_at_risk(scores: pa.Table) -> npt.NDArray[np.bool_]:
-    """Return for each score whether it needs a reason: at or above the mean of the day, or above the lowest level."""
-    probability = scores["probability"].to_numpy()
-    levels = (scores["tier"].to_numpy() != LOWEST_TIER) | (scores["level"].to_numpy() != NONE)
-    found: npt.NDArray[np.bool_] = levels | (probability >= probability.mean())
-    return found
 
 
 def score_by_rules(
@@ -236,14 +198,15 @@ def score_by_rules(
         follows_purchases=churn.definition in FOLLOWS_PURCHASES,
         log_odds_per_weight=given.log_odds_per_weight,
     )
-    scores = _assign(_as_scores(small.table, as_of, horizon_days=churn.horizon_days), deployment.policy, points=points)
+    scored = _as_scores(small.table, as_of, horizon_days=churn.horizon_days)
+    scores = assign_levels(scored, deployment.policy, points=points)
     reasons = explain_rules(
         signals,
         features,
         deployment.features,
         read_facts(deployment),
         as_of=as_of,
-        at_risk=find_at_risk(scores),
+        at_risk=find_at_risk(scores, mean=scores["probability"].to_numpy().mean()),
         minimum_share=deployment.policy.inferred_reasons.minimum_share,
         silence=small.table["survival_probability"].to_numpy(),
         log_odds_per_weight=given.log_odds_per_weight,
@@ -276,13 +239,6 @@ def _as_scores(small: pa.Table, as_of: date, *, horizon_days: int) -> pa.Table:
     )
 
 
-def _assign(
-    scores: pa.Table, policy: Policy, *, points: "Mapping[Level, int]", cutoffs: "dict[Level, float] | None" = None
-) -> pa.Table:
-    assigned = assign(scores.to_pandas(), policy, cutoffs=cutoffs, points=points)
-    return pa.Table.from_pandas(assigned, preserve_index=False)
-
-
 def _next_batch(warehouse: Warehouse, as_of: date) -> int:
     if not warehouse.has_table(SCORES):
         return 1
@@ -302,20 +258,14 @@ def scores_gate(
     store: dg.ResourceParam[Store],
 ) -> dg.AssetCheckResult:
     """Stop the pipeline when a score is missing, doubled, out of range or without a reason."""
-    from expectations.scores import build as build_suites
-
-    as_of, policy = read_as_of(context), deployment.policy
+    as_of = read_as_of(context)
     is_ruled = _latest_version(warehouse, as_of) in (None, RULES)
-    suites = build_suites(
+    suites = list_score_suites(
+        deployment,
         as_of=as_of,
         batch=_next_batch(warehouse, as_of) - 1,
-        tiers={"high": policy.tiers.high, "medium": policy.tiers.medium},
-        lowest_tier=LOWEST_TIER,
-        alerts={"high": policy.alerts.high, "medium": policy.alerts.medium, "low": policy.alerts.low},
         base_rate=None if is_ruled else warehouse.read_value(BASE_RATE),
-        base_rate_band=policy.gates.base_rate_band,
-        maximum_share_at_one_value=1.0 if is_ruled else policy.gates.maximum_score_share_at_one_value,
-        minimum_rows=policy.gates.minimum_rows,
+        is_ruled=is_ruled,
     )
     judgement = judge(warehouse, store, "scores", suites, as_of=as_of, docs=deployment.settings.gates_folder)
     return judgement.result_for(SCORES.split("."), tables=[SCORES, REASONS], check="scores_gate")

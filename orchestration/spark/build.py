@@ -1,6 +1,8 @@
 """One day's tables built by Spark: the warehouse's inputs as Parquet, dbt on a session, and Parquet again."""
 
 import importlib.util
+import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,8 +14,10 @@ from typing import Any
 
 import duckdb
 
+from expectations.spark import Count
 from orchestration.dbt import Dbt, DbtError, NodeResult
 from orchestration.deployment import Deployment
+from orchestration.spark.job import Job, SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
 LAYERS = ("staging", "bookkeeping", "intermediate", "customer_360", "features", "training")
@@ -26,47 +30,26 @@ class SparkError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparkFolder:
-    """Where a build keeps its Parquet: `inputs` as the warehouse had them, `tables` as Spark made them."""
-
-    path: Path
-
-    @property
-    def inputs(self) -> Path:
-        """One file per table, below a folder per schema."""
-        return self.path / "inputs"
-
-    @property
-    def tables(self) -> Path:
-        """Spark's own warehouse: a folder per schema, one of files per table."""
-        return self.path / "tables"
-
-    def find(self, table: str) -> Path:
-        """Return the folder of the files of `schema.name`."""
-        schema, name = table.split(".")
-        return self.tables / f"{schema}.db" / name
-
-
-@dataclass(frozen=True, kw_only=True)
 class SparkDbt(Dbt):
     """dbt in a process of its own that holds a Spark session on `master`, with `memory` for its driver."""
 
     folder: SparkFolder
     master: str
     memory: str
+    stages: Stages
 
     def execute(self, command: Sequence[str], *, run: Mapping[str, str], is_quiet: bool = True) -> int:
-        """Run a dbt command on Spark and return its exit code; what it reports is in the log."""
-        session = [str(self.folder.inputs), str(self.folder.tables), self.master, self.memory]
-        worker = [sys.executable, "-P", "-m", "orchestration.spark.worker", *session]
+        """Run a dbt command and the stages on Spark and return dbt's exit code; what it reports is in the log."""
+        arguments = tuple(self._arguments(command, is_quiet=is_quiet))
+        job = Job(folder=self.folder, master=self.master, memory=self.memory, command=arguments, stages=self.stages)
         environment = {**self._environment(), **run, "HOLDFAST_TARGET": "spark"}
         if self.master.startswith("local"):
             environment["SPARK_LOCAL_IP"] = "127.0.0.1"  # master and workers too
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            return subprocess.run(  # noqa: S603 - our own module
-                [*worker, *self._arguments(command, is_quiet=is_quiet)],
-                env=environment, stdout=log, stderr=log, check=False,
+            return subprocess.run(
+                [sys.executable, "-P", "-m", "orchestration.spark.worker"],
+                input=pickle.dumps(job), env=environment, stdout=log, stderr=log, check=False,
             ).returncode  # fmt: skip
 
     @property
@@ -75,10 +58,30 @@ class SparkDbt(Dbt):
         return self.home / "spark.log"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What became of each node of dbt; what the gates counted and training found, unless a model or a test failed."""
+
+    folder: SparkFolder
+    nodes: list[NodeResult]
+    counts: list[Count]
+    training: Mapping[str, Any] | None
+
+    @property
+    def failed(self) -> list[NodeResult]:
+        """The models and tests that failed, or were left out because of one."""
+        return [each for each in self.nodes if each.status not in {"success", "pass"}]
+
+    @property
+    def closed_by(self) -> list[Count]:
+        """The rules that close a gate; nothing is scored or published behind it."""
+        return [each for each in self.counts if each.closes]
+
+
 def build_on_spark(
-    deployment: Deployment, warehouse: Warehouse, *, run: Mapping[str, str], master: str, memory: str
-) -> tuple[SparkFolder, list[NodeResult]]:
-    """Build and test every model of LAYERS on Spark for the day of `run`; return the folder and what became of each.
+    deployment: Deployment, warehouse: Warehouse, *, run: Mapping[str, str], master: str, memory: str, stages: Stages
+) -> Built:
+    """Build and test every model of LAYERS on Spark for the day of `run`, and go through the stages.
 
     The warehouse is read and stays as it is. Raises SparkError when Java or the extra is missing, the instance is
     encrypted, or the session cannot be opened.
@@ -94,12 +97,18 @@ def build_on_spark(
     export_inputs(warehouse, deployment.dbt.manifest, folder, as_of=date.fromisoformat(run["HOLDFAST_AS_OF"]))
     dbt = SparkDbt(
         home=folder.path, variables=deployment.dbt.variables, environment=deployment.dbt.environment,
-        folder=folder, master=master, memory=memory,
+        folder=folder, master=master, memory=memory, stages=stages,
     )  # fmt: skip
     try:
-        return folder, dbt.build([f"path:models/{layer}" for layer in LAYERS], run=run)
+        nodes = dbt.build([f"path:models/{layer}" for layer in LAYERS], run=run)
     except DbtError:
         raise SparkError(f"Spark built nothing on {master}; what it reported is in {dbt.log}.") from None
+    report = json.loads(folder.report.read_text()) if folder.report.exists() else {"counts": [], "training": None}
+    counts = [Count(**each) for each in report["counts"]]
+    built = Built(folder=folder, nodes=nodes, counts=counts, training=report["training"])
+    if not built.failed and not folder.report.exists():
+        raise SparkError(f"Spark built the models, and a later stage failed; what it reported is in {dbt.log}.")
+    return built
 
 
 def require_spark() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from orchestration.spark.build import SparkFolder
+from orchestration.spark.job import SCORED, SparkFolder
 from orchestration.warehouse import Warehouse
 
 PUBLIC = ("customer_360", "features")
@@ -26,14 +26,19 @@ class Compared:
 
 
 def compare_public(warehouse: Warehouse, folder: SparkFolder, manifest: Mapping[str, Any]) -> list[Compared]:
-    """Compare every table of the customer view and the features that dbt makes."""
+    """Compare every table of the customer view and the features that dbt makes, and the scores where there are any."""
+    return [compare_table(warehouse, folder, table) for table in list_public(folder, manifest)]
+
+
+def list_public(folder: SparkFolder, manifest: Mapping[str, Any]) -> list[str]:
+    """Return the tables of the customer view and the features, and those of the scores that Spark made."""
     models = [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
     tables = sorted(
         f"{node['schema']}.{node['name']}"
         for node in models
         if node["schema"] in PUBLIC and node["config"]["materialized"] != "view"
     )
-    return [compare_table(warehouse, folder, table) for table in tables]
+    return [*tables, *(table for table in SCORED if folder.find(table).exists())]
 
 
 def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Compared:
@@ -46,6 +51,7 @@ def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Comp
         if "as_of" in kinds and built is not None:
             days = ", ".join(f"date '{day:%Y-%m-%d}'" for day in built["as_of"].unique())
             query += f" where as_of in ({days or 'null'})"
+            query += " qualify batch = max(batch) over (partition by as_of)" if "batch" in kinds else ""
         held = _read(connection, query, kinds)
     differing = count_different(held, held.iloc[:0] if built is None else built)
     return Compared(table=table, rows=len(held), cells=held.size, differing=differing)

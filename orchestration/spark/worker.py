@@ -1,59 +1,101 @@
-"""dbt on a Spark session of this process: `python -m orchestration.spark.worker INPUTS TABLES MASTER MEMORY DBT...`.
+"""dbt and what follows it on a Spark session of this process: `python -m orchestration.spark.worker < JOB`.
 
-The catalogue lives as long as the process: it begins with the inputs, and what dbt makes stays as Parquet below TABLES.
+The catalogue lives as long as the process: it begins with the inputs, and what is made stays as Parquet in the job's
+folder. The exit code is dbt's.
 """
 
+import json
+import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from expectations.spark import Count, count_offenders
+from ml.training.spark import Regrowth, regrow
+from orchestration.scoring import Scorer
+from orchestration.spark.job import SCORED, Job, SparkFolder, Stages
+from orchestration.spark.scores import ELIGIBLE, score_day
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+LABELLED = """
+    select * from features.labelled_snapshots
+    where label_until <= date '{until}' and churned is not null and not coalesce(is_treated, false)
+"""
 
-def main(arguments: Sequence[str]) -> int:
-    """Open the session, show it the tables that are there, run dbt and return its exit code."""
+
+def main() -> int:
+    """Open the session, show it the tables that are there, run dbt and the stages, and return dbt's exit code."""
     from dbt.cli.main import dbtRunner
 
     from orchestration.dbt_worker import read_code
 
-    inputs, tables, master, memory, *command = arguments
-    session = open_session(master=master, memory=memory, tables=Path(tables))
+    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+    session = open_session(job)
     try:
-        for file in sorted(Path(inputs).glob("*/*.parquet")):
-            show(session, f"{file.parent.name}.{file.stem}", file)
-        for folder in sorted(Path(tables).glob("*.db/*")):
-            if any(folder.rglob("*.parquet")):  # a first day has no history
-                show(session, f"{folder.parent.stem}.{folder.name}", folder)
-        done = dbtRunner().invoke(command)
+        show_all(session, job.folder)
+        done = dbtRunner().invoke(list(job.command))
         if done.exception:
             print(done.exception, file=sys.stderr)  # noqa: T201 - as dbt's own command line does
+        elif done.success:
+            report = run_stages(session, job.stages, job.folder)
+            job.folder.report.write_text(json.dumps(report))
         return read_code(done)
     finally:
         session.stop()
 
 
-def open_session(*, master: str, memory: str, tables: Path) -> "SparkSession":
+def run_stages(session: "SparkSession", stages: Stages, folder: SparkFolder) -> dict[str, Any]:
+    """Judge the tables, and where no gate closes, score, judge the scores and train; return what a report shows."""
+    counts = list(count_offenders(session, stages.gates))
+    training = None
+    if not any(each.closes for each in counts):
+        if stages.scorer is not None:
+            counts += _score(session, stages, stages.scorer, folder)
+        if stages.regrowth is not None:
+            training = _train(session, stages.regrowth, folder)
+    return {"counts": [asdict(each) for each in counts], "training": training}
+
+
+def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: SparkFolder) -> Iterator[Count]:
+    score_day(session.sql(ELIGIBLE.format(as_of=scorer.as_of)), scorer, folder, batch=stages.batch)
+    for table in SCORED:
+        session.sql(f"drop table if exists {table}")
+        show(session, table, folder.find(table))
+    yield from count_offenders(session, stages.score_gates)
+
+
+def _train(session: "SparkSession", regrowth: Regrowth, folder: SparkFolder) -> dict[str, Any]:
+    grown = regrow(session.sql(LABELLED.format(until=regrowth.until)), regrowth)
+    folder.model.write_bytes(grown.model.to_bytes())
+    return grown.describe()
+
+
+def open_session(job: Job) -> "SparkSession":
     """Return a session whose moments are UTC, as the warehouse's are, and which no other machine can reach."""
     from pyspark.sql import SparkSession
 
     options = {
-        "spark.driver.memory": memory,
+        "spark.driver.memory": job.memory,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.catalogImplementation": "in-memory",
-        "spark.sql.warehouse.dir": str(tables),
+        "spark.sql.warehouse.dir": str(job.folder.tables),
         "spark.sql.session.timeZone": "UTC",
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
         "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
         "spark.sql.parquet.inferTimestampNTZ.enabled": "false",  # else two kinds of moments meet
         "spark.sql.sources.partitionOverwriteMode": "dynamic",  # a snapshot takes its own place only
         "spark.sql.shuffle.partitions": "4",  # adaptive execution divides what is large
+        "spark.sql.ui.explainMode": "simple",  # plans of hundreds of columns take longer to describe than to run
+        "spark.sql.maxPlanStringLength": "1000",
     }
-    if master.startswith("local"):
+    if job.master.startswith("local"):
         options |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
-    builder = SparkSession.builder.appName("holdfast").master(master)
+    builder = SparkSession.builder.appName("holdfast").master(job.master)
     for name, value in options.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
@@ -61,13 +103,22 @@ def open_session(*, master: str, memory: str, tables: Path) -> "SparkSession":
     return session
 
 
+def show_all(session: "SparkSession", folder: SparkFolder) -> None:
+    """Make tables of the inputs, and of the histories that the day goes on with."""
+    for file in sorted(folder.inputs.glob("*/*.parquet")):
+        show(session, f"{file.parent.name}.{file.stem}", file)
+    for made in sorted(folder.tables.glob("*.db/*")):
+        if any(made.rglob("*.parquet")):  # a first day has no history
+            show(session, f"{made.parent.stem}.{made.name}", made)
+
+
 def show(session: "SparkSession", table: str, files: Path) -> None:
     """Make Parquet that is there a table of the catalogue."""
     session.sql(f"create schema if not exists {table.partition('.')[0]}")
     session.sql(f"create table {table} using parquet location '{files}'")
-    if files.is_dir():
+    if any(files.glob("*=*")):
         session.sql(f"msck repair table {table}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,8 +3,7 @@
 import importlib.util
 import math
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import jinja2
-import pytest
 
 from dbt_project.library import HERE
 
@@ -94,26 +92,13 @@ def test_expressions_give_the_same_on_duckdb_as_they_should() -> None:
             assert is_same(given[0] if given else None, expected), name
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSession]":
-    """A Spark session, where Java and the extra `spark` are installed."""
-    pytest.importorskip("pyspark", reason="the extra `spark` is not installed")
-    if not shutil.which("java"):
-        pytest.skip("no Java is installed")
-    from orchestration.spark.worker import open_session
-
-    opened = open_session(master="local[1]", memory="1g", tables=tmp_path_factory.mktemp("spark"))
-    yield opened
-    opened.stop()
-
-
-def test_expressions_give_the_same_on_spark(session: "SparkSession") -> None:
+def test_expressions_give_the_same_on_spark(spark_session: "SparkSession") -> None:
     columns = [f"{render(sql, engine='spark')} as c{number}" for number, (sql, _) in enumerate(EXPRESSIONS.values())]
     means = [each for each in columns if "avg(" in each]
     plain = [each for each in columns if each not in means]
     row: dict[str, Any] = {}
     for chosen in (plain, means):
-        row |= session.sql(f"select {', '.join(chosen)} from ({ROWS}) as rows").first().asDict()
+        row |= spark_session.sql(f"select {', '.join(chosen)} from ({ROWS}) as rows").collect()[0].asDict()
     for number, (name, (_, expected)) in enumerate(EXPRESSIONS.items()):
         assert is_same(row[f"c{number}"], expected), name
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from company.policy import load_policy
@@ -12,8 +15,22 @@ from expectations import customer_360, features, plans, scores, sources
 from expectations.features import FeatureRange
 from expectations.gate import Suite, Verdict
 from expectations.sources import RawTable
+from expectations.spark import count_offenders, translate, translate_suites
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 AS_OF = date(2026, 3, 1)
+SPOILT = """
+    update features.customer_features set recency_days = -1 where as_of = date '2026-03-01' and customer_id = 'c5';
+    update features.customer_features set amount_spent = amount_spent * 1e4 where as_of = date '2026-03-01';
+    update features.customer_features set count_orders = 7 where as_of = date '2026-03-01';
+    update scores.churn_scores set score = 3 where customer_id = 'c5';
+    delete from scores.churn_reasons where customer_id = 'c38';
+    update scores.churn_reasons set text_en = '' where customer_id = 'c39';
+    update customer_360.customers set value_tier = 'gift' where customer_id = 'c7';
+    insert into customer_360.customers select * from customer_360.customers where customer_id = 'c8';
+"""
 Failure = tuple[str, str | None]
 Spoil = Callable[[str], None]
 Judge = Callable[[Sequence[Suite]], Verdict]
@@ -520,3 +537,55 @@ def test_no_personal_value_reaches_outcomes_or_pages(spoil: Spoil, judge: Judge,
     verdict = judge(expect_sources())
     assert not verdict.passed
     assert "@example.org" not in repr(verdict) + read_pages()
+
+
+@pytest.mark.parametrize("change", ["", SPOILT], ids=["good", "spoilt"])
+def test_each_rule_counts_the_offenders_that_duckdb_finds(
+    spark_session: "SparkSession",
+    database: Path,
+    spoil: Callable[[str], None],
+    judge: Callable[[Sequence[Suite]], Verdict],
+    change: str,
+) -> None:
+    spoil(change)
+    show_tables(spark_session, database, database.parent)
+    for suites in (expect_customers(), expect_features(), expect_scores()):
+        found: dict[tuple[str, str], int] = {}
+        for each in judge(suites).findings:
+            place = (each.table, each.expected)
+            found[place] = found.get(place, 0) + (each.count_offenders or int(not each.passed))
+        counted = count_offenders(spark_session, translate_suites(suites))
+        assert {(each.table, each.rule): each.offenders for each in counted} == found
+
+
+def show_tables(session: "SparkSession", database: Path, folder: Path) -> None:
+    """Make every table of a warehouse a table of the session."""
+    with duckdb.connect(str(database)) as connection:
+        for schema, name in connection.execute(
+            "select table_schema, table_name from information_schema.tables"
+        ).fetchall():
+            file = folder / f"{schema}.{name}.parquet"
+            connection.execute(f"copy {schema}.{name} to '{file}'")
+            session.sql(f"create schema if not exists {schema}")
+            session.sql(f"drop table if exists {schema}.{name}")
+            session.sql(f"create table {schema}.{name} using parquet location '{file}'")
+
+
+def test_every_rule_is_counted_by_a_query_of_the_rows_that_its_suite_judges() -> None:
+    suites = [*expect_customers(), *expect_features(), *expect_scores()]
+    for suite, written in zip(suites, translate_suites(suites), strict=True):
+        assert len(written.rules) == len(suite.expectations)
+        assert all("gate_batch" in rule.query for rule in written.rules if "snapshots are present" not in rule.expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("select unnest([{'a': x}], recursive := true) from t", "SELECT INLINE(ARRAY(STRUCT(x AS a))) FROM t"),
+        ("select * exclude (a) from t", "SELECT * EXCEPT (a) FROM t"),
+        ("select a / 7.0 from t", "SELECT CAST(a AS DOUBLE) / 7.0 FROM t"),
+        ("select isfinite(x) from t", "SELECT NOT (ISNAN(x) OR ABS(x) = CAST('Infinity' AS DOUBLE)) FROM t"),
+    ],
+)
+def test_what_only_duckdb_knows_is_written_in_sparks_words(given: str, written: str) -> None:
+    assert translate(given) == written

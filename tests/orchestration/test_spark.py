@@ -3,12 +3,15 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from orchestration.engines import DuckDb
 from orchestration.spark import build
-from orchestration.spark.build import SparkError, SparkFolder, export_inputs, require_spark
-from orchestration.spark.parity import Compared, compare_public
+from orchestration.spark.build import SparkError, export_inputs, require_spark
+from orchestration.spark.job import SparkFolder
+from orchestration.spark.parity import Compared, compare_public, compare_table, list_public
+from orchestration.spark.publish import publish
 from orchestration.warehouse import Warehouse
 
 DAY = date(2026, 3, 1)
@@ -72,6 +75,31 @@ def test_doubles_may_differ_by_how_they_were_added_and_by_no_more(
 def test_a_table_that_spark_left_out_differs_in_every_cell(warehouse: Warehouse, tmp_path: Path) -> None:
     found = compare_public(warehouse, SparkFolder(path=tmp_path / "spark"), MANIFEST)
     assert found == [Compared(table="features.days", rows=1, cells=3, differing=3)]
+
+
+def test_the_published_file_holds_what_spark_made_and_takes_the_place_of_the_one_before(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    folder = SparkFolder(path=tmp_path / "spark")
+    write_built(warehouse, folder, "value")
+    (folder.path / "holdfast.duckdb").write_text("the file of an earlier call")
+    file = publish(folder, list_public(folder, MANIFEST))
+    with duckdb.connect(str(file), read_only=True) as connection:
+        found = connection.execute("select as_of, customer_id, value from features.days").fetchall()
+    assert found == [(DAY, "a", 0.1)]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["holdfast.duckdb", "tables"]
+
+
+def test_the_latest_batch_of_scores_is_compared(warehouse: Warehouse, tmp_path: Path) -> None:
+    folder, table = SparkFolder(path=tmp_path / "spark"), "scores.churn_scores"
+    day = f"select date '{DAY}' as as_of, 'a' as customer_id"
+    with warehouse.connect() as connection:
+        batches = " union all ".join(f"{day}, {batch / 10} as probability, {batch} as batch" for batch in (1, 2))
+        connection.execute(f"create or replace table {table} as {batches}")
+        folder.find(table).mkdir(parents=True)
+        connection.execute(f"copy (from {table} where batch = 2) to '{folder.find(table) / 'part.parquet'}'")
+    assert list_public(folder, {"nodes": {}}) == [table]
+    assert compare_table(warehouse, folder, table).differing == 0
 
 
 def test_the_extra_and_java_are_named_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:

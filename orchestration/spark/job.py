@@ -1,0 +1,68 @@
+"""What the process with the Spark session is handed, and where it leaves what it makes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from expectations.spark import SparkSuite
+from ml.training.spark import Regrowth
+from orchestration.scoring import Scorer
+
+SCORED = ("scores.churn_scores", "scores.churn_reasons", "scores.lead_scores")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkFolder:
+    """Where a build keeps its Parquet: `inputs` as the warehouse had them, `tables` as Spark made them."""
+
+    path: Path
+
+    @property
+    def inputs(self) -> Path:
+        """One file per table, below a folder per schema."""
+        return self.path / "inputs"
+
+    @property
+    def tables(self) -> Path:
+        """Spark's own warehouse: a folder per schema, one of files per table."""
+        return self.path / "tables"
+
+    @property
+    def report(self) -> Path:
+        """What the stages after the models found, as JSON."""
+        return self.path / "report.json"
+
+    @property
+    def model(self) -> Path:
+        """The model whose trees learned from all rows."""
+        return self.path / "model.json"
+
+    def find(self, table: str) -> Path:
+        """Return the folder of the files of `schema.name`."""
+        schema, name = table.split(".")
+        return self.tables / f"{schema}.db" / name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """What follows when all models stand: a gate, scores by the champion, the gate on those, and trees of all rows.
+
+    Without a `scorer` there are no scores: no model is champion yet, and rules score on the driver. Without a
+    `regrowth` the driver's training is enough.
+    """
+
+    gates: tuple[SparkSuite, ...] = ()
+    scorer: Scorer | None = None
+    batch: int = 1
+    score_gates: tuple[SparkSuite, ...] = ()
+    regrowth: Regrowth | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A session on `master` with a driver of `memory`, dbt's arguments, and the stages."""
+
+    folder: SparkFolder
+    master: str
+    memory: str
+    command: tuple[str, ...]
+    stages: Stages

@@ -1,0 +1,127 @@
+"""A part of the customers is scored as it is among all, also by partitions of Spark, which grows trees as well."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from company.facts import read_facts
+from company.policy import load_policy
+from ml.dataset import Feature, labels
+from ml.learners.base import Compute
+from ml.learners.trees import Trees
+from ml.training.pipeline import ChurnModel, Model
+from ml.training.spark import Regrowth, plan_regrowth, regrow
+from ml.training.train import Fitted
+from orchestration.defs.scores import score_by_model
+from orchestration.scoring import Scorer
+from orchestration.spark.job import SparkFolder
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DAY = date(2025, 6, 1)
+FACTS: dict[str, dict[str, object]] = {
+    "facts": {"silent": {"reason": "inactivity", "when": "recency_days >= 20", "en": "no order", "zh": "未下单"}},
+    "no_single_cause": {"en": "no single cause", "zh": "没有单一原因"},
+}
+
+
+@pytest.fixture
+def scorer(small: Fitted, features: tuple[Feature, ...]) -> Scorer:
+    return Scorer(
+        model=small.model,
+        version="3",
+        ahead={30: small.model},
+        as_of=DAY,
+        horizon_days=28,
+        policy=load_policy(),
+        features=features,
+        facts=read_facts(FACTS, path=Path("facts.yaml")),
+        cutoffs=None,
+        points={},
+    )
+
+
+@pytest.fixture
+def rows(world: Callable[..., pa.Table]) -> pa.Table:
+    """A day's customers, in the order of their ids."""
+    found = world(seed=7, customers=300)
+    return found.filter(pc.equal(found["as_of"], pa.scalar(DAY))).sort_by("customer_id")
+
+
+def test_parts_of_the_customers_are_scored_as_among_all(scorer: Scorer, rows: pa.Table) -> None:
+    parts = [scorer.score(rows.slice(start, 100)) for start in range(0, rows.num_rows, 100)]
+    assert pa.concat_tables(parts).equals(scorer.score(rows))
+
+
+def test_spark_scores_by_partition_what_one_call_scores(
+    spark_session: "SparkSession", scorer: Scorer, rows: pa.Table, tmp_path: Path
+) -> None:
+    from orchestration.spark.scores import score_day
+
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    read = spark_session.read.parquet(str(tmp_path / "rows.parquet")).repartition(3)
+    folder = SparkFolder(path=tmp_path / "spark")
+
+    score_day(read, scorer, folder, batch=2)
+
+    expected = score_by_model(scorer, rows)
+    for table, keys in (("scores.churn_scores", []), ("scores.churn_reasons", ["rank"]), ("scores.lead_scores", [])):
+        order = [(name, "ascending") for name in ("customer_id", *keys)]
+        made, wanted = pq.read_table(folder.find(table)).sort_by(order), expected[table]
+        assert set(made["batch"].to_pylist()) == {2}
+        found = made.drop_columns("batch").select(wanted.column_names)
+        require_alike(found, wanted)
+
+
+def require_alike(found: pa.Table, wanted: pa.Table) -> None:
+    """Require the same cells, doubles within 1e-9."""
+    for name in wanted.column_names:
+        if pa.types.is_floating(wanted[name].type):
+            assert np.allclose(found[name], wanted[name], rtol=1e-9, equal_nan=True), name
+        else:
+            assert found[name].to_pylist() == wanted[name].to_pylist(), name
+
+
+def with_trees(fitted: Fitted, learner: Trees) -> ChurnModel:
+    """Return the model with one learner alone."""
+    assert isinstance(fitted.model, ChurnModel)
+    return replace(fitted.model, members={"trees": learner}, weights={"trees": 1.0})
+
+
+def test_a_model_is_grown_on_spark_where_the_rows_pass_the_policys_limit(small: Fitted) -> None:
+    training, forest = load_policy().training, with_trees(small, Trees())
+
+    def plan(model: Model, known: int) -> Regrowth | None:
+        return plan_regrowth(model, known=known, until=DAY, training=training)
+
+    assert plan(forest, training.maximum_rows) is None
+    assert plan(small.model, training.maximum_rows + 1) is None  # a regression has no trees
+    assert plan(forest, training.maximum_rows + 1) == Regrowth(model=forest, until=DAY, capacity=0.1)
+
+
+def test_trees_grown_on_spark_rank_customers_as_those_of_the_driver_do(
+    spark_session: "SparkSession", small: Fitted, table: pa.Table, tmp_path: Path
+) -> None:
+    until = pc.add(table["as_of"].cast(pa.timestamp("s")), pa.scalar(timedelta(days=28))).cast(pa.date32())
+    pq.write_table(table.append_column("label_until", until), tmp_path / "rows.parquet")
+    learner = Trees(params={"max_depth": 3, "learning_rate": 0.1}, rounds=30)
+    model = with_trees(small, learner)
+    labelled = spark_session.read.parquet(str(tmp_path / "rows.parquet"))
+
+    grown = regrow(labelled, Regrowth(model=model, until=date(2025, 7, 1), capacity=0.1))
+
+    matrix, label = model.encoder.encode(table), labels(table, "churned")
+    alone = learner.fit(matrix, label, weight=None, seed=0, compute=Compute()).log_odds(matrix)
+    assert (grown.rows, grown.newest) == (table.num_rows, date(2025, 6, 1))
+    assert grown.earlier < grown.rows
+    assert grown.evaluation.auc > 0.7
+    assert np.corrcoef(alone, grown.model.log_odds(table))[0, 1] > 0.95
