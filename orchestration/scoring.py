@@ -13,7 +13,8 @@ from company.facts import Facts, load_facts
 from company.policy import Policy
 from ml.dataset import Feature
 from ml.explaining.reasons import explain_model
-from ml.score import score
+from ml.score import SCHEMA, score
+from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from ml.training.lead_times import score_lead_times
 from ml.training.pipeline import Model
 from retention.deciding.tiers import NONE, assign
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from orchestration.deployment import Deployment
 
 LOWEST_TIER = "low"
+SCORED_SCHEMA = pa.schema([*SCHEMA, *((name, pa.string()) for name in ("tier", "alert_level", "level"))])
+AHEAD_SCHEMA = LEAD_SCHEMA.append(pa.field("model_version", pa.string()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,4 +106,4 @@ def assign_levels(
 ) -> pa.Table:
     """Return the scores with the tiers and levels of a policy."""
     assigned = assign(scores.to_pandas(), policy, cutoffs=cutoffs, points=points)
-    return pa.Table.from_pandas(assigned, preserve_index=False)
+    return pa.Table.from_pandas(assigned, schema=SCORED_SCHEMA, preserve_index=False)

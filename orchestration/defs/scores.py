@@ -12,14 +12,13 @@ from company.taxonomy import Family
 from ml.explaining.reasons import explain_rules
 from ml.registry import AWAITING, LIFECYCLE_STATUS, RegisteredModel, Registry
 from ml.score import SCHEMA
-from ml.training.lead_times import SCHEMA as LEAD_SCHEMA
 from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs, read_raised
 from orchestration.defs.families import WEIGHTS, read_families, read_weights
 from orchestration.deployment import Deployment
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.metadata import describe_table, link_version
 from orchestration.partitions import read_as_of
-from orchestration.scoring import Scorer, assign_levels, find_at_risk, make_scorer, read_facts
+from orchestration.scoring import AHEAD_SCHEMA, Scorer, assign_levels, find_at_risk, make_scorer, read_facts
 from orchestration.suites import list_score_suites
 from orchestration.warehouse import Warehouse
 from retention.measuring.model_trial import draw_challenged
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 SCORES, REASONS, RULED = "scores.churn_scores", "scores.churn_reasons", "scores.rule_scores"
 AHEAD = "scores.lead_scores"
-NONE_AHEAD = LEAD_SCHEMA.append(pa.field("model_version", pa.string())).empty_table()
+NONE_AHEAD = AHEAD_SCHEMA.empty_table()
 RULES = "rule-based"  # the version of scores without a model
 ELIGIBLE = "select * from features.eligible_snapshots where as_of = $as_of order by customer_id"
 LATEST_VERSIONS = f"""

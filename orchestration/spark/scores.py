@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ml.explaining.contributions import EXACT
-from orchestration.scoring import Scorer, find_at_risk
+from ml.explaining.reasons import SCHEMA as REASONS_SCHEMA
+from orchestration.scoring import AHEAD_SCHEMA, SCORED_SCHEMA, Scorer, find_at_risk
 from orchestration.spark.job import SCORED, SparkFolder
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, DataFrameWriter
 
 SCORES, REASONS, AHEAD = SCORED
 ELIGIBLE = "select * from features.eligible_snapshots where as_of = date '{as_of}'"
@@ -25,8 +26,8 @@ def score_day(eligible: "DataFrame", scorer: Scorer, folder: SparkFolder, *, bat
     """
     features = eligible.persist()
     try:
-        _write(features, scorer.score, folder, SCORES, batch=batch)
-        _write(features, scorer.score_ahead, folder, AHEAD, batch=batch)
+        _map(features, scorer.score, SCORED_SCHEMA, batch=batch).parquet(str(folder.find(SCORES)))
+        _map(features, scorer.score_ahead, AHEAD_SCHEMA, batch=batch).parquet(str(folder.find(AHEAD)))
         scores = features.sparkSession.read.parquet(str(folder.find(SCORES)))
         mean = float(scores.selectExpr("coalesce(avg(probability), 0) as mean").collect()[0]["mean"])
         exact = scores.where(AT_RISK.format(mean=mean)).count() <= EXACT
@@ -34,23 +35,17 @@ def score_day(eligible: "DataFrame", scorer: Scorer, folder: SparkFolder, *, bat
         def explain(rows: pa.Table) -> pa.Table:
             return scorer.explain(rows, at_risk=find_at_risk(scorer.score(rows), mean=mean), exact=exact)
 
-        _write(features, explain, folder, REASONS, batch=batch)
+        _map(features, explain, REASONS_SCHEMA, batch=batch).parquet(str(folder.find(REASONS)))
     finally:
         features.unpersist()
 
 
-def _write(features: "DataFrame", work: Work, folder: SparkFolder, table: str, *, batch: int) -> None:
+def _map(features: "DataFrame", work: Work, schema: pa.Schema, *, batch: int) -> "DataFrameWriter":
+    """Return the writer of what `work` makes of the rows, with the number of the batch."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    sample = work(pa.Table.from_batches([], schema=_read_schema(features)))
-    made = features.mapInArrow(_by_batch(work), from_arrow_schema(sample.schema))
-    made.selectExpr("*", f"cast({batch} as bigint) as batch").write.mode("overwrite").parquet(str(folder.find(table)))
-
-
-def _read_schema(features: "DataFrame") -> pa.Schema:
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    return to_arrow_schema(features.schema)
+    made = features.mapInArrow(_by_batch(work), from_arrow_schema(schema))
+    return made.selectExpr("*", f"cast({batch} as bigint) as batch").write.mode("overwrite")
 
 
 def _by_batch(work: Work) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
