@@ -296,9 +296,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
         keep = asked.keep or Path(folder)
         keep.mkdir(parents=True, exist_ok=True)
-        record(
-            "engines", measure(keep.resolve(), companies=asked.companies, targets=asked.targets, master=asked.master)
-        )
+        given = {name: getattr(asked, name) for name in ("companies", "targets", "master", "maximum_rows")}
+        record("engines", measure(keep.resolve(), **given))
 
 
 if __name__ == "__main__":
