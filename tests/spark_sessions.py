@@ -1,6 +1,7 @@
 """A Spark session for tests, where Java and the extra `spark` are installed."""
 
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,8 @@ def spark_session(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[SparkSe
     from orchestration.spark.worker import open_session
 
     folder = SparkFolder(path=tmp_path_factory.mktemp("spark"))
-    opened = open_session(Job(folder=folder, master="local[1]", memory="1g", command=(), stages=Stages()))
-    yield opened
-    opened.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        opened = open_session(Job(folder=folder, master="local[1]", memory="1g", command=(), stages=Stages()))
+        yield opened
+        opened.stop()

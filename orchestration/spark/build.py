@@ -44,7 +44,7 @@ class SparkDbt(Dbt):
         job = Job(folder=self.folder, master=self.master, memory=self.memory, command=arguments, stages=self.stages)
         environment = {**self._environment(), **run, "HOLDFAST_TARGET": "spark"}
         if self.master.startswith("local"):
-            environment["SPARK_LOCAL_IP"] = "127.0.0.1"  # master and workers too
+            environment |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}  # of the workers too
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             return subprocess.run(

@@ -5,7 +5,6 @@ folder. The exit code is dbt's.
 """
 
 import json
-import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -99,7 +98,6 @@ def open_session(job: Job) -> "SparkSession":
     builder = SparkSession.builder.appName("holdfast").master(job.master)
     for name, value in options.items():
         builder = builder.config(name, value)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # of the executors' own processes
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
