@@ -151,7 +151,7 @@ worded as (
         mean_stayed,
         median_left,
         median_stayed,
-        round(mean_left - mean_stayed, 12) as difference,
+        round(mean_left - mean_stayed, 6) as difference,
         round(effect_size, 6) as effect_size,
         case
             when left_en = stayed_en then concat('left and stayed alike: ', left_en)
