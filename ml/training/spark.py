@@ -106,7 +106,9 @@ def _grow_bag(matrix: "DataFrame", member: Trees, *, seed: int) -> str:
         random_state=seed,
         **member.params,
     )
-    return base64.b64encode(learner.fit(matrix).get_booster().save_raw("ubj")).decode()
+    booster = learner.fit(matrix).get_booster()
+    booster.feature_names = booster.feature_types = None  # the learners' matrix has none
+    return base64.b64encode(booster.save_raw("ubj")).decode()
 
 
 def _encode(labelled: "DataFrame", model: ChurnModel) -> "DataFrame":
