@@ -1,9 +1,10 @@
 """The detector: learned once a month on changes written into the company's own quiet customers, used every night.
 
-The profile sums up each customer's deviations. Isolation forest and LSTM are learned next to it, and each is used only
-where it parts changed customers from quiet ones better than the profile's largest fall alone. A logistic regression on
-the kinds of change weighs what is used. The line from which a customer counts as anomalous is set per level of
-activity, so that customers who then went on as usual cross it no more often than the policy allows.
+The profile sums up each customer's deviations, the evidence all that they do together. Isolation forest and LSTM are
+learned next to them, and each is used only where it parts changed customers from quiet ones better than the profile's
+largest fall alone. A logistic regression on the kinds of change weighs what is used. The line from which a customer
+counts as anomalous is set per level of activity, so that customers who then went on as usual cross it no more often
+than the policy allows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ml.anomaly.evidence import measure_evidence
 from ml.anomaly.forest import Forest
 from ml.anomaly.injection import KINDS, find_quiet, inject
 from ml.anomaly.profile import Deviations, measure
@@ -22,6 +24,7 @@ from ml.anomaly.series import DAYS, Places, Series
 if TYPE_CHECKING:
     from company.policy.monitoring import Anomaly
 
+FORM = 2  # of the states: another one's weights are for other parts
 _PLAIN = ("accuracies", "centre", "scale", "kinds", "weights", "intercepts", "edges")
 Numbers = npt.NDArray[np.float64]
 PROFILE, FOREST, LSTM, COMBINATION = "profile", "forest", "lstm", "combination"
@@ -77,6 +80,7 @@ class Detector:
     def state(self) -> dict[str, Any]:
         """Return all there is, as JSON can hold it."""
         return {
+            "form": FORM,
             **{name: getattr(self, name) for name in _PLAIN},
             "used": list(self.used),
             "lines": [None if np.isinf(line) else line for line in self.lines],
@@ -189,9 +193,10 @@ def _gather_all(
 
 
 def _gather(series: Series, deviations: Deviations, *, forest: Forest | None, network: Recurrent | None) -> Numbers:
-    """Return per customer the largest and the joint deviation of each statistic, and the score of what is used."""
+    """Return per customer each statistic's largest and joint deviation, the evidence, and the score of what is used."""
     stacked = deviations.values.reshape(len(deviations.values), -1, len(series.indicators))
     parts = [stacked.max(axis=2), stacked.sum(axis=2) / np.sqrt(stacked.shape[2])]
+    parts += [measure_evidence(series, deviations)]
     parts += [forest.score(deviations.values)[:, None]] if forest else []
     parts += [network.score(series)[:, None]] if network else []
     return np.concatenate(parts, axis=1).astype(np.float64)

@@ -31,8 +31,9 @@ class Deviations:
     """How far customers are from themselves: `values` is customers x statistics, above 0 for a fall, 0 for unknown.
 
     `names` are pairs of indicator and statistic. `expected` and `seen` (customers x indicators x windows) are what the
-    windows of WINDOWS let expect and hold, `usual` (customers x indicators) the usual active days in 28. `is_watched`
-    marks those who usually do enough for anything to be seen.
+    windows of WINDOWS let expect and hold, `usual` (customers x indicators) the usual active days in 28. `is_known`
+    (customers x indicators) marks what has a level of its own, `is_watched` those who usually do enough for anything to
+    be seen.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -40,7 +41,9 @@ class Deviations:
     expected: Floats
     seen: Floats
     usual: Floats
+    is_known: Flags
     is_watched: Flags
+    profile: "Profile"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,8 @@ def measure(series: Series, *, least_days: float) -> Deviations:
         expected=np.stack(expected, axis=2),
         seen=np.stack(seen, axis=2),
         usual=usual,
+        is_known=is_known,
+        profile=profile,
         is_watched=(usual.max(axis=1, initial=0.0) >= least_days) & is_there,
     )
 
@@ -144,12 +149,16 @@ def _follow(count: Floats, mean: Floats, is_known: Flags) -> Floats:
 
 
 def _fewer_days(acts: npt.NDArray[np.int64], window: int, profile: Profile, season: Floats) -> Floats:
+    return deviate_days(acts, window, profile.active * season, profile.length[:, None])
+
+
+def deviate_days(acts: npt.NDArray[np.int64], window: int, share: Floats, length: Floats) -> Floats:
     """Return the signed root of the binomial deviance of the active days, widened by the baseline's own error."""
-    share = np.clip(profile.active * season, 1e-6, 1 - 1e-3)
+    share = np.clip(share, 1e-6, 1 - 1e-3)
     seen = np.clip(acts / window, 1e-9, 1 - 1e-9)
     deviance = 2 * window * (seen * np.log(seen / share) + (1 - seen) * np.log((1 - seen) / (1 - share)))
-    widened = 1 + window / np.maximum(profile.length, 1)
-    return np.asarray(np.sign(share - seen) * np.sqrt(np.maximum(deviance, 0.0) / widened[:, None]))
+    widened = 1 + window / np.maximum(length, 1)
+    return np.asarray(np.sign(share - seen) * np.sqrt(np.maximum(deviance, 0.0) / widened))
 
 
 def _other_weekdays(acts: Flags, profile: Profile) -> Floats:

@@ -92,11 +92,14 @@ def read_series(warehouse: Warehouse, as_of: date) -> "Series":
 
 
 def find_month(warehouse: Warehouse, as_of: date) -> date | None:
-    """Return the day of the month on which its detector was learned, None where it was not yet."""
+    """Return the day of the month on which its detector was learned, None where it was not yet, or in another form."""
+    from ml.anomaly.detector import FORM
+
     if not warehouse.has_table(DETECTORS):
         return None
     found: date | None = warehouse.read_value(MONTH, {"as_of": as_of, "month": as_of.replace(day=1)})
-    return found
+    state = warehouse.read_value(LEARNED, {"as_of": found}) if found else None
+    return found if state is None or json.loads(state).get("form") == FORM else None
 
 
 def read_detector(warehouse: Warehouse, learned_on: date) -> "Detector | None":

@@ -9,7 +9,16 @@ import pyarrow as pa
 import pytest
 
 from company.policy import load_policy
-from ml.anomaly.detector import DAYS_LEARNED, Detector, count_crossings, find_line, learn, measure_auc
+from ml.anomaly.detector import (
+    DAYS_LEARNED,
+    Detector,
+    count_crossings,
+    find_largest_fall,
+    find_line,
+    learn,
+    measure_auc,
+)
+from ml.anomaly.evidence import measure_evidence
 from ml.anomaly.findings import find_anomalies, write
 from ml.anomaly.forest import Forest
 from ml.anomaly.injection import ABANDONED, KINDS, RHYTHM, VOLUME, inject
@@ -177,3 +186,35 @@ def test_the_forest_scores_as_scikit_learn_does() -> None:
     scaled = values / np.array(forest.scale, np.float32)
     oracle = IsolationForest(n_estimators=50, max_samples=128, random_state=0).fit(scaled).score_samples(scaled)
     assert np.corrcoef(np.argsort(np.argsort(forest.score(values))), np.argsort(np.argsort(-oracle)))[0, 1] > 0.99
+
+
+def test_a_fall_of_everything_is_seen_in_all_of_it_before_it_is_in_any_part() -> None:
+    rng = np.random.default_rng(0)
+    rare = make_series(200)
+    rare = replace(rare, counts=rng.binomial(rare.counts.astype(int), 0.25).astype(np.float32))
+    fallen, who = inject(rare, VOLUME, rows=np.arange(100), days=28, rng=rng)
+    deviations = measure(fallen, least_days=1)
+    together, rest = measure_evidence(fallen, deviations)[:, 4], np.arange(100, 200)
+    alone = find_largest_fall(deviations)
+    assert measure_auc(together[who], together[rest]) > measure_auc(alone[who], alone[rest]) + 0.02
+
+
+def test_silence_is_counted_in_the_acts_that_were_to_be_expected_since_the_last_one() -> None:
+    series = make_series(40)
+    silent = series.counts.copy()
+    silent[:, 2, -20:] = 0
+    silent[:, 2, -21] = 1
+    deviations = measure(replace(series, counts=silent), least_days=1)
+    missed = measure_evidence(replace(series, counts=silent), deviations)[:, 5]
+    expected = 20 * deviations.profile.level[:, 2] / deviations.profile.spread[:, 2]
+    assert np.all(missed >= np.sqrt(expected) - 1e-4)
+    assert np.isclose(missed, np.sqrt(expected), atol=1e-4).mean() > 0.9
+
+
+def test_the_same_acts_on_fewer_days_are_a_broken_rhythm_and_no_fall() -> None:
+    series = make_series(60)
+    bunched, who = inject(series, RHYTHM, rows=np.arange(30), days=28, rng=np.random.default_rng(0))
+    evidence = measure_evidence(bunched, measure(bunched, least_days=1))
+    rest = np.arange(30, 60)
+    assert measure_auc(evidence[who, -2], evidence[rest, -2]) > 0.95
+    assert measure_auc(evidence[who, 4], evidence[rest, 4]) < 0.7
