@@ -8,7 +8,7 @@ silence counted in acts that were to be expected, a broken rhythm the same acts 
 import numpy as np
 
 from ml.anomaly.injection import DROP
-from ml.anomaly.profile import BASELINE, GAP, WINDOWS, Deviations, Profile, deviate_days
+from ml.anomaly.profile import BASELINE, GAP, WINDOWS, Deviations, Flags, Profile, deviate_days
 from ml.anomaly.series import Floats, Series
 
 _BUNCHED = (14, 28, 56)  # days over which acts may fall on fewer days
@@ -17,13 +17,12 @@ _MOST_DAYS = 20.0  # active days beyond which more add no weight
 
 def measure_evidence(series: Series, deviations: Deviations) -> Floats:
     """Return customers x statistics, the higher the more there is to say for a change."""
-    is_active = (series.counts > 0).any(axis=1)
-    known = deviations.is_known
+    is_active, known = np.asarray((series.counts > 0).any(axis=1)), np.asarray(deviations.is_known.any(axis=1))
     parts = [
         _weigh_drops(deviations),
         _weigh_silences(series, deviations),
-        *_weigh_presence(is_active, deviations.profile, known.any(axis=1)),
-        *_weigh_bunching(series, is_active, known.any(axis=1)),
+        *_weigh_presence(is_active, deviations.profile, known),
+        *_weigh_bunching(series, is_active, known),
     ]
     return np.column_stack(parts).astype(np.float32)
 
@@ -46,7 +45,7 @@ def _weigh_silences(series: Series, deviations: Deviations) -> Floats:
     return np.asarray(np.sqrt(-np.sort(-padded, axis=1)[:, :2]))
 
 
-def _weigh_presence(is_active: np.ndarray, profile: Profile, known: np.ndarray) -> list[Floats]:
+def _weigh_presence(is_active: Flags, profile: Profile, known: Flags) -> list[Floats]:
     """Return for each window by how much fewer days than usual the customer did anything on."""
     base = is_active[:, max(is_active.shape[1] - GAP - BASELINE, 0) : -GAP]
     share = base.sum(axis=1) / np.maximum(profile.length, 1)
@@ -59,7 +58,7 @@ def _weigh_presence(is_active: np.ndarray, profile: Profile, known: np.ndarray) 
     return found
 
 
-def _weigh_bunching(series: Series, is_active: np.ndarray, known: np.ndarray) -> list[Floats]:
+def _weigh_bunching(series: Series, is_active: Flags, known: Flags) -> list[Floats]:
     """Return for some windows how many more acts than usual an active day holds, as a logarithm of its precision."""
     base = slice(max(series.days - GAP - BASELINE, 0), series.days - GAP)
     usual = series.counts[:, :, base].sum(axis=(1, 2)) / np.maximum(is_active[:, base].sum(axis=1), 1)
