@@ -1,4 +1,4 @@
-"""How well changes could be told apart by somebody who knew the simulator's own rates, the day and the kind of change.
+"""How well changes could be separated by somebody who knew the simulator's own rates, the day and the kind of change.
 
 Not one statistic but the best of several for each kind, chosen on the customers it is judged on: a bound from above.
 """
