@@ -14,7 +14,7 @@ from ml.encode import numbers
 
 SEASON = 12  # months
 RIDGE = 2.0  # months of evidence against a season that was seen only once
-DAMPING = 0.8  # of the trend, each month
+DAMPING = 0.5  # of the trend, each month
 TINY = 1e-6
 SCHEMA = pa.schema(
     [
@@ -91,7 +91,7 @@ def _season(months: Sequence[date], logit: Floats) -> Floats:
     return found
 
 
-def _smooth(values: Floats, *, alpha: float = 0.5, beta: float = 0.1) -> tuple[float, float, Floats]:
+def _smooth(values: Floats, *, alpha: float = 0.3, beta: float = 0.1) -> tuple[float, float, Floats]:
     """Holt's linear smoothing with a damped trend; return level, trend and the one-step errors."""
     level, trend = float(values[:3].mean()), 0.0
     errors = []
