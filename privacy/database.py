@@ -15,7 +15,7 @@ from privacy.matching import Matcher
 from privacy.traces import ERASED, Action, Evidence, Trace
 
 OWNER = "customer_id"
-_PIECE, _ROWS, _GAP = 400, 2_000, "\0"
+_PIECE, _ROWS = 400, 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,15 +174,12 @@ def _find_changed(
     rows: Sequence[Sequence[Any]], names: Sequence[str], matcher: Matcher, renamed: dict[str, str]
 ) -> Iterator[tuple[Any, dict[str, str]]]:
     """Yield the key of each row in whose texts an identifier stands, with the texts as they should be."""
-    together = _GAP.join(str(cell) for row in rows for cell in row[1:] if cell is not None)
-    if not matcher.count(together.encode(errors="surrogatepass")):
-        return
-    for key, *cells in rows:
-        texts = {name: str(cell) for name, cell in zip(names, cells, strict=True) if cell is not None}
-        changed = {name: matcher.replace(text, by=ERASED, names=renamed) for name, text in texts.items()}
-        changed = {name: text for name, text in changed.items() if text != texts[name]}
-        if changed:
-            yield key, changed
+    cells = [(row[0], name, str(cell)) for row in rows for name, cell in zip(names, row[1:], strict=True) if cell]
+    found: dict[Any, dict[str, str]] = {}
+    for place in matcher.find_texts([text for _, _, text in cells]):
+        key, name, text = cells[place]
+        found.setdefault(key, {})[name] = matcher.replace(text, by=ERASED, names=renamed)
+    yield from found.items()
 
 
 def _texts(table: sa.Table) -> list[sa.Column[Any]]:

@@ -5,7 +5,6 @@ name in `KEYS`, or one that holds nothing but ids of customers.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,20 +12,24 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import duckdb
 
 from company.encryption import attach, open_file
 from privacy.identifiers import Identifiers, is_distinctive
+from privacy.matching import Matcher
 from privacy.traces import ERASED, Action, ErasureError, Evidence, Trace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Mode = Literal["erasure", "anonymisation"]
 OWNER = "customer_id"
-_CUSTOMERS, _DISTINCT, _SEARCHED = "erased_customers", "erased_distinct", "erased_searched"
-_TOKENS, _MADE_KEYS = "erased_tokens", "erased_keys"
+_CUSTOMERS, _DISTINCT = "erased_customers", "erased_distinct"
+_TOKENS, _MADE_KEYS, _KNOWN = "erased_tokens", "erased_keys", "known_customers"
+_NAMES_ONE, _WITHOUT = "names_erased", "without_erased"  # functions of the connection
 KEYS = (OWNER, "canonical_id", "canonical_before", "canonical_after", "left_id", "right_id")
-_PIECE = 500  # values in one regular expression
 _COLUMNS = """
     select schema_name, table_name, list({name: column_name, type: data_type} order by column_index)
     from duckdb_columns() where database_name = current_database() and not internal
@@ -232,12 +235,11 @@ class _Eraser:
     def _replace_texts(self, table: Table) -> Iterator[tuple[Action, int]]:
         """Write `ERASED` where an identifier stands in another text; a list or structure that holds one is emptied."""
         rows = emptied = 0
-        for name, pattern in ((name, pattern) for name in self._traced[table.place] for pattern in self._patterns):
+        for name in self._traced[table.place]:
             column, is_text = quote(name), table.columns[name] == "VARCHAR"
-            value = f"regexp_replace({column}, $pattern, '{ERASED}', 'g')" if is_text else "null"
+            value = f"{_WITHOUT}({column})" if is_text else "null"
             changed = self._count(
-                f"update {table.address} set {column} = {value} where regexp_matches({column}::varchar, $pattern)",
-                pattern,
+                f"update {table.address} set {column} = {value} where {_NAMES_ONE}({column}::varchar)"
             )
             rows, emptied = rows + changed * is_text, emptied + changed * (not is_text)
         yield from (("replaced", rows),) if rows else ()
@@ -249,15 +251,11 @@ class _Eraser:
         return {table.place: self._find_traced(table) for table in self._tables}
 
     def _find_traced(self, table: Table) -> list[str]:
-        if not (self._patterns and table.texts):
+        if not table.texts:
             return []
-        parameters = {f"pattern_{place}": pattern for place, pattern in enumerate(self._patterns)}
-        cells = [
-            "count_if(" + " or ".join(f"regexp_matches({quote(name)}::varchar, ${key})" for key in parameters) + ")"
-            for name in table.texts
-        ]
-        query = f"select {', '.join(cells)} from {table.address} where {self._stays(table)}"
-        row = self.connection.execute(query, parameters).fetchone() or ()
+        cells = ", ".join(f"count_if({_NAMES_ONE}({quote(name)}::varchar))" for name in table.texts)
+        query = f"select {cells} from {table.address} where {self._stays(table)}"
+        row = self.connection.execute(query).fetchone() or ()
         return [name for name, rows in zip(table.texts, row, strict=True) if rows]
 
     def _is_theirs(self, table: Table) -> str:
@@ -266,7 +264,7 @@ class _Eraser:
         theirs += [f"{quote(name)} in (select id from {_TOKENS})" for name in self._token_columns[table.place]]
         theirs += [
             f"json_extract_string({name}, '$.{OWNER}') in (select id from {_CUSTOMERS}) "
-            f"or exists (select 1 from {_SEARCHED} s where contains({name}::varchar, s.id))"
+            f"or {_NAMES_ONE}({name}::varchar)"
             for name in map(quote, table.documents)
         ]
         return f"coalesce({' or '.join(theirs) or 'false'}, false)"
@@ -275,6 +273,7 @@ class _Eraser:
     def _tables(self) -> list[Table]:
         rows = self.connection.execute(_COLUMNS).fetchall()
         self._remember_identifiers()
+        self._make_functions()
         return [
             Table(schema=schema, name=name, columns={each["name"]: each["type"] for each in columns})
             for schema, name, columns in rows
@@ -302,33 +301,51 @@ class _Eraser:
         return [name for name, rows in zip(names, row, strict=True) if rows]
 
     def _find_keys(self, table: Table) -> list[str]:
-        known = " union ".join([f"select id from {_CUSTOMERS}", *self._known])
         return [
             name
-            for name in (self._find_holding(table, _DISTINCT) if self._known else ())
-            if not self._count(f"select count(*) from {table.address} where {quote(name)} not in ({known})")
+            for name in (self._find_holding(table, _DISTINCT) if self._knows_customers else ())
+            if not self._count(f"select count(*) from {table.address} where {quote(name)} not in (from {_KNOWN})")
         ]
 
     @cached_property
-    def _known(self) -> list[str]:
-        """Questions for the ids of all customers, of the tables that have a row per customer."""
-        return [
-            f"select {OWNER} from {table.address} where {OWNER} is not null"
-            for table in self._tables
-            if table.name == "customers" and OWNER in table.columns
-        ]
+    def _knows_customers(self) -> bool:
+        """Whether a table has a row per customer; then the ids of all customers are listed, theirs among them."""
+        lists = [table.address for table in self._tables if table.name == "customers" and OWNER in table.columns]
+        ids = " union ".join(f"select {OWNER} from {each} where {OWNER} is not null" for each in lists)
+        if lists:
+            self.connection.execute(f"create or replace temp table {_KNOWN} as {ids} union select id from {_CUSTOMERS}")
+        return bool(lists)
 
     @cached_property
-    def _patterns(self) -> list[str]:
-        values = [re.escape(value) for value in self.identifiers.searched]
-        return ["|".join(values[start : start + _PIECE]) for start in range(0, len(values), _PIECE)]
+    def _matcher(self) -> Matcher:
+        return Matcher(values=self.identifiers.searched)
+
+    def _make_functions(self) -> None:
+        """Let SQL ask whether a text holds an identifier, and for the text without it."""
+        make = self.connection.create_function  # it evaluates annotations, which a lambda has none of
+        make(_NAMES_ONE, lambda texts: self._name_one(texts), ["VARCHAR"], "BOOLEAN", type="arrow")  # type: ignore[call-overload] # noqa: PLW0108
+        make(_WITHOUT, lambda text: self._take_out(text), ["VARCHAR"], "VARCHAR")  # noqa: PLW0108
+
+    def _name_one(self, texts: "pa.ChunkedArray") -> "pa.Array":
+        import numpy as np
+        import pyarrow as pa
+
+        cells = texts.combine_chunks()
+        _, offsets, data = cells.buffers()
+        places = np.frombuffer(offsets, dtype=np.int32)[cells.offset : cells.offset + len(cells) + 1]
+        holds = np.zeros(len(cells), dtype=bool)
+        written = data.to_pybytes()[places[0] : places[-1]] if data else b""
+        holds[self._matcher.find_cells(written, places - places[0])] = True
+        return pa.array(holds)
+
+    def _take_out(self, text: str) -> str:
+        return self._matcher.replace(text, by=ERASED)
 
     def _remember_identifiers(self) -> None:
         names, ids = self.identifiers.new_names if self.mode == "anonymisation" else {}, self.identifiers.customers
         self._fill(_CUSTOMERS, ids, names)
         self._fill(_MADE_KEYS, self.identifiers.keys, names)
         self._fill(_TOKENS, self.identifiers.tokens, {})
-        self._fill(_SEARCHED, self.identifiers.searched, {})
         self._fill(_DISTINCT, [each for each in ids if is_distinctive(each)], {})
 
     def _fill(self, table: str, values: Sequence[str], names: Mapping[str, str]) -> None:
@@ -338,7 +355,7 @@ class _Eraser:
             {"values": list(values), "names": [names.get(value) for value in values]},
         )
 
-    def _count(self, statement: str, pattern: str | None = None) -> int:
+    def _count(self, statement: str) -> int:
         """Return the one number that a statement answers: what it counts, or how many rows it changed."""
-        row = self.connection.execute(statement, {"pattern": pattern} if pattern else None).fetchone()
+        row = self.connection.execute(statement).fetchone()
         return int(row[0]) if row else 0

@@ -106,8 +106,8 @@ def _open(path: Path, *, key: str) -> IO[bytes]:
 def _change(text: str, matcher: Matcher, *, is_by_line: bool) -> tuple[Action, str, int]:
     if is_by_line:
         lines = text.splitlines(keepends=True)
-        left = [line for line in lines if not matcher.count(line.encode())]
-        return "deleted", "".join(left), len(lines) - len(left)
+        theirs = {*matcher.find_texts(lines)}
+        return "deleted", "".join(line for place, line in enumerate(lines) if place not in theirs), len(theirs)
     return "replaced", matcher.replace(text, by=ERASED), matcher.count(text.encode()).total()
 
 

@@ -23,6 +23,13 @@ def test_every_occurrence_is_found_and_nothing_else(seed: int) -> None:
     assert dict(Matcher(values=tuple(values)).count(written)) == expected
 
 
+def test_a_text_holds_a_value_and_two_texts_together_do_not() -> None:
+    texts = ["", "of k0007", "", "k00", "07", "k0007k0012", json.dumps("Zoë Müller"), "nobody"]
+    matcher = Matcher(values=("k0007", "k0012", "Zoë Müller"))
+    assert [texts[place] for place in matcher.find_texts(texts)] == ["of k0007", "k0007k0012", json.dumps("Zoë Müller")]
+    assert matcher.replace("k0012, k0007: Zoë Müller", by="erased", names={"k0007": "x1"}) == "erased, x1: erased"
+
+
 def test_only_what_cannot_be_anything_else_is_searched_for_in_bytes() -> None:
     found = {
         each: is_distinctive(each)
