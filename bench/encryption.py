@@ -7,8 +7,10 @@ included, since other programs may share the machine.
 """
 
 import argparse
+import json
 import os
 import resource
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from simulator.story import START, simulate
 
 COMMAND, SEED, INDUSTRY = "make bench TOPIC=encryption", 20260101, "retail"
 KEY = "q7Jw2mZx0aVf9KtB3sLr8YdH"
+PARTS, MEASURED = {"plain": "", "encrypted": KEY}, "measured.json"
 DAYS_OF_A_MONTH, PAUSE_SECONDS = 30, 0.5
 LEAST, MOST = 6, 500  # characters of an order's id that is searched for, and how many are
 TEMPORARY = (".tmp", ".wal", "-wal", ".new")
@@ -70,9 +73,12 @@ class Watch:
             self.clear.add(place)
 
 
-def run(folder: Path, *, key: str, customers: int, months: int) -> tuple[float, Path, frozenset[str], Watch]:
-    """Run a company from nothing; return processor seconds, its instance, its personal values and what was watched."""
-    world, instance = folder / "world", folder / "instance"
+def run(folder: Path, *, key: str, customers: int, months: int) -> None:
+    """Run a company from nothing, and keep next to its instance what was measured, unless the folder holds it."""
+    world, instance, measured = folder / "world", folder / "instance", folder / MEASURED
+    if measured.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
     for name in ("tmp", "user"):
         (instance / name).mkdir(parents=True)
     simulate(load_parameters(INDUSTRY), world, customers=customers, months=months, seed=SEED)
@@ -81,7 +87,8 @@ def run(folder: Path, *, key: str, customers: int, months: int) -> tuple[float, 
     os.environ[KEY_NAME] = key
     with watch.running():
         run_pipeline(world, instance, industry=INDUSTRY, as_of=as_of)
-    return _read_seconds() - before, instance, words, watch
+    seconds = _read_seconds() - before
+    measured.write_text(json.dumps({"seconds": seconds, "seen": sorted(watch.seen), "clear": sorted(watch.clear)}))
 
 
 def _read_seconds() -> float:
@@ -120,15 +127,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000)
     parser.add_argument("--months", type=int, default=8)
+    parser.add_argument("--folder", type=Path, help="where a run finds what an earlier call measured")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     asked = parser.parse_args()
     size = {"customers": asked.customers, "months": asked.months}
     with tempfile.TemporaryDirectory() as scratch:
-        plain_seconds, plain, words, _ = run(Path(scratch) / "plain", key="", **size)
-        seconds, instance, _, watch = run(Path(scratch) / "encrypted", key=KEY, **size)
-        orders = read_orders(instance, key=KEY)
-        in_clear, found = find_files(plain, orders, words), find_files(instance, orders, words)
-        count = sum(path.is_file() for path in instance.rglob("*"))
-    print("in clear:", in_clear, "\nencrypted:", found, "\ntemporary:", watch.clear, sorted(watch.seen)[:20])
+        folder = asked.folder or Path(scratch)
+        for name, key in PARTS.items():
+            if name in asked.parts:
+                run(folder / name, key=key, **size)
+        if all((folder / name / MEASURED).exists() for name in PARTS):
+            compare(folder, asked)
+
+
+def compare(folder: Path, asked: argparse.Namespace) -> None:
+    """Search both instances, and write the figures down."""
+    plain, instance = (folder / name / "instance" for name in PARTS)
+    in_clear_run, run_under_key = (json.loads((folder / name / MEASURED).read_text()) for name in PARTS)
+    words, orders = read_words(folder / "encrypted" / "world"), read_orders(instance, key=KEY)
+    in_clear, found = find_files(plain, orders, words), find_files(instance, orders, words)
+    count = sum(path.is_file() for path in instance.rglob("*"))
+    seen, clear, seconds = run_under_key["seen"], run_under_key["clear"], run_under_key["seconds"]
+    print("in clear:", in_clear, "\nencrypted:", found, "\ntemporary:", clear, seen[:20])
     described = f"{asked.customers} customers, {len(orders)} orders, {len(words)} personal values, {count} files"
     shared: dict[str, Any] = {"size": described, "seed": SEED, "command": COMMAND}
     files = shared | {"unit": "files"}
@@ -137,10 +157,10 @@ def main() -> None:
         [
             Figure(name="files with an order or a personal value, encrypted", **at_most(len(found), 0), **files),
             Figure(name="files with an order, in clear", **at_least(len(in_clear), 1), **files),
-            Figure(name="temporary files with a personal value", **at_most(len(watch.clear), 0), **files),
-            Figure(name="temporary files that were seen and read", **at_least(len(watch.seen), 1), **files),
+            Figure(name="temporary files with a personal value", **at_most(len(clear), 0), **files),
+            Figure(name="temporary files that were seen and read", **at_least(len(seen), 1), **files),
             Figure(
-                name="processor time, encrypted over clear", **at_most(seconds / plain_seconds, 1.5),
+                name="processor time, encrypted over clear", **at_most(seconds / in_clear_run["seconds"], 1.5),
                 **(shared | {"unit": "times"}),
             ),
             Figure(name="processor time, encrypted", **without_bar(seconds), **(shared | {"unit": "s"})),

@@ -4,10 +4,13 @@ A simulated shop is run for some nights, with a vault and linked ids; then some 
 command line. What must hold is asked without the code under test: every file is read for every value of theirs, every
 text column of every table too; the rows of everybody else are compared with those of a copy from before; another
 night runs on the same sources. On a copy the same erasure is killed again and again, and must end in the same state.
-`--folder` keeps the instances, so that `--parts` can be measured one after the other, none longer than some minutes.
+`--folder` keeps the instances, so that `--parts` can be measured one after the other, none longer than some minutes;
+kills are counted on where an earlier call stopped. `--times` repeats every row about a customer under other ids before
+anything is asked for: so an instance becomes large whose nights would take hours.
 """
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -17,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,8 +32,10 @@ import duckdb
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from bench.privacy import ROOT, make_environment, run_pipeline
+from bench.repeated import is_repeated, repeat
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment, load_deployment
+from orchestration.privacy.answering import export
 from orchestration.privacy.dates import compute_due_date
 from orchestration.privacy.erasing import SIGNING_KEY, Erasing
 from orchestration.privacy.stores import OWN_RECORDS
@@ -41,7 +47,7 @@ from simulator.parameters import load_parameters
 from simulator.story import START, simulate
 
 COMMAND, SEED, INDUSTRY = "make bench TOPIC=erasure", 20260101, "retail"
-PARTS = ("build", "plan", "erase", "kill", "live_on")
+PARTS = ("build", "plan", "erase", "copy", "kill", "live_on")
 DAYS_OF_A_MONTH = 30
 
 
@@ -104,6 +110,7 @@ def request_all(place: Place, count: int) -> tuple[list[str], Identifiers]:
     """
     with duckdb.connect(str(place.home / "warehouse.duckdb"), read_only=True) as connection:
         rows = connection.execute("select distinct customer_id from customer_360.customers order by 1").fetchall()
+        rows = [row for row in rows if not is_repeated(row[0])] or rows
         tables = connection.execute(
             "select schema_name || '.' || table_name from duckdb_columns() where column_name = 'parent_customer_id' "
             "and starts_with(schema_name, 'raw_')"
@@ -153,57 +160,74 @@ def measure(place: Place, requests: list[str]) -> tuple[float, float]:
     return time.perf_counter() - began, used.ru_maxrss / 1024
 
 
-def erase_with_kills(place: Place, requests: list[str], *, kills: int, seconds: float) -> int:
-    """Erase, killed at so many random moments; return how many kills met the command at work."""
-    rng, met = random.Random(SEED), 0
-    for _ in range(kills):
+def erase_with_kills(place: Place, requests: list[str], *, kills: int, seconds: float, rng: random.Random) -> int:
+    """Erase to the end, killed at random moments, so often at most; return how many kills met the command at work."""
+    met = 0
+    while met < kills:
         started = start_erasing(place, requests)
         try:
-            started.wait(timeout=rng.uniform(0.2, 1) * seconds)
+            status = started.wait(timeout=rng.uniform(0, 1) * seconds)
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
-            met += 1
-    if not is_done(place, requests):
-        measure(place, requests)
+            met += is_in_state(place, requests, "running")
+        else:
+            if status:
+                raise RuntimeError((place.instance / "erasing.out").read_text()[-4000:])
+            return met
+    measure(place, requests)
     return met
 
 
-def is_done(place: Place, requests: list[str]) -> bool:
-    """Return whether all requests are at their end."""
+def is_in_state(place: Place, requests: list[str], state: str) -> bool:
+    """Return whether all requests are in a state."""
     with place.open() as (_, store, _erasing):
         states = {each.request_id: each.state for each in PrivacyRequests(store).read()}
-    return {states[each] for each in requests} == {"done"}
+    return {states[each] for each in requests} == {state}
 
 
 def find_in_files(place: Place, values: Identifiers) -> dict[str, int]:
-    """Return by file how many of the values stand in its bytes, one search each; the world without its sources."""
-    searched = [value.encode() for value in values.searched]
+    """Return by file how many lines of its bytes hold one of the values; the world without its sources."""
     files = [path for path in (*place.home.rglob("*"), *place.world.glob("vault*.db")) if path.is_file()]
-    hits = {str(path): sum(value in content for value in searched) for path in files for content in [path.read_bytes()]}
-    return {path: count for path, count in hits.items() if count}
+    with tempfile.TemporaryDirectory() as scratch:
+        return _grep(files, values.searched, Path(scratch))
 
 
 def find_in_columns(place: Place, values: Identifiers) -> dict[str, int]:
-    """Return by column how many cells are or hold one of the values, ids that are plain numbers among them."""
+    """Return by table how many rows are or hold one of the values, ids that are plain numbers among them."""
     found = {}
     for path in place.home.rglob("*.duckdb"):
-        with duckdb.connect(str(path), read_only=True) as connection:
-            for schema, table, name in connection.execute(
-                "select schema_name, table_name, column_name from duckdb_columns() where not internal "
-                "and database_name = current_database() and (contains(data_type, 'VARCHAR') or data_type = 'JSON')"
+        with tempfile.TemporaryDirectory() as scratch, duckdb.connect(str(path), read_only=True) as connection:
+            for schema, table, names in connection.execute(
+                "select schema_name, table_name, list(column_name) from duckdb_columns() where not internal "
+                "and database_name = current_database() and (contains(data_type, 'VARCHAR') or data_type = 'JSON') "
+                "group by all"
             ).fetchall():
-                wanted = values.customers if name == "customer_id" else values.searched
-                cells = connection.execute(
-                    f'select count(distinct "{name}") from "{schema}"."{table}", unnest($wanted) as w(wanted) '
-                    f'where contains("{name}"::varchar, wanted)'
-                    if name != "customer_id"
-                    else f'select count(*) from "{schema}"."{table}" where "{name}" in (select unnest($wanted))',
-                    {"wanted": list(wanted)},
-                ).fetchone()
-                if cells and cells[0]:
-                    found[f"{path.name} {schema}.{table}.{name}"] = cells[0]
+                written, columns = Path(scratch) / "rows.csv", ", ".join(f'"{name}"' for name in names)
+                relation = f'"{schema}"."{table}"'
+                connection.execute(f"copy (select {columns} from {relation}) to '{written}' (header false)")
+                rows = sum(_grep([written], values.searched, Path(scratch)).values())
+                if "customer_id" in names:
+                    query = f"select count(*) from {relation} where customer_id in (select unnest($ids))"
+                    rows += (connection.execute(query, {"ids": list(values.customers)}).fetchone() or (0,))[0]
+                if rows:
+                    found[f"{path.name} {schema}.{table}"] = rows
     return found
+
+
+def _grep(files: Sequence[Path], values: Sequence[str], scratch: Path) -> dict[str, int]:
+    """Return by file how many lines hold one of the values, as grep counts them."""
+    patterns, listed = scratch / "values", scratch / "files"
+    patterns.write_text("".join(f"{value}\n" for value in values), encoding="utf-8")
+    listed.write_text("\0".join(map(str, files)))
+    command = ["xargs", "-0", "-a", listed, "grep", "--text", "--fixed-strings", "--with-filename", "--count"]
+    answer = subprocess.run(
+        [*command, f"--file={patterns}"], env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False
+    )
+    if answer.stderr:
+        raise RuntimeError(answer.stderr)
+    counts = (line.rpartition(":") for line in answer.stdout.splitlines())
+    return {path: int(count) for path, _, count in counts if int(count)}
 
 
 def compare_others(before: Path, after: Path, values: Identifiers) -> dict[str, int]:
@@ -259,6 +283,53 @@ def count_verified(place: Place, requests: list[str]) -> int:
     return count
 
 
+def count_delivered(place: Place) -> tuple[dict[str, int], list[str], list[str]]:
+    """Return of the customer with the most orders the rows by raw table, the accounts, and the ids of all others.
+
+    Every row is looked at in Python. Ids of others are those in which none of the customer's stands, nor the other way.
+    """
+    with duckdb.connect(str(place.home / "warehouse.duckdb"), read_only=True) as connection:
+        tables = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_columns() where column_name = 'customer_id' "
+            "and starts_with(schema_name, 'raw_') and (schema_name, table_name) in "
+            "(select (schema_name, table_name) from duckdb_tables())"
+        ).fetchall()
+        owners = {
+            table: [owner for (owner,) in connection.execute(f"select customer_id from {table}").fetchall()]
+            for (table,) in tables
+        }
+        linked = dict(connection.execute("select customer_id, canonical_id from identity.members").fetchall())
+    orders = Counter(owner for table, found in owners.items() if table.endswith(".orders") for owner in found)
+    (most, _), *_ = orders.most_common(1)
+    canonical = linked.get(most, most)
+    accounts = sorted({most, canonical, *(each for each, of in linked.items() if of == canonical)})
+    rows = {table: sum(owner in accounts for owner in found) for table, found in owners.items()}
+    others = {owner for found in owners.values() for owner in found if owner and owner not in accounts}
+    return {table: count for table, count in rows.items() if count}, accounts, sorted(others)
+
+
+def export_to(folder: Path, place: Place, customer: str) -> None:
+    """Receive and answer a request for what is portable."""
+    with place.open() as (deployment, store, erasing):
+        requests, today = PrivacyRequests(store), datetime.now(UTC).date()
+        given: dict[str, Any] = {"by": "bench", "at": datetime.now(UTC), "note": "for measuring"}
+        due_on = compute_due_date(deployment, "gdpr", received_on=today)
+        request = requests.receive(
+            "portability", [customer], law="gdpr", received_on=today, due_on=due_on, keyring=erasing.keyring, **given
+        )
+        request = requests.move(request, "verified", **given)
+        export(deployment, store, request, keyring=erasing.keyring, folder=folder, by="bench", at=datetime.now(UTC))
+
+
+def _count_lines(path: Path) -> int:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+def _count_unlike(left: dict[str, int], right: dict[str, int]) -> int:
+    return sum(left.get(table) != right.get(table) for table in {*left, *right})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """The places of a measurement below `folder`, and what was asked for in it."""
@@ -294,8 +365,12 @@ class Bench:
         """Ask for the erasures on a copy, and keep what finds the customers."""
         shutil.rmtree(self.folder / "planned", ignore_errors=True)
         self.original.copy(self.folder / "planned")
+        if self.asked.times > 1:
+            repeat(self.planned.home, times=self.asked.times)
         requests, values = request_all(self.planned, self.asked.erased)
         erased = f"{len(requests)} of {count_customers(self.planned)} customers"
+        if self.asked.times > 1:
+            erased += f", all rows repeated {self.asked.times} times"
         size = f"{erased}, with contacts {len(values.customers)} ids, {len(values.searched)} values searched for"
         megabytes = sum(path.stat().st_size for path in self.planned.home.rglob("*")) / 1e6
         content = {"requests": requests, "values": asdict(values), "size": f"{size}, {megabytes:.0f} MB"}
@@ -319,25 +394,55 @@ class Bench:
             self.figure("peak memory of the erasure", without_bar(memory), unit="MB"),
         ]
 
-    def kill(self) -> list[Figure]:
-        """Erase on another copy, killed at random moments, and compare with the one that was left alone."""
-        shutil.rmtree(self.folder / "killed", ignore_errors=True)
-        place, values = self.planned.copy(self.folder / "killed"), self.values
-        met = erase_with_kills(place, self.requests, kills=self.asked.kills, seconds=self.asked.seconds)
-        ends = compare_others(
-            self.erased.home / "warehouse.duckdb", place.home / "warehouse.duckdb", Identifiers(customers=())
-        )
-        left = find_in_files(place, values) | find_in_columns(place, values)
-        print(json.dumps({"ends": ends, "left": left}))
+    def copy(self) -> list[Figure]:
+        """Write what is portable of the customer with the most orders, and count it anew, cell by cell."""
+        shutil.rmtree(self.folder / "copied", ignore_errors=True)
+        place, folder = self.erased.copy(self.folder / "copied"), self.folder / "copied" / "copy"
+        rows, accounts, others = count_delivered(place)
+        export_to(folder, place, accounts[0])
+        written = {path.stem: _count_lines(path) for path in folder.glob("raw_*.csv")}
+        strange = _grep(list(folder.iterdir()), others, self.folder)
+        print(json.dumps({"written": written, "counted": rows, "others": strange}))
         return [
-            self.figure("kills that met the erasure at work", without_bar(met), unit="kills"),
-            self.figure("differences to an erasure that was not killed", at_most(len(ends) + len(left), 0)),
+            self.figure("rows of a copy that is portable", without_bar(sum(rows.values())), unit="rows"),
+            self.figure("tables of it with another count of rows", at_most(_count_unlike(rows, written), 0)),
+            self.figure("files of it with an id of anybody else", at_most(len(strange), 0), unit="files"),
         ]
+
+    def kill(self) -> list[Figure]:
+        """Erase on other copies, killed at random moments, and compare each end with the one that was left alone."""
+        counted = self.folder / "kills.json"
+        so_far = json.loads(counted.read_text()) if counted.exists() else {"kills": 0, "erasures": 0, "differences": 0}
+        while so_far["kills"] < self.asked.kills:
+            shutil.rmtree(self.folder / "killed", ignore_errors=True)
+            place, rng = self.planned.copy(self.folder / "killed"), random.Random(SEED + so_far["erasures"])
+            left = self.asked.kills - so_far["kills"]
+            so_far["kills"] += erase_with_kills(place, self.requests, kills=left, seconds=self.asked.seconds, rng=rng)
+            so_far["erasures"] += 1
+            so_far["differences"] += self._differences(place)
+            counted.write_text(json.dumps(so_far))
+            print(so_far, flush=True)
+        return [
+            self.figure("kills that met the erasure at work", at_least(so_far["kills"], 20), unit="kills"),
+            self.figure("erasures that were killed on the way", without_bar(so_far["erasures"]), unit="erasures"),
+            self.figure("differences to an erasure that was not killed", at_most(so_far["differences"], 0)),
+        ]
+
+    def _differences(self, place: Place) -> int:
+        """Return how many tables, files and columns are not as an erasure without kills leaves them."""
+        alone, killed = self.erased.home / "warehouse.duckdb", place.home / "warehouse.duckdb"
+        ends = compare_others(alone, killed, Identifiers(customers=()))
+        left = find_in_files(place, self.values) | find_in_columns(place, self.values)
+        missing = len(self.requests) - count_verified(place, self.requests)
+        print(json.dumps({"ends": ends, "left": left, "receipts missing": missing}))
+        return len(ends) + len(left) + missing
 
     def live_on(self) -> list[Figure]:
         """Run another night on the same sources, and look for whoever was erased."""
-        run_night(self.erased, months=self.asked.months, night=self.asked.nights)
-        back = find_in_columns(self.erased, self.values) | find_in_files(self.erased, self.values)
+        shutil.rmtree(self.folder / "lived", ignore_errors=True)
+        place = self.erased.copy(self.folder / "lived")
+        run_night(place, months=self.asked.months, night=self.asked.nights)
+        back = find_in_columns(place, self.values) | find_in_files(place, self.values)
         print(json.dumps({"back": back}))
         return [self.figure("places to which the next night brought anybody back", at_most(len(back), 0))]
 
@@ -369,6 +474,7 @@ def main() -> None:
     parser.add_argument("--erased", type=int, default=100)
     parser.add_argument("--months", type=int, default=8)
     parser.add_argument("--nights", type=int, default=3)
+    parser.add_argument("--times", type=int, default=1, help="how often all rows about customers stand there")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=30, help="within which a kill falls")
     parser.add_argument("--folder", type=Path, help="where the parts find what earlier ones left")

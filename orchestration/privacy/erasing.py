@@ -125,11 +125,17 @@ class Erasing:
         return done
 
     def _prove(self, identifiers: Identifiers) -> "Proof":
-        left = {each.name: each.plan(identifiers) for each in self.find_stores()}
+        stores = self.find_stores()
+        left = {each.name: each.plan(identifiers) for each in stores}
         self._let_go()
         found = search(self.deployment.settings.home, identifiers, key=self.deployment.settings.encryption_key)
         sealed = tuple(name_encrypted(self.deployment.settings))
-        return Proof(search=found, left={name: len(traces) for name, traces in left.items() if traces}, sealed=sealed)
+        return Proof(
+            search=found,
+            stores=tuple(each.name for each in stores),
+            left={name: len(traces) for name, traces in left.items() if traces},
+            sealed=sealed,
+        )
 
     def _finish(self, request: Request, proof: "Proof", *, identifiers: Identifiers) -> Path:
         if not proof.is_clean:
@@ -161,7 +167,7 @@ class Erasing:
             "accounts": len(identifiers.customers),
             "stores": [each["evidence"] for each in events if each["event"] == STORE_DONE],
             "proved_by": {
-                "every column and text of": [each.name for each in self.find_stores()],
+                "every column and text of": list(proof.stores),
                 "every byte of": f"{proof.search.files - len(proof.sealed)} files",
                 "not by bytes, because encrypted": list(proof.sealed),
                 "not by bytes, because it could be somebody else's": f"{identifiers.indistinct} ids or values",
@@ -210,9 +216,10 @@ class Erasing:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What a search of all bytes and of all rows still finds; of `sealed` files the bytes are encrypted."""
+    """What a search of all bytes and of all rows in `stores` still finds; of `sealed` files the bytes are encrypted."""
 
     search: Search
+    stores: tuple[str, ...]
     left: dict[str, int]
     sealed: tuple[str, ...] = ()
 

@@ -71,11 +71,14 @@ def list_personal(
         personal = [column.name for column in TABLES[table].columns if column.personal] if table in TABLES else []
         for column in personal:
             relation = f'{schema}."{table}"'
-            own = f"""select "{column}" from {relation} where "{column}" is not null group by all
-                having bool_and(customer_id in (select unnest($ids::varchar[]))) or not {of_nobody_else}"""
+            theirs = f"""select customer_id, "{column}" as value from {relation}
+                where customer_id in (select unnest($ids::varchar[])) and value is not null"""
             rows = connection.execute(
-                f"""select distinct customer_id, "{column}" from {relation}
-                where customer_id in (select unnest($ids::varchar[])) and "{column}" in ({own})""",
+                f"""with theirs as ({theirs}), owned as (
+                    select "{column}" as value from {relation} where "{column}" in (select value from theirs)
+                    group by all
+                    having bool_and(customer_id in (select unnest($ids::varchar[]))) or not {of_nobody_else}
+                ) select distinct customer_id, value from theirs semi join owned using (value)""",
                 {"ids": list(accounts)},
             ).fetchall()
             source = schema.removeprefix("raw_")
