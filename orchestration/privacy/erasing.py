@@ -76,10 +76,14 @@ class Erasing:
     def run(self, requests: Sequence[Request]) -> dict[str, Path]:
         """Carry out planned requests of one kind together; return the receipt of each.
 
-        What a killed run has done stays done, and the next one goes on behind it. Raises RequestError, with the
-        requests partial, where the search still finds an identifier.
+        What a killed run has done stays done, and the next one goes on behind it; of the requests, those that it ended
+        are left alone. Raises RequestError, with the requests partial, where the search still finds an identifier.
         """
         mode = self._check(requests)
+        ended = {each.request_id: self._receipt_of(each) for each in requests if each.state == "done"}
+        requests = [each for each in requests if each.state != "done"]
+        if not requests:
+            return ended
         with hold(self.deployment.settings.home):
             held = {each.request_id: self._refresh(each) for each in requests}
             identifiers = join(held.values())
@@ -93,14 +97,17 @@ class Erasing:
             for store in self.find_stores():
                 self._erase(store, requests, identifiers, mode=mode)
             proof = self._prove(identifiers)
-            return {each.request_id: self._finish(each, proof, identifiers=held[each.request_id]) for each in requests}
+            receipts = {
+                each.request_id: self._finish(each, proof, identifiers=held[each.request_id]) for each in requests
+            }
+        return ended | receipts
 
     def _check(self, requests: Sequence[Request]) -> Mode:
         kinds = {each.kind for each in requests}
         if len(kinds) != 1:
             raise RequestError("Erasures and anonymisations are carried out apart; name requests of one kind.")
         for each in requests:
-            if each.state not in {"planned", "running", "partial"}:
+            if each.state not in {"planned", "running", "partial", "done"}:
                 raise RequestError(
                     f"The request {each.request_id} is {each.state}; `holdfast privacy verify` and `plan` come first."
                 )
@@ -183,9 +190,12 @@ class Erasing:
             "finished_at": self.now().isoformat(),
         }
         signed = sign(content, key_file=folder / SIGNING_KEY)
-        path = folder / f"receipt-{request.request_id}.json"
+        path = self._receipt_of(request)
         path.write_text(json.dumps(signed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+    def _receipt_of(self, request: Request) -> Path:
+        return self.deployment.settings.home / OWN_RECORDS / f"receipt-{request.request_id}.json"
 
     def _let_go(self) -> None:
         """Close this process's connections before it reads the files behind them.

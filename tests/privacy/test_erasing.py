@@ -23,7 +23,7 @@ from privacy.database import SqlDatabase
 from privacy.duckdb_file import DuckDbFile
 from privacy.files import search
 from privacy.identifiers import Identifiers, KeyMissingError
-from privacy.receipt import public_key_of, verify
+from privacy.receipt import public_key_of, sign, verify
 from privacy.requests import RequestError
 from privacy.traces import ErasureError
 from retention.store.store import Store
@@ -174,6 +174,32 @@ def test_a_killed_erasure_goes_on_where_it_was(scene: Scene, monkeypatch: pytest
         if each["event"] == "store_done"
     ]
     assert len(stores) == len(set(stores)), "no store was done twice"
+
+
+def test_of_requests_that_run_together_those_that_ended_before_a_kill_are_left_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = [scene.plan("erasure", each) for each in ("ann-001", CUSTOMERS[2])]
+    signed: list[object] = []
+
+    def sign_one(content: dict[str, object], *, key_file: Path) -> dict[str, object]:
+        if signed:
+            raise KeyboardInterrupt
+        signed.append(content)
+        return sign(content, key_file=key_file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestration.privacy.erasing.sign", sign_one)
+        with pytest.raises(KeyboardInterrupt):
+            scene.erasing.run(planned)
+    half = [scene.requests.find(each.request_id) for each in planned]
+    assert [each.state for each in half] == ["done", "running"]
+    receipts = scene.erasing.run(half)
+    assert [scene.requests.find(each.request_id).state for each in planned] == ["done", "done"]
+    assert {*receipts} == {each.request_id for each in planned}
+    assert all(path.exists() for path in receipts.values())
+    ends = [each["event"] for each in scene.requests.read_events(planned[0].request_id)].count("done")
+    assert ends == 1, "what had ended was not run again"
 
 
 def test_what_is_written_after_another_process_read_the_store_is_not_lost(scene: Scene) -> None:
