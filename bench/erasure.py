@@ -166,7 +166,7 @@ def erase_with_kills(place: Place, requests: list[str], *, kills: int, seconds: 
     while met < kills:
         started = start_erasing(place, requests)
         try:
-            status = started.wait(timeout=rng.uniform(0, 1) * seconds)
+            status = started.wait(timeout=rng.uniform(0.2, 1) * seconds)
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
