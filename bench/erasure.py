@@ -220,9 +220,13 @@ def _grep(files: Sequence[Path], values: Sequence[str], scratch: Path) -> dict[s
     patterns, listed = scratch / "values", scratch / "files"
     patterns.write_text("".join(f"{value}\n" for value in values), encoding="utf-8")
     listed.write_text("\0".join(map(str, files)))
-    command = ["xargs", "-0", "-a", listed, "grep", "--text", "--fixed-strings", "--with-filename", "--count"]
+    count = ["grep", "--text", "--fixed-strings", "--with-filename", "--count", f"--file={patterns}"]
     answer = subprocess.run(
-        [*command, f"--file={patterns}"], env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False
+        ["xargs", "-0", "-a", str(listed), *count],
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if answer.stderr:
         raise RuntimeError(answer.stderr)

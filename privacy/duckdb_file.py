@@ -29,6 +29,7 @@ OWNER = "customer_id"
 _CUSTOMERS, _DISTINCT = "erased_customers", "erased_distinct"
 _TOKENS, _MADE_KEYS, _KNOWN = "erased_tokens", "erased_keys", "known_customers"
 _NAMES_ONE, _WITHOUT = "names_erased", "without_erased"  # functions of the connection
+_COPY = ".erasing-"  # begins the name of a folder with a copy to work on
 KEYS = (OWNER, "canonical_id", "canonical_before", "canonical_after", "left_id", "right_id")
 _COLUMNS = """
     select schema_name, table_name, list({name: column_name, type: data_type} order by column_index)
@@ -129,10 +130,16 @@ class DuckDbFile:
             open_file(self.path, key=self.key),
         ):  # writes down what a killed run left behind
             pass
-        with TemporaryDirectory(dir=self.path.parent, prefix=".erasing-") as folder:
+        with TemporaryDirectory(dir=self.path.parent, prefix=_COPY) as folder:
             copy = Path(folder) / self.path.name  # views name the database by its file
             shutil.copyfile(self.path, copy)
             yield copy
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the copies that killed erasures left below a folder, where no other erasure may be at work."""
+    for path in [*folder.rglob(f"{_COPY}*")]:
+        shutil.rmtree(path, ignore_errors=True)  # one within another is gone already
 
 
 def _write_anew(path: Path, *, key: str) -> Path:

@@ -1,7 +1,8 @@
 """Erasing and anonymising over every store: resumable, proved by a search, and signed."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +17,7 @@ from orchestration.privacy.informing import MEDIUM, SourceSystems
 from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered, name_encrypted
 from orchestration.privacy.subjects import find_identifiers, find_linked_ids
 from orchestration.sending import open_channels
-from privacy.duckdb_file import Mode
+from privacy.duckdb_file import Mode, remove_leftovers
 from privacy.files import Search, search
 from privacy.identifiers import Identifiers, Keyring, join
 from privacy.receipt import sign
@@ -41,7 +42,7 @@ class Erasing:
         """Find every trace in every store, seal what finds them, and return the traces by store."""
         for each in requests:
             check_move(each, "planned", by=self.by, note="")
-        with hold(self.deployment.settings.home):
+        with self._alone():
             found = {each.request_id: self._identify(each, with_contacts=with_contacts) for each in requests}
             traces = {each.name: each.plan(join(found.values())) for each in self.find_stores()}
         counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
@@ -84,7 +85,7 @@ class Erasing:
         requests = [each for each in requests if each.state != "done"]
         if not requests:
             return ended
-        with hold(self.deployment.settings.home):
+        with self._alone():
             held = {each.request_id: self._refresh(each) for each in requests}
             identifiers = join(held.values())
             requests = [
@@ -196,6 +197,13 @@ class Erasing:
 
     def _receipt_of(self, request: Request) -> Path:
         return self.deployment.settings.home / OWN_RECORDS / f"receipt-{request.request_id}.json"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the instance for the length of a block, without what a killed run left lying there."""
+        with hold(self.deployment.settings.home):
+            remove_leftovers(self.deployment.settings.home)
+            yield
 
     def _let_go(self) -> None:
         """Close this process's connections before it reads the files behind them.

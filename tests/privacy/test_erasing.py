@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -166,8 +167,11 @@ def test_a_killed_erasure_goes_on_where_it_was(scene: Scene, monkeypatch: pytest
     done = [each["event"] for each in scene.requests.read_events(request.request_id)].count("store_done")
     assert (half.state, done > 0) == ("running", True)
     assert find(scene.home, ANN).keys() >= {"warehouse.duckdb"}
+    left = scene.home / ".erasing-left"  # of a process that could not clean up
+    left.mkdir()
+    shutil.copy(scene.home / "warehouse.duckdb", left / "warehouse.fresh")
     scene.erasing.run([half])
-    assert find(scene.home, WORDS) == {}
+    assert (find(scene.home, WORDS), left.exists()) == ({}, False)
     stores = [
         each["evidence"]["store"]
         for each in scene.requests.read_events(request.request_id)
