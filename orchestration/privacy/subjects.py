@@ -78,7 +78,7 @@ def list_personal(
                     select "{column}" as value from {relation} where "{column}" in (select value from theirs)
                     group by all
                     having bool_and(customer_id in (select unnest($ids::varchar[]))) or not {of_nobody_else}
-                ) select distinct customer_id, value from theirs semi join owned using (value)""",
+                ) select distinct customer_id, value from theirs where value in (select value from owned)""",
                 {"ids": list(accounts)},
             ).fetchall()
             source = schema.removeprefix("raw_")
