@@ -126,14 +126,16 @@ def live_with_platform(company: Company) -> Life:
         ).rows  # fmt: skip
         rows, action = _act(company, decided, nothing)
         life.cost[rows] += decided["cost"].to_numpy(dtype=float)
-        chances = [company.chance(month, each, life.eased)[rows] for each in (nothing, action)]
+        lived = ((nothing, company.nothing_eased), (nothing, life.eased), (action, life.eased))
+        chances = [company.chance(month, does, eased)[rows] for does, eased in lived]
         life.pass_month(company, month, action)
         life.decisions.append(
             decided.assign(
                 churned=life.left[rows] == month, retained=life.left[rows] != month, is_mature=True, is_sent=True,
                 outcome_until=company.first_day(month + 1), month=month, place=rows,
                 value_from_now=decided["money_at_risk"] / decided["probability"],
-                chance_untouched=chances[0], chance=chances[1], true_value=company.true_value[month, rows],
+                chance_untouched=chances[0], chance_alone=chances[1], chance=chances[2],
+                true_value=company.true_value[month, rows],
             ).loc[decided["arm"].ne(UNTOUCHED).to_numpy()]
         )  # fmt: skip
         known = pd.concat(life.decisions)
@@ -317,8 +319,11 @@ def live_a_year(industry: str, level: str, *, seed: int, customers: int = CUSTOM
 
 
 def _fewer(treated: pd.DataFrame) -> float:
-    """Return by which share of itself contact lowers the churn of the month after it, in truth."""
-    return float(1 - treated["chance"].sum() / max(treated["chance_untouched"].sum(), TINY))
+    """Return by which share of itself contact lowers the churn of the month after it, in truth.
+
+    What earlier contacts still relieve is on both sides; the held-out, whom the platform compares, have none of it.
+    """
+    return float(1 - treated["chance"].sum() / max(treated["chance_alone"].sum(), TINY))
 
 
 def _first_months(decisions: pd.DataFrame, company: Company) -> Ints:
