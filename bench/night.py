@@ -23,17 +23,16 @@ from random import Random
 from statistics import mean, median, quantiles
 
 import duckdb
-import httpx
 import yaml
 
-from bench.desk import REQUESTS_PER_SECOND, WORKERS, fetch, serve, wait_for
+from bench.desk import REQUESTS_PER_SECOND, WORKERS, Client, Served, serve, wait_for
 from bench.figures import Figure, at_most, machine, record, without_bar
 
 SEED = 20260101
 COMPANY = Path("examples/complete_journey/company.yaml")
 FIRST = date(2017, 12, 1)
 NIGHTS = ("alone", "loaded", "alone", "loaded", "alone")
-LEAST_SECONDS = 60
+LEAST_SECONDS, ROUNDS = 60, 100
 COMMAND = "make bench TOPIC=night"
 
 
@@ -58,7 +57,7 @@ def main() -> None:
         "command": COMMAND,
         "machine": machine(),
     }
-    record("night", [Figure(**figure, **common) for figure in figures])
+    record("night", [Figure(**figure, **common) for figure in figures], replaces=(f"{REQUESTS_PER_SECOND} requests",))
 
 
 def run_night(home: Path, as_of: date) -> float:
@@ -69,11 +68,51 @@ def run_night(home: Path, as_of: date) -> float:
     return time.perf_counter() - begun
 
 
+KINDS = {  # of requests: the share of each in 100, and whether a person or a program asks
+    "/customers/{}": (30, "person"),
+    "/v1/customers/{}": (30, "program"),
+    "/v1/customers/{}/scores": (15, "program"),
+    "/v1/alerts?limit=20": (15, "program"),
+    "/customers?lifecycle_stage=dormant": (5, "person"),
+    "/today": (5, "person"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """What is asked of a server, about customers at random."""
+
+    server: Served
+    customers: list[str]
+
+    def draw(self, random: Random) -> tuple[Client, str]:
+        """Return somebody and what they ask."""
+        kind = random.choices(list(KINDS), weights=[share for share, _ in KINDS.values()])[0]
+        return self._client(kind), kind.format(random.choice(self.customers))
+
+    def measure_processor(self) -> Iterator[dict[str, object]]:
+        """Yield the processor time of a request by its kind, each of another customer, and of the mixture."""
+        milliseconds = {kind: 1000 * self._time(kind) / ROUNDS for kind in KINDS}
+        for kind, each in milliseconds.items():
+            yield {"name": f"processor of a request: {kind}", "unit": "ms", **without_bar(round(each, 1))}
+        mixed = sum(share * milliseconds[kind] for kind, (share, _) in KINDS.items()) / 100
+        yield {"name": "processor of a request, mixed", "unit": "ms", **at_most(round(mixed, 1), 6)}
+
+    def _time(self, kind: str) -> float:
+        client, customers = self._client(kind), Random(f"{SEED} {kind}").sample(self.customers, ROUNDS + 1)
+        client.fetch(kind.format(customers.pop()))  # the first has templates compiled
+        return self.server.measure_processor(lambda: [client.fetch(kind.format(each)) for each in customers])
+
+    def _client(self, kind: str) -> Client:
+        client: Client = getattr(self.server, KINDS[kind][1])
+        return client
+
+
 @dataclass
 class Load:
-    """Requests at an even rate until told to stop, each timed from the moment at which it was due."""
+    """Requests at an even rate until it is to end, each timed from the moment at which it was due."""
 
-    draw: Callable[[Random], tuple[httpx.Client, str]]
+    draw: Callable[[Random], tuple[Client, str]]
     asked: "list[Future[float]]" = field(default_factory=list)
 
     @contextmanager
@@ -102,8 +141,8 @@ class Load:
         return [each.result() for each in self.asked]
 
 
-def _ask(client: httpx.Client, path: str, due: float) -> float:
-    fetch(client, path)
+def _ask(client: Client, path: str, due: float) -> float:
+    client.fetch(path)
     return time.perf_counter() - due
 
 
@@ -111,21 +150,23 @@ def measure(home: Path, first: date) -> Iterator[dict[str, object]]:
     """Yield how long nights take alone and under load, and requests meanwhile."""
     took: dict[str, list[float]] = {"alone": [], "loaded": []}
     times: list[float] = []
-    with served(home) as draw:
+    with served(home) as mixture:
+        yield from mixture.measure_processor()
         for number, kind in enumerate(NIGHTS):
             as_of = first + timedelta(days=number)
             if kind == "alone":
                 took[kind].append(run_night(home, as_of))
                 continue
-            load = Load(draw)
+            load = Load(mixture.draw)
             with load.going():
                 took[kind].append(run_night(home, as_of))
             times += load.times
     alone, loaded = mean(took["alone"]), mean(took["loaded"])
     name = f"{REQUESTS_PER_SECOND} requests a second while a night writes and publishes"
     yield {"name": f"{name}: 99 in 100", "unit": "s", **at_most(round(quantiles(times, n=100)[98], 3), 0.5)}
-    yield {"name": f"{name}: half of {len(times)}, none without an answer", "unit": "s",
-           **at_most(round(median(times), 3), 0.5)}  # fmt: skip
+    half = round(median(times), 3)
+    yield {"name": f"{name}: half, none without an answer", "unit": "s", **at_most(half, 0.5)}
+    yield {"name": "requests asked next to nights", "unit": "", **without_bar(len(times))}
     yield {"name": "a night alone", "unit": "s", **without_bar(round(alone, 1))}
     yield {
         "name": "a night next to the load, longer by",
@@ -135,8 +176,8 @@ def measure(home: Path, first: date) -> Iterator[dict[str, object]]:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[Callable[[Random], tuple[httpx.Client, str]]]:
-    """Serve the instance's desk and API; yield what draws somebody and what they ask."""
+def served(home: Path) -> Iterator[Mixture]:
+    """Serve the instance's desk and API."""
     snapshot, company = home / "published" / "holdfast.duckdb", home / "for_the_desk.yaml"
     content = yaml.safe_load(COMPANY.read_text(encoding="utf-8"))
     limits = {"desk": {"api": {"requests_per_minute": 10**6}}}
@@ -144,19 +185,9 @@ def served(home: Path) -> Iterator[Callable[[Random], tuple[httpx.Client, str]]]
     with duckdb.connect(str(snapshot), read_only=True) as connection:
         customers = [row[0] for row in connection.execute("select customer_id from customers").fetchall()]
 
-    with serve(snapshot, company, f"sqlite:///{home / 'operational.db'}") as (_, person, program):
-        wait_for(person, "/sign-in")
-
-        def draw(random: Random) -> tuple[httpx.Client, str]:
-            customer = random.choice(customers)
-            kinds = [
-                (person, f"/customers/{customer}"), (program, f"/v1/customers/{customer}"),
-                (program, f"/v1/customers/{customer}/scores"), (program, "/v1/alerts?limit=20"),
-                (person, "/customers?lifecycle_stage=dormant"), (person, "/today"),
-            ]  # fmt: skip
-            return random.choices(kinds, weights=(30, 30, 15, 15, 5, 5))[0]
-
-        yield draw
+    with serve(snapshot, company, f"sqlite:///{home / 'operational.db'}") as server:
+        wait_for(server.person, "/sign-in")
+        yield Mixture(server=server, customers=customers)
 
 
 if __name__ == "__main__":

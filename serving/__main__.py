@@ -5,7 +5,9 @@ The URL of the operational store is read from HOLDFAST_OPERATIONAL_URL: a comman
 """
 
 import argparse
+import gc
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +53,19 @@ def main(
         store.migrate()
         desk = open_desk(given, store, links, reveal=find_reveal(os.environ, store))
         desk = replace(desk, office=find_office(os.environ, store, given.company))
-        uvicorn.Server(configure(given, desk)).run()
+        serve(uvicorn.Server(configure(given, desk)), desk)
+
+
+def serve(server: "uvicorn.Server", desk: Desk) -> None:
+    """Serve until asked to end; what nobody waited for is written before the process ends. Raises SystemExit."""
+    signal.signal(signal.SIGTERM, _end)  # which the server raises again once it has closed
+    gc.freeze()  # what was imported stays; to look through it time and again would stop all requests meanwhile
+    with desk.write_behind.running(), desk.snapshot.followed():
+        server.run()
+
+
+def _end(*_signal: object) -> None:
+    raise SystemExit(0)
 
 
 def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -17,6 +17,7 @@ from serving.audit import AuditLog, Entry
 from serving.sign_in.keys import ApiKeys
 from serving.sign_in.users import Users
 from serving.snapshot import NothingPublishedError, Snapshot
+from serving.write_behind import WriteBehind
 
 if TYPE_CHECKING:
     from serving.contacts import Reveal
@@ -61,17 +62,22 @@ class Desk:
     @cached_property
     def users(self) -> Users:
         """Users and sessions."""
-        return Users(self.store.database, self.policy.desk.sign_in)
+        return Users(self.store.database, self.policy.desk.sign_in, later=self.write_behind)
 
     @cached_property
     def keys(self) -> ApiKeys:
         """Keys of programs."""
-        return ApiKeys(self.store.database)
+        return ApiKeys(self.store.database, later=self.write_behind)
 
     @cached_property
     def audit(self) -> AuditLog:
         """The audit log."""
         return AuditLog(self.store.database)
+
+    @cached_property
+    def write_behind(self) -> WriteBehind:
+        """What is written without anybody waiting for it."""
+        return WriteBehind(self.store.database)
 
 
 @dataclass(kw_only=True)
@@ -117,6 +123,23 @@ class Actor:
             raise NotFoundError
         return rows[0]
 
+    def ask_of(
+        self,
+        customer_id: str,
+        relation: str,
+        *,
+        columns: tuple[str, ...] = (),
+        by: str = "",
+        is_descending: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Return the rows that a relation has of a customer, in the order of a column that the actor sees.
+
+        They are a handful, which costs more to have sorted by the database than to find there.
+        """
+        is_it = Condition(column="customer_id", comparison="=", value=customer_id)
+        rows = self.ask(Question(relation=relation, columns=columns, where=(is_it,)))
+        return sorted(rows, key=lambda row: row[by], reverse=is_descending) if rows and by in rows[0] else rows
+
     def count(
         self, relation: str, *where: Condition, among: tuple[Condition, ...] = (), **measures: Measure
     ) -> dict[str, Any]:
@@ -141,6 +164,14 @@ class Actor:
         self.grant.require(action)
 
     def record(self, action: str, **about: str | None) -> None:
-        """Write to the audit log what was done; `about` is the entry's customer_id, subject and detail."""
-        given = {name: value for name, value in about.items() if value is not None}
-        self.desk.audit.add(Entry(done_at=self.now, done_by=self.name, action=action, **given))
+        """Write to the audit log what is done, before it is; `about` is the entry's customer_id, subject and detail."""
+        self.desk.audit.add(self._describe(action, **about))
+
+    def record_view(self, customer_id: str, *, detail: str = "") -> None:
+        """Let the audit log have, within a moment, that the actor looked at a customer, without clear contact data."""
+        entry = self._describe("view", customer_id=customer_id, detail=detail)
+        self.desk.write_behind.add_entry(entry)
+
+    def _describe(self, action: str, **about: str | None) -> Entry:
+        known = {name: value for name, value in about.items() if value is not None}
+        return Entry(done_at=self.now, done_by=self.name, action=action, **known)

@@ -1,5 +1,6 @@
 """The audit log: who did what on the desk, was refused, or looked at a single customer. Append-only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -40,11 +41,15 @@ class AuditLog:
         with self._database.write() as connection:
             add_entry(connection, entry)
 
-    def read(self, *, customer_id: str | None = None, before: int | None = None, limit: int) -> "list[RowMapping]":
-        """Return entries, of one customer or of all, those before a number, the newest first."""
+    def read(
+        self, *, customer_id: str | None = None, without: str | None = None, before: int | None = None, limit: int
+    ) -> "list[RowMapping]":
+        """Return entries, of one customer or of all, `without` an action, those before a number, the newest first."""
         query = select(AUDIT_LOG).order_by(AUDIT_LOG.c.number.desc()).limit(limit)
         if customer_id is not None:
             query = query.where(AUDIT_LOG.c.customer_id == customer_id)
+        if without is not None:
+            query = query.where(AUDIT_LOG.c.action != without)
         if before is not None:
             query = query.where(AUDIT_LOG.c.number < before)
         with self._database.read() as connection:
@@ -53,4 +58,12 @@ class AuditLog:
 
 def add_entry(connection: Connection, entry: Entry) -> None:
     """Add an entry in a transaction that does what it describes."""
-    connection.execute(insert(AUDIT_LOG).values(number=next_number(connection, AUDIT_LOG), **vars(entry)))
+    add_entries(connection, [entry])
+
+
+def add_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Add entries in their order."""
+    if entries:
+        first = next_number(connection, AUDIT_LOG)
+        rows = [{"number": number, **vars(entry)} for number, entry in enumerate(entries, start=first)]
+        connection.execute(insert(AUDIT_LOG), rows)

@@ -1,20 +1,26 @@
 """The published snapshot: the one place where the desk reads customers, always through a person's grant."""
 
+import logging
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from company.encryption import attach
 from serving.access import SCHEMA, Grant, Question
+from serving.answer_cache import Answer, AnswerCache, Statement
 
 if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
+LOG = logging.getLogger("holdfast.snapshot")
 _MEMORY = "1GB"
-_MOST_KEPT = 500
+_WARMED = 50  # answers that a new publication is asked for before anybody waits for them
+_LOOK_EVERY = 1.0  # seconds
 
 
 class NothingPublishedError(Exception):
@@ -23,42 +29,50 @@ class NothingPublishedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """One version of the file: which one, its connection, and the columns of its relations with their types."""
+    """One version of the file: which one, its connection, the columns of its relations with their types, answers."""
 
     version: tuple[int, int, int]
     connection: "duckdb.DuckDBPyConnection"
     types: Mapping[str, Mapping[str, str]]
-    answers: dict[tuple[str, Question], list[dict[str, Any]]] = field(default_factory=dict)
+    answers: AnswerCache = field(default_factory=AnswerCache)
+
+    def answer(self, statement: Statement) -> Answer:
+        """Return the answer to a statement, which holds as long as the version does."""
+        known = self.answers.find(statement)
+        if known is None:
+            known = self._read(statement)
+            self.answers.keep(statement, known)
+        return known
+
+    def _read(self, statement: Statement) -> Answer:
+        begun = time.perf_counter()
+        with self.connection.cursor() as cursor:
+            found = cursor.execute(statement.query, statement.thaw())
+            names = tuple(column[0] for column in found.description or ())
+            return Answer(names=names, rows=tuple(found.fetchall()), seconds=time.perf_counter() - begun)
 
 
 @dataclass(kw_only=True)
 class Snapshot:
     """The file at `path`, for any number of threads.
 
-    A file that was swapped in is opened at the next question; a question that is under way keeps the version it began
-    with, which goes when its last reader does.
+    A file that was swapped in is opened at the next question, or aside while the snapshot is `followed`; a question
+    that is under way keeps the version it began with, which goes when its last reader does.
     """
 
     path: Path
     key: str = field(default="", repr=False)
     _opened: _Opened | None = field(default=None, repr=False)
+    _is_followed: bool = field(default=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def ask(self, grant: Grant, question: Question) -> list[dict[str, Any]]:
         """Return the rows that answer a question, as far as the grant goes. Raises NothingPublishedError."""
         opened = self._current()
-        types = opened.types.get(question.relation, {})
-        if not types:  # a relation that this publication does not have, asked by somebody who might read it
+        if question.relation not in opened.types:  # this publication does not have it, asked by who might read it
             grant.confine(question.relation)
             return []
-        is_kept = grant.is_about_all(question.relation) and not (question.where or question.after)
-        if not is_kept or len(opened.answers) >= _MOST_KEPT:
-            return _read(opened, grant, question)
-        # what holds for the whole company is asked by every page, is small, and differs by role alone
-        place = (grant.role, question)
-        if place not in opened.answers:
-            opened.answers[place] = _read(opened, grant, question)
-        return [dict(row) for row in opened.answers[place]]
+        return opened.answer(Statement.of(*grant.compile(question, opened.types))).as_dicts()
 
     def ask_columns(self, grant: Grant, question: Question) -> "dict[str, NDArray[Any]]":
         """Return the rows that answer a question as one array per column, of all customers at once.
@@ -78,16 +92,49 @@ class Snapshot:
     @property
     def version(self) -> str:
         """Which publication is read: a text that changes with every one. Raises NothingPublishedError."""
-        return "-".join(f"{part:x}" for part in self._version())
+        return "-".join(f"{part:x}" for part in self._current().version)
+
+    @contextmanager
+    def followed(self, *, every: float = _LOOK_EVERY) -> Iterator[None]:
+        """Look for a new publication every so many seconds of a block, and open it aside: nobody waits for it.
+
+        It is taken once the costliest answers of the one before have been worked out anew.
+        """
+        is_over = threading.Event()
+        thread = threading.Thread(target=self._follow, args=(is_over, every), daemon=True, name="snapshot")
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+            self._is_followed = False
+
+    def _follow(self, is_over: threading.Event, every: float) -> None:
+        while not is_over.is_set():
+            try:
+                with suppress(NothingPublishedError):
+                    self._renew(is_aside=True)
+                    self._is_followed = True
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, the one before is read on
+                LOG.warning("%s cannot be opened: %s", self.path, type(error).__name__)  # its text may quote values
+            is_over.wait(every)
 
     def _current(self) -> _Opened:
         opened = self._opened
-        version = self._version()
+        return opened if opened is not None and self._is_followed else self._renew()
+
+    def _renew(self, *, is_aside: bool = False) -> _Opened:
+        """Return the version that lies at the path now; `is_aside` where nobody waits for it."""
+        opened, version = self._opened, self._version()
         if opened is None or opened.version != version:
             with self._lock:
                 opened = self._opened
                 if opened is None or opened.version != version:
-                    self._opened = opened = _open(self.path, version, key=self.key)
+                    new = _open(self.path, version, key=self.key)
+                    if is_aside and opened is not None:
+                        _warm(new, opened)
+                    self._opened = opened = new
         return opened
 
     def _version(self) -> tuple[int, int, int]:
@@ -100,20 +147,22 @@ class Snapshot:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _read(opened: _Opened, grant: Grant, question: Question) -> list[dict[str, Any]]:
-    query, parameters = grant.compile(question, opened.types)
-    with opened.connection.cursor() as cursor:
-        answer = cursor.execute(query, parameters)
-        names = [column[0] for column in answer.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+def _warm(new: _Opened, before: _Opened) -> None:
+    """Ask a version what took longest of the one before it; an answer is shown to those alone who ask for it again."""
+    import duckdb
+
+    for statement in before.answers.list_costliest(_WARMED):
+        with suppress(duckdb.Error):  # of a column that is gone, and that nobody will ask for
+            new.answer(statement)
 
 
 def _open(path: Path, version: tuple[int, int, int], *, key: str) -> _Opened:
     """Attach the file to a database in memory: one opened by its path would be shared with the version before it."""
     import duckdb
 
+    # one thread: answers are small, and handing parts of them out costs more processor time than it saves
     connection = duckdb.connect(
-        ":memory:", config={"late_materialization_max_rows": 1000, "memory_limit": _MEMORY, "threads": 2}
+        ":memory:", config={"late_materialization_max_rows": 1000, "memory_limit": _MEMORY, "threads": 1}
     )
     attach(connection, path, name=SCHEMA, key=key, is_read_only=True)
     connection.execute("set timezone = 'UTC'")

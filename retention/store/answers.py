@@ -144,6 +144,8 @@ class Answerable:
 
     def states(self, ids: Collection[str]) -> "dict[str, RowMapping]":
         """Return by id what changes about each: state, due moment, who did what, feedback, note, snooze."""
+        if not ids:
+            return {}
         id_ = self.register.id
         columns = (id_, *(self.register.rows.c[name] for name in self.changing))
         query = select(*columns).where(id_.in_(list(ids)[:_MOST_VARIABLES]))
@@ -152,6 +154,8 @@ class Answerable:
 
     def read_events(self, ids: Collection[str]) -> "list[RowMapping]":
         """Return what was done with some, the newest first."""
+        if not ids:
+            return []
         query = select(self.register.events).where(self.register.event_of.in_(list(ids)))
         with self._database.read() as connection:
             return list(connection.execute(query.order_by(self.register.events.c.number.desc())).mappings())
@@ -166,6 +170,8 @@ class Answerable:
 
     def read_logs(self, ids: Collection[str]) -> dict[str, Watched]:
         """Return those of some that there are with their logs, by id."""
+        if not ids:
+            return {}
         with self._database.read() as connection:
             found = self.register.read_logs(connection, self.register.id.in_(list(ids)[:_MOST_VARIABLES]))
         return {str(each.row[self.register.id.name]): each for each in found}

@@ -57,11 +57,11 @@ def create_app(desk: Desk, *, hosts: "Iterable[str]" = LOOPBACK_NAMES, has_tls: 
     """Return the application; `hosts` are the names under which it may be asked, `has_tls` whether by TLS alone."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = desk
+    app.mount(PATH, create_api(desk))  # first, so that programs' requests are not compared with every page
     for found in iter_modules(pages.__path__):
         app.include_router(import_module(f"{pages.__name__}.{found.name}").router)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"))
     app.add_api_route("/favicon.ico", _no_icon, methods=["GET"], status_code=NOTHING)
-    app.mount(PATH, create_api(desk))
     for error, answer in _ANSWERS.items():
         app.add_exception_handler(error, answer)
     return SameSite(_with_headers(limit_bodies(app), has_tls=has_tls), hosts)

@@ -12,6 +12,7 @@ from retention.store.database import Database
 from retention.store.tables import API_KEYS
 from serving.audit import Entry, add_entry
 from serving.sign_in.passwords import hash_secret, make_secret
+from serving.write_behind import WriteBehind
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -35,9 +36,10 @@ class ApiKey:
 class ApiKeys:
     """One row per key; whatever is doubtful is refused."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep them in `database`."""
+    def __init__(self, database: Database, *, later: WriteBehind | None = None) -> None:
+        """Keep them in `database`; `later` takes when a key was last used."""
         self._database = database
+        self._later = later or WriteBehind(database)
 
     def add(self, key: ApiKey, *, by: str, at: datetime, days: int) -> str:
         """Add a key that holds for some days and return its text, the only time that it is known.
@@ -78,7 +80,7 @@ class ApiKeys:
         digest = hash_secret(secret)
         if row is None or prefix != PREFIX or not hmac.compare_digest(row["digest"], digest):
             return None
-        key = self.find(key_id, at=at)
+        key = _as_holding(row, at=at)
         if key is not None:
             self._mark_used(row, at=at)
         return key
@@ -87,15 +89,20 @@ class ApiKeys:
         """Return the key of an id, None when it is unknown, expired or revoked."""
         with self._database.read() as connection:
             row = _find(connection, key_id)
-        if row is None or row["revoked_at"] is not None or row["expires_at"] <= at:
-            return None
-        return ApiKey(**{name: row[name] for name in ("name", "role", "owner", "region", "key_id")})
+        return None if row is None else _as_holding(row, at=at)
 
     def _mark_used(self, row: "RowMapping", *, at: datetime) -> None:
         if row["used_at"] is None or at - row["used_at"] > _USED_EVERY:
-            with self._database.write() as connection:
-                connection.execute(update(API_KEYS).where(API_KEYS.c.key_id == row["key_id"]).values(used_at=at))
+            is_it = API_KEYS.c.key_id == row["key_id"]
+            self._later.execute(update(API_KEYS).where(is_it).values(used_at=at))
 
 
 def _find(connection: Connection, key_id: str) -> "RowMapping | None":
     return connection.execute(select(API_KEYS).where(API_KEYS.c.key_id == key_id)).mappings().one_or_none()
+
+
+def _as_holding(row: "RowMapping", *, at: datetime) -> ApiKey | None:
+    """Return a key unless it is expired or revoked."""
+    if row["revoked_at"] is not None or row["expires_at"] <= at:
+        return None
+    return ApiKey(**{name: row[name] for name in ("name", "role", "owner", "region", "key_id")})

@@ -11,6 +11,7 @@ from retention.store.tables import SESSIONS, USERS
 from serving.audit import Entry, add_entry
 from serving.sign_in.passwords import hash_password, hash_secret, make_secret, verify_password
 from serving.sign_in.second_factor import find_step, make_totp_secret
+from serving.write_behind import WriteBehind
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -43,10 +44,11 @@ class User:
 class Users:
     """Users, their passwords, links and sessions; whatever is doubtful is refused."""
 
-    def __init__(self, database: Database, limits: "SignIn") -> None:
-        """Keep them in `database`; `limits` are the policy's."""
+    def __init__(self, database: Database, limits: "SignIn", *, later: WriteBehind | None = None) -> None:
+        """Keep them in `database`; `limits` are the policy's, `later` takes when a session was last seen."""
         self._database = database
         self._limits = limits
+        self._later = later or WriteBehind(database)
 
     def make_first_link(self, *, at: datetime) -> str | None:
         """Make the account `admin` and return the secret of its link; None once any account has a password."""
@@ -186,15 +188,13 @@ class Users:
 
     def find_session(self, secret: str, *, at: datetime) -> User | None:
         """Return whose session it is; None when it has ended, expired, idled too long, or its account changed."""
-        digest = hash_secret(secret)
+        is_it = SESSIONS.c.digest == hash_secret(secret)
         with self._database.read() as connection:
-            session = connection.execute(select(SESSIONS).where(SESSIONS.c.digest == digest)).mappings().one_or_none()
-            row = None if session is None else _find(connection, session["name"])
-        if session is None or row is None or not self._is_alive(session, row, at=at):
+            row = connection.execute(_SESSION_OF_USER.where(is_it)).mappings().one_or_none()
+        if row is None or not self._is_alive(row, at=at):
             return None
-        if at - session["seen_at"] > _SEEN_EVERY:
-            with self._database.write() as connection:
-                connection.execute(update(SESSIONS).where(SESSIONS.c.digest == digest).values(seen_at=at))
+        if at - row["seen_at"] > _SEEN_EVERY:
+            self._later.execute(update(SESSIONS).where(is_it).values(seen_at=at))
         return User(name=row["name"], role=row["role"], owner=row["owner"], region=row["region"])
 
     def sign_out(self, secret: str, *, at: datetime) -> None:
@@ -219,10 +219,10 @@ class Users:
             entry = Entry(done_at=at, done_by=row["name"], action="account", subject=row["name"], detail=detail)
             add_entry(connection, entry)
 
-    def _is_alive(self, session: "RowMapping", row: "RowMapping", *, at: datetime) -> bool:
-        is_fresh = at < session["expires_at"] and at - session["seen_at"] < timedelta(minutes=self._limits.idle_minutes)
-        is_unchanged = row["changed_at"] <= session["started_at"] and not row["is_disabled"]
-        return session["ended_at"] is None and is_fresh and is_unchanged
+    def _is_alive(self, row: "RowMapping", *, at: datetime) -> bool:
+        is_fresh = at < row["expires_at"] and at - row["seen_at"] < timedelta(minutes=self._limits.idle_minutes)
+        is_unchanged = row["changed_at"] <= row["started_at"] and not row["is_disabled"]
+        return row["ended_at"] is None and is_fresh and is_unchanged
 
     def _refuse(self, row: "RowMapping | None", *, is_right: bool, at: datetime) -> str | None:
         if row is not None and row["locked_until"] is not None and row["locked_until"] > at:
@@ -255,6 +255,10 @@ _LONGEST_NAME = 80
 # what a link gives back to somebody who has lost their password, or the phone with the second factor
 _FRESH = {"count_failures": 0, "locked_until": None, "totp_secret": None, "totp_pending": None, "totp_step": None}
 _SEEN_EVERY = timedelta(minutes=1)
+_SESSION_OF_USER = select(
+    *(SESSIONS.c[name] for name in ("started_at", "seen_at", "expires_at", "ended_at")),
+    *(USERS.c[name] for name in ("name", "role", "owner", "region", "changed_at", "is_disabled")),
+).join_from(SESSIONS, USERS, SESSIONS.c.name == USERS.c.name)
 
 
 def _find(connection: Connection, name: str) -> "RowMapping | None":

@@ -8,7 +8,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from retention.deciding.plan_overrides import Kind
-from serving.access import Condition, Order, Question
 from serving.api.caller import Caller, Program
 from serving.api.idempotency import IdempotencyKey, write_once
 from serving.api.listing import Listed, Page, Row, answer, answer_fresh, answer_page
@@ -17,7 +16,6 @@ from serving.overrides import override_plan, read_override
 
 router = APIRouter(tags=["customers"])
 CustomerId = Annotated[str, Path(max_length=200)]
-BY_DAY = Order(column="as_of")
 
 
 class Customer(BaseModel):
@@ -74,29 +72,26 @@ def list_customers(program: Program, listing: Listed) -> Response:
 @router.get("/customers/{customer_id:path}/scores", response_model=History)
 def list_scores(program: Program, customer_id: CustomerId) -> Response:
     """Return the scores of a customer, the oldest first."""
-    is_it = _open(program, customer_id)
-    question = Question(relation="scores", where=(is_it,), order=(BY_DAY,))
-    return answer_fresh(program, lambda: {"data": program.ask(question)})
+    _open(program, customer_id)
+    return answer_fresh(program, lambda: {"data": program.ask_of(customer_id, "scores", by="as_of")})
 
 
 @router.get("/customers/{customer_id:path}/reasons", response_model=History)
 def list_reasons(program: Program, customer_id: CustomerId) -> Response:
     """Return the reasons of today's score, the strongest first."""
-    is_it = _open(program, customer_id)
-    question = Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))
-    return answer_fresh(program, lambda: {"data": program.ask(question)})
+    _open(program, customer_id)
+    return answer_fresh(program, lambda: {"data": program.ask_of(customer_id, "reasons", by="rank")})
 
 
 @router.get("/customers/{customer_id:path}/actions", response_model=Actions)
 def list_actions(program: Program, customer_id: CustomerId) -> Response:
     """Return what is done with a customer."""
-    is_it = _open(program, customer_id)
-    newest = (Order(column="as_of", descending=True),)
-    raised = program.ask(Question(relation="alerts", where=(is_it,), order=newest))
+    _open(program, customer_id)
+    raised = program.ask_of(customer_id, "alerts", by="as_of", is_descending=True)
     alerts = program.desk.store.alerts
     states = alerts.states([row["alert_id"] for row in raised])
     body = {
-        "plan": _find_plan(program, is_it),
+        "plan": _find_one(program, customer_id, "plans"),
         "alerts": [{**row, **states[row["alert_id"]]} for row in raised if row["alert_id"] in states],
         "events": [dict(event) for event in alerts.read_events(list(states))],
         "override": _read_override(program, customer_id),
@@ -123,16 +118,13 @@ def show_customer(program: Program, customer_id: CustomerId) -> Response:
     """Return one customer from all sides; that they were looked at stands in the audit log."""
     program.require("customer")
     row = program.find("customers", "customer_id", customer_id)
-    program.record("view", customer_id=customer_id)
-    is_it = Condition(column="customer_id", comparison="=", value=customer_id)
-    reasons = Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))
-    forecasts = Question(relation="forecasts", where=(is_it,), order=(Order(column="horizon_months"),))
+    program.record_view(customer_id)
     body = {
         "customer": row,
-        "reasons": program.ask(reasons),
-        "forecasts": program.ask(forecasts),
-        "next_purchase": next(iter(program.ask(Question(relation="next_purchases", where=(is_it,), limit=1))), None),
-        "plan": _find_plan(program, is_it),
+        "reasons": program.ask_of(customer_id, "reasons", by="rank"),
+        "forecasts": program.ask_of(customer_id, "forecasts", by="horizon_months"),
+        "next_purchase": _find_one(program, customer_id, "next_purchases"),
+        "plan": _find_one(program, customer_id, "plans"),
         "override": _read_override(program, customer_id),
     }
     return answer(program, body)
@@ -144,16 +136,14 @@ def _find(program: Caller, customer_id: str) -> None:
     program.find("customers", "customer_id", customer_id, columns=("position",))
 
 
-def _open(program: Caller, customer_id: str) -> Condition:
-    """Write to the audit log that a customer was looked at, and return the condition that is theirs alone."""
+def _open(program: Caller, customer_id: str) -> None:
+    """Let the audit log have that a customer was looked at who is among the key's own."""
     _find(program, customer_id)
-    program.record("view", customer_id=customer_id)
-    return Condition(column="customer_id", comparison="=", value=customer_id)
+    program.record_view(customer_id)
 
 
-def _find_plan(program: Caller, is_it: Condition) -> dict[str, Any] | None:
-    rows = program.ask(Question(relation="plans", where=(is_it,), limit=1))
-    return rows[0] if rows else None
+def _find_one(program: Caller, customer_id: str, relation: str) -> dict[str, Any] | None:
+    return next(iter(program.ask_of(customer_id, relation)), None)
 
 
 def _read_override(program: Caller, customer_id: str) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """A customer: who, how the score moved, why, what they are worth, what is done or not and why, and what people did."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,7 +9,6 @@ from fastapi.responses import Response
 
 from retention.deciding.plan_overrides import KINDS
 from retention.store.answers import FEEDBACK, UNFINISHED
-from serving.access import Condition, Order, Question
 from serving.deadlines import read_deadlines
 from serving.delivery import list_messages_of
 from serving.desk.charts import LineChart, draw_lines
@@ -44,6 +44,22 @@ PARTS = {
         "count_late_payments_year", "amount_overdue", "count_late_deliveries_quarter", "count_stockouts_quarter",
     ),
 }  # fmt: skip
+_NAMED = (
+    "customer_id", "tier", "score", "money_at_risk", "allowed_channels", "stated_reason", "stated_date", "anomaly_en",
+    "anomaly_zh",
+)  # fmt: skip
+# what the page shows and no more: each column costs a look-up of its own
+SHOWN = {
+    "customers": tuple(dict.fromkeys((*_NAMED, *(name for names in PARTS.values() for name in names)))),
+    "alerts": ("alert_id", "as_of", "level", "why_en", "why_zh"),
+    "plans": (
+        "arm", "strategy_id", "channel", "decision_reason", "cost", "expected_value", "best_rejected",
+        "rejected_because",
+    ),
+    "reasons": ("rank", "reason", "text_en", "text_zh"),
+    "scores": ("as_of", "score"),
+    "forecasts": ("horizon_months", "expected_revenue", "revenue_low", "revenue_high", "expected_orders"),
+}  # fmt: skip
 
 
 @router.get("/customers/{customer_id:path}")
@@ -55,18 +71,15 @@ def show(visit: Person, customer_id: str) -> Response:
 def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] | None = None) -> Response:
     """Return the page, with clear contact data where somebody asked for it."""
     visit.require("customer")
-    is_it = Condition(column="customer_id", comparison="=", value=customer_id)
-    row = visit.find("customers", "customer_id", customer_id)
-    visit.record("view", customer_id=customer_id)
-    by_day = (Order(column="as_of"),)
-    scores = visit.ask(Question(relation="scores", columns=("as_of", "score"), where=(is_it,), order=by_day))
-    alerts = visit.ask(Question(relation="alerts", where=(is_it,), order=(Order(column="as_of", descending=True),)))
+    row = visit.find("customers", "customer_id", customer_id, columns=SHOWN["customers"])
+    visit.record_view(customer_id)
+    ask = partial(_ask, visit, customer_id)
+    scores, alerts = ask("scores", by="as_of"), ask("alerts", by="as_of", is_descending=True)
     states = visit.desk.store.alerts.states([row["alert_id"] for row in alerts])
     alerts = [row for row in alerts if row["alert_id"] in states]
     unfinished = [alert_id for alert_id, state in states.items() if state["state"] in UNFINISHED]
     if unfinished and visit.sees("responsible") == "clear":
         row["responsible"] = states[unfinished[0]]["owner"]
-    plans = visit.ask(Question(relation="plans", where=(is_it,), limit=1))
     messages = list_messages_of(visit, customer_id)
     return visit.render(
         "customer.html",
@@ -78,12 +91,12 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
         scores=scores,
         chart=_draw_scores(visit, scores, alerts, messages),
         messages=messages,
-        reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
-        drivers=_read_drivers(visit, is_it),
-        families=visit.ask(Question(relation="families", where=(is_it,))),
-        plan=plans[0] if plans else None,
-        purchase=next(iter(visit.ask(Question(relation="next_purchases", where=(is_it,), limit=1))), None),
-        forecasts=visit.ask(Question(relation="forecasts", where=(is_it,), order=(Order(column="horizon_months"),))),
+        reasons=ask("reasons", by="rank"),
+        drivers=ask("value_drivers", by="driver_rank") if visit.sees("contribution") == "clear" else [],
+        families=ask("families"),
+        plan=next(iter(ask("plans")), None),
+        purchase=next(iter(ask("next_purchases")), None),
+        forecasts=ask("forecasts", by="horizon_months"),
         strategies=read_names(visit, "strategies", "strategy_id"),
         tags=read_names(visit, "tags", "tag"),
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
@@ -100,11 +113,11 @@ def show_customer(visit: Visit, customer_id: str, *, contact: Mapping[str, str] 
     )
 
 
-def _read_drivers(visit: Visit, is_it: Condition) -> list[dict[str, Any]]:
-    """Return what makes the customer's value, for whom money is shown."""
-    if visit.sees("contribution") != "clear":
-        return []
-    return visit.ask(Question(relation="value_drivers", where=(is_it,), order=(Order(column="driver_rank"),)))
+def _ask(
+    visit: Visit, customer_id: str, relation: str, *, by: str = "", is_descending: bool = False
+) -> list[dict[str, Any]]:
+    columns = SHOWN.get(relation, ())
+    return visit.ask_of(customer_id, relation, columns=columns, by=by, is_descending=is_descending)
 
 
 def _is_shown(row: dict[str, Any], name: str, *, language: str) -> bool:
@@ -128,5 +141,4 @@ def _draw_scores(
 def _read_audit(visit: Visit, customer_id: str) -> list[Any] | None:
     if not visit.may("audit"):
         return None
-    entries = visit.desk.audit.read(customer_id=customer_id, limit=ENTRIES)
-    return [entry for entry in entries if entry["action"] != "view"]
+    return list(visit.desk.audit.read(customer_id=customer_id, without="view", limit=ENTRIES))

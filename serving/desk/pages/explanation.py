@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from serving.access import Condition, Order, Question
 from serving.desk.pages.today import read_names
 from serving.desk.visit import Person
 
@@ -14,16 +13,14 @@ router = APIRouter()
 def show(visit: Person, customer_id: str) -> Response:
     """Show the explanation; that it was made stands in the audit log."""
     visit.require("customer")
-    is_it = Condition(column="customer_id", comparison="=", value=customer_id)
     row = visit.find("customers", "customer_id", customer_id)
-    visit.record("view", customer_id=customer_id, detail="explanation")
-    plans = visit.ask(Question(relation="plans", where=(is_it,), limit=1))
+    visit.record_view(customer_id, detail="explanation")
     return visit.render(
         "explanation.html",
         row=row,
         about=visit.about,
-        reasons=visit.ask(Question(relation="reasons", where=(is_it,), order=(Order(column="rank"),))),
-        plan=plans[0] if plans else None,
+        reasons=visit.ask_of(customer_id, "reasons", by="rank"),
+        plan=next(iter(visit.ask_of(customer_id, "plans")), None),
         strategies=read_names(visit, "strategies", "strategy_id"),
         decision_reasons=read_names(visit, "decision_reasons", "decision_reason"),
     )
