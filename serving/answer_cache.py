@@ -91,9 +91,9 @@ def _freeze(value: Any) -> tuple[Hashable, ...]:  # noqa: ANN401 - a value of an
     """Return a parameter by which one can look up; 1, 1.0 and true are equal and not the same to a database."""
     if isinstance(value, list):
         return tuple(map(_freeze, value))
-    return type(value), value
+    return type(value).__name__, value
 
 
 def _thaw(value: Any) -> Any:  # noqa: ANN401 - what _freeze made
-    is_one = len(value) == 2 and isinstance(value[0], type)  # noqa: PLR2004 - a type and a value
+    is_one = len(value) == 2 and isinstance(value[0], str)  # noqa: PLR2004 - a type and a value
     return value[1] if is_one else [_thaw(each) for each in value]
