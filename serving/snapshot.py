@@ -102,6 +102,7 @@ class Snapshot:
         """
         is_over = threading.Event()
         thread = threading.Thread(target=self._follow, args=(is_over, every), daemon=True, name="snapshot")
+        self._is_followed = True
         thread.start()
         try:
             yield
@@ -115,7 +116,6 @@ class Snapshot:
             try:
                 with suppress(NothingPublishedError):
                     self._renew(is_aside=True)
-                    self._is_followed = True
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a file, the one before is read on
                 LOG.warning("%s cannot be opened: %s", self.path, type(error).__name__)  # its text may quote values
             is_over.wait(every)
