@@ -1,6 +1,7 @@
 """How well changes could be separated by somebody who knew the simulator's own rates, the day and the kind of change.
 
-Not one statistic but the best of several for each kind, chosen on the customers it is judged on: a bound from above.
+The best of several statistics for each kind, chosen on the customers it is judged on. A score that weighs all of them
+together may still be a little better where next to nobody is in doubt.
 """
 
 from collections.abc import Mapping
