@@ -58,7 +58,9 @@ SHOWN = {
     ),
     "reasons": ("rank", "reason", "text_en", "text_zh"),
     "scores": ("as_of", "score"),
-    "forecasts": ("horizon_months", "expected_revenue", "revenue_low", "revenue_high", "expected_orders"),
+    "forecasts": (
+        "horizon_months", "expected_revenue", "median_revenue", "revenue_low", "revenue_high", "expected_orders",
+    ),
 }  # fmt: skip
 
 
