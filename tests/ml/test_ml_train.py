@@ -310,8 +310,8 @@ def test_a_candidate_that_no_learner_declares_is_refused_by_name_with_those_that
 
     assert str(refused.value) == (
         "In the policy the key 'training.candidates' names 'gradient_descent', which no module of ml/learners "
-        "declares; known are decision_tree, logistic_regression, neural_net, random_forest, svm, xgboost, "
-        "xgboost_and_neural_net. Correct it under `policy:`, or add the learner."
+        "declares; known are by_cluster, decision_tree, logistic_regression, lstm, neural_net, random_forest, "
+        "svm, xgboost, xgboost_and_neural_net. Correct it under `policy:`, or add the learner."
     )
 
 
