@@ -144,7 +144,7 @@ class Answerable:
 
     def states(self, ids: Collection[str]) -> "dict[str, RowMapping]":
         """Return by id what changes about each: state, due moment, who did what, feedback, note, snooze."""
-        if not ids:
+        if len(ids) == 0:
             return {}
         id_ = self.register.id
         columns = (id_, *(self.register.rows.c[name] for name in self.changing))
@@ -154,7 +154,7 @@ class Answerable:
 
     def read_events(self, ids: Collection[str]) -> "list[RowMapping]":
         """Return what was done with some, the newest first."""
-        if not ids:
+        if len(ids) == 0:
             return []
         query = select(self.register.events).where(self.register.event_of.in_(list(ids)))
         with self._database.read() as connection:
@@ -170,7 +170,7 @@ class Answerable:
 
     def read_logs(self, ids: Collection[str]) -> dict[str, Watched]:
         """Return those of some that there are with their logs, by id."""
-        if not ids:
+        if len(ids) == 0:
             return {}
         with self._database.read() as connection:
             found = self.register.read_logs(connection, self.register.id.in_(list(ids)[:_MOST_VARIABLES]))
