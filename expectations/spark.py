@@ -96,7 +96,7 @@ def _translate_query(expectation: "Expectation") -> str:
     from sqlglot import exp, parse_one
 
     if query := getattr(expectation, "unexpected_rows_query", None):
-        (offenders, *_) = parse_one(query.format(batch=BATCH), read="duckdb").find_all(exp.Subquery)
+        (offenders, *_) = parse_one(query.format(batch=BATCH), read="duckdb").find_all(exp.CTE)
         return f"select count(*) as offenders from ({translate(_leave_out_words(offenders.this))})"
     low, high = getattr(expectation, "min_value", None), getattr(expectation, "max_value", None)
     column = getattr(expectation, "column", None)
