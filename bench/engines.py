@@ -36,7 +36,8 @@ from orchestration.engines import Engine, open_engine
 from orchestration.resources import open_registry
 from orchestration.settings import read_settings
 from orchestration.spark.build import build_on_spark
-from orchestration.spark.parity import compare_public, count_different
+from orchestration.spark.parity import compare_public, count_different, list_public
+from orchestration.spark.publish import publish
 from orchestration.spark.stages import plan_stages
 from orchestration.warehouse import Warehouse
 
@@ -45,6 +46,18 @@ TARGETS, SPARK = ("duckdb", "lake"), "spark"
 MASTER = "local[2]"
 SIMULATED = 300
 PUBLIC = ("customer_360", "features", "decisions", "outcomes", "scores", "retention")
+STEPS: dict[str, tuple[str, ...]] = {  # of Dagster, which do on duckdb what a stage does on Spark
+    "inputs": (),
+    "models and tests": ("customer_360_models", "features_models"),
+    "gates": (
+        "customer_360__customers_customer_360_gate",
+        "features__customer_features_features_gate",
+        "scores__churn_scores_scores_gate",
+    ),
+    "scores": ("churn_scores",),
+    "training": ("training",),
+    "publication": ("published",),
+}
 MOMENTS = ("batch", "landed_at", "judged_at", "recorded_at", "happened_at", "sent_at", "raised_at", "trained_at")
 
 
@@ -76,6 +89,15 @@ class Instance:
         if done.returncode:
             raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
         self._seconds.write_text(f"{time.perf_counter() - begun:.1f}")
+
+    def read_steps(self) -> dict[str, float]:
+        """Return the seconds of each step of the instance's runs."""
+        import dagster as dg
+
+        with dg.DagsterInstance.from_config(str(self.home / "dagster")) as instance:
+            runs = [each.dagster_run.run_id for each in instance.get_run_records()]
+            steps = [step for run in runs for step in instance.get_run_step_stats(run)]
+        return {each.step_key: (each.end_time or 0) - (each.start_time or 0) for each in steps}
 
     @property
     def _seconds(self) -> Path:
@@ -195,7 +217,10 @@ def compare_spark(
     begun = time.perf_counter()
     with count_processor() as used:
         built = build_on_spark(deployment, warehouse, run=run, master=master, memory="2g", stages=stages)
-    seconds, processor = time.perf_counter() - begun, sum(used.values())
+        published = time.perf_counter()
+        if not built.failed and not built.closed_by:
+            publish(built.folder, list_public(built.folder, deployment.dbt.manifest))
+    ended, processor = time.perf_counter(), sum(used.values())
     given: dict[str, Any] = {"seed": company.seed}
     limited = "" if maximum_rows is None else f" --maximum-rows {maximum_rows}"
     given["command"] = f"{COMMAND} ARGS='--companies {name} --targets duckdb spark --master {master}{limited}'"
@@ -217,10 +242,17 @@ def compare_spark(
         reference="; ".join(f"{each.table}: {each.differing}" for each in tables if each.differing),
     )  # fmt: skip
     yield Figure(
-        f"{name}: models, tests, gates and scores on spark, {master}", unit="s", **without_bar(seconds), **given,
-        size=company.size,
+        f"{name}: models, tests, gates and scores on spark, {master}", unit="s", **without_bar(ended - begun),
+        **given, size=company.size,
         reference=f"{processor:.0f} s of processor; a whole first run on duckdb takes {instance.seconds:.0f} s",
     )  # fmt: skip
+    steps = instance.read_steps()
+    for stage, seconds in {**built.seconds, "publication": ended - published}.items():
+        alike = [f"{step} {steps[step]:.1f} s" for step in STEPS[stage] if step in steps]
+        yield Figure(
+            f"{name}: {stage} on spark, {master}", unit="s", **without_bar(seconds), **given, size=company.size,
+            reference=f"duckdb: {', '.join(alike) or 'no such step'}",
+        )  # fmt: skip
     if built.training:
         yield Figure(
             f"{name}: ROC-AUC on the newest snapshot of trees grown on spark, {master}", unit="AUC", **given,

@@ -74,6 +74,8 @@ def show(console: "Console", built: "Built", compared: "Sequence[Compared]", *, 
     if built.training:
         console.print(tabulate("Trees of all labelled rows", [dict(built.training)]))
         console.print(f"The model is in {built.folder.model}.", highlight=False, soft_wrap=True)
+    took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in built.seconds.items())
+    console.print(f"Time: {took}.", highlight=False, soft_wrap=True)
     differing, cells = (sum(getattr(each, name) for each in compared) for name in ("differing", "cells"))
     console.print(
         f"{len(built.nodes)} models and tests on {master}; {len(built.counts)} rules of the gates, "

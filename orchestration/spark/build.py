@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -60,12 +61,13 @@ class SparkDbt(Dbt):
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What became of each node of dbt; what the gates counted and training found, unless a model or a test failed."""
+    """What became of each node of dbt; what the gates counted, training found and stages took, unless a node failed."""
 
     folder: SparkFolder
     nodes: list[NodeResult]
     counts: list[Count]
     training: Mapping[str, Any] | None
+    seconds: Mapping[str, float]  # by stage
 
     @property
     def failed(self) -> list[NodeResult]:
@@ -94,7 +96,9 @@ def build_on_spark(
         )
     folder = SparkFolder(path=deployment.settings.home / "spark")
     shutil.rmtree(folder.path, ignore_errors=True)
+    begun = time.perf_counter()
     export_inputs(warehouse, deployment.dbt.manifest, folder, as_of=date.fromisoformat(run["HOLDFAST_AS_OF"]))
+    exported = time.perf_counter() - begun
     dbt = SparkDbt(
         home=folder.path, variables=deployment.dbt.variables, environment=deployment.dbt.environment,
         folder=folder, master=master, memory=memory, stages=stages,
@@ -103,9 +107,14 @@ def build_on_spark(
         nodes = dbt.build([f"path:models/{layer}" for layer in LAYERS], run=run)
     except DbtError:
         raise SparkError(f"Spark built nothing on {master}; what it reported is in {dbt.log}.") from None
-    report = json.loads(folder.report.read_text()) if folder.report.exists() else {"counts": [], "training": None}
-    counts = [Count(**each) for each in report["counts"]]
-    built = Built(folder=folder, nodes=nodes, counts=counts, training=report["training"])
+    report = json.loads(folder.report.read_text()) if folder.report.exists() else {}
+    built = Built(
+        folder=folder,
+        nodes=nodes,
+        counts=[Count(**each) for each in report.get("counts", ())],
+        training=report.get("training"),
+        seconds={"inputs": exported, **report.get("seconds", {})},
+    )
     if not built.failed and not folder.report.exists():
         raise SparkError(f"Spark built the models, and a later stage failed; what it reported is in {dbt.log}.")
     return built

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 SCORES, REASONS, AHEAD = SCORED
 ELIGIBLE = "select * from features.eligible_snapshots where as_of = date '{as_of}'"
-AT_RISK = "tier <> 'low' or level <> 'none' or probability >= {mean!r}"
 Work = Callable[[pa.Table], pa.Table]
 
 
@@ -30,7 +29,7 @@ def score_day(eligible: "DataFrame", scorer: Scorer, folder: SparkFolder, *, bat
         _map(features, scorer.score_ahead, AHEAD_SCHEMA, batch=batch).parquet(str(folder.find(AHEAD)))
         scores = features.sparkSession.read.parquet(str(folder.find(SCORES)))
         mean = float(scores.selectExpr("coalesce(avg(probability), 0) as mean").collect()[0]["mean"])
-        exact = scores.where(AT_RISK.format(mean=mean)).count() <= EXACT
+        exact = count_at_risk(scores, mean=mean) <= EXACT
 
         def explain(rows: pa.Table) -> pa.Table:
             return scorer.explain(rows, at_risk=find_at_risk(scorer.score(rows), mean=mean), exact=exact)
@@ -38,6 +37,16 @@ def score_day(eligible: "DataFrame", scorer: Scorer, folder: SparkFolder, *, bat
         _map(features, explain, REASONS_SCHEMA, batch=batch).parquet(str(folder.find(REASONS)))
     finally:
         features.unpersist()
+
+
+def count_at_risk(scores: "DataFrame", *, mean: float) -> int:
+    """Return how many of the scores need a reason."""
+
+    def count(rows: pa.Table) -> pa.Table:
+        return pa.table({"at_risk": pa.array([find_at_risk(rows, mean=mean).sum()], pa.int64())})
+
+    counted = scores.mapInArrow(_by_batch(count), "at_risk long")
+    return int(counted.selectExpr("coalesce(sum(at_risk), 0) as at_risk").collect()[0]["at_risk"])
 
 
 def _map(features: "DataFrame", work: Work, schema: pa.Schema, *, batch: int) -> "DataFrameWriter":

@@ -7,12 +7,14 @@ folder. The exit code is dbt's.
 import json
 import pickle
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expectations.spark import Count, count_offenders
+from expectations.spark import count_offenders
 from ml.training.spark import Regrowth, regrow
 from orchestration.scoring import Scorer
 from orchestration.spark.job import SCORED, Job, SparkFolder, Stages
@@ -37,35 +39,56 @@ def main() -> int:
     session = open_session(job)
     try:
         show_all(session, job.folder)
-        done = dbtRunner().invoke(list(job.command))
+        seconds: dict[str, float] = {}
+        with take_time(seconds, "models and tests"):
+            done = dbtRunner().invoke(list(job.command))
         if done.exception:
             print(done.exception, file=sys.stderr)  # noqa: T201 - as dbt's own command line does
         elif done.success:
-            report = run_stages(session, job.stages, job.folder)
-            job.folder.report.write_text(json.dumps(report))
+            report = run_stages(session, job.stages, job.folder, seconds=seconds)
+            job.folder.report.write_text(json.dumps({**report, "seconds": seconds}))
         return read_code(done)
     finally:
         session.stop()
 
 
-def run_stages(session: "SparkSession", stages: Stages, folder: SparkFolder) -> dict[str, Any]:
-    """Judge the tables, and where no gate closes, score, judge the scores and train; return what a report shows."""
-    counts = list(count_offenders(session, stages.gates))
+@contextmanager
+def take_time(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add what the block takes to the seconds of its stage."""
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - begun
+
+
+def run_stages(
+    session: "SparkSession", stages: Stages, folder: SparkFolder, *, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Judge the tables, and where no gate closes, score, judge the scores and train; return what a report shows.
+
+    What each stage took is added to `seconds`.
+    """
+    with take_time(seconds, "gates"):
+        counts = list(count_offenders(session, stages.gates))
     training = None
     if not any(each.closes for each in counts):
         if stages.scorer is not None:
-            counts += _score(session, stages, stages.scorer, folder)
+            with take_time(seconds, "scores"):
+                _score(session, stages, stages.scorer, folder)
+            with take_time(seconds, "gates"):
+                counts += count_offenders(session, stages.score_gates)
         if stages.regrowth is not None:
-            training = _train(session, stages.regrowth, folder)
+            with take_time(seconds, "training"):
+                training = _train(session, stages.regrowth, folder)
     return {"counts": [asdict(each) for each in counts], "training": training}
 
 
-def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: SparkFolder) -> Iterator[Count]:
+def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: SparkFolder) -> None:
     score_day(session.sql(ELIGIBLE.format(as_of=scorer.as_of)), scorer, folder, batch=stages.batch)
     for table in SCORED:
         session.sql(f"drop table if exists {table}")
         show(session, table, folder.find(table))
-    yield from count_offenders(session, stages.score_gates)
 
 
 def _train(session: "SparkSession", regrowth: Regrowth, folder: SparkFolder) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ml.training.pipeline import ChurnModel, Model
 from ml.training.spark import Regrowth, plan_regrowth, regrow
 from ml.training.train import Fitted
 from orchestration.defs.scores import score_by_model
-from orchestration.scoring import Scorer
+from orchestration.scoring import Scorer, find_at_risk
 from orchestration.spark.job import SparkFolder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_parts_of_the_customers_are_scored_as_among_all(scorer: Scorer, rows: pa
 def test_spark_scores_by_partition_what_one_call_scores(
     spark_session: "SparkSession", scorer: Scorer, rows: pa.Table, tmp_path: Path
 ) -> None:
-    from orchestration.spark.scores import score_day
+    from orchestration.spark.scores import count_at_risk, score_day
 
     pq.write_table(rows, tmp_path / "rows.parquet")
     read = spark_session.read.parquet(str(tmp_path / "rows.parquet")).repartition(3)
@@ -80,6 +80,10 @@ def test_spark_scores_by_partition_what_one_call_scores(
         assert set(made["batch"].to_pylist()) == {2}
         found = made.drop_columns("batch").select(wanted.column_names)
         require_alike(found, wanted)
+    scores = expected["scores.churn_scores"]
+    mean = float(np.mean(scores["probability"]))
+    counted = count_at_risk(spark_session.read.parquet(str(folder.find("scores.churn_scores"))), mean=mean)
+    assert counted == find_at_risk(scores, mean=mean).sum() > 0
 
 
 def require_alike(found: pa.Table, wanted: pa.Table) -> None:
