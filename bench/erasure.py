@@ -69,8 +69,8 @@ class Place:
         return make_environment(self.world, self.instance)
 
     def copy(self, folder: Path) -> "Place":
-        """Return a copy of world, vault and instance."""
-        shutil.copytree(self.world, folder / "world")
+        """Return a copy of world, vault and instance; the served database, of another owner, is loaded anew."""
+        shutil.copytree(self.world, folder / "world", ignore=shutil.ignore_patterns("postgres"))
         shutil.copytree(self.instance, folder / "instance")
         return Place(folder / "world", folder / "instance")
 

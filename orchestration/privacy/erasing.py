@@ -16,6 +16,7 @@ from orchestration.home import hold
 from orchestration.privacy.informing import MEDIUM, SourceSystems
 from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered, name_encrypted
 from orchestration.privacy.subjects import find_identifiers, find_linked_ids
+from orchestration.resources import open_warehouse
 from orchestration.sending import open_channels
 from privacy.duckdb_file import Mode, remove_leftovers
 from privacy.files import Search, search
@@ -43,7 +44,8 @@ class Erasing:
         for each in requests:
             check_move(each, "planned", by=self.by, note="")
         with self._alone():
-            found = {each.request_id: self._identify(each, with_contacts=with_contacts) for each in requests}
+            with self._warehouse_open():
+                found = {each.request_id: self._identify(each, with_contacts=with_contacts) for each in requests}
             traces = {each.name: each.plan(join(found.values())) for each in self.find_stores()}
         counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
         for each in requests:
@@ -86,7 +88,8 @@ class Erasing:
         if not requests:
             return ended
         with self._alone():
-            held = {each.request_id: self._refresh(each) for each in requests}
+            with self._warehouse_open():
+                held = {each.request_id: self._refresh(each) for each in requests}
             identifiers = join(held.values())
             requests = [
                 self._requests.move(each, "running", by=self.by, at=self.now()) if each.state != "running" else each
@@ -203,6 +206,12 @@ class Erasing:
         """Hold the instance for the length of a block, without what a killed run left lying there."""
         with hold(self.deployment.settings.home):
             remove_leftovers(self.deployment.settings.home)
+            yield
+
+    @contextmanager
+    def _warehouse_open(self) -> Iterator[None]:
+        """Keep the warehouse open for the length of a block: opening it takes longer than one request's questions."""
+        with open_warehouse(self.deployment.settings).connect():
             yield
 
     def _let_go(self) -> None:

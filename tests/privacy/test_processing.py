@@ -12,7 +12,7 @@ from orchestration.privacy.keeping import delete_old, read_evidence
 from orchestration.privacy.processing import Language, ProcessingRecord
 from orchestration.resources import open_warehouse
 
-DAY = date(2025, 3, 1)
+DAY = date(2025, 3, 1)  # 365 days after what the scene holds: the last on which it is kept
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_what_is_older_than_the_policy_keeps_goes_and_is_written_down(scene: Sce
     warehouse, logs = open_warehouse(scene.deployment.settings), scene.home / "logs"
     os.utime(logs / "run.log", (AT.timestamp(), AT.timestamp()))
     assert scene.ask("select count(*) from quarantine.rows") == [(1,)]
-    assert delete_old(scene.deployment, warehouse, as_of=date(2024, 3, 2)) == {"quarantine": 0, "exports": 0, "logs": 0}
-    assert delete_old(scene.deployment, warehouse, as_of=DAY.replace(month=4))["quarantine"] == 1
+    assert delete_old(scene.deployment, warehouse, as_of=DAY) == {"quarantine": 0, "exports": 0, "logs": 0}
+    assert delete_old(scene.deployment, warehouse, as_of=DAY.replace(day=2))["quarantine"] == 1
     assert scene.ask("select count(*) from quarantine.rows") == [(0,)]
     assert ((logs / "run.log").exists(), (logs / "old.log.gz").exists()) == (False, True)
     assert [(each["place"], each["deleted"]) for each in read_evidence(scene.home)] == [("quarantine", 1), ("logs", 1)]
     policy = load_policy({"privacy": {"keep_days": {"orders": 3650}}})
     record = str(ProcessingRecord(deployment=replace(scene.deployment, policy=policy), language="en", day=DAY))
     assert "- `orders`: 3650 days" in record
-    assert "deleted on 2025-04-01: 1 older than 365 days (quarantine)" in record
+    assert "deleted on 2025-03-02: 1 older than 365 days (quarantine)" in record
