@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MOST_CELLS = 1_000_000  # some 100 MB
@@ -12,24 +12,25 @@ _MOST_CELLS_OF_ONE = 20_000  # a page, and no part of an export
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """SQL with its parameters: rows and columns of whoever asked stand in it, so that nobody else's is equal to it."""
+    """SQL with its parameters: rows and columns of whoever asked stand in it, so that nobody else's is equal to it.
+
+    `key` is what makes two statements the same one.
+    """
 
     query: str
-    parameters: tuple[tuple[str, tuple[Hashable, ...]], ...]
+    key: tuple[tuple[str, Hashable], ...]
+    parameters: Mapping[str, Any] = field(compare=False)
 
     @classmethod
     def of(cls, query: str, parameters: Mapping[str, Any]) -> "Statement":
         """Return a statement as Grant.compile made it."""
-        return cls(query=query, parameters=tuple((name, _freeze(value)) for name, value in parameters.items()))
+        key = tuple((name, _identify(value)) for name, value in parameters.items())
+        return cls(query=query, key=key, parameters=parameters)
 
     @property
     def cells(self) -> int:
         """How much room its parameters take; a list may name thousands."""
-        return sum(len(value) for _, value in self.parameters)
-
-    def thaw(self) -> dict[str, Any]:
-        """Return the parameters as a database takes them."""
-        return {name: _thaw(value) for name, value in self.parameters}
+        return sum(len(value) if isinstance(value, list) else 1 for value in self.parameters.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +88,6 @@ class AnswerCache:
         return [statement for statement, _ in by_cost[:count]]
 
 
-def _freeze(value: Any) -> tuple[Hashable, ...]:  # noqa: ANN401 - a value of any column
-    """Return a parameter by which one can look up; 1, 1.0 and true are equal and not the same to a database."""
-    if isinstance(value, list):
-        return tuple(map(_freeze, value))
-    return type(value).__name__, value
-
-
-def _thaw(value: Any) -> Any:  # noqa: ANN401 - what _freeze made
-    is_one = len(value) == 2 and isinstance(value[0], str)  # noqa: PLR2004 - a type and a value
-    return value[1] if is_one else [_thaw(each) for each in value]
+def _identify(value: Any) -> Hashable:  # noqa: ANN401 - a value of any column
+    """Return what distinguishes a parameter; 1, 1.0 and true are equal and not the same to a database."""
+    return tuple(map(_identify, value)) if isinstance(value, list) else (type(value).__name__, value)

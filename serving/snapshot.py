@@ -47,7 +47,7 @@ class _Opened:
     def _read(self, statement: Statement) -> Answer:
         begun = time.perf_counter()
         with self.connection.cursor() as cursor:
-            found = cursor.execute(statement.query, statement.thaw())
+            found = cursor.execute(statement.query, statement.parameters)
             names = tuple(column[0] for column in found.description or ())
             return Answer(names=names, rows=tuple(found.fetchall()), seconds=time.perf_counter() - begun)
 

@@ -63,6 +63,9 @@ def test_those_who_stopped_are_expected_to_bring_almost_nothing_and_the_sum_is_t
     assert found.schema == SCHEMA
     assert revenue[stopped].mean() < 0.05 * revenue[~stopped].mean()
     assert revenue.sum() == pytest.approx(newest.column("revenue_3m").to_numpy().sum(), rel=0.1)
+    orders = found.column("expected_orders").to_numpy()
+    assert orders[stopped].mean() < 0.05 * orders[~stopped].mean()
+    assert orders.sum() == pytest.approx(newest.column("orders_3m").to_numpy().sum(), rel=0.1)
     low, high = (found.column(f"revenue_{end}").to_numpy() for end in ("low", "high"))
     assert ((low <= revenue) & (revenue <= high)).all()
     assert (low <= found.column("median_revenue").to_numpy()).all()

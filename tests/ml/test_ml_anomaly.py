@@ -218,3 +218,11 @@ def test_the_same_acts_on_fewer_days_are_a_broken_rhythm_and_no_fall() -> None:
     rest = np.arange(30, 60)
     assert measure_auc(evidence[who, -2], evidence[rest, -2]) > 0.95
     assert measure_auc(evidence[who, 4], evidence[rest, 4]) < 0.7
+
+
+def test_whoever_always_did_as_much_on_an_active_day_shows_no_broken_rhythm() -> None:
+    series = make_series(20)
+    on_some_days = (np.arange(DAYS_LEARNED) % 3 == 0) * np.arange(1, 21)[:, None]
+    counts = np.repeat(on_some_days[:, None, :], 3, axis=1).astype(np.float32)
+    steady = replace(series, counts=counts)
+    assert np.allclose(measure_evidence(steady, measure(steady, least_days=1))[:, -3:], 0, atol=1e-5)
