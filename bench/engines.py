@@ -242,7 +242,7 @@ def compare_spark(
         reference="; ".join(f"{each.table}: {each.differing}" for each in tables if each.differing),
     )  # fmt: skip
     yield Figure(
-        f"{name}: models, tests, gates and scores on spark, {master}", unit="s", **without_bar(ended - begun),
+        f"{name}: a whole day on spark, {master}", unit="s", **without_bar(ended - begun),
         **given, size=company.size,
         reference=f"{processor:.0f} s of processor; a whole first run on duckdb takes {instance.seconds:.0f} s",
     )  # fmt: skip

@@ -18,7 +18,7 @@ class Statement:
     """
 
     query: str
-    key: tuple[tuple[str, Hashable], ...]
+    key: tuple[tuple[str, tuple[Hashable, ...]], ...]
     parameters: Mapping[str, Any] = field(compare=False)
 
     @classmethod
@@ -30,7 +30,7 @@ class Statement:
     @property
     def cells(self) -> int:
         """How much room its parameters take; a list may name thousands."""
-        return sum(len(value) if isinstance(value, list) else 1 for value in self.parameters.values())
+        return sum(len(value) for _, value in self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,6 @@ class AnswerCache:
         return [statement for statement, _ in by_cost[:count]]
 
 
-def _identify(value: Any) -> Hashable:  # noqa: ANN401 - a value of any column
+def _identify(value: Any) -> tuple[Hashable, ...]:  # noqa: ANN401 - a value of any column
     """Return what distinguishes a parameter; 1, 1.0 and true are equal and not the same to a database."""
     return tuple(map(_identify, value)) if isinstance(value, list) else (type(value).__name__, value)

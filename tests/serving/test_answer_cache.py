@@ -53,10 +53,12 @@ def test_an_answer_that_a_page_changes_is_asked_for_unchanged(snapshot: Snapshot
 def test_values_that_a_database_distinguishes_have_answers_of_their_own(one: object, other: object) -> None:
     statements = [Statement.of("select $v", {"v": value}) for value in (one, other)]
     assert statements[0] != statements[1]
+    given = [each.parameters["v"] for each in statements]
+    assert [(type(value), value) for value in given] == [(type(one), one), (type(other), other)]
 
 
 def test_what_was_not_asked_for_longest_goes_first_and_large_answers_are_not_kept() -> None:
-    cache = AnswerCache(most_cells=3 * (1 + 11))
+    cache = AnswerCache(most_cells=3 * (2 + 11))
     answers = [Answer(names=("a",), rows=((1,),) * 10, seconds=0.1 * number) for number in range(4)]
     statements = [Statement.of("select $v", {"v": number}) for number in range(4)]
     for statement, answer in zip(statements[:3], answers, strict=False):
