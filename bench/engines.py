@@ -3,7 +3,8 @@
 A shop that nobody leaves, a simulated company and the shop of the demo run once on the one DuckDB file and once on
 DuckLake with a PostgreSQL catalogue that starts from Python; then every public table is compared. The figures go to
 bench/results/engines.json. `python -m bench.engines --keep FOLDER --companies telecom --targets lake` runs a part; what
-has been run in FOLDER is not run again, and a company is compared once it has run on both. `--targets duckdb spark`
+has been run in FOLDER is not run again, and a company is compared once it has run on both; `--customers 100000` makes
+the simulated ones larger. `--targets duckdb spark`
 builds, checks and scores on Spark from what stands in the DuckDB file, and compares those tables; `--master
 'local-cluster[2,1,1024]'` does so with a master and two workers, each a process with one core.
 """
@@ -44,7 +45,7 @@ from orchestration.warehouse import Warehouse
 COMMAND = "make bench TOPIC=engines"
 TARGETS, SPARK = ("duckdb", "lake"), "spark"
 MASTER = "local[2]"
-SIMULATED = 300
+SIMULATED = 300  # customers of a company that is simulated, unless another number is asked for
 PUBLIC = ("customer_360", "features", "decisions", "outcomes", "scores", "retention")
 STEPS: dict[str, tuple[str, ...]] = {  # of Dagster, which do on duckdb what a stage does on Spark
     "inputs": (),
@@ -202,28 +203,27 @@ def _read_descendants() -> dict[int, float]:
 
 
 def compare_spark(
-    name: str, instance: Instance, company: "Company", folder: Path, *, master: str, maximum_rows: int | None
+    name: str, instance: Instance, company: "Company", folder: Path, spark: "OnSpark"
 ) -> Iterator[Figure]:
     """Build, check and score the company's day on Spark from what stands in the DuckDB file; compare the tables."""
     named = {**instance.environment, "HOLDFAST_COMPANY": str(folder / "company.yaml")}
     deployment, warehouse = load_deployment(read_settings(named)), Warehouse(engine=instance.engine)
-    if maximum_rows is not None:
+    if spark.maximum_rows is not None:
         policy = deployment.policy
-        training = policy.training.model_copy(update={"maximum_rows": maximum_rows})
+        training = policy.training.model_copy(update={"maximum_rows": spark.maximum_rows})
         deployment = replace(deployment, policy=policy.model_copy(update={"training": training}))
     day = date.fromisoformat(company.as_of)
     run = read_run(deployment.company, deployment.policy, as_of=day)
     stages = plan_stages(deployment, warehouse, open_registry(deployment.settings), as_of=day)
     begun = time.perf_counter()
     with count_processor() as used:
-        built = build_on_spark(deployment, warehouse, run=run, master=master, memory="2g", stages=stages)
+        given: dict[str, Any] = {"master": spark.master, "memory": spark.memory, "stages": stages}
+        built = build_on_spark(deployment, warehouse, run=run, **given)
         published = time.perf_counter()
         if not built.failed and not built.closed_by:
             publish(built.folder, list_public(built.folder, deployment.dbt.manifest))
     ended, processor = time.perf_counter(), sum(used.values())
-    given: dict[str, Any] = {"seed": company.seed}
-    limited = "" if maximum_rows is None else f" --maximum-rows {maximum_rows}"
-    given["command"] = f"{COMMAND} ARGS='--companies {name} --targets duckdb spark --master {master}{limited}'"
+    given, master = {"seed": company.seed, "command": COMMAND}, spark.master
     yield Figure(
         f"{name}: models and tests that fail on spark, {master}", unit="nodes", **given,
         **at_most(len(built.failed), 0), size=f"{company.size}, {len(built.nodes)} nodes",
@@ -261,6 +261,15 @@ def compare_spark(
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnSpark:
+    """Where Spark works, the memory of its driver, and above how many labelled rows it trains, if not the policy's."""
+
+    master: str
+    memory: str
+    maximum_rows: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Company:
     """How a company's folder is written, the day of its run, and whether its systems are served meanwhile."""
 
@@ -281,55 +290,67 @@ def _copy_shop(folder: Path) -> None:
     (folder / "company.yaml").write_bytes(Path("examples/complete_journey/company.yaml").read_bytes())
 
 
-COMPANIES = {
+OWN_SIZE = {
     "faithful": Company(write=write_faithful, as_of=AS_OF, size="550 customers", seed=3),
-    **{
-        industry: Company(
-            write=partial(_simulate, industry, customers=SIMULATED), as_of="2025-12-01", is_served=True,
-            size=f"{SIMULATED} customers",
-        )
-        for industry in ("telecom", "saas", "finance", "retail", "ecommerce")
-    },
     "shop": Company(write=_copy_shop, as_of="2017-12-01", size="2,469 households"),
-}  # fmt: skip
+}
+INDUSTRIES = ("telecom", "saas", "finance", "retail", "ecommerce")
+
+
+def find_company(name: str, *, customers: int) -> tuple[str, str, Company]:
+    """Return a company, with so many customers if it is simulated; how figures call it, and its folder."""
+    if name in OWN_SIZE:
+        return name, name, OWN_SIZE[name]
+    write = partial(_simulate, name, customers=customers)
+    company = Company(write=write, as_of="2025-12-01", is_served=True, size=f"{customers:,} customers")
+    if customers == SIMULATED:
+        return name, name, company
+    return f"{name} of {customers:,}", f"{name}_{customers}", company
 
 
 def measure(
-    keep: Path, *, companies: Sequence[str], targets: Sequence[str], master: str, maximum_rows: int | None
+    keep: Path, *, companies: Sequence[str], customers: int, targets: Sequence[str], spark: OnSpark
 ) -> Iterator[Figure]:
     """Run what is asked for and has not been run; compare the companies that have run on every engine."""
     with run_postgres(keep / "postgres") as server:
-        for name in companies:
-            company, folder = COMPANIES[name], keep / name
+        for asked in companies:
+            name, place, company = find_company(asked, customers=customers)
+            folder = keep / place
             if not folder.exists():
                 company.write(folder)
-            instances = open_instances(keep, server, name)
+            instances = open_instances(keep, server, place)
             for target in targets:
                 if target != SPARK and instances[target].seconds is None:
                     instances[target].run(company, folder)
             if SPARK in targets and instances["duckdb"].seconds:
-                given: dict[str, Any] = {"master": master, "maximum_rows": maximum_rows}
-                yield from compare_spark(name, instances["duckdb"], company, folder, **given)
+                yield from compare_spark(name, instances["duckdb"], company, folder, spark)
             elif all(each.seconds for each in instances.values()):
                 yield from compare(name, instances, company)
 
 
 def main() -> None:
-    """Measure and write the topic's file."""
+    """Measure and write the topic's file, figure by figure, so that a call that is ended loses no others."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, help="folder of the runs; a temporary one unless given")
-    parser.add_argument("--companies", nargs="+", choices=COMPANIES, default=list(COMPANIES))
+    names = (*OWN_SIZE, *INDUSTRIES)
+    parser.add_argument("--companies", nargs="+", choices=names, default=names)
+    parser.add_argument("--customers", type=int, default=SIMULATED, help="of a company that is simulated")
     parser.add_argument("--targets", nargs="+", choices=(*TARGETS, SPARK), default=TARGETS)
     parser.add_argument("--master", default=MASTER, help="where Spark works")
+    parser.add_argument("--memory", default="2g", help="of Spark's driver")
     parser.add_argument(
         "--maximum-rows", type=int, help="labelled rows above which Spark trains, other than the policy's"
     )
     asked = parser.parse_args()
+    arguments = " ".join("FOLDER" if each == str(asked.keep) else each for each in sys.argv[1:])
+    command = f"{COMMAND} ARGS='{arguments}'" if arguments else COMMAND
+    spark = OnSpark(master=asked.master, memory=asked.memory, maximum_rows=asked.maximum_rows)
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
         keep = asked.keep or Path(folder)
         keep.mkdir(parents=True, exist_ok=True)
-        given = {name: getattr(asked, name) for name in ("companies", "targets", "master", "maximum_rows")}
-        record("engines", measure(keep.resolve(), **given))
+        given = {name: getattr(asked, name) for name in ("companies", "customers", "targets")}
+        for figure in measure(keep.resolve(), **given, spark=spark):
+            record("engines", [replace(figure, command=command)])
 
 
 if __name__ == "__main__":

@@ -85,20 +85,23 @@ class Place:
             yield deployment, store, Erasing(deployment=deployment, store=store, keyring=keyring, by="bench", now=now)
 
 
-def build(folder: Path, *, customers: int, months: int, nights: int) -> Place:
-    """Simulate a shop and run it for some nights, unless the folder holds it already."""
-    place = Place(folder / "world", folder / "instance")
+def build(folder: Path, *, customers: int, months: int, nights: Sequence[int]) -> Place:
+    """Simulate a shop and run it for some nights, numbered by `run_night`; those the folder holds are not run again."""
+    place, lived = Place(folder / "world", folder / "instance"), folder / "nights.json"
     if not place.home.exists():
         for name in ("tmp", "user"):
             (place.instance / name).mkdir(parents=True)
         simulate(load_parameters(INDUSTRY), place.world, customers=customers, months=months, seed=SEED)
-        for night in range(nights):
-            run_night(place, months=months, night=night)
+    done = json.loads(lived.read_text()) if lived.exists() else []
+    for night in nights[len(done) :]:
+        run_night(place, months=months, night=night)
+        done.append(night)
+        lived.write_text(json.dumps(done))
     return place
 
 
 def run_night(place: Place, *, months: int, night: int) -> None:
-    """Run the pipeline for one more day."""
+    """Run the pipeline for a day, `night` days after the last month begins."""
     as_of = (START + timedelta(days=DAYS_OF_A_MONTH * (months - 1) + night)).isoformat()
     run_pipeline(place.world, place.instance, industry=INDUSTRY, as_of=as_of)
 
@@ -363,7 +366,7 @@ class Bench:
 
     def build(self) -> None:
         """Run the nights."""
-        build(self.folder / "built", customers=self.asked.customers, months=self.asked.months, nights=self.asked.nights)
+        build(self.folder / "built", customers=self.asked.customers, months=self.asked.months, nights=self.nights)
 
     def plan(self) -> None:
         """Ask for the erasures on a copy, and keep what finds the customers."""
@@ -445,7 +448,7 @@ class Bench:
         """Run another night on the same sources, and look for whoever was erased."""
         shutil.rmtree(self.folder / "lived", ignore_errors=True)
         place = self.erased.copy(self.folder / "lived")
-        run_night(place, months=self.asked.months, night=self.asked.nights)
+        run_night(place, months=self.asked.months, night=self.asked.every)
         back = find_in_columns(place, self.values) | find_in_files(place, self.values)
         print(json.dumps({"back": back}))
         return [self.figure("places to which the next night brought anybody back", at_most(len(back), 0))]
@@ -455,6 +458,11 @@ class Bench:
         arguments = " ".join("FOLDER" if each == str(self.asked.folder) else each for each in sys.argv[1:])
         command = f"{COMMAND} ARGS='{arguments}'" if arguments else COMMAND
         return Figure(name=name, unit=unit, size=self._known["size"], seed=SEED, command=command, **value)
+
+    @property
+    def nights(self) -> list[int]:
+        """The nights of the instance, the last of them when its last month begins."""
+        return [-self.asked.every * left for left in reversed(range(self.asked.nights))]
 
     @property
     def requests(self) -> list[str]:
@@ -478,6 +486,7 @@ def main() -> None:
     parser.add_argument("--erased", type=int, default=100)
     parser.add_argument("--months", type=int, default=8)
     parser.add_argument("--nights", type=int, default=3)
+    parser.add_argument("--every", type=int, default=1, help="days from one night to the next")
     parser.add_argument("--times", type=int, default=1, help="how often all rows about customers stand there")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=30, help="within which a kill falls")

@@ -1,8 +1,7 @@
 """Whether tables of two engines are the same, cell by cell."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,6 +12,8 @@ from orchestration.warehouse import Warehouse
 
 PUBLIC = ("customer_360", "features")
 RELATIVE = 1e-9  # how far apart two doubles may be: the order in which engines add is their own
+
+COLUMNS_AT_ONCE = 20  # of a table that is compared, so that memory holds it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,32 +43,50 @@ def list_public(folder: SparkFolder, manifest: Mapping[str, Any]) -> list[str]:
 
 
 def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Compared:
-    """Compare the days that Spark built of a table, all rows where it has no days."""
+    """Compare the days that Spark built of a table, all rows where it has no days; some columns at a time."""
+    files = folder.find(table)
+    built = f"from read_parquet('{files}/**/*.parquet', hive_partitioning = true)"
     with warehouse.connect() as connection:
-        kinds = {name: kind for name, kind, *_ in connection.execute(f"describe {table}").fetchall()}
-        files = folder.find(table)
-        built = _read_built(connection, files, kinds) if any(files.rglob("*.parquet")) else None
-        query = f"from {table}"
-        if "as_of" in kinds and built is not None:
-            days = ", ".join(f"date '{day:%Y-%m-%d}'" for day in built["as_of"].unique())
-            query += f" where as_of in ({days or 'null'})"
-            query += " qualify batch = max(batch) over (partition by as_of)" if "batch" in kinds else ""
-        held = _read(connection, query, kinds)
-    differing = count_different(held, held.iloc[:0] if built is None else built)
-    return Compared(table=table, rows=len(held), cells=held.size, differing=differing)
+        kinds, held = _describe(connection, f"from {table}"), f"from {table}"
+        if not any(files.rglob("*.parquet")):
+            rows = connection.sql(held).shape[0]
+            return Compared(table=table, rows=rows, cells=rows * len(kinds), differing=rows * len(kinds))
+        if "as_of" in kinds:
+            found = connection.execute(f"select distinct cast(as_of as date) {built}").fetchall()
+            days = ", ".join(f"date '{day}'" for (day,) in found)
+            held += f" where as_of in ({days or 'null'})"
+            held += " qualify batch = max(batch) over (partition by as_of)" if "batch" in kinds else ""
+        rows = connection.sql(held).shape[0]
+        differing = sum(_count_columns(connection, held, built, kinds, names) for names in _take_some(list(kinds)))
+    return Compared(table=table, rows=rows, cells=rows * len(kinds), differing=differing)
 
 
-def _read_built(connection: duckdb.DuckDBPyConnection, files: Path, kinds: Mapping[str, str]) -> pd.DataFrame:
-    query = f"from read_parquet('{files}/**/*.parquet', hive_partitioning = true)"
-    names = {name for name, *_ in connection.execute(f"describe {query}").fetchall()}
-    return _read(connection, query, {name: kind for name, kind in kinds.items() if name in names})
+def _describe(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
+    """Return the type of each column by its name."""
+    return {name: kind for name, kind, *_ in connection.execute(f"describe {query}").fetchall()}
 
 
-def _read(connection: duckdb.DuckDBPyConnection, query: str, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Return rows in the order of all that is exact, each column as the type that the warehouse has."""
-    exact = [name for name, kind in kinds.items() if kind != "DOUBLE"]
-    columns = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in kinds.items())
-    return connection.execute(f"select {columns} {query} order by {', '.join(exact) or 'all'}").df()
+def _take_some(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the names by COLUMNS_AT_ONCE."""
+    yield from (names[place : place + COLUMNS_AT_ONCE] for place in range(0, len(names), COLUMNS_AT_ONCE))
+
+
+def _count_columns(
+    connection: duckdb.DuckDBPyConnection, held: str, built: str, kinds: Mapping[str, str], names: Sequence[str]
+) -> int:
+    """Return how many cells of some columns differ, the rows of both in the order of all that is exact."""
+    known = _describe(connection, built)
+    order = [f"cast({name} as {kind})" for name, kind in kinds.items() if kind != "DOUBLE" and name in known] or ["all"]
+    left, right = (
+        ", ".join(f"cast({name} as {kinds[name]}) as {name}" for name in names if name in found) or "1 as nothing"
+        for found in (kinds, known)
+    )
+    return count_different(
+        *(
+            connection.execute(f"select {columns} {query} order by {', '.join(order)}").df()
+            for columns, query in ((left, held), (right, built))
+        )
+    )
 
 
 def count_different(left: pd.DataFrame, right: pd.DataFrame) -> int:
@@ -79,6 +98,7 @@ def count_different(left: pd.DataFrame, right: pd.DataFrame) -> int:
 
 def _count_column(left: pd.Series, right: pd.Series) -> int:
     if pd.api.types.is_float_dtype(left) and pd.api.types.is_float_dtype(right):
-        near = (left - right).abs() <= RELATIVE * left.abs().combine(right.abs(), max).clip(lower=1e-300)
+        largest = left.abs().where(left.abs() >= right.abs(), right.abs()).clip(lower=1e-300)
+        near = (left - right).abs() <= RELATIVE * largest
         return int((~(near | (left == right) | (left.isna() & right.isna()))).sum())
     return int((left.astype("string").fillna("") != right.astype("string").fillna("")).sum())
