@@ -4,7 +4,8 @@ The same simulated company is run twice from nothing, in clear and under a key, 
 During the run and after it all files, temporary ones too, are read for every personal value of the company's people;
 after it also for ids of customers and orders. The same search must find ids in the run in clear: those of customers,
 since DuckDB may compress an order's away. Time is that of the processors, all children included, since other programs
-may share the machine.
+may share the machine. Then the instance under a key is called with a wrong key and with none, gets another key, and is
+called with that and with the one before.
 """
 
 import argparse
@@ -12,9 +13,12 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,16 +26,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
-from bench.privacy import run_pipeline
+from bench.privacy import ROOT, make_environment, run_pipeline
 from company.encryption import KEY_NAME, open_file
+from orchestration.commands.encryption import NEW_KEY_NAME
 from simulator.parameters import load_parameters
 from simulator.people import find_words, read_words
 from simulator.story import START, simulate
 
 COMMAND, SEED, INDUSTRY = "make bench TOPIC=encryption", 20260101, "retail"
-KEY = "q7Jw2mZx0aVf9KtB3sLr8YdH"
+KEY, NEXT, WRONG = "q7Jw2mZx0aVf9KtB3sLr8YdH", "Zt4Kc8PqLw1nXv6RbJ0sGy5M", "Hd3Nf7XsQe2mTc9WbK0uJy6P"
+READING = (["outbox", "status"], ["quarantine"])  # calls that need the key
 PARTS, MEASURED = {"plain": "", "encrypted": KEY}, "measured.json"
 DAYS_OF_A_MONTH, PAUSE_SECONDS = 30, 0.5
+ROTATE, REFUSED = ["encryption", "rotate"], 2
 LEAST, MOST = 6, 500  # characters of an id that is searched for, and how many are of a kind
 TEMPORARY = (".tmp", ".wal", "-wal", ".new")
 
@@ -121,6 +128,47 @@ def find_files(instance: Path, ids: list[bytes], words: frozenset[str]) -> dict[
     return found
 
 
+def call(place: Path, command: list[str], *, key: str, to: str = "") -> "subprocess.CompletedProcess[str]":
+    """Call the command line for the instance of a place, with a key and the one to come."""
+    environment = make_environment(place / "world", place / "instance")
+    return subprocess.run(
+        [sys.executable, "-m", "orchestration.cli", *command], cwd=ROOT, check=False, capture_output=True, text=True,
+        env=environment | {KEY_NAME: key, NEW_KEY_NAME: to},
+    )  # fmt: skip
+
+
+def list_let_in(place: Path, keys: Sequence[str], commands: Sequence[list[str]] = READING) -> list[str]:
+    """Return the calls with one of the keys that were not refused in one paragraph."""
+    let_in = []
+    for key in keys:
+        for command in commands:
+            done = call(place, command, key=key, to=NEXT)
+            said = (done.stdout + done.stderr).strip()
+            print(f"{' '.join(command)} under {key or 'no key'}: {said}")
+            if done.returncode != REFUSED or KEY_NAME not in said or "\n\n" in said:
+                let_in.append(" ".join(command))
+    return let_in
+
+
+def change_key(folder: Path, ids: list[bytes], words: frozenset[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield what a wrong, a missing and a changed key do to a copy of the encrypted instance: name, value and unit."""
+    place = folder / "keys"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(folder / "encrypted", place, ignore=shutil.ignore_patterns("postgres"))
+    let_in = list_let_in(place, (WRONG, ""), [*READING, ROTATE])
+    begun = time.perf_counter()
+    rotated = call(place, ROTATE, key=KEY, to=NEXT)
+    seconds = time.perf_counter() - begun
+    print(rotated.stdout + rotated.stderr)
+    let_in += list_let_in(place, (KEY,))
+    refused = [" ".join(each) for each in READING if call(place, each, key=NEXT).returncode]
+    yield "calls with a wrong, a missing or a former key that were let in", at_most(len(let_in), 0), "calls"
+    yield "calls that the new key did not open", at_most(len(refused) + bool(rotated.returncode), 0), "calls"
+    left = find_files(place / "instance", ids, words)
+    yield "files with an id or a personal value, after the key was changed", at_most(len(left), 0), "files"
+    yield "time to change the key", without_bar(seconds), "s"
+
+
 def main() -> None:
     """Run in clear and under a key, and write the figures down."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -163,6 +211,10 @@ def compare(folder: Path, asked: argparse.Namespace) -> None:
                 **(shared | {"unit": "times"}),
             ),
             Figure(name="processor time, encrypted", **without_bar(seconds), **(shared | {"unit": "s"})),
+            *(
+                Figure(name=name, **value, **(shared | {"unit": unit}))
+                for name, value, unit in change_key(folder, ids, words)
+            ),
         ],
     )  # fmt: skip
 

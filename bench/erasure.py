@@ -93,7 +93,7 @@ def build(folder: Path, *, customers: int, months: int, nights: Sequence[int]) -
             (place.instance / name).mkdir(parents=True)
         simulate(load_parameters(INDUSTRY), place.world, customers=customers, months=months, seed=SEED)
     done = json.loads(lived.read_text()) if lived.exists() else []
-    for night in nights[len(done) :]:
+    for night in (each for each in nights if each > max(done, default=each - 1)):
         run_night(place, months=months, night=night)
         done.append(night)
         lived.write_text(json.dumps(done))
