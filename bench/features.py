@@ -41,8 +41,8 @@ VIEW = "path:models/staging path:models/bookkeeping path:models/intermediate pat
 SLICES = "path:models/features"
 NOTHING = "stg_campaigns"  # a view of nothing: all that such a run costs is dbt itself
 BOOKKEEPING = ("batch_days", "batch_days_read", "days_landed", "days_to_rebuild", "days_built")
-MOST_TIMES, MOST_MEMORY, MOST_SHARE, MOST_YEAR, MOST_OVERHEAD = 2.5, 12.0, 0.05, 4.0, 30.0
-PARTS = ("plain", "day", "year", "dagster")
+MOST_TIMES, MOST_MEMORY, MOST_SHARE, MOST_YEAR, MOST_OVERHEAD, MOST_ON_LAKE = 2.5, 12.0, 0.05, 4.0, 30.0, 1.3
+PARTS = ("plain", "day", "year", "dagster", "lake")
 NIGHTS = 3
 MOST_COMPARED = 100_000  # a rebuild to compare row by row is made up to this size
 COMPANY = """\
@@ -170,6 +170,9 @@ class Build:
         )
 
 
+NO_BUILD = Build(seconds=0, processor=0, memory=0)
+
+
 def write_world(path: Path, *, size: int) -> None:
     """Write the rows of `size` customers as ingestion leaves them, with the day that follows BEFORE set aside."""
     with duckdb.connect(str(path)) as connection:
@@ -207,8 +210,16 @@ def land_tomorrow(home: Path) -> None:
             connection.execute(f"insert into raw_shop.{name} from tomorrow.{name}; drop table tomorrow.{name}")
 
 
-def run_dbt(home: Path, as_of: str, *, snapshots: Sequence[str] = (), command: str = "run", select: str = "") -> Build:
-    """Run dbt on the warehouse of `home` as of a day, in a process of its own."""
+def run_dbt(
+    home: Path,
+    as_of: str,
+    *,
+    snapshots: Sequence[str] = (),
+    command: str = "run",
+    select: str = "",
+    engine: Mapping[str, str] | None = None,
+) -> Build:
+    """Run dbt as of a day in a process of its own, on the DuckDB file of `home` or the engine of an environment."""
     from orchestration.dbt import write_run  # not above: the process that runs plain statements would import Dagster
 
     arguments = [sys.executable, "-m", "dbt.cli.main", command, "--quiet", "--project-dir", str(PROJECT)]
@@ -216,7 +227,7 @@ def run_dbt(home: Path, as_of: str, *, snapshots: Sequence[str] = (), command: s
     arguments += ["--vars", json.dumps(VARIABLES), *(["--select", *select.split()] if select else [])]
     arguments += ["--exclude", "leavers+"] if select else []  # they read what models learn from
     run = write_run(date.fromisoformat(as_of), map(date.fromisoformat, snapshots))
-    return _measured(arguments, os.environ | run | {"HOLDFAST_HOME": str(home)})
+    return _measured(arguments, {**os.environ, **run, "HOLDFAST_HOME": str(home), **(engine or {})})
 
 
 def _measured(arguments: Sequence[str], environment: Mapping[str, str]) -> Build:
@@ -322,6 +333,41 @@ def measure(size: int, scratch: Path, parts: Sequence[str] = PARTS) -> Iterator[
         yield from _twelve_snapshots(size, raw, start=start, work=work, whole=whole)
     if "dagster" in parts:
         yield _beyond_sql(size, raw)
+    if "lake" in parts:
+        yield from _on_lake(size, raw, whole=whole, steps=(NOTHING, VIEW, SLICES))
+
+
+def _on_lake(size: int, raw: Path, *, whole: Build, steps: Sequence[str]) -> Iterator[Result]:
+    """Measure a whole build, step by step, on a lake with a PostgreSQL of its own, to which the landed rows are moved.
+
+    The seconds of PostgreSQL's processes count as dbt's own do.
+    """
+    from bench.engines import run_postgres
+    from orchestration.engines import DuckDb, Lake
+    from orchestration.migration import migrate
+
+    home = raw.parent / "lake"
+    home.mkdir()
+    with run_postgres(home / "postgres") as server:
+        catalog = server.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        lake = Lake(catalog=catalog, files=str(home / "files"), scratch=home / "scratch")
+        migrate(DuckDb(path=raw), lake)
+        before = _read_processor(home / "postgres")
+        built = sum((run_dbt(home, BEFORE, select=step, engine=lake.environment) for step in steps), NO_BUILD)
+        catalogue = _read_processor(home / "postgres") - before
+    share = (built.processor + catalogue) / whole.processor
+    yield _figure("lake_over_duckdb_processor", share, "times", size, whole, MOST_ON_LAKE)
+    yield _figure("lake_over_duckdb_seconds", built.seconds / whole.seconds, "times", size, whole)
+    yield _figure("lake_processor", built.processor + catalogue, "s", size, whole)
+    yield _figure("lake_peak_memory", built.memory, "GiB", size, built, MOST_MEMORY)
+    _drop(raw.parent, "lake")
+
+
+def _read_processor(server: Path) -> float:
+    """Return the processor seconds of a PostgreSQL server and of its processes that have ended."""
+    pid = (server / "postmaster.pid").read_text().split()[0]
+    used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
 
 
 def _twelve_snapshots(size: int, raw: Path, *, start: Build, work: float, whole: Build) -> Iterator[Result]:
