@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,18 @@ from privacy.matching import Matcher
 from privacy.traces import ERASED, Action, Evidence, Trace
 
 OWNER = "customer_id"
-_PIECE, _ROWS = 400, 2_000
+_ROWS = 2_000  # that are searched at once
+_BETWEEN = "\x1f"  # stands between the texts of a row, and in none of the values
+_ERASED = sa.Table(  # for the length of a connection
+    "erased_values",
+    sa.MetaData(),
+    sa.Column("value", sa.String, primary_key=True),
+    sa.Column("is_key", sa.Boolean, primary_key=True),
+    sa.Column("renamed", sa.String),
+    prefixes=["temporary"],
+)
+_CUSTOMERS = sa.select(_ERASED.c.value).where(~_ERASED.c.is_key)
+_KEYS = sa.select(_ERASED.c.value).where(_ERASED.c.is_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +72,7 @@ class SqlDatabase:
             with engine.connect() as connection:
                 if engine.dialect.name == "sqlite":
                     connection.exec_driver_sql("pragma secure_delete = on")
+                    connection.exec_driver_sql("pragma temp_store = memory")
                 yield connection
         finally:
             engine.dispose()
@@ -80,42 +93,60 @@ class SqlDatabase:
     ) -> Iterator[Trace]:
         metadata = sa.MetaData()
         metadata.reflect(connection)
+        _remember(connection, identifiers, renamed)
         for table in reversed(metadata.sorted_tables):
             before = _count(connection, table)
             with _unguarded(connection, table):
-                for action, rows in self._change(connection, table, identifiers, renamed):
+                for action, rows in self._change(connection, table, identifiers.matcher, renamed):
                     after = _count(connection, table)
                     yield Trace(place=table.name, action=action, rows=rows, rows_before=before, rows_after=after)
                     before = after
 
     def _change(
-        self, connection: sa.Connection, table: sa.Table, identifiers: Identifiers, renamed: dict[str, str]
+        self, connection: sa.Connection, table: sa.Table, matcher: Matcher, renamed: dict[str, str]
     ) -> Iterator[tuple[Action, int]]:
-        yield from _named("renamed", self._rename(connection, table, renamed))
+        if renamed:
+            yield from _named("renamed", self._rename(connection, table))
         if not renamed and (table.name, OWNER) not in self.blanked:
-            yield from _named("deleted", _delete_theirs(connection, table, identifiers))
+            yield from _named("deleted", _delete(connection, table, _theirs(table)))
         if not renamed:
-            yield from _named("emptied", self._blank(connection, table, identifiers.customers))
-        yield from _named("deleted", _delete_keys(connection, table, () if renamed else identifiers.keys))
-        yield from _named("replaced", _replace_texts(connection, table, identifiers, renamed))
+            yield from _named("emptied", self._blank(connection, table))
+            yield from _named("deleted", _delete(connection, table, _about_keys(table)))
+        yield from _named("replaced", _replace_texts(connection, table, matcher, renamed))
 
-    def _rename(self, connection: sa.Connection, table: sa.Table, renamed: dict[str, str]) -> int:
+    def _rename(self, connection: sa.Connection, table: sa.Table) -> int:
+        new = sa.select(_ERASED.c.renamed).where(~_ERASED.c.is_key)
         return sum(
-            connection.execute(sa.update(table).where(column == old).values({column.name: new})).rowcount
+            _execute(
+                connection,
+                sa.update(table)
+                .where(column.in_(_CUSTOMERS))
+                .values({column.name: new.where(_ERASED.c.value == column).scalar_subquery()}),
+            )
             for column in self._find_references(table)
-            for old, new in renamed.items()
         )
 
-    def _blank(self, connection: sa.Connection, table: sa.Table, customers: Sequence[str]) -> int:
+    def _blank(self, connection: sa.Connection, table: sa.Table) -> int:
         blanked = [column for column in table.columns if (table.name, column.name) in self.blanked]
         return sum(
-            connection.execute(sa.update(table).where(column.in_(piece)).values({column.name: ERASED})).rowcount
+            _execute(connection, sa.update(table).where(column.in_(_CUSTOMERS)).values({column.name: ERASED}))
             for column in blanked
-            for piece in _pieces(customers)
         )
 
     def _find_references(self, table: sa.Table) -> list[sa.Column[Any]]:
         return [each for each in table.columns if each.name == OWNER or (table.name, each.name) in self.blanked]
+
+
+def _remember(connection: sa.Connection, identifiers: Identifiers, renamed: dict[str, str]) -> None:
+    """Write down whom statements are about, in a table that goes with the connection."""
+    _ERASED.create(connection)
+    rows = [
+        {"value": value, "is_key": is_key, "renamed": renamed.get(value)}
+        for is_key, values in ((False, identifiers.customers), (True, identifiers.keys))
+        for value in sorted({*values})
+    ]
+    if rows:
+        connection.execute(sa.insert(_ERASED), rows)
 
 
 def _named(action: Action, rows: int) -> Iterator[tuple[Action, int]]:
@@ -123,63 +154,56 @@ def _named(action: Action, rows: int) -> Iterator[tuple[Action, int]]:
         yield action, rows
 
 
-def _delete_theirs(connection: sa.Connection, table: sa.Table, identifiers: Identifiers) -> int:
-    rows = 0
-    for piece in _pieces(identifiers.customers):
-        condition = _theirs(table, piece)
-        if condition is not None:
-            rows += connection.execute(sa.delete(table).where(condition)).rowcount
-    return rows
+def _execute(connection: sa.Connection, statement: sa.UpdateBase) -> int:
+    """Return how many rows a statement changed."""
+    return connection.execute(statement).rowcount
 
 
-def _theirs(table: sa.Table, customers: Sequence[str]) -> sa.ColumnElement[bool] | None:
+def _delete(connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool] | None) -> int:
+    return 0 if condition is None else _execute(connection, sa.delete(table).where(condition))
+
+
+def _theirs(table: sa.Table) -> sa.ColumnElement[bool] | None:
     """Return the condition of rows of the customers, and of rows that refer to one; None where a table has neither."""
-    conditions = [table.c[OWNER].in_(customers)] if OWNER in table.c else []
+    conditions = [table.c[OWNER].in_(_CUSTOMERS)] if OWNER in table.c else []
     for key in table.foreign_keys:
-        parent = None if key.column.table is table else _theirs(key.column.table, customers)
+        parent = None if key.column.table is table else _theirs(key.column.table)
         if parent is not None:
             conditions.append(key.parent.in_(sa.select(key.column).where(parent)))
     return sa.or_(*conditions) if conditions else None
 
 
-def _delete_keys(connection: sa.Connection, table: sa.Table, keys: Sequence[str]) -> int:
-    """Delete rows that are nobody's by name and about one of the customers' messages or alerts."""
-    if OWNER in table.c:
-        return 0
-    return sum(
-        connection.execute(sa.delete(table).where(column.in_(piece))).rowcount
-        for column in _texts(table)
-        for piece in _pieces(keys)
-    )
+def _about_keys(table: sa.Table) -> sa.ColumnElement[bool] | None:
+    """Return the condition of rows that are nobody's by name and about one of the customers' messages or alerts."""
+    texts = [] if OWNER in table.c else _texts(table)
+    return sa.or_(*(column.in_(_KEYS) for column in texts)) if texts else None
 
 
-def _replace_texts(
-    connection: sa.Connection, table: sa.Table, identifiers: Identifiers, renamed: dict[str, str]
-) -> int:
-    matcher, texts = Matcher(values=identifiers.searched), _texts(table)
+def _replace_texts(connection: sa.Connection, table: sa.Table, matcher: Matcher, renamed: dict[str, str]) -> int:
+    texts, row_id = _texts(table), _row_id(connection, table)
     if not texts or not matcher.values:
         return 0
-    row_id = _row_id(connection, table)
-    found = [
-        (key, changed)
-        for rows in _pieces(connection.execute(sa.select(row_id, *texts)).yield_per(_ROWS), _ROWS)
-        for key, changed in _find_changed(rows, [column.name for column in texts], matcher, renamed)
-    ]
-    for key, changed in found:
+    keys = list(_find_rows(connection, table, row_id, matcher))
+    for key in keys:
+        row = connection.execute(sa.select(*texts).select_from(table).where(row_id == key)).mappings().one()
+        changed = {
+            name: matcher.replace(str(text), by=ERASED, names=renamed)
+            for name, text in row.items()
+            if text and matcher.find_texts([str(text)])
+        }
         connection.execute(sa.update(table).where(row_id == key).values(changed))
-    return len(found)
+    return len(keys)
 
 
-def _find_changed(
-    rows: Sequence[Sequence[Any]], names: Sequence[str], matcher: Matcher, renamed: dict[str, str]
-) -> Iterator[tuple[Any, dict[str, str]]]:
-    """Yield the key of each row in whose texts an identifier stands, with the texts as they should be."""
-    cells = [(row[0], name, str(cell)) for row in rows for name, cell in zip(names, row[1:], strict=True) if cell]
-    found: dict[Any, dict[str, str]] = {}
-    for place in matcher.find_texts([text for _, _, text in cells]):
-        key, name, text = cells[place]
-        found.setdefault(key, {})[name] = matcher.replace(text, by=ERASED, names=renamed)
-    yield from found.items()
+def _find_rows(
+    connection: sa.Connection, table: sa.Table, row_id: sa.ColumnElement[Any], matcher: Matcher
+) -> Iterator[Any]:
+    """Yield what finds a row again in whose texts an identifier stands; the database puts those of a row together."""
+    texts = [sa.func.coalesce(sa.cast(column, sa.Text), "") for column in _texts(table)]
+    joined = reduce(lambda left, right: left + _BETWEEN + right, texts)
+    selected = sa.select(row_id, joined).select_from(table)
+    for rows in _pieces(connection.execute(selected.execution_options(yield_per=_ROWS)), _ROWS):
+        yield from (rows[place][0] for place in matcher.find_texts([text for _, text in rows]))
 
 
 def _texts(table: sa.Table) -> list[sa.Column[Any]]:
@@ -214,7 +238,7 @@ def _unguarded(connection: sa.Connection, table: sa.Table) -> Iterator[None]:
         connection.exec_driver_sql(statement)
 
 
-def _pieces(values: Iterable[Any], size: int = _PIECE) -> Iterator[list[Any]]:
+def _pieces(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(values)
     while piece := list(islice(iterator, size)):
         yield piece

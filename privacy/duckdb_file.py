@@ -18,7 +18,6 @@ import duckdb
 
 from company.encryption import attach, open_file
 from privacy.identifiers import Identifiers, is_distinctive
-from privacy.matching import Matcher
 from privacy.traces import ERASED, Action, ErasureError, Evidence, Trace
 
 if TYPE_CHECKING:
@@ -323,10 +322,6 @@ class _Eraser:
             self.connection.execute(f"create or replace temp table {_KNOWN} as {ids} union select id from {_CUSTOMERS}")
         return bool(lists)
 
-    @cached_property
-    def _matcher(self) -> Matcher:
-        return Matcher(values=self.identifiers.searched)
-
     def _make_functions(self) -> None:
         """Let SQL ask whether a text holds an identifier, and for the text without it."""
         make = self.connection.create_function  # it evaluates annotations, which a lambda has none of
@@ -342,11 +337,11 @@ class _Eraser:
         places = np.frombuffer(offsets, dtype=np.int32)[cells.offset : cells.offset + len(cells) + 1]
         holds = np.zeros(len(cells), dtype=bool)
         written = data.to_pybytes()[places[0] : places[-1]] if data else b""
-        holds[self._matcher.find_cells(written, places - places[0])] = True
+        holds[self.identifiers.matcher.find_cells(written, places - places[0])] = True
         return pa.array(holds)
 
     def _take_out(self, text: str) -> str:
-        return self._matcher.replace(text, by=ERASED)
+        return self.identifiers.matcher.replace(text, by=ERASED)
 
     def _remember_identifiers(self) -> None:
         names, ids = self.identifiers.new_names if self.mode == "anonymisation" else {}, self.identifiers.customers

@@ -33,14 +33,12 @@ class Files:
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
         """Return what would be done, without doing it."""
-        matcher = Matcher(values=identifiers.searched)
-        return [trace for path in self._list() if (trace := self._treat(path, matcher, is_trial=True))]
+        return [trace for path in self._list() if (trace := self._treat(path, identifiers.matcher, is_trial=True))]
 
     def erase(self, identifiers: Identifiers, *, mode: str) -> Evidence:
         """Delete files named by an identifier, archives and lines that hold one; elsewhere write `ERASED` over it."""
         del mode  # a file holds no statistics that would survive
-        matcher = Matcher(values=identifiers.searched)
-        traces = [trace for path in self._list() if (trace := self._treat(path, matcher, is_trial=False))]
+        traces = [trace for path in self._list() if (trace := self._treat(path, identifiers.matcher, is_trial=False))]
         return Evidence(store=self.name, traces=tuple(traces))
 
     def _list(self) -> Iterator[Path]:
@@ -134,7 +132,7 @@ def search(folder: Path, identifiers: Identifiers, *, key: str = "") -> Search:
 
     Archives are unpacked, and sealed files opened with `key`.
     """
-    matcher = Matcher(values=identifiers.searched)
+    matcher = identifiers.matcher
     hits: Counter[str] = Counter()
     files = bytes_read = 0
     for path in list_files(folder):

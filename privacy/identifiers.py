@@ -6,6 +6,9 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+from privacy.matching import Matcher
 
 _LEAST_KEY = 16
 _LEAST_MIXED, _LEAST_TEXT = 5, 8  # characters from which letters with digits, or letters alone, are found by bytes
@@ -49,11 +52,16 @@ class Identifiers:
         pairs = (*zip(self.customers, self.renamed, strict=True), *zip(self.keys, self.renamed_keys, strict=True))
         return dict(pairs)
 
-    @property
+    @cached_property
     def searched(self) -> tuple[str, ...]:
         """The values that are searched for wherever they may be: those that cannot be anything else."""
         values = {*self.customers, *self.keys, *self.tokens, *self.clear} - {*self.ambiguous}
         return tuple(sorted(filter(is_distinctive, values)))
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """What finds the searched values in bytes; made once, because every table and file is asked by it."""
+        return Matcher(values=self.searched)
 
     @property
     def indistinct(self) -> int:
