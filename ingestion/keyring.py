@@ -113,11 +113,12 @@ class Keyring:
                 connection.execute(sa.insert(_KEYS), [self._row(owner, key, at) for owner, key in keys.items()])
         return keys
 
-    def destroy(self, owner: Owner, *, at: datetime) -> bool:
-        """Destroy a key for ever; returns whether there was one."""
-        gone = sa.update(_KEYS).filter_by(owner=self._name(owner)).where(_KEYS.c.wrapped.is_not(None))
+    def destroy(self, owners: Sequence[Owner], *, at: datetime) -> int:
+        """Destroy keys for ever, all or none; returns how many there were."""
+        gone = sa.update(_KEYS).where(_KEYS.c.wrapped.is_not(None)).values(wrapped=None, destroyed_at=at)
         with self._engine.begin() as connection:
-            return connection.execute(gone.values(wrapped=None, destroyed_at=at)).rowcount > 0
+            pieces = _pieces([self._name(owner) for owner in owners])
+            return sum(connection.execute(gone.where(_KEYS.c.owner.in_(piece))).rowcount for piece in pieces)
 
     def rotate(self, master_key: str) -> int:
         """Wrap every key by another master key, all or none; returns how many customers' keys there are."""

@@ -35,6 +35,7 @@ __all__ = ["MASTER_KEY_NAME", "URL_NAME", "Asked", "Sealable", "Vault", "VaultEr
 
 _NONCE_BYTES = 12
 _CHUNK = 5_000
+_OWNERS = 500  # that one statement names
 _T = TypeVar("_T")
 
 _METADATA = sa.MetaData()
@@ -161,12 +162,14 @@ class Vault:
             clear |= answers
         return clear
 
-    def destroy(self, source: str, customer_id: str, *, at: datetime) -> bool:
-        """Destroy the customer's key, so that no copy of the values can be read; returns whether there was one."""
-        had_key = self._keyring.destroy((source, customer_id), at=at)
+    def destroy(self, source: str, customers: Sequence[str], *, at: datetime) -> int:
+        """Destroy the customers' keys, so that no copy of the values can be read; returns how many there were."""
+        destroyed = self._keyring.destroy([(source, each) for each in customers], at=at)
+        gone = sa.delete(_VALUES).filter_by(source=source)
         with self._engine.begin() as connection:
-            connection.execute(sa.delete(_VALUES).filter_by(source=source, customer_id=customer_id))
-        return had_key
+            for piece in _chunks(customers, _OWNERS):
+                connection.execute(gone.where(_VALUES.c.customer_id.in_(piece)))
+        return destroyed
 
     def askings(self) -> list[dict[str, object]]:
         """Return every asking for a clear value, oldest first."""
@@ -257,7 +260,7 @@ def _of_owners(
     """Run `query` for the rows of `owners`, in pieces that every database accepts."""
     by_source = groupby(sorted(owners), key=lambda owner: owner[0])
     for source, held in by_source:
-        for piece in _chunks((customer_id for _, customer_id in held), 500):
+        for piece in _chunks((customer_id for _, customer_id in held), _OWNERS):
             yield from connection.execute(query.where(table.c.source == source, table.c.customer_id.in_(piece)))
 
 

@@ -28,6 +28,7 @@ OWNER = "customer_id"
 _CUSTOMERS, _DISTINCT = "erased_customers", "erased_distinct"
 _TOKENS, _MADE_KEYS, _KNOWN = "erased_tokens", "erased_keys", "known_customers"
 _NAMES_ONE, _WITHOUT = "names_erased", "without_erased"  # functions of the connection
+_MEMORY = "2GB"  # that DuckDB takes; what does not fit waits on the disk, next to the copy
 _COPY = ".erasing-"  # begins the name of a folder with a copy to work on
 KEYS = (OWNER, "canonical_id", "canonical_before", "canonical_after", "left_id", "right_id")
 _COLUMNS = """
@@ -95,7 +96,7 @@ class DuckDbFile:
 
     def plan(self, identifiers: Identifiers) -> list[Trace]:
         """Return what would be done, by doing it in a copy."""
-        with self._copy() as copy, open_file(copy, key=self.key) as connection:
+        with self._copy() as (connection, _):
             return list(_Eraser(connection=connection, identifiers=identifiers, mode="erasure").erase())
 
     def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
@@ -104,13 +105,13 @@ class DuckDbFile:
         Whoever reads the file before keeps it until they close it. Raises ErasureError where rows of anybody else would
         change.
         """
-        with self._copy() as copy:
-            with open_file(copy, key=self.key) as connection:
-                eraser = _Eraser(connection=connection, identifiers=identifiers, mode=mode)
-                before = eraser.digest_others()
-                traces = tuple(eraser.erase())
-                self._refuse_others(before, eraser.digest_others())
-            os.replace(_write_anew(copy, key=self.key), self.path)  # noqa: PTH105 - atomic, also over a file that is being read
+        with self._copy() as (connection, folder):
+            eraser = _Eraser(connection=connection, identifiers=identifiers, mode=mode)
+            before = eraser.digest_others()
+            traces = tuple(eraser.erase())
+            self._refuse_others(before, eraser.digest_others())
+            _write_anew(connection, folder / "fresh", key=self.key)
+            os.replace(folder / "fresh", self.path)  # noqa: PTH105 - atomic, also over a file that is being read
         return Evidence(store=self.name, traces=traces, others_unchanged=True)
 
     def _refuse_others(self, before: dict[str, tuple[int, str]], after: dict[str, tuple[int, str]]) -> None:
@@ -122,8 +123,8 @@ class DuckDbFile:
             )
 
     @contextmanager
-    def _copy(self) -> Iterator[Path]:
-        """Yield a copy to work on: the file itself may be read meanwhile, and is whole whenever this is killed."""
+    def _copy(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+        """Yield a connection to a copy, and its folder: the file may be read meanwhile, and a kill leaves it whole."""
         with (
             suppress(duckdb.IOException),
             open_file(self.path, key=self.key),
@@ -132,7 +133,9 @@ class DuckDbFile:
         with TemporaryDirectory(dir=self.path.parent, prefix=_COPY) as folder:
             copy = Path(folder) / self.path.name  # views name the database by its file
             shutil.copyfile(self.path, copy)
-            yield copy
+            with open_file(copy, key=self.key, config={"memory_limit": _MEMORY}) as connection:
+                connection.execute("pragma disable_checkpoint_on_shutdown")  # the copy goes
+                yield connection, Path(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -141,15 +144,12 @@ def remove_leftovers(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)  # one within another is gone already
 
 
-def _write_anew(path: Path, *, key: str) -> Path:
-    """Return a new file with what is left in `path`: what was deleted there stays in its old blocks."""
-    fresh = path.with_suffix(".fresh")
-    with open_file(path, key=key) as connection:
-        attach(connection, fresh, name="fresh", key=key)
-        source = connection.execute("select current_database()").fetchone() or ("",)
-        connection.execute(f"copy from database {quote(source[0])} to fresh")
-        connection.execute("detach fresh")
-    return fresh
+def _write_anew(connection: duckdb.DuckDBPyConnection, path: Path, *, key: str) -> None:
+    """Write a new file with what is left in the open one: what was deleted there stays in its old blocks."""
+    attach(connection, path, name="fresh", key=key)
+    source = connection.execute("select current_database()").fetchone() or ("",)
+    connection.execute(f"copy from database {quote(source[0])} to fresh")
+    connection.execute("detach fresh")
 
 
 @dataclass(frozen=True, kw_only=True)

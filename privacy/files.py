@@ -46,12 +46,13 @@ class Files:
 
     def _treat(self, path: Path, matcher: Matcher, *, is_trial: bool) -> Trace | None:
         place = str(path.relative_to(self.folder))
-        if matcher.count(path.name.encode(errors="surrogateescape")) or self._is_archive_of(path, matcher):
+        is_found = any(matcher.count(piece) for piece in _read(path, overlap=matcher.longest, key=self.key))
+        if matcher.count(path.name.encode(errors="surrogateescape")) or (is_found and self._is_archive(path)):
             if not is_trial:
                 path.unlink()
             return Trace(place=matcher.replace(place, by=ERASED), action="deleted", rows=1, rows_before=1)
-        text = read_text(path, key=self.key)
-        if text is None or not matcher.count(text.encode()):
+        text = read_text(path, key=self.key) if is_found else None
+        if text is None:
             return None
         action, changed, rows = _change(
             text, matcher, is_by_line=Path(path.name.removesuffix(ENDING)).suffix in _BY_LINE
@@ -61,11 +62,10 @@ class Files:
         lines = text.count("\n")
         return Trace(place=place, action=action, rows=rows, rows_before=lines, rows_after=changed.count("\n"))
 
-    def _is_archive_of(self, path: Path, matcher: Matcher) -> bool:
-        """Tell whether an identifier is packed in a file, which is then made anew by whoever needs it."""
+    def _is_archive(self, path: Path) -> bool:
+        """Tell whether a file is packed, so that it is made anew by whoever needs it and not changed."""
         with _open(path, key=self.key) as file:
-            is_archive = _kind(file.read(_HEAD)) in {GZIP, ZIP}
-        return is_archive and any(matcher.count(piece) for piece in _read(path, overlap=matcher.longest, key=self.key))
+            return _kind(file.read(_HEAD)) in {GZIP, ZIP}
 
 
 def list_files(folder: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from privacy.identifiers import Identifiers, Keyring
 from privacy.requests import EXTENDED, STATES, STORE_DONE, Callback, Kind, Request, RequestError, State, check_move
@@ -107,12 +107,16 @@ class PrivacyRequests:
             _append(connection, request.request_id, EXTENDED, by=by, at=at, note=note, due_on=due_on)
         return self.find(request.request_id)
 
-    def seal(self, request: Request, identifiers: Identifiers, *, keyring: Keyring) -> None:
-        """Keep all identifiers of an open request, sealed."""
-        own = PRIVACY_REQUESTS.c.request_id == request.request_id
-        sealed = keyring.seal(identifiers, request_id=request.request_id)
-        with self._database.write() as connection:
-            connection.execute(update(PRIVACY_REQUESTS).where(own).values(sealed=sealed))
+    def seal(self, found: Mapping[str, Identifiers], *, keyring: Keyring) -> None:
+        """Keep all identifiers of open requests, by their ids, sealed."""
+        own = PRIVACY_REQUESTS.c.request_id == bindparam("own")
+        rows = [
+            {"own": request_id, "sealed": keyring.seal(identifiers, request_id=request_id)}
+            for request_id, identifiers in found.items()
+        ]
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(update(PRIVACY_REQUESTS).where(own).values(sealed=bindparam("sealed")), rows)
 
     def unseal(self, request: Request, *, keyring: Keyring) -> Identifiers:
         """Return the identifiers of an open request."""

@@ -35,7 +35,7 @@ def export(
         )
     requests = PrivacyRequests(store)
     held = requests.unseal(request, keyring=keyring)
-    accounts = find_linked_ids(deployment, held.customers)
+    (accounts,) = find_linked_ids(deployment, [held.customers])
     request = requests.move(request, "running", by=by, at=at)
     key = deployment.settings.encryption_key
     written = write(folder, _answer(deployment, store, request, accounts, at=at), request, at=at, key=key)
@@ -77,7 +77,7 @@ def object_to_decisions(
 ) -> int:
     """Take all accounts of the customer out of plans from the next night on; return how many."""
     requests = PrivacyRequests(store)
-    accounts = find_linked_ids(deployment, requests.unseal(request, keyring=keyring).customers)
+    (accounts,) = find_linked_ids(deployment, [requests.unseal(request, keyring=keyring).customers])
     request = requests.move(request, "running", by=by, at=at)
     reason = OBJECTION.format(request_id=request.request_id)
     for customer_id in accounts:

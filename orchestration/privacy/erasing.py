@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ingestion.vault import Vault
+from ingestion.vault import Asked, Vault
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.home import hold
 from orchestration.privacy.informing import MEDIUM, SourceSystems
 from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered, name_encrypted
-from orchestration.privacy.subjects import find_identifiers, find_linked_ids
+from orchestration.privacy.subjects import find_identifiers, find_linked_ids, reveal
 from orchestration.resources import open_warehouse
 from orchestration.sending import open_channels
 from privacy.duckdb_file import Mode, remove_leftovers
@@ -45,8 +45,9 @@ class Erasing:
             check_move(each, "planned", by=self.by, note="")
         with self._alone():
             with self._warehouse_open():
-                found = {each.request_id: self._identify(each, with_contacts=with_contacts) for each in requests}
-            traces = {each.name: each.plan(join(found.values())) for each in self.find_stores()}
+                found = self._identify(requests, with_contacts=with_contacts)
+            identifiers = join(found.values())
+            traces = {each.name: each.plan(identifiers) for each in self.find_stores()}
         counts = {name: {"places": len(listed), "rows": sum(t.rows for t in listed)} for name, listed in traces.items()}
         for each in requests:
             own = found[each.request_id]
@@ -59,22 +60,31 @@ class Erasing:
             self._requests.move(each, "planned", by=self.by, at=self.now(), evidence=evidence)
         return traces
 
-    def _refresh(self, request: Request) -> Identifiers:
-        """Return what finds the customer; a night since the plan may have brought more."""
-        if request.state == "planned":
-            return self._identify(request, with_contacts=False)
-        return self._requests.unseal(request, keyring=self.keyring)
+    def _refresh(self, requests: Sequence[Request]) -> dict[str, Identifiers]:
+        """Return what finds the customer of each request; a night since the plan may have brought more."""
+        planned = [each for each in requests if each.state == "planned"]
+        if planned:
+            self._identify(planned, with_contacts=False)
+        current = [self._requests.find(each.request_id) for each in requests]
+        return {each.request_id: self._requests.unseal(each, keyring=self.keyring) for each in current}
 
-    def _identify(self, request: Request, *, with_contacts: bool) -> Identifiers:
-        """Find everything by which the customer of a request is found, and keep it sealed."""
-        held = self._requests.unseal(request, keyring=self.keyring)
-        linked = find_linked_ids(self.deployment, held.customers, with_contacts=with_contacts)
+    def _identify(self, requests: Sequence[Request], *, with_contacts: bool) -> dict[str, Identifiers]:
+        """Find everything by which the customer of each request is found, and keep it sealed."""
+        held = [self._requests.unseal(each, keyring=self.keyring) for each in requests]
+        linked = find_linked_ids(self.deployment, [each.customers for each in held], with_contacts=with_contacts)
+        found = find_identifiers(self.deployment, self.store, linked)
+        identified = {
+            each.request_id: self._reveal(each, *own).with_former(former)
+            for each, own, former in zip(requests, found, held, strict=True)
+        }
+        self._requests.seal(identified, keyring=self.keyring)
+        return identified
+
+    def _reveal(self, request: Request, identifiers: Identifiers, owned: Sequence[Asked]) -> Identifiers:
+        if self._vault is None:
+            return identifiers
         purpose = f"request {request.request_id}: what is searched for"
-        found = find_identifiers(
-            self.deployment, self.store, linked, vault=self._vault, purpose=purpose, at=self.now()
-        ).with_former(held)
-        self._requests.seal(request, found, keyring=self.keyring)
-        return found
+        return reveal(self._vault, identifiers, owned, purpose=purpose, at=self.now())
 
     def run(self, requests: Sequence[Request]) -> dict[str, Path]:
         """Carry out planned requests of one kind together; return the receipt of each.
@@ -89,7 +99,7 @@ class Erasing:
             return ended
         with self._alone():
             with self._warehouse_open():
-                held = {each.request_id: self._refresh(each) for each in requests}
+                held = self._refresh(requests)
             identifiers = join(held.values())
             requests = [
                 self._requests.move(each, "running", by=self.by, at=self.now()) if each.state != "running" else each
@@ -98,8 +108,10 @@ class Erasing:
             for each in requests:
                 ids = held[each.request_id].customers
                 self._requests.suppress(each, ids, keyring=self.keyring, at=self.now())
+            done = self._read_finished(requests)
             for store in self.find_stores():
-                self._erase(store, requests, identifiers, mode=mode)
+                if store.name not in done:
+                    self._erase(store, requests, identifiers, mode=mode)
             proof = self._prove(identifiers)
             receipts = {
                 each.request_id: self._finish(each, proof, identifiers=held[each.request_id]) for each in requests
@@ -118,14 +130,15 @@ class Erasing:
         return "erasure" if kinds == {"erasure"} else "anonymisation"
 
     def _erase(self, store: Erasable, requests: Sequence[Request], identifiers: Identifiers, *, mode: Mode) -> None:
-        """Erase from one store, unless an earlier run has finished it for all of these requests."""
-        if all(store.name in self._finished(each) for each in requests):
-            return
         self._let_go()
         evidence = store.erase(identifiers, mode=mode).as_dict()
         self._requests.note_store(requests, by=self.by, at=self.now(), evidence=evidence)
 
-    def _finished(self, request: Request) -> set[str]:
+    def _read_finished(self, requests: Sequence[Request]) -> set[str]:
+        """Return the stores that an earlier run has finished for all of these requests."""
+        return set.intersection(*(self._read_finished_of(each) for each in requests))
+
+    def _read_finished_of(self, request: Request) -> set[str]:
         """Return the stores that are done since the request was last planned, or found not to be clean."""
         done: set[str] = set()
         for event in self._requests.read_events(request.request_id):

@@ -77,7 +77,8 @@ class Office:
         """Raise RequestError where no list of customers holds the customer."""
         from orchestration.privacy.subjects import find_linked_ids, is_known
 
-        if not is_known(self.deployment, find_linked_ids(self.deployment, [customer_id])):
+        (accounts,) = find_linked_ids(self.deployment, [[customer_id]])
+        if not is_known(self.deployment, accounts):
             raise RequestError(
                 "No list of customers holds this id. Write it as the source has it, with the prefix that the mapping "
                 "adds; a person who was never ingested has nothing here to ask for."

@@ -57,8 +57,7 @@ class VaultStore:
         del mode
         vault = Vault.from_secrets(self.environment)
         for source in self.sources:
-            for customer_id in identifiers.customers:
-                vault.destroy(source, customer_id, at=self.at.replace(tzinfo=None))
+            vault.destroy(source, identifiers.customers, at=self.at.replace(tzinfo=None))
         parts = [database.erase(identifiers, mode="erasure") for database in self._databases]
         return Evidence(store=self.name, traces=tuple(trace for part in parts for trace in part.traces))
 

@@ -1,6 +1,7 @@
 """Whom a request is about: all accounts that identity linked, and every value by which they are found."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from secrets import token_hex
 from uuid import uuid4
@@ -21,19 +22,37 @@ _PIECE = 500
 
 
 def find_linked_ids(
-    deployment: Deployment, customers: Iterable[str], *, with_contacts: bool = False
-) -> tuple[str, ...]:
-    """Return the ids themselves and those of all linked accounts; of a company, if asked, those of its contacts too."""
-    found = set(customers)
+    deployment: Deployment, groups: Sequence[Iterable[str]], *, with_contacts: bool = False
+) -> list[tuple[str, ...]]:
+    """Return of each group of ids the ids themselves and those of all linked accounts.
+
+    Of a company, if asked, those of its contacts too. However many groups there are, a table is asked once.
+    """
+    found = [{*ids} for ids in groups]
     with open_warehouse(deployment.settings).connect() as connection:
         if with_contacts:
             for table in _raw_tables(connection, "parent_customer_id"):
-                found |= _ask(connection, table, "customer_id", "parent_customer_id", found)
+                _follow(connection, table, "parent_customer_id", "customer_id", found)
         if _has_table(connection, "identity", "members"):
-            members = "identity.members"
-            canonical = found | _ask(connection, members, "canonical_id", "customer_id", found)
-            found = canonical | _ask(connection, members, "customer_id", "canonical_id", canonical)
-    return tuple(sorted(found))
+            _follow(connection, "identity.members", "customer_id", "canonical_id", found)
+            _follow(connection, "identity.members", "canonical_id", "customer_id", found)
+    return [tuple(sorted(each)) for each in found]
+
+
+def _follow(
+    connection: duckdb.DuckDBPyConnection, relation: str, column: str, answer: str, groups: Sequence[set[str]]
+) -> None:
+    """Add to each group the values of one column in the rows whose other column has one of the group's."""
+    rows = connection.execute(
+        f"select distinct {column}, {answer} from {relation} "
+        f"where {column} in (select unnest($values::varchar[])) and {answer} is not null",
+        {"values": sorted(set().union(*groups))},
+    ).fetchall()
+    pairs: dict[str, set[str]] = {}
+    for known, other in rows:
+        pairs.setdefault(known, set()).add(other)
+    for group in groups:
+        group.update(*(pairs[each] for each in [*group] if each in pairs))
 
 
 def is_known(deployment: Deployment, customers: Iterable[str]) -> bool:
@@ -44,80 +63,127 @@ def is_known(deployment: Deployment, customers: Iterable[str]) -> bool:
 
 
 def find_identifiers(
-    deployment: Deployment, store: Store, accounts: Sequence[str], *, vault: Vault | None, purpose: str, at: datetime
-) -> Identifiers:
-    """Return everything by which the accounts are found in any store; the vault records that it was asked."""
+    deployment: Deployment, store: Store, groups: Sequence[Sequence[str]]
+) -> list[tuple[Identifiers, list[Asked]]]:
+    """Return of each group of accounts what finds them in any store, and which clear values are nobody else's.
+
+    However many groups there are, a table is asked once.
+    """
     with open_warehouse(deployment.settings).connect() as connection:
-        owned = list_personal(connection, accounts, of_nobody_else=True)
-        ambiguous = _find_ambiguous(connection, accounts)
-    keys = _find_keys(store, accounts)
-    return Identifiers(
-        customers=tuple(accounts),
-        keys=keys,
-        tokens=tuple(sorted({asked.token for asked in owned})),
-        clear=_reveal(vault, owned, purpose=purpose, at=at) if vault else (),
-        renamed=tuple(f"anon_{uuid4().hex[:16]}" for _ in accounts),
-        renamed_keys=tuple(token_hex(len(key) // 2) for key in keys),
-        ambiguous=ambiguous,
-    )
+        owned = _list_exclusive(connection, groups)
+        ambiguous = _find_ambiguous(connection, groups)
+    keys = _find_keys(store, groups)
+    return [
+        (
+            Identifiers(
+                customers=tuple(accounts),
+                keys=keys[place],
+                tokens=tuple(sorted({asked.token for asked in owned[place]})),
+                renamed=tuple(f"anon_{uuid4().hex[:16]}" for _ in accounts),
+                renamed_keys=tuple(token_hex(len(key) // 2) for key in keys[place]),
+                ambiguous=ambiguous[place],
+            ),
+            owned[place],
+        )
+        for place, accounts in enumerate(groups)
+    ]
 
 
-def list_personal(
-    connection: duckdb.DuckDBPyConnection, accounts: Sequence[str], *, of_nobody_else: bool = False
-) -> list[Asked]:
-    """Return the personal values of the accounts by source, account, column and token; or those nobody else has."""
+def reveal(
+    vault: Vault, identifiers: Identifiers, owned: Sequence[Asked], *, purpose: str, at: datetime
+) -> Identifiers:
+    """Return identifiers with the clear values that are theirs; the vault records that it was asked."""
+    clear = vault.reveal_all(owned, asker=ASKER, purpose=purpose, at=at.replace(tzinfo=None))
+    return replace(identifiers, clear=tuple(sorted(set(clear.values()))))
+
+
+def list_personal(connection: duckdb.DuckDBPyConnection, accounts: Sequence[str]) -> list[Asked]:
+    """Return the personal values of the accounts by source, account, column and token."""
     found: list[Asked] = []
-    for schema, table in _list_raw(connection):
-        personal = [column.name for column in TABLES[table].columns if column.personal] if table in TABLES else []
-        for column in personal:
-            relation = f'{schema}."{table}"'
-            theirs = f"""select customer_id, "{column}" as value from {relation}
-                where customer_id in (select unnest($ids::varchar[])) and value is not null"""
-            rows = connection.execute(
-                f"""with theirs as ({theirs}), owned as (
-                    select "{column}" as value from {relation} where "{column}" in (select value from theirs)
-                    group by all
-                    having bool_and(customer_id in (select unnest($ids::varchar[]))) or not {of_nobody_else}
-                ) select distinct customer_id, value from theirs where value in (select value from owned)""",
-                {"ids": list(accounts)},
-            ).fetchall()
-            source = schema.removeprefix("raw_")
-            found += [Asked(source=source, customer_id=owner, column=column, token=token) for owner, token in rows]
+    for source, relation, column in _list_personal_columns(connection):
+        rows = connection.execute(
+            f"""select distinct customer_id, "{column}" from {relation}
+            where customer_id in (select unnest($ids::varchar[])) and "{column}" is not null""",
+            {"ids": list(accounts)},
+        ).fetchall()
+        found += [Asked(source=source, customer_id=owner, column=column, token=token) for owner, token in rows]
     return found
 
 
-def _reveal(vault: Vault, owned: Sequence[Asked], *, purpose: str, at: datetime) -> tuple[str, ...]:
-    clear = vault.reveal_all(owned, asker=ASKER, purpose=purpose, at=at.replace(tzinfo=None))
-    return tuple(sorted(set(clear.values())))
+def _list_exclusive(connection: duckdb.DuckDBPyConnection, groups: Sequence[Sequence[str]]) -> list[list[Asked]]:
+    """Return for each group of accounts their personal values that nobody outside of it has."""
+    owned: list[list[Asked]] = [[] for _ in groups]
+    members = _place(groups)
+    most = max((len({*accounts}) for accounts in groups), default=0)
+    for source, relation, column in _list_personal_columns(connection):
+        rows = connection.execute(
+            f"""with theirs as (
+                select "{column}" as value from {relation} where customer_id in (select unnest($ids::varchar[]))
+            ) select "{column}", list(distinct customer_id) filter (where customer_id is not null) from {relation}
+            where "{column}" in (select value from theirs where value is not null)
+            group by all having count(distinct customer_id) <= $most""",
+            {"ids": sorted(members), "most": most},
+        ).fetchall()
+        for token, owners in rows:
+            for place in members.get(owners[0], ()):
+                if {*owners} <= {*groups[place]}:
+                    owned[place] += [
+                        Asked(source=source, customer_id=owner, column=column, token=token) for owner in owners
+                    ]
+    return owned
 
 
-def _find_ambiguous(connection: duckdb.DuckDBPyConnection, accounts: Sequence[str]) -> tuple[str, ...]:
-    """Return the ids that stand within an id of somebody else, and cannot be searched for in bytes."""
-    searched = [each for each in accounts if is_distinctive(each)]
-    found: set[str] = set()
+def _list_personal_columns(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, str]]:
+    """Yield source, relation and name of every column with personal values."""
+    for schema, table in _list_raw(connection):
+        for column in TABLES[table].columns if table in TABLES else ():
+            if column.personal:
+                yield schema.removeprefix("raw_"), f'{schema}."{table}"', column.name
+
+
+def _place(groups: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+    """Return in which groups each account is."""
+    places: dict[str, list[int]] = {}
+    for place, accounts in enumerate(groups):
+        for account in {*accounts}:
+            places.setdefault(account, []).append(place)
+    return places
+
+
+def _find_ambiguous(connection: duckdb.DuckDBPyConnection, groups: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return of each group the ids that stand within an id of somebody else, and cannot be searched for in bytes."""
+    members = _place(groups)
+    found: list[set[str]] = [set() for _ in groups]
     for table in _raw_tables(connection, "customer_id"):
         if not table.endswith('."customers"'):
             continue
         rows = connection.execute(
-            f"""select distinct value from (
+            f"""select distinct value, customer_id from (
                 select customer_id, unnest($searched::varchar[]) as value from {table}
-                where not list_contains($ids::varchar[], customer_id)
-            ) where contains(customer_id, value)""",
-            {"searched": searched, "ids": list(accounts)},
+            ) where customer_id <> value and contains(customer_id, value)""",
+            {"searched": sorted(filter(is_distinctive, members))},
         ).fetchall()
-        found |= {value for (value,) in rows}
-    return tuple(sorted(found))
+        for value, within in rows:
+            for place in members[value]:
+                if within not in groups[place]:
+                    found[place].add(value)
+    return [tuple(sorted(each)) for each in found]
 
 
-def _find_keys(store: Store, accounts: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys of the accounts' messages, alerts and ledger entries, which are made from the ids."""
-    found: set[str] = set()
+def _find_keys(store: Store, groups: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return of each group the keys of its messages, alerts and ledger entries, which are made from the ids."""
+    members = _place(groups)
+    accounts = sorted(members)
+    found: list[set[str]] = [set() for _ in groups]
     with store.database.read() as connection:
         for start in range(0, len(accounts), _PIECE):
             piece = accounts[start : start + _PIECE]
             for key in (OUTBOX.c.idempotency_key, ALERTS.c.alert_id, LEDGER.c.entry_id):
-                found |= set(connection.scalars(select(key).where(key.table.c.customer_id.in_(piece))))
-    return tuple(sorted(found))
+                owner = key.table.c.customer_id
+                for name, account in connection.execute(select(key, owner).where(owner.in_(piece))):
+                    for place in members[account]:
+                        found[place].add(name)
+    return [tuple(sorted(each)) for each in found]
 
 
 def _list_raw(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:

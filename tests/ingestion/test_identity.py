@@ -250,7 +250,7 @@ def test_a_run_without_news_decides_nothing_and_a_standing_decision_keeps_its_ba
 
 def test_whoever_was_erased_from_the_vault_is_compared_no_more(tmp_path: Path) -> None:
     small = found(tmp_path / "town", people=PEOPLE[:2], ids=[])
-    small.vault.destroy("crm", "typo-2", at=AT)
+    small.vault.destroy("crm", ["typo-2"], at=AT)
     assert (small.link().pairs_undecided, small.members()) == (1, {})
 
 

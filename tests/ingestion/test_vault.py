@@ -63,7 +63,7 @@ def test_sealing_again_adds_only_what_is_new(vault: Vault) -> None:
 
 
 def test_a_destroyed_key_erases_the_customer_alone_and_keeps_coming_values_out(vault: Vault) -> None:
-    assert (vault.destroy("shop", "c1", at=LATER), vault.destroy("shop", "c1", at=LATER)) == (True, False)
+    assert [vault.destroy("shop", ["c1", "c7"], at=LATER) for _ in range(2)] == [1, 0]
     assert vault.seal([ANN], at=LATER) == 0
     assert [ask(vault, value) for value in (ANN, PHONE, BOB)] == [None, None, BOB.clear]
     assert [asking["is_answered"] for asking in vault.askings()] == [False, False, True]
@@ -71,7 +71,7 @@ def test_a_destroyed_key_erases_the_customer_alone_and_keeps_coming_values_out(v
 
 def test_a_copy_of_the_values_from_before_cannot_be_read_with_the_keys_of_after(vault: Vault, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "vault.db", tmp_path / "backup.db")
-    vault.destroy("shop", "c1", at=LATER)
+    vault.destroy("shop", ["c1"], at=LATER)
     restored = Vault(
         f"sqlite:///{tmp_path / 'backup.db'}", master_key=MASTER, keys_url=f"sqlite:///{tmp_path / 'vault.keys.db'}"
     )
@@ -91,7 +91,7 @@ def test_nothing_clear_and_no_open_key_stands_in_the_vaults_files_and_no_id_next
 def test_a_destroyed_key_leaves_no_byte_behind(vault: Vault, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "vault.keys.db") as database:
         wrapped = {row[0] for row in database.execute("select wrapped from customer_keys")}
-    vault.destroy("shop", "c1", at=LATER)
+    vault.destroy("shop", ["c1"], at=LATER)
     stored = (tmp_path / "vault.keys.db").read_bytes()
     assert [key in stored for key in wrapped].count(True) == 1
 
@@ -102,7 +102,7 @@ def test_another_master_key_is_refused_at_once_whatever_it_is_to_do(address: str
     for attempt in (
         lambda: ask(other, ANN),
         lambda: other.seal([eve], at=LATER),
-        lambda: other.destroy("x", "y", at=AT),
+        lambda: other.destroy("x", ["y"], at=AT),
     ):
         with pytest.raises(VaultError, match="another master key than `HOLDFAST_MASTER_KEY`"):
             attempt()
@@ -125,7 +125,7 @@ def test_a_key_that_is_easy_to_guess_seals_nothing(address: str, key: str, weakn
 
 
 def test_a_rotated_master_key_opens_what_the_one_before_opened_and_that_one_nothing(vault: Vault, address: str) -> None:
-    vault.destroy("shop", "c2", at=AT)
+    vault.destroy("shop", ["c2"], at=AT)
     assert vault.rotate("the next master key of tests") == 1
     after = Vault(address, master_key="the next master key of tests")
     assert [ask(after, value) for value in (ANN, PHONE, BOB)] == [ANN.clear, PHONE.clear, None]
