@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -199,8 +198,8 @@ def _find_rows(
     connection: sa.Connection, table: sa.Table, row_id: sa.ColumnElement[Any], matcher: Matcher
 ) -> Iterator[Any]:
     """Yield what finds a row again in whose texts an identifier stands; the database puts those of a row together."""
-    texts = [sa.func.coalesce(sa.cast(column, sa.Text), "") for column in _texts(table)]
-    joined = reduce(lambda left, right: left + _BETWEEN + right, texts)
+    first, *others = (sa.func.coalesce(sa.cast(column, sa.Text), "") for column in _texts(table))
+    joined: sa.ColumnElement[str] = sum((_BETWEEN + each for each in others), start=first)
     selected = sa.select(row_id, joined).select_from(table)
     for rows in _pieces(connection.execute(selected.execution_options(yield_per=_ROWS)), _ROWS):
         yield from (rows[place][0] for place in matcher.find_texts([text for _, text in rows]))

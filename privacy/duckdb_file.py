@@ -134,7 +134,7 @@ class DuckDbFile:
             copy = Path(folder) / self.path.name  # views name the database by its file
             shutil.copyfile(self.path, copy)
             with open_file(copy, key=self.key, config={"memory_limit": _MEMORY}) as connection:
-                connection.execute("pragma disable_checkpoint_on_shutdown")  # the copy goes
+                connection.execute("pragma disable_checkpoint_on_shutdown")  # the copy goes, written or not
                 yield connection, Path(folder)
 
 
@@ -149,6 +149,7 @@ def _write_anew(connection: duckdb.DuckDBPyConnection, path: Path, *, key: str) 
     attach(connection, path, name="fresh", key=key)
     source = connection.execute("select current_database()").fetchone() or ("",)
     connection.execute(f"copy from database {quote(source[0])} to fresh")
+    connection.execute("checkpoint fresh")
     connection.execute("detach fresh")
 
 
