@@ -19,6 +19,7 @@ from company.sealed_file import is_sealed, read_file, seal
 from ingestion.vault import Vault
 from orchestration.privacy.erasing import SIGNING_KEY
 from orchestration.privacy.stores import OWN_RECORDS
+from orchestration.privacy.subjects import find_identifiers, find_linked_ids
 from orchestration.privacy.suppressing import read_suppression
 from privacy.database import SqlDatabase
 from privacy.duckdb_file import DuckDbFile
@@ -261,6 +262,25 @@ def test_an_anonymised_customer_has_another_name_everywhere_and_every_figure_sta
     assert [(email, city) for _, email, city in named] == [(None, "Bern"), (None, "Bern")]
     same = scene.ask("select count(*) from raw_shop.orders semi join raw_shop.customers using (customer_id)")
     assert same == scene.ask("select count(*) from raw_shop.orders")
+
+
+def test_what_finds_a_customer_is_the_same_alone_and_together_with_others(scene: Scene) -> None:
+    scene.ask("update raw_shop.customers set phone = 'tok_shared' where customer_id in ('bob-003', 'cyn-005')")
+    scene.ask("insert into raw_shop.customers by name select 'xcyn-005' as customer_id, 'tok_other' as name")
+    asked = [["ann-001"], ["ann-002"], ["firm-004"], ["bob-003"], ["cyn-005"]]
+    together = identify(scene, asked)
+    assert together == [each for alone in asked for each in identify(scene, [alone])]
+    assert [each.customers for each in together[:3]] == [ANN, ANN, ("bob-003", "firm-004")]
+    assert {"tok_shared"} & {token for each in together for token in each.tokens} == set(), "it could be either's"
+    assert [each.ambiguous for each in together] == [(), (), (), (), ("cyn-005",)]
+    assert all(each.keys for each in together)
+
+
+def identify(scene: Scene, asked: list[list[str]]) -> list[Identifiers]:
+    """Return what finds each of the customers, but for the random names of an anonymisation."""
+    linked = find_linked_ids(scene.deployment, asked, with_contacts=True)
+    found = find_identifiers(scene.deployment, scene.store, linked)
+    return [replace(each, renamed=(), renamed_keys=()) for each, _ in found]
 
 
 def test_ids_that_are_plain_numbers_are_erased_from_columns_of_ids_alone(tmp_path: Path) -> None:
