@@ -5,7 +5,8 @@ DuckLake with a PostgreSQL catalogue that starts from Python; then every public 
 bench/results/engines.json. `python -m bench.engines --keep FOLDER --companies telecom --targets lake` runs a part; what
 has been run in FOLDER is not run again, and a company is compared once it has run on both; `--customers 100000` makes
 the simulated ones larger. `--targets duckdb spark`
-builds, checks and scores on Spark from what stands in the DuckDB file, and compares those tables; `--master
+builds, checks and scores on Spark from what stands in the DuckDB file, and compares those tables; `--targets duckdb
+models-on-spark` compares a whole run whose models Spark computes with the whole run on DuckDB. `--master
 'local-cluster[2,1,1024]'` does so with a master and two workers, each a process with one core.
 """
 
@@ -44,6 +45,7 @@ from orchestration.warehouse import Warehouse
 
 COMMAND = "make bench TOPIC=engines"
 TARGETS, SPARK = ("duckdb", "lake"), "spark"
+RUN_ON_SPARK = "models-on-spark"  # a whole run into a DuckDB file, its models computed by Spark
 MASTER = "local[2]"
 SIMULATED = 300  # customers of a company that is simulated, unless another number is asked for
 PUBLIC = ("customer_360", "features", "decisions", "outcomes", "scores", "retention")
@@ -136,24 +138,29 @@ def run_postgres(folder: Path) -> Iterator[sa.Engine]:
         server.cleanup()
 
 
-def open_instances(folder: Path, server: sa.Engine, name: str) -> dict[str, Instance]:
-    """Return an empty instance per engine."""
+def open_instances(folder: Path, server: sa.Engine, name: str, *, master: str, memory: str) -> dict[str, Instance]:
+    """Return an empty instance per engine, and one whose models Spark computes on `master`."""
     with server.connect() as connection:
         if not connection.execute(sa.text("select 1 from pg_database where datname = :name"), {"name": name}).first():
             connection.exec_driver_sql(f"create database {name}")
     catalog = server.url.set(database=name).render_as_string(hide_password=False)
     common = os.environ | {"HOLDFAST_LAKE_CATALOG": catalog, "OPENBLAS_NUM_THREADS": "1", **SECRETS}
-    homes = {target: folder / f"{name}-{target}" for target in TARGETS}
+    choices = {target: {"HOLDFAST_TARGET": target} for target in TARGETS}
+    choices[RUN_ON_SPARK] = {
+        "HOLDFAST_MODELS_ON": SPARK,
+        "HOLDFAST_SPARK_MASTER": master,
+        "HOLDFAST_SPARK_MEMORY": memory,
+    }
+    homes = {target: folder / f"{name}-{target}" for target in choices}
     return {
-        target: Instance(home=home, environment=common | {"HOLDFAST_TARGET": target, "HOLDFAST_HOME": str(home)})
-        for target, home in homes.items()
+        target: Instance(home=homes[target], environment=common | chosen | {"HOLDFAST_HOME": str(homes[target])})
+        for target, chosen in choices.items()
     }
 
 
-def compare(name: str, instances: Mapping[str, Instance], company: "Company") -> Iterator[Figure]:
-    """Compare the tables of a company that has run on every engine."""
-    tables = {target: instance.read() for target, instance in instances.items()}
-    reference, other = tables["duckdb"], tables["lake"]
+def compare(name: str, instances: Mapping[str, Instance], company: "Company", target: str) -> Iterator[Figure]:
+    """Compare the tables of a company that has run on DuckDB and on `target`."""
+    reference, other = instances["duckdb"].read(), instances[target].read()
     differing = {
         table: cells
         for table in sorted(reference.keys() | other.keys())
@@ -161,15 +168,15 @@ def compare(name: str, instances: Mapping[str, Instance], company: "Company") ->
     }
     cells, count = sum(rows.size for rows in reference.values()), len(reference)
     yield Figure(
-        f"{name}: cells of public tables that differ between duckdb and lake", unit="cells", seed=company.seed,
+        f"{name}: cells of public tables that differ between duckdb and {target}", unit="cells", seed=company.seed,
         **at_most(sum(differing.values()), 0), size=f"{company.size}, {count} tables, {cells:,} cells", command=COMMAND,
         reference="; ".join(f"{table}: {number}" for table, number in differing.items()),
     )  # fmt: skip
-    seconds = {target: instance.seconds or 0.0 for target, instance in instances.items()}
+    seconds = {each: instances[each].seconds or 0.0 for each in ("duckdb", target)}
     yield Figure(
-        f"{name}: a first run on lake in times of one on duckdb", unit="times", seed=company.seed,
-        **without_bar(seconds["lake"] / seconds["duckdb"]), size=company.size, command=COMMAND,
-        reference=", ".join(f"{target} {value:.0f} s" for target, value in seconds.items()),
+        f"{name}: a first run on {target} in times of one on duckdb", unit="times", seed=company.seed,
+        **without_bar(seconds[target] / seconds["duckdb"]), size=company.size, command=COMMAND,
+        reference=", ".join(f"{each} {value:.0f} s" for each, value in seconds.items()),
     )  # fmt: skip
 
 
@@ -318,14 +325,15 @@ def measure(
             folder = keep / place
             if not folder.exists():
                 company.write(folder)
-            instances = open_instances(keep, server, place)
+            instances = open_instances(keep, server, place, master=spark.master, memory=spark.memory)
             for target in targets:
                 if target != SPARK and instances[target].seconds is None:
                     instances[target].run(company, folder)
             if SPARK in targets and instances["duckdb"].seconds:
                 yield from compare_spark(name, instances["duckdb"], company, folder, spark)
-            elif all(each.seconds for each in instances.values()):
-                yield from compare(name, instances, company)
+            for target in ("lake", RUN_ON_SPARK):
+                if target in targets and instances["duckdb"].seconds and instances[target].seconds:
+                    yield from compare(name, instances, company, target)
 
 
 def main() -> None:
@@ -335,7 +343,7 @@ def main() -> None:
     names = (*OWN_SIZE, *INDUSTRIES)
     parser.add_argument("--companies", nargs="+", choices=names, default=names)
     parser.add_argument("--customers", type=int, default=SIMULATED, help="of a company that is simulated")
-    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, SPARK), default=TARGETS)
+    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, SPARK, RUN_ON_SPARK), default=TARGETS)
     parser.add_argument("--master", default=MASTER, help="where Spark works")
     parser.add_argument("--memory", default="2g", help="of Spark's driver")
     parser.add_argument(

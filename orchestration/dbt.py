@@ -21,6 +21,8 @@ from ingestion.identity.records import has_evidence
 from ml.dataset import Feature, month_starts
 from orchestration.lead_times import declare_lead_times, list_lead_times
 
+BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
+BROKEN = {"error", "fail"}
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 
 
@@ -217,6 +219,11 @@ def start_worker(arguments: Sequence[str], *, environment: Mapping[str, str], lo
     return subprocess.Popen(  # noqa: S603 - our own module
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
     )
+
+
+def name_nodes(nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the selectors of models and tests of a manifest."""
+    return [f"fqn:{'.'.join(node['fqn'])}" for node in nodes]
 
 
 def _read_result(result: Mapping[str, Any]) -> NodeResult:

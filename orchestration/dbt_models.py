@@ -9,14 +9,13 @@ import dagster as dg
 from ingestion.identity.records import has_evidence
 from orchestration.builds import FinishedBuild
 from orchestration.column_lineage import ColumnLineage
-from orchestration.dbt import Dbt, NodeResult
+from orchestration.dbt import BROKEN, BUILT, PASSED, Dbt, NodeResult, name_nodes
 from orchestration.deployment import Deployment
+from orchestration.engines import SPARK
 from orchestration.metadata import describe_rows
 from orchestration.warehouse import Warehouse
 
 OWNER = "team:data"
-BUILT, PASSED = "success", "pass"  # dbt's statuses of a model and of a test
-BROKEN = {"error", "fail"}
 VIEWS = {"training", "decisions"}  # folders of views: made with the features, they read what stands when they are read
 WRITTEN_BY_LANDING = "ingestion"  # what comes with the raw tables, for which staging waits
 
@@ -45,7 +44,12 @@ def describe_models(deployment: Deployment, folders: Collection[str]) -> Models:
 
 
 def build_models(
-    context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse, *, run: Mapping[str, str]
+    context: dg.AssetExecutionContext,
+    deployment: Deployment,
+    dbt: Dbt,
+    warehouse: Warehouse,
+    *,
+    run: Mapping[str, str],
 ) -> Iterator[Any]:
     """Build the models and run the tests that a step selects; yield their events, then raise where one broke.
 
@@ -63,7 +67,7 @@ def build_models(
         later=[name for name, node in selected.items() if _is_view_made_early(nodes, node)],
     )
     stood = finished.find()
-    results = stood or _build(dbt, warehouse, selected.values(), run=run)
+    results = stood or _build(deployment, dbt, warehouse, selected.values(), run=run)
     broken = [f"{each.unique_id.split('.')[2]}: {each.message}" for each in results if each.status in BROKEN]
     if not stood and not broken:
         finished.remember(results)
@@ -85,10 +89,19 @@ def build_models(
 
 
 def _build(
-    dbt: Dbt, warehouse: Warehouse, nodes: Collection[Mapping[str, Any]], *, run: Mapping[str, str]
+    deployment: Deployment,
+    dbt: Dbt,
+    warehouse: Warehouse,
+    nodes: Collection[Mapping[str, Any]],
+    *,
+    run: Mapping[str, str],
 ) -> list[NodeResult]:
+    if deployment.settings.models_on == SPARK:
+        from orchestration.spark.models import SparkModels
+
+        return SparkModels(deployment=deployment, dbt=dbt, warehouse=warehouse, run=run).build(nodes)
     warehouse.release()  # dbt opens the file in a process of its own
-    return dbt.build([f"fqn:{'.'.join(node['fqn'])}" for node in nodes], run=run)
+    return dbt.build(name_nodes(nodes), run=run)
 
 
 def _is_view_made_early(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> bool:

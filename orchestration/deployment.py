@@ -12,7 +12,7 @@ from expectations.features import FeatureRange
 from ingestion.readers import load_company
 from ml.dataset import Feature
 from orchestration.dbt import Dbt, list_extra_features, read_features, read_own_ranges, read_ranges, read_variables
-from orchestration.engines import open_engine
+from orchestration.engines import check_models_on, open_engine
 from orchestration.settings import Settings
 from retention.deciding.strategies import Strategy
 from retention.deciding.strategy_files import load_strategies
@@ -68,6 +68,7 @@ def load_deployment(settings: Settings) -> Deployment:
     Raises CompanyError, IndustryError, PolicyError or StrategyError, which name the file, the key and the
     fix, or EngineError.
     """
+    check_models_on(settings)
     company = load_company(settings.company_file)
     industry = load_industry(company.industry)
     policy = load_policy(industry.policy, company.policy)

@@ -11,7 +11,8 @@ from company.encryption import read_key
 class Settings:
     """Where one instance stands: its state folder, its company file, and the addresses of its stores and pages.
 
-    `target` names the engine of the warehouse.
+    `target` names the engine of the warehouse, `models_on` who computes its models: the `warehouse` itself or `spark`,
+    whose session works on `spark_master` with `spark_memory` for its driver.
 
     `environment` is the process's own; it is where secrets are found by name when a connection is opened, and what
     child processes inherit.
@@ -20,6 +21,9 @@ class Settings:
     home: Path
     company_file: Path
     target: str
+    models_on: str
+    spark_master: str
+    spark_memory: str
     operational_url: str
     tracking_uri: str
     docs_url: str
@@ -31,6 +35,11 @@ class Settings:
     def warehouse_file(self) -> Path:
         """The DuckDB file with everything that was landed and built, where the target is `duckdb`."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def spark_folder(self) -> Path:
+        """The folder of what Spark is handed of the warehouse and makes of it."""
+        return self.home / "spark"
 
     @property
     def encryption_key(self) -> str:
@@ -66,6 +75,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         home=home,
         company_file=Path(environment.get("HOLDFAST_COMPANY", "company.yaml")).absolute(),
         target=environment.get("HOLDFAST_TARGET", "duckdb"),
+        models_on=environment.get("HOLDFAST_MODELS_ON", "warehouse"),
+        spark_master=environment.get("HOLDFAST_SPARK_MASTER", "local[*]"),
+        spark_memory=environment.get("HOLDFAST_SPARK_MEMORY", "2g"),
         operational_url=environment.get("HOLDFAST_OPERATIONAL_URL", f"sqlite:///{home / 'operational.db'}"),
         tracking_uri=tracking_uri,
         docs_url=environment.get("HOLDFAST_DOCS_URL", (home / "docs" / "index.html").as_uri()),

@@ -15,11 +15,13 @@
                 {%- do statements.append('alter table ' ~ address ~ ' add column ' ~ column.name ~ ' ' ~ column.data_type) -%}
             {%- endfor -%}
         {%- endif -%}
+        {%- for each in statements -%}
+            {%- call statement(auto_begin=True) -%}
+            {{ each }}
+            {%- endcall -%}
+        {%- endfor -%}
         {%- if statements | length > 0 -%}
             {#- what a hook leaves uncommitted is rolled back -#}
-            {%- call statement(auto_begin=True) -%}
-            {{ statements | join(';\n') }}
-            {%- endcall -%}
             {%- do adapter.commit() -%}
         {%- endif -%}
     {%- endfor -%}
@@ -27,6 +29,10 @@
 
 
 {% macro empty_table(address, columns) -%}
+    {{ return(adapter.dispatch('empty_table', 'holdfast')(address, columns)) }}
+{%- endmacro %}
+
+{% macro default__empty_table(address, columns) -%}
 create table {{ address }} as
 select
     {%- for column in columns.values() %}

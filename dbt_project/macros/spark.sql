@@ -30,6 +30,11 @@
 {%- endmacro %}
 
 
+{% macro spark__empty_table(address, columns) -%}
+    {{ on_spark(default__empty_table(address, columns)) }}
+{%- endmacro %}
+
+
 {# Parquet tables hold no constraints; the tests of the models look at the same columns. #}
 {% macro spark__persist_constraints(relation, model) -%}
 {%- endmacro %}

@@ -64,12 +64,16 @@ def _run_company(
     refuse_bad_input(load_company(company), is_new=not has_instance(home))
     deployment = enter_deployment(company, home)
     refuse_foreign_day(deployment.company, as_of)
-    from orchestration.engines import open_engine
+    from orchestration.engines import SPARK, open_engine
     from orchestration.home import hold
     from orchestration.pipeline import run_pipeline
     from orchestration.report import show
     from orchestration.runs import PipelineStoppedError
 
+    if deployment.settings.models_on == SPARK:
+        from orchestration.spark.build import require_spark
+
+        require_spark(deployment.settings)
     try:
         with hold(deployment.settings.home), open_engine(deployment.settings).turn():
             figures = run_pipeline(deployment, as_of, console=console, is_verbose=is_verbose, is_sending=is_sending)

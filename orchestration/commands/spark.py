@@ -22,22 +22,22 @@ def spark(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the day; the latest one otherwise")
     ] = None,
     master: Annotated[
-        str, typer.Option(envvar="HOLDFAST_SPARK_MASTER", help="where Spark works: local[*], or spark://host:7077")
-    ] = "local[*]",
-    memory: Annotated[str, typer.Option(help="memory of the driver")] = "2g",
+        str,
+        typer.Option(help="where Spark works, such as spark://host:7077; HOLDFAST_SPARK_MASTER or local[*] otherwise"),
+    ] = "",
+    memory: Annotated[str, typer.Option(help="memory of the driver; HOLDFAST_SPARK_MEMORY or 2g otherwise")] = "",
     company: CompanyFile = Path("company.yaml"),
     home: Home = Path(".holdfast"),
 ) -> None:
     """Build, check and score a day on Spark into HOME/spark, and compare every public table's cells."""
-    from orchestration.spark.build import SparkError
-
     console = open_console()
-    with plain_faults(SparkError):
+    with plain_faults():
         require_instance(home)
         deployment = enter_deployment(company, home)
         from orchestration.dbt import read_run
+        from orchestration.home import hold
         from orchestration.resources import open_registry, open_warehouse
-        from orchestration.spark.build import build_on_spark
+        from orchestration.spark.build import SparkError, build_on_spark
         from orchestration.spark.parity import compare_public, list_public
         from orchestration.spark.publish import publish
         from orchestration.spark.stages import plan_stages
@@ -47,8 +47,10 @@ def spark(
         if day is None:
             raise SparkError(f"{home}: no features stand yet. Begin with `holdfast run`.")
         run = read_run(deployment.company, deployment.policy, as_of=day)
-        stages = plan_stages(deployment, warehouse, open_registry(deployment.settings), as_of=day)
-        built = build_on_spark(deployment, warehouse, run=run, master=master, memory=memory, stages=stages)
+        master, memory = master or deployment.settings.spark_master, memory or deployment.settings.spark_memory
+        with hold(deployment.settings.home):
+            stages = plan_stages(deployment, warehouse, open_registry(deployment.settings), as_of=day)
+            built = build_on_spark(deployment, warehouse, run=run, master=master, memory=memory, stages=stages)
         manifest = deployment.dbt.manifest
         compared = [] if built.failed else compare_public(warehouse, built.folder, manifest)
         file = None if built.failed or built.closed_by else publish(built.folder, list_public(built.folder, manifest))

@@ -32,7 +32,7 @@ def define(deployment: Deployment) -> dg.Definitions:
         as_of = read_as_of(context)
         require_passed(warehouse, store, "sources", as_of=as_of)
         run = read_run(deployment.company, deployment.policy, as_of=as_of)
-        yield from build_models(context, dbt, warehouse, run=run)
+        yield from build_models(context, deployment, dbt, warehouse, run=run)
 
     return dg.Definitions(assets=[customer_360_models])
 

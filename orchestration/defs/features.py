@@ -37,7 +37,7 @@ def define(deployment: Deployment) -> dg.Definitions:
         require_passed(warehouse, store, "customer_360", as_of=as_of)
         with warehouse.connect() as connection:
             drop_stale_snapshots(connection, TABLE, days=list_snapshots(company, policy, as_of=as_of))
-        yield from build_models(context, dbt, warehouse, run=read_run(company, policy, as_of=as_of))
+        yield from build_models(context, deployment, dbt, warehouse, run=read_run(company, policy, as_of=as_of))
 
     return dg.Definitions(assets=[features_models])
 

@@ -42,7 +42,7 @@ def define(deployment: Deployment) -> dg.Definitions:
     ) -> Iterator[Any]:
         """Join the ledger with the labels that have matured."""
         run = read_run(deployment.company, deployment.policy, as_of=read_as_of(context))
-        yield from build_models(context, dbt, warehouse, run=run)
+        yield from build_models(context, deployment, dbt, warehouse, run=run)
 
     return dg.Definitions(assets=[outcome_models])
 

@@ -1,6 +1,7 @@
 """Erasing and anonymising over every store: resumable, proved by a search, and signed."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -216,9 +217,11 @@ class Erasing:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the instance for the length of a block, without what a killed run left lying there."""
-        with hold(self.deployment.settings.home):
-            remove_leftovers(self.deployment.settings.home)
+        """Hold the instance for the length of a block, without what a killed run, or a build on Spark, left there."""
+        settings = self.deployment.settings
+        with hold(settings.home):
+            remove_leftovers(settings.home)
+            shutil.rmtree(settings.spark_folder, ignore_errors=True)  # compressed, so that no search finds an id in it
             yield
 
     @contextmanager

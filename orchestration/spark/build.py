@@ -1,4 +1,4 @@
-"""One day's tables built by Spark: the warehouse's inputs as Parquet, dbt on a session, and Parquet again."""
+"""dbt and the stages of a day on a Spark session: one call, and a whole day next to the warehouse."""
 
 import importlib.util
 import json
@@ -7,17 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from expectations.spark import Count
 from orchestration.dbt import Dbt, DbtError, NodeResult
 from orchestration.deployment import Deployment
+from orchestration.engines import EngineError
+from orchestration.settings import Settings
+from orchestration.spark.exchange import export_days, export_inputs
 from orchestration.spark.job import Job, SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
@@ -26,7 +26,7 @@ HISTORY = "customer_360.customer_history"  # its earlier days are an input of th
 LEAST_JAVA = 17
 
 
-class SparkError(Exception):
+class SparkError(EngineError):
     """The models cannot be built by Spark; the message is one paragraph with the fix."""
 
 
@@ -61,12 +61,16 @@ class SparkDbt(Dbt):
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """What became of each node of dbt; what the gates counted, training found and stages took, unless a node failed."""
+    """What became of each node of dbt; what the gates counted, training found and stages took, unless a node failed.
+
+    `columns` are the types of the columns of each table that was made, in Spark's words.
+    """
 
     folder: SparkFolder
     nodes: list[NodeResult]
     counts: list[Count]
     training: Mapping[str, Any] | None
+    columns: Mapping[str, Mapping[str, str]]
     seconds: Mapping[str, float]  # by stage
 
     @property
@@ -88,40 +92,58 @@ def build_on_spark(
     The warehouse is read and stays as it is. Raises SparkError when Java or the extra is missing, the instance is
     encrypted, or the session cannot be opened.
     """
-    require_spark()
-    if deployment.settings.encryption_key:
-        raise SparkError(
-            "The instance is encrypted (HOLDFAST_ENCRYPTION_KEY), and Spark would be handed its tables as Parquet in "
-            "clear. Build on DuckDB or the lake, which keep the key."
-        )
-    folder = SparkFolder(path=deployment.settings.home / "spark")
-    shutil.rmtree(folder.path, ignore_errors=True)
+    require_spark(deployment.settings)
+    folder = SparkFolder(path=deployment.settings.spark_folder)
+    folder.clear()
     begun = time.perf_counter()
-    export_inputs(warehouse, deployment.dbt.manifest, folder, as_of=date.fromisoformat(run["HOLDFAST_AS_OF"]))
+    manifest = deployment.dbt.manifest
+    nodes = [key for key, node in manifest["nodes"].items() if node["path"].split("/")[0] in LAYERS]
+    export_inputs(warehouse, manifest, nodes, folder)
+    export_days(warehouse, HISTORY, folder, condition=f"as_of < date '{run['HOLDFAST_AS_OF']}'")
     exported = time.perf_counter() - begun
+    selected = [f"path:models/{layer}" for layer in LAYERS]
+    built = call_spark(deployment, folder, selected, run=run, master=master, memory=memory, stages=stages)
+    return replace(built, seconds={"inputs": exported, **built.seconds})
+
+
+def call_spark(
+    deployment: Deployment, folder: SparkFolder, nodes: Sequence[str], *, run: Mapping[str, str], master: str,
+    memory: str, stages: Stages,
+) -> Built:  # fmt: skip
+    """Build and test what dbt's selectors `nodes` name from what is in `folder`, and go through the stages.
+
+    Raises SparkError when the session cannot be opened, or a stage fails.
+    """
     dbt = SparkDbt(
         home=folder.path, variables=deployment.dbt.variables, environment=deployment.dbt.environment,
         folder=folder, master=master, memory=memory, stages=stages,
     )  # fmt: skip
+    folder.report.unlink(missing_ok=True)
     try:
-        nodes = dbt.build([f"path:models/{layer}" for layer in LAYERS], run=run)
+        results = dbt.build(nodes, run=run)
     except DbtError:
         raise SparkError(f"Spark built nothing on {master}; what it reported is in {dbt.log}.") from None
     report = json.loads(folder.report.read_text()) if folder.report.exists() else {}
     built = Built(
         folder=folder,
-        nodes=nodes,
+        nodes=results,
         counts=[Count(**each) for each in report.get("counts", ())],
         training=report.get("training"),
-        seconds={"inputs": exported, **report.get("seconds", {})},
+        columns=report.get("columns", {}),
+        seconds=report.get("seconds", {}),
     )
     if not built.failed and not folder.report.exists():
         raise SparkError(f"Spark built the models, and a later stage failed; what it reported is in {dbt.log}.")
     return built
 
 
-def require_spark() -> None:
-    """Raise SparkError where Java or a package of the extra is missing."""
+def require_spark(settings: Settings) -> None:
+    """Raise SparkError where Java or a package of the extra is missing, or the instance is encrypted."""
+    if settings.encryption_key:
+        raise SparkError(
+            "The instance is encrypted (HOLDFAST_ENCRYPTION_KEY), and Spark would be handed its tables as Parquet in "
+            "clear. Build on DuckDB or the lake, which keep the key."
+        )
     missing = [name for name in ("pyspark", "dbt.adapters.spark") if not _is_installed(name)]
     if missing:
         raise SparkError(
@@ -140,31 +162,3 @@ def _is_installed(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:
         return False
-
-
-def export_inputs(warehouse: Warehouse, manifest: Mapping[str, Any], folder: SparkFolder, *, as_of: date) -> None:
-    """Write every landed table and every table that Python writes and models read, and the history before `as_of`."""
-    with warehouse.connect() as connection:
-        for schema, name in _list_inputs(connection, manifest):
-            (folder.inputs / schema).mkdir(parents=True, exist_ok=True)
-            _export(connection, f"from {schema}.{name}", folder.inputs / schema / f"{name}.parquet")
-        if warehouse.has_table(HISTORY):
-            past = folder.find(HISTORY)
-            past.parent.mkdir(parents=True, exist_ok=True)
-            query = f"from {HISTORY} where as_of < date '{as_of}'"
-            _export(connection, query, past, options=", partition_by (as_of)")
-
-
-def _list_inputs(connection: duckdb.DuckDBPyConnection, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    read = {(source["schema"], source["identifier"]) for source in manifest["sources"].values()}
-    listed = connection.execute(
-        "select table_schema, table_name from information_schema.tables "
-        "where table_catalog = current_database() and table_type = 'BASE TABLE' order by all"
-    ).fetchall()
-    for schema, name in listed:
-        if schema.startswith("raw_") or schema == "identity" or (schema, name) in read:
-            yield schema, name
-
-
-def _export(connection: duckdb.DuckDBPyConnection, query: str, target: Path, *, options: str = "") -> None:
-    connection.execute(f"copy ({query}) to '{target}' (format parquet{options})")

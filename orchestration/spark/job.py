@@ -1,5 +1,6 @@
 """What the process with the Spark session is handed, and where it leaves what it makes."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,11 @@ class SparkFolder:
         return self.path / "tables"
 
     @property
+    def made_from(self) -> Path:
+        """What the tables were made from, where the next step of a run goes on with them."""
+        return self.path / "made_from.txt"
+
+    @property
     def report(self) -> Path:
         """What the stages after the models found, as JSON."""
         return self.path / "report.json"
@@ -40,6 +46,24 @@ class SparkFolder:
         """Return the folder of the files of `schema.name`."""
         schema, name = table.split(".")
         return self.tables / f"{schema}.db" / name
+
+    def clear(self) -> None:
+        """Take away all but what dbt has parsed."""
+        self.made_from.unlink(missing_ok=True)
+        for folder in (self.inputs, self.tables):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def forget(self, table: str) -> None:
+        """Take away the files of `schema.name`."""
+        shutil.rmtree(self.find(table), ignore_errors=True)
+
+    def holds(self, table: str) -> bool:
+        """Tell whether there are files of `schema.name`."""
+        return any(self.find(table).rglob("*.parquet"))
+
+    def list_tables(self) -> list[str]:
+        """Return `schema.name` of every folder of a table, in order."""
+        return [f"{made.parent.stem}.{made.name}" for made in sorted(self.tables.glob("*.db/*"))]
 
 
 @dataclass(frozen=True, kw_only=True)

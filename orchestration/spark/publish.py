@@ -17,7 +17,7 @@ def publish(folder: SparkFolder, tables: Sequence[str]) -> Path:
         fresh = Path(aside) / file.name
         with duckdb.connect(str(fresh)) as connection:
             connection.execute("set timezone = 'UTC'")
-            for table in (each for each in tables if any(folder.find(each).rglob("*.parquet"))):
+            for table in (each for each in tables if folder.holds(each)):
                 connection.execute(f"create schema if not exists {table.partition('.')[0]}")
                 files = f"read_parquet('{folder.find(table)}/**/*.parquet', hive_partitioning = true)"
                 connection.execute(f"create table {table} as from {files}")

@@ -46,7 +46,8 @@ def main() -> int:
             print(done.exception, file=sys.stderr)  # noqa: T201 - as dbt's own command line does
         elif done.success:
             report = run_stages(session, job.stages, job.folder, seconds=seconds)
-            job.folder.report.write_text(json.dumps({**report, "seconds": seconds}))
+            columns = describe_tables(session, job.folder)
+            job.folder.report.write_text(json.dumps({**report, "columns": columns, "seconds": seconds}))
         return read_code(done)
     finally:
         session.stop()
@@ -126,13 +127,18 @@ def open_session(job: Job) -> "SparkSession":
     return session
 
 
+def describe_tables(session: "SparkSession", folder: SparkFolder) -> dict[str, dict[str, str]]:
+    """Return the type of each column of all that was made, by table: files without a row do not say it."""
+    return {table: dict(session.table(table).dtypes) for table in folder.list_tables()}
+
+
 def show_all(session: "SparkSession", folder: SparkFolder) -> None:
     """Make tables of the inputs, and of the histories that the day goes on with."""
     for file in sorted(folder.inputs.glob("*/*.parquet")):
         show(session, f"{file.parent.name}.{file.stem}", file)
-    for made in sorted(folder.tables.glob("*.db/*")):
-        if any(made.rglob("*.parquet")):  # a first day has no history
-            show(session, f"{made.parent.stem}.{made.name}", made)
+    for table in folder.list_tables():
+        if folder.holds(table):  # a first day has no history
+            show(session, table, folder.find(table))
 
 
 def show(session: "SparkSession", table: str, files: Path) -> None:

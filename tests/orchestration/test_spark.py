@@ -7,8 +7,10 @@ import duckdb
 import pytest
 
 from orchestration.engines import DuckDb
+from orchestration.settings import read_settings
 from orchestration.spark import build
-from orchestration.spark.build import SparkError, export_inputs, require_spark
+from orchestration.spark.build import HISTORY, SparkError, require_spark
+from orchestration.spark.exchange import export_days, export_inputs
 from orchestration.spark.job import SparkFolder
 from orchestration.spark.parity import Compared, compare_public, compare_table, list_public
 from orchestration.spark.publish import publish
@@ -18,7 +20,13 @@ DAY = date(2026, 3, 1)
 MANIFEST = {
     "sources": {"scores": {"schema": "scores", "identifier": "churn_scores"}},
     "nodes": {
-        name: {"resource_type": "model", "schema": "features", "name": name, "config": {"materialized": kind}}
+        name: {
+            "resource_type": "model",
+            "schema": "features",
+            "name": name,
+            "config": {"materialized": kind},
+            "depends_on": {"nodes": ["scores"]},
+        }
         for name, kind in {"days": "table", "shown": "view"}.items()
     },
 }
@@ -56,7 +64,8 @@ def test_landed_tables_and_sources_are_handed_over_and_the_history_before_the_da
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
     folder = SparkFolder(path=tmp_path / "spark")
-    export_inputs(warehouse, MANIFEST, folder, as_of=DAY)
+    export_inputs(warehouse, MANIFEST, ["days"], folder)
+    export_days(warehouse, HISTORY, folder, condition=f"as_of < date '{DAY}'")
     handed = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*.parquet"))
     assert handed[:2] == ["inputs/raw_shop/orders.parquet", "inputs/scores/churn_scores.parquet"]
     assert [path.split("/")[-2] for path in handed[2:]] == ["as_of=2026-02-01"]
@@ -105,8 +114,8 @@ def test_the_latest_batch_of_scores_is_compared(warehouse: Warehouse, tmp_path: 
 def test_the_extra_and_java_are_named_where_they_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_is_installed", lambda name: name != "pyspark")
     with pytest.raises(SparkError, match=r"the package pyspark, .*pip install 'holdfast\[spark\]'"):
-        require_spark()
+        require_spark(read_settings({}))
     monkeypatch.setattr(build, "_is_installed", lambda _: True)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SparkError, match="openjdk-17-jre-headless"):
-        require_spark()
+        require_spark(read_settings({}))

@@ -81,8 +81,12 @@ def test_nothing_is_left_of_the_customer_and_everything_of_others(scene: Scene) 
     before = [
         scene.ask(others.format(table)) for table in ("raw_shop.customers", "raw_shop.orders", "scores.churn_scores")
     ]
+    handed = scene.home / "spark" / "inputs" / "customers.parquet"
+    handed.parent.mkdir(parents=True)
+    scene.ask(f"copy raw_shop.customers to '{handed}' (format parquet)")
     request = scene.plan("erasure", "ann-002")
     receipt = scene.erasing.run([request])[request.request_id]
+    assert not handed.exists()
     assert find(scene.home, WORDS) == {}
     assert find(scene.home.parent, (*WORDS, "ann")).keys() <= {"shop/people.csv", "shop/orders.csv"}
     after = [
