@@ -23,7 +23,7 @@ def spark(
     ] = None,
     master: Annotated[
         str,
-        typer.Option(help="where Spark works, such as spark://host:7077; HOLDFAST_SPARK_MASTER or local[*] otherwise"),
+        typer.Option(help="where Spark works; HOLDFAST_SPARK_MASTER or local[*] otherwise"),
     ] = "",
     memory: Annotated[str, typer.Option(help="memory of the driver; HOLDFAST_SPARK_MEMORY or 2g otherwise")] = "",
     company: CompanyFile = Path("company.yaml"),

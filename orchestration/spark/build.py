@@ -22,7 +22,7 @@ from orchestration.spark.job import Job, SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
 LAYERS = ("staging", "bookkeeping", "intermediate", "customer_360", "features", "training")
-HISTORY = "customer_360.customer_history"  # its earlier days are an input of the day
+HISTORY = "model.holdfast.customer_history"  # its earlier days are an input of the day
 LEAST_JAVA = 17
 
 
@@ -99,7 +99,7 @@ def build_on_spark(
     manifest = deployment.dbt.manifest
     nodes = [key for key, node in manifest["nodes"].items() if node["path"].split("/")[0] in LAYERS]
     export_inputs(warehouse, manifest, nodes, folder)
-    export_days(warehouse, HISTORY, folder, condition=f"as_of < date '{run['HOLDFAST_AS_OF']}'")
+    export_days(warehouse, manifest["nodes"][HISTORY], folder, condition=f"as_of < date '{run['HOLDFAST_AS_OF']}'")
     exported = time.perf_counter() - begun
     selected = [f"path:models/{layer}" for layer in LAYERS]
     built = call_spark(deployment, folder, selected, run=run, master=master, memory=memory, stages=stages)

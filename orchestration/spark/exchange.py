@@ -57,15 +57,25 @@ def keeps_days(node: Node) -> bool:
     return bool(config.get("keeps_snapshots") or config.get("incremental_strategy") == "delete+insert")
 
 
-def export_days(warehouse: Warehouse, table: str, folder: SparkFolder, *, condition: str) -> None:
-    """Write the days of `schema.table` that hold a `condition`, where Spark goes on with them as its own."""
+def export_days(
+    warehouse: Warehouse, node: Node, folder: SparkFolder, *, condition: str, snapshots: Collection[str] = ()
+) -> None:
+    """Write the days of a model's table that hold a `condition`, where Spark goes on with them as its own.
+
+    Where the table has the columns of another release the `snapshots` are left out, so that they are built anew.
+    """
+    table, declared = f"{node['schema']}.{node['name']}", _list_columns(node, {})
     if not warehouse.has_table(table):
         return
     target = folder.find(table)
     target.parent.mkdir(parents=True, exist_ok=True)
     with warehouse.connect() as connection:
+        held = _read_columns(connection, table)
+        if held != declared.keys():
+            condition += "".join(f" and as_of <> date '{day}'" for day in snapshots)
+        values = ", ".join(name if name in held else f"cast(null as {declared[name]}) as {name}" for name in declared)
         options = f", partition_by (as_of), filename_pattern '{KEPT}{{i}}'"
-        _copy(connection, f"from {table} where {condition}", target, options=options)
+        _copy(connection, f"select {values} from {table} where {condition}", target, options=options)
 
 
 def take_over(
@@ -79,9 +89,14 @@ def take_over(
         for node in nodes:
             table = f"{node['schema']}.{node['name']}"
             connection.execute(f"create schema if not exists {node['schema']}")
-            (_replace_days if keeps_days(node) else _replace)(
-                connection, table, folder.find(table), _list_columns(node, columns[table])
-            )
+            declared, files = _list_columns(node, columns[table]), sorted(folder.find(table).rglob("*.parquet"))
+            if keeps_days(node):
+                made = [file for file in files if not file.name.startswith(KEPT)]
+                _give_columns(connection, table, declared, is_exact=bool(node["config"].get("keeps_snapshots")))
+                _replace_days(connection, table, made, declared)
+            else:
+                connection.execute(f"create or replace table {table} ({_declare(declared)})")
+                _insert(connection, table, files, declared)
 
 
 def _list_columns(node: Node, made: Mapping[str, str]) -> dict[str, str]:
@@ -90,28 +105,28 @@ def _list_columns(node: Node, made: Mapping[str, str]) -> dict[str, str]:
     return dict(made)
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, table: str, files: Path, columns: Mapping[str, str]) -> None:
-    made = sorted(files.rglob("*.parquet"))
-    connection.execute(f"create or replace table {table} ({_declare(columns)})")
-    if made:
-        _insert(connection, table, made, columns)
-
-
-def _replace_days(connection: duckdb.DuckDBPyConnection, table: str, files: Path, columns: Mapping[str, str]) -> None:
-    made = sorted(path for path in files.rglob("*.parquet") if not path.name.startswith(KEPT))
+def _give_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], *, is_exact: bool
+) -> None:
+    """Give a table the columns that its model declares and, where dbt would do so, no more."""
     connection.execute(f"create table if not exists {table} ({_declare(columns)})")
-    _align(connection, table, columns)
-    if made:
-        days = sorted({path.parent.name.partition("=")[2] for path in made})
-        connection.execute(f"delete from {table} where as_of in (select unnest($days::date[]))", {"days": days})
-        _insert(connection, table, made, columns)
-
-
-def _align(connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> None:
-    """Give a table of an earlier release the columns that its model declares now."""
-    held = {name for name, *_ in connection.execute(f"describe {table}").fetchall()}
+    held = _read_columns(connection, table)
     for name in columns.keys() - held:
         connection.execute(f"alter table {table} add column {name} {columns[name]}")
+    for name in held - columns.keys() if is_exact else ():
+        connection.execute(f"alter table {table} drop column {name}")
+
+
+def _replace_days(
+    connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], columns: Mapping[str, str]
+) -> None:
+    days = sorted({file.parent.name.partition("=")[2] for file in files})
+    connection.execute(f"delete from {table} where as_of in (select unnest($days::date[]))", {"days": days})
+    _insert(connection, table, files, columns)
+
+
+def _read_columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
+    return {name for name, *_ in connection.execute(f"describe {table}").fetchall()}
 
 
 def _declare(columns: Mapping[str, str]) -> str:
@@ -121,6 +136,8 @@ def _declare(columns: Mapping[str, str]) -> str:
 def _insert(
     connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], columns: Mapping[str, str]
 ) -> None:
+    if not files:
+        return
     values = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in columns.items())
     read = f"read_parquet({[str(file) for file in files]}, hive_partitioning = true)"
     connection.execute(f"insert into {table} by name select {values} from {read}")

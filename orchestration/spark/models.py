@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,7 +64,9 @@ class SparkModels:
         for table in map(_name, models):
             self._folder.forget(table)
         for node in filter(keeps_days, models):
-            export_days(self.warehouse, _name(node), self._folder, condition=f"as_of <> date '{self._day}'")
+            others = f"as_of <> date '{self._day}'"
+            snapshots = self.run["HOLDFAST_SNAPSHOTS"].split()
+            export_days(self.warehouse, node, self._folder, condition=others, snapshots=snapshots)
         selected = [*nodes.values(), *self._find_missing(nodes)]
         built = call_spark(
             self.deployment, self._folder, name_nodes(selected), run=self.run,
@@ -72,8 +75,17 @@ class SparkModels:
         if not any(each.status in BROKEN for each in built.nodes):
             tables = [node for node in models if not _is_view(node)]
             take_over(self.warehouse, self._folder, tables, built.columns)
+            self._show_compiled(tables)
             self._folder.made_from.write_text(self._made_from)
         return [each for each in built.nodes if each.unique_id in nodes or each.status in BROKEN]
+
+    def _show_compiled(self, nodes: Sequence[Node]) -> None:
+        """Put the SQL that ran next to that of the warehouse's own dbt, where the lineage of columns is read from."""
+        ours, theirs = (target / "compiled" for target in (self.dbt.target, self._folder.path / "dbt" / "target"))
+        for node in nodes:
+            file = ours / node["package_name"] / node["original_file_path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(theirs / file.relative_to(ours), file)
 
     def _prepare(self) -> None:
         """Go on with the tables that an earlier step of the run left, anew where anything has changed since."""

@@ -9,7 +9,7 @@ import pytest
 from orchestration.engines import DuckDb
 from orchestration.settings import read_settings
 from orchestration.spark import build
-from orchestration.spark.build import HISTORY, SparkError, require_spark
+from orchestration.spark.build import SparkError, require_spark
 from orchestration.spark.exchange import export_days, export_inputs
 from orchestration.spark.job import SparkFolder
 from orchestration.spark.parity import Compared, compare_public, compare_table, list_public
@@ -65,7 +65,13 @@ def test_landed_tables_and_sources_are_handed_over_and_the_history_before_the_da
 ) -> None:
     folder = SparkFolder(path=tmp_path / "spark")
     export_inputs(warehouse, MANIFEST, ["days"], folder)
-    export_days(warehouse, HISTORY, folder, condition=f"as_of < date '{DAY}'")
+    history = {
+        "schema": "customer_360",
+        "name": "customer_history",
+        "config": {"contract": {"enforced": True}},
+        "columns": {name: {"data_type": "varchar"} for name in ("as_of", "customer_id", "value")},
+    }
+    export_days(warehouse, history, folder, condition=f"as_of < date '{DAY}'")
     handed = sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*.parquet"))
     assert handed[:2] == ["inputs/raw_shop/orders.parquet", "inputs/scores/churn_scores.parquet"]
     assert [path.split("/")[-2] for path in handed[2:]] == ["as_of=2026-02-01"]

@@ -14,7 +14,7 @@ from orchestration.engines import DuckDb, EngineError, check_models_on, choose_e
 from orchestration.settings import Settings, read_settings
 from orchestration.spark import models
 from orchestration.spark.build import Built, SparkError, require_spark
-from orchestration.spark.exchange import take_over
+from orchestration.spark.exchange import export_days, take_over
 from orchestration.spark.job import SparkFolder
 from orchestration.spark.models import SparkModels
 from orchestration.warehouse import Warehouse
@@ -23,12 +23,13 @@ RUN = {"HOLDFAST_AS_OF": "2026-03-02", "HOLDFAST_SNAPSHOTS": "2026-03-02"}
 COLUMNS = {"as_of": "date", "customer_id": "string", "seen_at": "timestamp", "count_orders": "int"}
 
 
-def describe(folder: str, name: str, *parents: str, kind: str = "table", **config: str) -> dict[str, Any]:
+def describe(folder: str, name: str, *parents: str, kind: str = "table", **config: str | bool) -> dict[str, Any]:
     """Return a model of a manifest, in whose contract orders are counted by bigints."""
     types = {"as_of": "date", "customer_id": "varchar", "seen_at": "timestamp", "count_orders": "bigint"}
     return {
         "unique_id": f"model.holdfast.{name}", "resource_type": "model", "schema": folder, "name": name,
         "path": f"{folder}/{name}.sql", "fqn": ["holdfast", folder, name], "depends_on": {"nodes": [*parents]},
+        "package_name": "holdfast", "original_file_path": f"models/{folder}/{name}.sql",
         "columns": {key: {"data_type": value} for key, value in types.items()},
         "config": {"materialized": kind, "contract": {"enforced": folder != "intermediate"}, **config},
     }  # fmt: skip
@@ -109,6 +110,32 @@ def test_of_a_history_the_days_that_spark_made_take_the_place_of_their_former_se
     assert found == [(date(2026, 3, 1), "former", None), (date(2026, 3, 2), "new", 3)]
 
 
+@pytest.mark.parametrize(("renewed", "days"), [([], [1, 2]), (["2026-03-01"], [2])])
+def test_of_a_table_of_another_release_the_snapshots_that_are_needed_are_not_handed_over(
+    warehouse: Warehouse, tmp_path: Path, renewed: list[str], days: list[int]
+) -> None:
+    folder, history = SparkFolder(path=tmp_path / "spark"), NODES["model.holdfast.history"]
+    export_days(warehouse, history, folder, condition="as_of is not null", snapshots=renewed)
+    files = folder.find("customer_360.history") / "*" / "*.parquet"
+    with duckdb.connect() as connection:
+        handed = connection.execute(f"select day(as_of), count_orders from '{files}' order by all").fetchall()
+    assert handed == [(day, None) for day in days]
+
+
+def test_snapshots_have_the_columns_that_their_model_declares_and_no_others(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    folder, table = SparkFolder(path=tmp_path / "spark"), "customer_360.history"
+    write(folder, table, rows="range(1)")
+    with warehouse.connect() as connection:
+        connection.execute(f"alter table {table} add column of_an_earlier_release integer")
+    snapshots = describe("customer_360", "history", kind="by_snapshot", keeps_snapshots=True)
+    take_over(warehouse, folder, [snapshots], {table: COLUMNS})
+    with warehouse.connect() as connection:
+        columns = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
+    assert columns == list(COLUMNS)
+
+
 def test_a_table_without_a_row_is_there_with_its_columns(warehouse: Warehouse, tmp_path: Path) -> None:
     take_over(
         warehouse,
@@ -123,6 +150,7 @@ def test_a_table_without_a_row_is_there_with_its_columns(warehouse: Warehouse, t
 class Recorded:
     """The warehouse's dbt: notes what it is asked to build, and says that it did."""
 
+    target: Path
     asked: list[str] = field(default_factory=list)
     inputs: str = "the project"
     manifest: Mapping[str, Any] = field(default_factory=lambda: {"nodes": NODES, "sources": {}})
@@ -146,9 +174,9 @@ class Deployed:
 
 
 @pytest.fixture
-def dbt() -> Recorded:
+def dbt(tmp_path: Path) -> Recorded:
     """The warehouse's dbt."""
-    return Recorded()
+    return Recorded(target=tmp_path / "dbt" / "target")
 
 
 @pytest.fixture
@@ -168,6 +196,12 @@ def answer(monkeypatch: pytest.MonkeyPatch, *, broken: Sequence[str] = ()) -> li
         for table in tables:
             if not table.startswith("intermediate"):  # a view
                 write(folder, table)
+        for name in asked:
+            compiled = (
+                folder.path / "dbt/target/compiled/holdfast" / NODES[f"model.holdfast.{name}"]["original_file_path"]
+            )
+            compiled.parent.mkdir(parents=True, exist_ok=True)
+            compiled.write_text(f"select the {name}")
         results = [result(name, "error" if name in broken else "success") for name in asked]
         columns = dict.fromkeys(tables, COLUMNS)
         return Built(folder=folder, nodes=results, counts=[], training=None, columns=columns, seconds={})
@@ -186,6 +220,8 @@ def test_spark_makes_the_tables_and_the_warehouse_its_views(
     assert [name.rpartition(".")[2] for name in dbt.asked] == ["stg_orders", "int_shown", "labelled"]
     assert sorted(each.unique_id for each in results) == sorted(node["unique_id"] for node in selected)
     assert {row[1] for row in read(warehouse, "customer_360.customers")} == {"new"}
+    shown = [file.read_text() for file in dbt.target.rglob("*.sql")]
+    assert shown == ["select the customers"]  # its columns are traced from there
 
 
 def test_what_breaks_on_spark_leaves_the_warehouse_as_it_was_and_is_not_gone_on_with(
