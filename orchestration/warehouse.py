@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +16,9 @@ import pyarrow as pa
 from company.encryption import attach
 from ingestion.transaction import transaction
 from orchestration.engines import Engine
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
 LINGER_SECONDS = 1.0  # shorter than anybody's patience
 
@@ -100,7 +103,7 @@ class Warehouse:
             connection.register("incoming", rows)
             connection.execute(f"create or replace table {table} as select * from incoming")
 
-    def append(self, tables: Mapping[str, pa.Table]) -> None:
+    def append(self, tables: "Mapping[str, pa.Table | Dataset]") -> None:
         """Append to several tables in one transaction: all of it or nothing."""
         with self.connect() as connection, transaction(connection):
             for table, rows in tables.items():
@@ -199,7 +202,7 @@ def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     return bool(found and found[0])
 
 
-def _create_like(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+def _create_like(connection: duckdb.DuckDBPyConnection, table: str, rows: "pa.Table | Dataset") -> None:
     connection.execute(f"create schema if not exists {table.split('.', maxsplit=1)[0]}")
     connection.register("incoming", rows)
     connection.execute(f"create table if not exists {table} as select * from incoming limit 0")
@@ -210,6 +213,6 @@ def _create_like(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tab
             connection.execute(f"alter table {table} add column {name} {kind}")
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: "pa.Table | Dataset") -> None:
     connection.register("incoming", rows)
     connection.execute(f"insert into {table} by name select * from incoming")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,6 +16,7 @@ from ml.score import SCHEMA
 from orchestration.defs.cutoffs import CUTOFFS, read_cutoffs, read_raised
 from orchestration.defs.families import WEIGHTS, read_families, read_weights
 from orchestration.deployment import Deployment
+from orchestration.engines import SPARK
 from orchestration.gates import find_fault, judge, require_passed
 from orchestration.metadata import describe_table, link_version
 from orchestration.partitions import read_as_of
@@ -25,6 +27,8 @@ from retention.measuring.model_trial import draw_challenged
 from retention.store.store import Store
 
 if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
+
     from company.policy.units import Level
     from ml.cold_start.scores import Outcomes
 
@@ -92,33 +96,46 @@ def churn_scores(
     if champion is None and not is_cold_start(warehouse):
         raise dg.Failure(f"No champion: {explain_absence(registry)}")
     if not _is_scored(warehouse, as_of, {version, *([challenger.version] if challenger else [])}):
-        features = warehouse.read(ELIGIBLE, {"as_of": as_of})
-        points = read_raised(warehouse, as_of)
-        if champion is None:
-            found = score_by_rules(
-                deployment,
-                features,
-                as_of,
-                known=count_outcomes(warehouse, as_of),
-                weights=read_weights(warehouse, as_of),
-                points=points,
-            )
-        else:
-            lines = read_cutoffs(warehouse, as_of)
-            share = deployment.policy.promotion.live_share
-            parts = [
-                score_by_model(
-                    make_scorer(deployment, registry, model, as_of=as_of, cutoffs=lines, points=points), rows
-                )
-                for model, rows in divide(features, champion, challenger, share=share)
-            ]
-            found = {table: pa.concat_tables([part[table] for part in parts]) for table in parts[0]}
-        batch = pa.scalar(_next_batch(warehouse, as_of))
-        warehouse.append({table: _stamp(rows, batch) for table, rows in found.items()})
+        warehouse.append(score(deployment, warehouse, registry, champion, challenger, as_of=as_of))
     page = link_version(registry, deployment.settings.registry_url, version)
     for table in (SCORES, REASONS, AHEAD):
         shown = describe_table(warehouse, table, as_of=as_of) | {"model_version": version, **page}
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=shown)
+
+
+def score(
+    deployment: Deployment,
+    warehouse: Warehouse,
+    registry: Registry,
+    champion: RegisteredModel | None,
+    challenger: RegisteredModel | None,
+    *,
+    as_of: date,
+) -> "Mapping[str, pa.Table | Dataset]":
+    """Return what the models, or rules where there is none, find of the eligible customers of a day, as a new batch.
+
+    Where Spark computes the models it scores as well, unless a challenger has its share: it draws among all customers.
+    """
+    batch, points = _next_batch(warehouse, as_of), read_raised(warehouse, as_of)
+    if champion is None:
+        found = score_by_rules(
+            deployment,
+            warehouse.read(ELIGIBLE, {"as_of": as_of}),
+            as_of,
+            known=count_outcomes(warehouse, as_of),
+            weights=read_weights(warehouse, as_of),
+            points=points,
+        )
+        return _stamp(found, batch)
+    lines = read_cutoffs(warehouse, as_of)
+    make = partial(make_scorer, deployment, registry, as_of=as_of, cutoffs=lines, points=points)
+    if challenger is None and deployment.settings.models_on == SPARK:
+        from orchestration.spark.scoring import score_on_spark
+
+        return score_on_spark(deployment, warehouse, make(champion), batch=batch)
+    features, share = warehouse.read(ELIGIBLE, {"as_of": as_of}), deployment.policy.promotion.live_share
+    parts = [score_by_model(make(model), rows) for model, rows in divide(features, champion, challenger, share=share)]
+    return _stamp({table: pa.concat_tables([part[table] for part in parts]) for table in parts[0]}, batch)
 
 
 def is_cold_start(warehouse: Warehouse) -> bool:
@@ -245,8 +262,9 @@ def _next_batch(warehouse: Warehouse, as_of: date) -> int:
     return int(warehouse.read_value(query, {"as_of": as_of}))
 
 
-def _stamp(rows: pa.Table, batch: pa.Scalar) -> pa.Table:
-    return rows.append_column("batch", pa.repeat(batch, rows.num_rows))
+def _stamp(tables: Mapping[str, pa.Table], batch: int) -> dict[str, pa.Table]:
+    number = pa.scalar(batch)
+    return {name: rows.append_column("batch", pa.repeat(number, rows.num_rows)) for name, rows in tables.items()}
 
 
 @dg.asset_check(asset=SCORES.split("."), additional_deps=[REASONS.split(".")], blocking=True)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from expectations.spark import Count
@@ -43,20 +42,18 @@ class SparkDbt(Dbt):
         """Run a dbt command and the stages on Spark and return dbt's exit code; what it reports is in the log."""
         arguments = tuple(self._arguments(command, is_quiet=is_quiet))
         job = Job(folder=self.folder, master=self.master, memory=self.memory, command=arguments, stages=self.stages)
-        environment = {**self._environment(), **run, "HOLDFAST_TARGET": "spark"}
-        if self.master.startswith("local"):
-            environment |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}  # of the workers too
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            return subprocess.run(
-                [sys.executable, "-P", "-m", "orchestration.spark.worker"],
-                input=pickle.dumps(job), env=environment, stdout=log, stderr=log, check=False,
-            ).returncode  # fmt: skip
+        return start_worker(job, environment={**self._environment(), **run, "HOLDFAST_TARGET": "spark"})
 
-    @property
-    def log(self) -> Path:
-        """What Spark and dbt reported of the last call."""
-        return self.home / "spark.log"
+
+def start_worker(job: Job, *, environment: Mapping[str, str]) -> int:
+    """Open a session in a process of its own for a job, and return its exit code once it has ended."""
+    own = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}  # of the workers too
+    job.folder.path.mkdir(parents=True, exist_ok=True)
+    with job.folder.log.open("wb") as log:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "orchestration.spark.worker"], input=pickle.dumps(job), stdout=log, stderr=log,
+            env={**environment, **(own if job.master.startswith("local") else {})}, check=False,
+        ).returncode  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +119,7 @@ def call_spark(
     try:
         results = dbt.build(nodes, run=run)
     except DbtError:
-        raise SparkError(f"Spark built nothing on {master}; what it reported is in {dbt.log}.") from None
+        raise SparkError(f"Spark built nothing on {master}; what it reported is in {folder.log}.") from None
     report = json.loads(folder.report.read_text()) if folder.report.exists() else {}
     built = Built(
         folder=folder,
@@ -133,7 +130,7 @@ def call_spark(
         seconds=report.get("seconds", {}),
     )
     if not built.failed and not folder.report.exists():
-        raise SparkError(f"Spark built the models, and a later stage failed; what it reported is in {dbt.log}.")
+        raise SparkError(f"Spark built the models, and a later stage failed; what it reported is in {folder.log}.")
     return built
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ def export_days(
         values = ", ".join(name if name in held else f"cast(null as {declared[name]}) as {name}" for name in declared)
         options = f", partition_by (as_of), filename_pattern '{KEPT}{{i}}'"
         _copy(connection, f"select {values} from {table} where {condition}", target, options=options)
+
+
+def export_day(warehouse: Warehouse, relation: str, folder: SparkFolder, *, as_of: date) -> None:
+    """Write a day of a table or view `schema.name` as an input."""
+    schema, name = relation.split(".")
+    (folder.inputs / schema).mkdir(parents=True, exist_ok=True)
+    with warehouse.connect() as connection:
+        query = f"from {relation} where as_of = date '{as_of}'"
+        _copy(connection, query, folder.inputs / schema / f"{name}.parquet")
 
 
 def take_over(

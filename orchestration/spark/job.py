@@ -38,6 +38,11 @@ class SparkFolder:
         return self.path / "report.json"
 
     @property
+    def log(self) -> Path:
+        """What Spark and dbt reported of the last call."""
+        return self.path / "spark.log"
+
+    @property
     def model(self) -> Path:
         """The model whose trees learned from all rows."""
         return self.path / "model.json"
@@ -83,7 +88,7 @@ class Stages:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A session on `master` with a driver of `memory`, dbt's arguments, and the stages."""
+    """A session on `master` with a driver of `memory`, dbt's arguments where there are models, and the stages."""
 
     folder: SparkFolder
     master: str

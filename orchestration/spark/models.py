@@ -3,9 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import TopologicalSorter
 from typing import Any
 
 from orchestration.dbt import BROKEN, BUILT, Dbt, NodeResult, name_nodes
@@ -41,7 +42,8 @@ class SparkModels:
         if any(each.status in BROKEN for each in results):
             return [each for each in results if each.status != BUILT]  # nothing of it reached the warehouse
         others = [node for node in nodes if node["unique_id"] not in moved or _is_view(node)]
-        return [*results, *self._build_in_warehouse(others, known=moved)]
+        results += self._build_in_warehouse(others, known=moved)
+        return _order(results, nodes)
 
     def _build_in_warehouse(self, nodes: Sequence[Node], *, known: Collection[str]) -> Iterator[NodeResult]:
         if nodes:
@@ -129,6 +131,13 @@ class SparkModels:
     @property
     def _folder(self) -> SparkFolder:
         return SparkFolder(path=self.deployment.settings.spark_folder)
+
+
+def _order(results: Iterable[NodeResult], nodes: Collection[Node]) -> list[NodeResult]:
+    """Return results of a step, those of a node behind those of all that it rests on, as dbt builds them."""
+    parents = {node["unique_id"]: node["depends_on"]["nodes"] for node in nodes}
+    places = {name: place for place, name in enumerate(TopologicalSorter(parents).static_order())}
+    return sorted(results, key=lambda each: places.get(each.unique_id, -1))
 
 
 def _is_view(node: Node) -> bool:

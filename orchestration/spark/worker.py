@@ -8,7 +8,7 @@ import json
 import pickle
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,26 +31,32 @@ LABELLED = """
 
 def main() -> int:
     """Open the session, show it the tables that are there, run dbt and the stages, and return dbt's exit code."""
-    from dbt.cli.main import dbtRunner
-
-    from orchestration.dbt_worker import read_code
-
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     session = open_session(job)
     try:
         show_all(session, job.folder)
         seconds: dict[str, float] = {}
         with take_time(seconds, "models and tests"):
-            done = dbtRunner().invoke(list(job.command))
-        if done.exception:
-            print(done.exception, file=sys.stderr)  # noqa: T201 - as dbt's own command line does
-        elif done.success:
+            code = run_dbt(job.command) if job.command else 0
+        if not code:
             report = run_stages(session, job.stages, job.folder, seconds=seconds)
             columns = describe_tables(session, job.folder)
             job.folder.report.write_text(json.dumps({**report, "columns": columns, "seconds": seconds}))
-        return read_code(done)
+        return code
     finally:
         session.stop()
+
+
+def run_dbt(command: Sequence[str]) -> int:
+    """Run a dbt command on the session of this process and return its exit code."""
+    from dbt.cli.main import dbtRunner
+
+    from orchestration.dbt_worker import read_code
+
+    done = dbtRunner().invoke(list(command))
+    if done.exception:
+        print(done.exception, file=sys.stderr)  # noqa: T201 - as dbt's own command line does
+    return read_code(done)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 import pytest
@@ -12,12 +14,17 @@ import pytest
 from orchestration.dbt import NodeResult
 from orchestration.engines import DuckDb, EngineError, check_models_on, choose_engine
 from orchestration.settings import Settings, read_settings
-from orchestration.spark import models
+from orchestration.spark import models, scoring
 from orchestration.spark.build import Built, SparkError, require_spark
 from orchestration.spark.exchange import export_days, take_over
-from orchestration.spark.job import SparkFolder
+from orchestration.spark.job import SCORED, Job, SparkFolder
 from orchestration.spark.models import SparkModels
+from orchestration.spark.scoring import score_on_spark
+from orchestration.spark.worker import describe_tables
 from orchestration.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 RUN = {"HOLDFAST_AS_OF": "2026-03-02", "HOLDFAST_SNAPSHOTS": "2026-03-02"}
 COLUMNS = {"as_of": "date", "customer_id": "string", "seen_at": "timestamp", "count_orders": "int"}
@@ -95,6 +102,27 @@ def test_a_table_of_spark_takes_its_place_in_the_types_that_its_contract_declare
         moment = connection.execute("select distinct cast(seen_at as varchar) from customer_360.customers").fetchall()
     assert kinds == [["DATE", "VARCHAR", "TIMESTAMP", "BIGINT"], ["DATE", "VARCHAR", "TIMESTAMP", "INTEGER"]]
     assert moment == [("2026-02-01 08:00:00",)]
+
+
+def test_what_a_session_makes_comes_back_as_it_was_there(warehouse: Warehouse, spark_session: "SparkSession") -> None:
+    folder = SparkFolder(path=Path(str(spark_session.conf.get("spark.sql.warehouse.dir")).removeprefix("file:")).parent)
+    values = (
+        "date '2026-03-02' as as_of, timestamp '2026-02-01 23:30:00' as seen_at, cast(null as string) as said, "
+        "true as is_known, cast(1.5 as decimal(28, 4)) as amount, 0.1D as share, 7 as count_days, 8L as count_orders"
+    )
+    spark_session.sql("create schema intermediate")
+    for name, condition in {"facts": "true", "nothing": "false"}.items():
+        table = f"create table intermediate.{name} using parquet partitioned by (as_of)"
+        spark_session.sql(f"{table} as select {values} where {condition}")
+    columns = describe_tables(spark_session, folder)
+    take_over(warehouse, folder, [describe("intermediate", "facts"), describe("intermediate", "nothing")], columns)
+    assert read(warehouse, "intermediate.facts") == [
+        (datetime(2026, 2, 1, 23, 30), None, True, Decimal("1.5000"), 0.1, 7, 8, date(2026, 3, 2))  # noqa: DTZ001 - UTC
+    ]
+    with warehouse.connect() as connection:
+        kinds = [connection.table(f"intermediate.{name}").types for name in ("facts", "nothing")]
+    assert kinds[0] == kinds[1]
+    assert [str(kind) for kind in kinds[0]][1:4] == ["VARCHAR", "BOOLEAN", "DECIMAL(28,4)"]
 
 
 def test_of_a_history_the_days_that_spark_made_take_the_place_of_their_former_selves(
@@ -218,7 +246,7 @@ def test_spark_makes_the_tables_and_the_warehouse_its_views(
     results = step().build(selected)
     assert asked == ["stg_orders", "customers", "int_shown"]
     assert [name.rpartition(".")[2] for name in dbt.asked] == ["stg_orders", "int_shown", "labelled"]
-    assert sorted(each.unique_id for each in results) == sorted(node["unique_id"] for node in selected)
+    assert [each.unique_id for each in results] == [node["unique_id"] for node in selected]  # parents first
     assert {row[1] for row in read(warehouse, "customer_360.customers")} == {"new"}
     shown = [file.read_text() for file in dbt.target.rglob("*.sql")]
     assert shown == ["select the customers"]  # its columns are traced from there
@@ -260,6 +288,39 @@ def test_a_step_goes_on_with_the_tables_of_the_one_before_unless_a_row_has_lande
         connection.execute("insert into raw_shop.orders values ('o2')")
     step().build(history)
     assert sorted(asked) == ["customers", "history", "int_shown", "stg_orders"]
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_scores_come_back_as_a_batch_or_not_at_all(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ends_well: bool
+) -> None:
+    deployed: Any = Deployed(settings=read_settings({"HOLDFAST_HOME": str(tmp_path)}))
+    scorer: Any = SimpleNamespace(as_of=date(2026, 3, 2))
+
+    def work(job: Job, **_: object) -> int:
+        handed = job.folder.inputs / "features" / "eligible_snapshots.parquet"
+        with duckdb.connect() as connection:
+            for table in SCORED if ends_well else ():
+                job.folder.find(table).mkdir(parents=True)
+                rows = f"select customer_id, {job.stages.batch}::bigint as batch from '{handed}'"
+                connection.execute(f"copy ({rows}) to '{job.folder.find(table)}/part-0.parquet' (format parquet)")
+                job.folder.report.write_text("{}")
+        return 0 if ends_well else 1
+
+    with warehouse.connect() as connection:
+        connection.execute("create schema features")
+        connection.execute(
+            "create view features.eligible_snapshots as "
+            "select date '2026-03-01' + days.day as as_of, 'c' || days.day as customer_id from (values (0), (1)) as days(day)"
+        )
+    monkeypatch.setattr(scoring, "require_spark", lambda _: None)
+    monkeypatch.setattr(scoring, "start_worker", work)
+    if ends_well:
+        warehouse.append(score_on_spark(deployed, warehouse, scorer, batch=7))
+        assert [read(warehouse, table) for table in SCORED] == [[("c1", 7)]] * 3
+    else:
+        with pytest.raises(SparkError, match="Spark scored nobody"):
+            score_on_spark(deployed, warehouse, scorer, batch=7)
 
 
 def test_an_encrypted_instance_is_refused() -> None:
