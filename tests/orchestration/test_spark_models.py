@@ -311,7 +311,7 @@ def test_scores_come_back_as_a_batch_or_not_at_all(
         connection.execute("create schema features")
         connection.execute(
             "create view features.eligible_snapshots as "
-            "select date '2026-03-01' + days.day as as_of, 'c' || days.day as customer_id from (values (0), (1)) as days(day)"
+            "select date '2026-03-01' + n as as_of, 'c' || n as customer_id from (values (0), (1)) as days(n)"
         )
     monkeypatch.setattr(scoring, "require_spark", lambda _: None)
     monkeypatch.setattr(scoring, "start_worker", work)
