@@ -138,24 +138,25 @@ def run_postgres(folder: Path) -> Iterator[sa.Engine]:
         server.cleanup()
 
 
-def open_instances(folder: Path, server: sa.Engine, name: str, *, master: str, memory: str) -> dict[str, Instance]:
-    """Return an empty instance per engine, and one whose models Spark computes on `master`."""
+def open_instances(folder: Path, server: sa.Engine, name: str) -> dict[str, Instance]:
+    """Return an empty instance per engine."""
     with server.connect() as connection:
         if not connection.execute(sa.text("select 1 from pg_database where datname = :name"), {"name": name}).first():
             connection.exec_driver_sql(f"create database {name}")
     catalog = server.url.set(database=name).render_as_string(hide_password=False)
     common = os.environ | {"HOLDFAST_LAKE_CATALOG": catalog, "OPENBLAS_NUM_THREADS": "1", **SECRETS}
-    choices = {target: {"HOLDFAST_TARGET": target} for target in TARGETS}
-    choices[RUN_ON_SPARK] = {
-        "HOLDFAST_MODELS_ON": SPARK,
-        "HOLDFAST_SPARK_MASTER": master,
-        "HOLDFAST_SPARK_MEMORY": memory,
-    }
-    homes = {target: folder / f"{name}-{target}" for target in choices}
+    homes = {target: folder / f"{name}-{target}" for target in TARGETS}
     return {
-        target: Instance(home=homes[target], environment=common | chosen | {"HOLDFAST_HOME": str(homes[target])})
-        for target, chosen in choices.items()
+        target: Instance(home=home, environment=common | {"HOLDFAST_TARGET": target, "HOLDFAST_HOME": str(home)})
+        for target, home in homes.items()
     }
+
+
+def open_on_spark(instance: Instance, folder: Path, name: str, spark: "OnSpark") -> Instance:
+    """Return an empty instance like another one, but with models that Spark computes."""
+    home = folder / f"{name}-{RUN_ON_SPARK}"
+    choice = {"HOLDFAST_MODELS_ON": SPARK, "HOLDFAST_SPARK_MASTER": spark.master, "HOLDFAST_SPARK_MEMORY": spark.memory}
+    return Instance(home=home, environment={**instance.environment, **choice, "HOLDFAST_HOME": str(home)})
 
 
 def compare(name: str, instances: Mapping[str, Instance], company: "Company", target: str) -> Iterator[Figure]:
@@ -325,7 +326,8 @@ def measure(
             folder = keep / place
             if not folder.exists():
                 company.write(folder)
-            instances = open_instances(keep, server, place, master=spark.master, memory=spark.memory)
+            instances = open_instances(keep, server, place)
+            instances[RUN_ON_SPARK] = open_on_spark(instances["duckdb"], keep, place, spark)
             for target in targets:
                 if target != SPARK and instances[target].seconds is None:
                     instances[target].run(company, folder)

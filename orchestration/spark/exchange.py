@@ -112,7 +112,7 @@ def take_over(
 def _list_columns(node: Node, made: Mapping[str, str]) -> dict[str, str]:
     if node["config"]["contract"]["enforced"]:
         return {name: column["data_type"] for name, column in node["columns"].items()}
-    return dict(made)
+    return {name: made[name] for name in sorted(made, key=lambda name: name != "as_of")}  # Spark has it as the last one
 
 
 def _give_columns(
