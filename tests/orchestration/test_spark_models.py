@@ -117,12 +117,12 @@ def test_what_a_session_makes_comes_back_as_it_was_there(warehouse: Warehouse, s
     columns = describe_tables(spark_session, folder)
     take_over(warehouse, folder, [describe("intermediate", "facts"), describe("intermediate", "nothing")], columns)
     assert read(warehouse, "intermediate.facts") == [
-        (datetime(2026, 2, 1, 23, 30), None, True, Decimal("1.5000"), 0.1, 7, 8, date(2026, 3, 2))  # noqa: DTZ001 - UTC
+        (date(2026, 3, 2), datetime(2026, 2, 1, 23, 30), None, True, Decimal("1.5000"), 0.1, 7, 8)  # noqa: DTZ001 - UTC
     ]
     with warehouse.connect() as connection:
         kinds = [connection.table(f"intermediate.{name}").types for name in ("facts", "nothing")]
     assert kinds[0] == kinds[1]
-    assert [str(kind) for kind in kinds[0]][1:4] == ["VARCHAR", "BOOLEAN", "DECIMAL(28,4)"]
+    assert [str(kind) for kind in kinds[0]][2:5] == ["VARCHAR", "BOOLEAN", "DECIMAL(28,4)"]
 
 
 def test_of_a_history_the_days_that_spark_made_take_the_place_of_their_former_selves(
@@ -256,6 +256,10 @@ def test_what_breaks_on_spark_leaves_the_warehouse_as_it_was_and_is_not_gone_on_
     warehouse: Warehouse, step: Callable[[], SparkModels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nodes = [NODES["model.holdfast.customers"], NODES["model.holdfast.history"]]
+    answer(monkeypatch)
+    step().build(nodes)
+    with warehouse.connect() as connection:
+        connection.execute("create or replace table customer_360.customers as select 'former' as customer_id")
     answer(monkeypatch, broken=["history"])
     assert step().build(nodes) == [result("history", "error")]  # and no table is reported as made
     assert read(warehouse, "customer_360.customers") == [("former",)]
