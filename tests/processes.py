@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,12 @@ def serve() -> Iterator[None]:
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=[number]):
             yield  # the end of the block closes its standard input
         del os.environ[ADDRESS]
+
+
+def prepare() -> None:
+    """Have the libraries imported now, and not when the first process is asked for; does not wait for it."""
+    wanted = {"environment": os.environ.copy(), "folder": HERE}
+    threading.Thread(target=call, args=("pass",), kwargs=wanted, daemon=True).start()
 
 
 def open_socket() -> socket.socket:

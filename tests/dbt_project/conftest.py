@@ -183,7 +183,7 @@ def without_subscriptions(company: Mapping[str, Mapping[str, pd.DataFrame]], new
     """The least that a shop can bring."""
     least = only(company, "customers", "orders")
     warehouse = new_warehouse(least)
-    warehouse.dbt("run", feeds=feeds_of(least), as_of=AS_OF)
+    warehouse.dbt("run", "--select", "+customer_features", feeds=feeds_of(least), as_of=AS_OF)
     return warehouse
 
 
@@ -193,7 +193,10 @@ def without_orders(company: Mapping[str, Mapping[str, pd.DataFrame]], new_wareho
     least = only(company, "customers", "subscriptions")
     warehouse = new_warehouse(least)
     definition = {"definition": "contract_end", "active_within_days": 0, "horizon_days": 30, "lead_days": 7}
-    warehouse.dbt("run", feeds=feeds_of(least), as_of="2018-03-01", snapshots=[AS_OF], churn=definition)
+    selected = ["+churn_labels", "+customers"]
+    warehouse.dbt(
+        "run", "--select", *selected, feeds=feeds_of(least), as_of="2018-03-01", snapshots=[AS_OF], churn=definition
+    )
     return warehouse
 
 
