@@ -32,7 +32,8 @@ def serve() -> Iterator[None]:
         listener.listen()
         number = listener.fileno()
         command = [sys.executable, str(HERE / "fork_server.py"), str(number)]
-        environment = os.environ | {"PYTHONPATH": path}
+        # its forks end with locks of dbt's still open, about which Python warns
+        environment = os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore:resource_tracker"}
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=[number]):
             yield  # the end of the block closes its standard input
         del os.environ[ADDRESS]
