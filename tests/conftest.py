@@ -38,8 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         stack = ExitStack()
         stack.enter_context(processes.serve())
         config.add_cleanup(stack.close)
-        if config.getoption("numprocesses", None):
-            processes.prepare()  # while the processes of pytest collect
+        if config.getoption("numprocesses", None) and config.args_source is config.ArgsSource.TESTPATHS:
+            processes.prepare()  # all tests are asked for: while the processes of pytest collect
 
 
 class Scopes(LoadScopeScheduling):
