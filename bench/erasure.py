@@ -32,7 +32,7 @@ import duckdb
 
 from bench.figures import Figure, at_least, at_most, record, without_bar
 from bench.privacy import ROOT, make_environment, run_pipeline
-from bench.repeated import is_repeated, repeat
+from bench.repeated import MEMORY, is_repeated, repeat
 from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment, load_deployment
 from orchestration.privacy.answering import export
@@ -240,7 +240,7 @@ def _grep(files: Sequence[Path], values: Sequence[str], scratch: Path) -> dict[s
 def compare_others(before: Path, after: Path, values: Identifiers) -> dict[str, int]:
     """Return by table how many rows differ that are not of the erased; a reference to one of them may be empty."""
     changed = {}
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
         connection.execute(f"attach '{before}' as b (read_only)")
         connection.execute(f"attach '{after}' as a (read_only)")
         for name, values_of in (("ids", values.customers), ("tokens", values.tokens), ("searched", values.searched)):
@@ -256,11 +256,17 @@ def compare_others(before: Path, after: Path, values: Identifiers) -> dict[str, 
             name, others = f'"{schema}"."{table}"', " and ".join(_not_theirs(columns)) or "true"
             old = f"select * {_emptied(columns)} from b.{name} where {others}"
             new = f"select * from a.{name}"
-            query = f"select count(*) from (({old} except all {new}) union all ({new} except all {old}))"
-            row = connection.execute(query).fetchone()
-            if row and row[0]:
-                changed[f"{schema}.{table}"] = row[0]
+            before_it, after_it = (_sum_up(connection, query) for query in (old, new))
+            if before_it != after_it:
+                query = f"select count(*) from (({old} except all {new}) union all ({new} except all {old}))"
+                changed[f"{schema}.{table}"] = (connection.execute(query).fetchone() or (0,))[0]
     return changed
+
+
+def _sum_up(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, str]:
+    """Return how many rows there are, and a sum over all cells in any order."""
+    summed = f"select count(*), sum(cast(hash(entry) as hugeint))::varchar from ({query}) as entry"
+    return connection.execute(summed).fetchone() or (0, "")
 
 
 def _not_theirs(columns: list[str]) -> Iterator[str]:

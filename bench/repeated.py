@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 OWNER, TOKEN = "customer_id", "tok_"
+MEMORY = "8GB"
 PREFIX, LENGTH = "m", 15  # of an id that is made here: a letter and hexadecimal digits
 DATABASE = "operational.db"
 KEYS = (("outbox", "idempotency_key"), ("alerts", "alert_id"), ("ledger", "entry_id"))
@@ -22,7 +23,9 @@ def repeat(home: Path, *, times: int) -> None:
     """Write all rows about customers of the DuckDB files and of the operational store `times` - 1 times more."""
     names = sorted({*_read_ids(home / "warehouse.duckdb"), *_read_keys(home / DATABASE)})
     for path in home.rglob("*.duckdb"):
-        with duckdb.connect(str(path)) as connection:
+        with duckdb.connect(
+            str(path), config={"memory_limit": MEMORY, "preserve_insertion_order": "false"}
+        ) as connection:
             _repeat_duckdb(connection, names, times=times)
     with closing(sqlite3.connect(home / DATABASE)) as database:
         _repeat_sqlite(database, {*names}, times=times)
