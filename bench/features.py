@@ -357,7 +357,6 @@ def _on_lake(size: int, raw: Path, *, whole: Build, steps: Sequence[str]) -> Ite
         catalogue = _read_processor(home / "postgres") - before
     share = (built.processor + catalogue) / whole.processor
     yield _figure("lake_over_duckdb_processor", share, "times", size, whole, MOST_ON_LAKE)
-    yield _figure("lake_over_duckdb_seconds", built.seconds / whole.seconds, "times", size, whole)
     yield _figure("lake_processor", built.processor + catalogue, "s", size, whole)
     yield _figure("lake_peak_memory", built.memory, "GiB", size, built, MOST_MEMORY)
     _drop(raw.parent, "lake")
