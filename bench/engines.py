@@ -11,7 +11,9 @@ models-on-spark` compares a whole run whose models Spark computes with the whole
 """
 
 import argparse
+import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,13 +21,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import sqlalchemy as sa
 
@@ -38,7 +39,7 @@ from orchestration.engines import Engine, open_engine
 from orchestration.resources import open_registry
 from orchestration.settings import read_settings
 from orchestration.spark.build import build_on_spark
-from orchestration.spark.parity import compare_public, count_different, list_public
+from orchestration.spark.parity import compare_public, count_different, list_public, take_some
 from orchestration.spark.publish import publish
 from orchestration.spark.stages import plan_stages
 from orchestration.warehouse import Warehouse
@@ -77,9 +78,9 @@ class Instance:
         return open_engine(read_settings(self.environment))
 
     @property
-    def seconds(self) -> float | None:
+    def cost(self) -> "Cost | None":
         """What the run took; None before it has ended well."""
-        return float(self._seconds.read_text()) if self._seconds.exists() else None
+        return Cost(**json.loads(self._cost.read_text())) if self._cost.exists() else None
 
     def run(self, company: "Company", folder: Path) -> None:
         """Run the pipeline for the company's day, whose files are in `folder`; the run ends this one when it fails."""
@@ -87,11 +88,12 @@ class Instance:
         command += ["--company", str(folder / "company.yaml")]
         if company.is_served:
             command = [sys.executable, "-m", "simulator.serve", str(folder), *command]
-        begun = time.perf_counter()
+        begun, used = time.perf_counter(), read_processor()
         done = subprocess.run(command, env=dict(self.environment), check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
-        self._seconds.write_text(f"{time.perf_counter() - begun:.1f}")
+        cost = Cost(seconds=time.perf_counter() - begun, processor=read_processor() - used)
+        self._cost.write_text(json.dumps(asdict(cost)))
 
     def read_steps(self) -> dict[str, float]:
         """Return the seconds of each step of the instance's runs."""
@@ -103,25 +105,48 @@ class Instance:
         return {each.step_key: (each.end_time or 0) - (each.start_time or 0) for each in steps}
 
     @property
-    def _seconds(self) -> Path:
-        return self.home / "seconds.txt"
+    def _cost(self) -> Path:
+        return self.home / "cost.json"
 
-    def read(self) -> dict[str, pd.DataFrame]:
-        """Return every public table and view by its name, without the moments of the run, its rows in order."""
+    def list_public(self) -> dict[str, dict[str, str]]:
+        """Return the columns of every public table and view with their types, without the moments of the run."""
         with self.engine.open() as connection:
             listed = connection.execute(
-                "select table_schema, table_name from information_schema.tables "
-                "where table_catalog = current_database() order by all"
+                "select table_schema || '.' || table_name, column_name, data_type from information_schema.columns "
+                "where table_catalog = current_database() and list_contains($schemas, table_schema) "
+                "and not list_contains($moments, column_name) order by table_schema, table_name, ordinal_position",
+                {"schemas": PUBLIC, "moments": MOMENTS},
             ).fetchall()
-            return {f"{schema}.{name}": _read(connection, schema, name) for schema, name in listed if schema in PUBLIC}
+        tables: dict[str, dict[str, str]] = {}
+        for table, name, kind in listed:
+            tables.setdefault(table, {})[name] = kind
+        return tables
+
+    def count_rows(self, table: str) -> int:
+        """Return how many rows a table has."""
+        with self.engine.open() as connection:
+            return connection.sql(f"from {table}").shape[0]
+
+    def read(self, table: str, names: Sequence[str], *, order: Sequence[str]) -> pd.DataFrame:
+        """Return some columns of a table, its rows in order."""
+        with self.engine.open() as connection:
+            return connection.execute(
+                f"select {', '.join(names)} from {table} order by {', '.join(order) or 'all'}"
+            ).df()
 
 
-def _read(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> pd.DataFrame:
-    rows = connection.sql(f'from "{schema}"."{name}"')
-    kept = [column for column in rows.columns if column not in MOMENTS]
-    exact = [column for column, kind in zip(rows.columns, rows.types, strict=True) if str(kind) != "DOUBLE"]
-    order = [f'"{column}"' for column in kept if column in exact] or ["all"]
-    return rows.project(", ".join(f'"{column}"' for column in kept)).order(", ".join(order)).df()
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds on the clock, and of the processors by the run and all that it started."""
+
+    seconds: float
+    processor: float
+
+
+def read_processor() -> float:
+    """Return the processor seconds of this process's children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager
@@ -161,24 +186,38 @@ def open_on_spark(instance: Instance, folder: Path, name: str, spark: "OnSpark")
 
 def compare(name: str, instances: Mapping[str, Instance], company: "Company", target: str) -> Iterator[Figure]:
     """Compare the tables of a company that has run on DuckDB and on `target`."""
-    reference, other = instances["duckdb"].read(), instances[target].read()
+    reference, other = instances["duckdb"], instances[target]
+    columns, others = reference.list_public(), other.list_public()
+    rows = {table: reference.count_rows(table) for table in columns}
+    cells = {table: rows[table] * len(columns[table]) for table in columns}
     differing = {
-        table: cells
-        for table in sorted(reference.keys() | other.keys())
-        if (cells := count_different(reference.get(table, pd.DataFrame()), other.get(table, pd.DataFrame())))
-    }
-    cells, count = sum(rows.size for rows in reference.values()), len(reference)
+        table: _count_cells(reference, other, table, names) if others.get(table) == names else max(cells[table], 1)
+        for table, names in columns.items()
+    } | dict.fromkeys(others.keys() - columns.keys(), 1)
     yield Figure(
         f"{name}: cells of public tables that differ between duckdb and {target}", unit="cells", seed=company.seed,
-        **at_most(sum(differing.values()), 0), size=f"{company.size}, {count} tables, {cells:,} cells", command=COMMAND,
-        reference="; ".join(f"{table}: {number}" for table, number in differing.items()),
+        **at_most(sum(differing.values()), 0), command=COMMAND,
+        size=f"{company.size}, {len(columns)} tables, {sum(cells.values()):,} cells",
+        reference="; ".join(f"{table}: {number}" for table, number in differing.items() if number),
     )  # fmt: skip
-    seconds = {each: instances[each].seconds or 0.0 for each in ("duckdb", target)}
+    costs = {each: cost for each in ("duckdb", target) if (cost := instances[each].cost)}
     yield Figure(
-        f"{name}: a first run on {target} in times of one on duckdb", unit="times", seed=company.seed,
-        **without_bar(seconds[target] / seconds["duckdb"]), size=company.size, command=COMMAND,
-        reference=", ".join(f"{each} {value:.0f} s" for each, value in seconds.items()),
+        f"{name}: processor seconds of a first run on {target} in times of one on duckdb", unit="times",
+        seed=company.seed, **without_bar(costs[target].processor / costs["duckdb"].processor), size=company.size,
+        command=COMMAND,
+        reference=", ".join(
+            f"{each} {cost.processor:.0f} s of processor in {cost.seconds:.0f} s" for each, cost in costs.items()
+        ),
     )  # fmt: skip
+
+
+def _count_cells(left: Instance, right: Instance, table: str, columns: Mapping[str, str]) -> int:
+    """Return how many cells of a table differ, some columns at a time, rows in the order of all that is exact."""
+    order = [name for name, kind in columns.items() if kind != "DOUBLE"]
+    return sum(
+        count_different(*(each.read(table, names, order=order) for each in (left, right)))
+        for names in take_some(list(columns))
+    )
 
 
 @contextmanager
@@ -232,6 +271,7 @@ def compare_spark(
             publish(built.folder, list_public(built.folder, deployment.dbt.manifest))
     ended, processor = time.perf_counter(), sum(used.values())
     given, master = {"seed": company.seed, "command": COMMAND}, spark.master
+    whole = instance.cost.seconds if instance.cost else 0.0
     yield Figure(
         f"{name}: models and tests that fail on spark, {master}", unit="nodes", **given,
         **at_most(len(built.failed), 0), size=f"{company.size}, {len(built.nodes)} nodes",
@@ -252,7 +292,7 @@ def compare_spark(
     yield Figure(
         f"{name}: a whole day on spark, {master}", unit="s", **without_bar(ended - begun),
         **given, size=company.size,
-        reference=f"{processor:.0f} s of processor; a whole first run on duckdb takes {instance.seconds:.0f} s",
+        reference=f"{processor:.0f} s of processor; a whole first run on duckdb takes {whole:.0f} s",
     )  # fmt: skip
     steps = instance.read_steps()
     for stage, seconds in {**built.seconds, "publication": ended - published}.items():
@@ -329,12 +369,12 @@ def measure(
             instances = open_instances(keep, server, place)
             instances[RUN_ON_SPARK] = open_on_spark(instances["duckdb"], keep, place, spark)
             for target in targets:
-                if target != SPARK and instances[target].seconds is None:
+                if target != SPARK and instances[target].cost is None:
                     instances[target].run(company, folder)
-            if SPARK in targets and instances["duckdb"].seconds:
+            if SPARK in targets and instances["duckdb"].cost:
                 yield from compare_spark(name, instances["duckdb"], company, folder, spark)
             for target in ("lake", RUN_ON_SPARK):
-                if target in targets and instances["duckdb"].seconds and instances[target].seconds:
+                if target in targets and instances["duckdb"].cost and instances[target].cost:
                     yield from compare(name, instances, company, target)
 
 

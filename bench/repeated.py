@@ -9,11 +9,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 OWNER, TOKEN = "customer_id", "tok_"
-MEMORY = "8GB"
+SPARING: dict[str, Any] = {
+    "memory_limit": "6GB",
+    "preserve_insertion_order": "false",
+}  # for files larger than what memory there is
 PREFIX, LENGTH = "m", 15  # of an id that is made here: a letter and hexadecimal digits
 DATABASE = "operational.db"
 KEYS = (("outbox", "idempotency_key"), ("alerts", "alert_id"), ("ledger", "entry_id"))
@@ -23,9 +27,7 @@ def repeat(home: Path, *, times: int) -> None:
     """Write all rows about customers of the DuckDB files and of the operational store `times` - 1 times more."""
     names = sorted({*_read_ids(home / "warehouse.duckdb"), *_read_keys(home / DATABASE)})
     for path in home.rglob("*.duckdb"):
-        with duckdb.connect(
-            str(path), config={"memory_limit": MEMORY, "preserve_insertion_order": "false"}
-        ) as connection:
+        with duckdb.connect(str(path), config=SPARING) as connection:
             _repeat_duckdb(connection, names, times=times)
     with closing(sqlite3.connect(home / DATABASE)) as database:
         _repeat_sqlite(database, {*names}, times=times)

@@ -57,7 +57,7 @@ def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Comp
             held += f" where as_of in ({days or 'null'})"
             held += " qualify batch = max(batch) over (partition by as_of)" if "batch" in kinds else ""
         rows = connection.sql(held).shape[0]
-        differing = sum(_count_columns(connection, held, built, kinds, names) for names in _take_some(list(kinds)))
+        differing = sum(_count_columns(connection, held, built, kinds, names) for names in take_some(list(kinds)))
     return Compared(table=table, rows=rows, cells=rows * len(kinds), differing=differing)
 
 
@@ -66,7 +66,7 @@ def _describe(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, st
     return {name: kind for name, kind, *_ in connection.execute(f"describe {query}").fetchall()}
 
 
-def _take_some(names: Sequence[str]) -> Iterator[Sequence[str]]:
+def take_some(names: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the names by COLUMNS_AT_ONCE."""
     yield from (names[place : place + COLUMNS_AT_ONCE] for place in range(0, len(names), COLUMNS_AT_ONCE))
 
