@@ -4,9 +4,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
+from textwrap import shorten
 from typing import Any
 
 from orchestration.dbt import BROKEN, BUILT, Dbt, NodeResult, name_nodes
@@ -16,6 +17,7 @@ from orchestration.spark.exchange import Node, digest_inputs, export_days, expor
 from orchestration.spark.job import SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
+MESSAGE_WIDTH = 300
 STAGING = "staging"
 FOLDERS = (STAGING, "bookkeeping", "intermediate", "customer_360", "features")
 
@@ -40,7 +42,8 @@ class SparkModels:
         moved = {node["unique_id"]: node for node in nodes if self._is_moved(node)}
         results = self._build_on_spark(moved) if moved else []
         if any(each.status in BROKEN for each in results):
-            return [each for each in results if each.status != BUILT]  # nothing of it reached the warehouse
+            # what was built before it broke is in no warehouse
+            return [self._explain(each) for each in results if each.status != BUILT]
         others = [node for node in nodes if node["unique_id"] not in moved or _is_view(node)]
         results += self._build_in_warehouse(others, known=moved)
         return _order(results, nodes)
@@ -51,6 +54,13 @@ class SparkModels:
             for each in self.dbt.build(name_nodes(nodes), run=self.run):
                 if each.unique_id not in known or each.status in BROKEN:
                     yield each
+
+    def _explain(self, result: NodeResult) -> NodeResult:
+        """Return a result with its message as a sentence, without the plan of a query that follows it."""
+        if result.status not in BROKEN:
+            return result
+        shown = shorten(result.message, MESSAGE_WIDTH, placeholder=" ...")
+        return replace(result, message=f"{shown} (on Spark; all of it is in {self._folder.path / 'dbt' / 'logs'})")
 
     def _is_moved(self, node: Node) -> bool:
         """Tell whether Spark makes a model's table, or tests it; staging, views elsewhere, is made of tables there."""

@@ -1,5 +1,6 @@
 """A step of a run whose models Spark computes: what comes back to the warehouse, and what when something breaks."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -191,7 +192,8 @@ class Recorded:
 
 def result(name: str, status: str = "success") -> NodeResult:
     """Return what became of a model."""
-    return NodeResult(unique_id=f"model.holdfast.{name}", status=status, message="", failures=None, seconds=0)
+    message = "no such column: x\n\n" + "it " * 200
+    return NodeResult(unique_id=f"model.holdfast.{name}", status=status, message=message, failures=None, seconds=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +263,11 @@ def test_what_breaks_on_spark_leaves_the_warehouse_as_it_was_and_is_not_gone_on_
     with warehouse.connect() as connection:
         connection.execute("create or replace table customer_360.customers as select 'former' as customer_id")
     answer(monkeypatch, broken=["history"])
-    assert step().build(nodes) == [result("history", "error")]  # and no table is reported as made
+    (broken,) = step().build(nodes)  # and no table is reported as made
+    assert (broken.unique_id, broken.status) == ("model.holdfast.history", "error")
+    assert re.fullmatch(
+        r"no such column: x (it )+\.\.\. \(on Spark; all of it is in .*/spark/dbt/logs\)", broken.message
+    )
     assert read(warehouse, "customer_360.customers") == [("former",)]
     asked = answer(monkeypatch)
     step().build(nodes[1:])
