@@ -57,6 +57,18 @@ class SqlDatabase:
             self._give_back(connection, traces)
         return Evidence(store=self.name, traces=traces)
 
+    def find(self, identifiers: Identifiers) -> dict[str, int]:
+        """Return by table in how many rows an identifier stands in a text or in bytes, and change nothing."""
+        with self._connect() as connection:
+            metadata = sa.MetaData()
+            metadata.reflect(connection)
+            found = {
+                table.name: sum(1 for _ in _find_rows(connection, table, cells, identifiers.matcher))
+                for table in metadata.sorted_tables
+                if (cells := [*_texts(table), *_bytes(table)])
+            }
+        return {table: rows for table, rows in found.items() if rows}
+
     @property
     def _options(self) -> dict[str, Any]:
         return {"module": sqlite_driver(key=self.key)} if self.url.startswith("sqlite") else {}
@@ -182,7 +194,7 @@ def _replace_texts(connection: sa.Connection, table: sa.Table, matcher: Matcher,
     texts, row_id = _texts(table), _row_id(connection, table)
     if not texts or not matcher.values:
         return 0
-    keys = list(_find_rows(connection, table, row_id, matcher))
+    keys = list(_find_rows(connection, table, texts, matcher))
     for key in keys:
         row = connection.execute(sa.select(*texts).select_from(table).where(row_id == key)).mappings().one()
         changed = {
@@ -195,18 +207,23 @@ def _replace_texts(connection: sa.Connection, table: sa.Table, matcher: Matcher,
 
 
 def _find_rows(
-    connection: sa.Connection, table: sa.Table, row_id: sa.ColumnElement[Any], matcher: Matcher
+    connection: sa.Connection, table: sa.Table, cells: Sequence[sa.ColumnElement[Any]], matcher: Matcher
 ) -> Iterator[Any]:
     """Yield what finds a row again in whose texts an identifier stands; the database puts those of a row together."""
-    first, *others = (sa.func.coalesce(sa.cast(column, sa.Text), "") for column in _texts(table))
+    first, *others = (sa.func.coalesce(sa.cast(cell, sa.Text), "") for cell in cells)
     joined: sa.ColumnElement[str] = sum((_BETWEEN + each for each in others), start=first)
-    selected = sa.select(row_id, joined).select_from(table)
+    selected = sa.select(_row_id(connection, table), joined).select_from(table)
     for rows in _pieces(connection.execute(selected.execution_options(yield_per=_ROWS)), _ROWS):
         yield from (rows[place][0] for place in matcher.find_texts([text for _, text in rows]))
 
 
 def _texts(table: sa.Table) -> list[sa.Column[Any]]:
     return [column for column in table.columns if isinstance(column.type, sa.String)]
+
+
+def _bytes(table: sa.Table) -> list[sa.ColumnElement[str]]:
+    """Return the columns of bytes as PostgreSQL writes them, with what is text in them as text."""
+    return [sa.func.encode(column, "escape") for column in table.columns if isinstance(column.type, sa.LargeBinary)]
 
 
 def _row_id(connection: sa.Connection, table: sa.Table) -> sa.ColumnElement[Any]:

@@ -13,7 +13,7 @@ import duckdb
 import sqlalchemy as sa
 
 from company.sealed_file import ENDING, seal
-from privacy.duckdb_file import OWNER, quote
+from privacy.duckdb_tables import OWNER, quote
 from privacy.requests import Request
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

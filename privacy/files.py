@@ -5,7 +5,7 @@ import io
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,16 +127,15 @@ class Search:
     values: int
 
 
-def search(folder: Path, identifiers: Identifiers, *, key: str = "") -> Search:
-    """Search the name and every byte of every file below a folder for the identifiers.
+def search(folders: Iterable[Path], identifiers: Identifiers, *, key: str = "") -> Search:
+    """Search the name and every byte of every file below the folders for the identifiers.
 
     Archives are unpacked, and sealed files opened with `key`.
     """
     matcher = identifiers.matcher
     hits: Counter[str] = Counter()
     files = bytes_read = 0
-    for path in list_files(folder):
-        name = str(path.relative_to(folder))
+    for name, path in ((str(path.relative_to(top)), path) for top in folders for path in list_files(top)):
         count = matcher.count(path.name.encode(errors="surrogateescape")).total()
         for piece in _read(path, overlap=matcher.longest, key=key):
             count += matcher.count(piece).total()

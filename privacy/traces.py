@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Action = Literal["deleted", "renamed", "emptied", "replaced", "informed"]
+Action = Literal["deleted", "renamed", "emptied", "replaced", "informed", "expired"]
 ERASED = "erased"  # stands where an identifier stood in a text that stays
 
 
@@ -27,11 +27,15 @@ class Trace:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What was done in one store: its traces, and whether the rows of everybody else are the same as before."""
+    """What was done in one store: its traces, and whether the rows of everybody else are the same as before.
+
+    `remarks` are sentences for the receipt.
+    """
 
     store: str
     traces: tuple[Trace, ...]
     others_unchanged: bool | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

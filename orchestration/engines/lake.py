@@ -5,6 +5,7 @@ killed leaves files that nothing refers to. The extensions come from the package
 """
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,12 @@ from orchestration.settings import Settings
 CATALOG, FILES = "HOLDFAST_LAKE_CATALOG", "HOLDFAST_LAKE_FILES"
 ALIAS = "lake"  # as dbt's profile attaches it
 WRITERS = 0x686F6C64  # the key of the lock that writers hold in turn
+PATIENCE_SECONDS = 60
+_SAMPLES = "pg_catalog.pg_statistic"  # where PostgreSQL keeps the samples of columns
+_OLD_READERS = """
+    select count(*) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_xmin is not null
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +117,7 @@ class Lake(Engine):
         Writers take turns by whole runs: the models of a run read each other's tables, and DuckLake 1.5.5 overlooks
         conflicts of commits at the same moment (https://github.com/duckdb/ducklake/issues/1094). Readers never wait.
         """
-        engine = sa.create_engine(make_url(self.catalog).set(drivername="postgresql+psycopg2"), poolclass=sa.NullPool)
-        with engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
+        with self._connect_catalog() as connection:
             connection.execute(sa.text("select pg_advisory_lock(:key)"), {"key": WRITERS})
             yield
 
@@ -135,6 +140,47 @@ class Lake(Engine):
                     f"call ducklake_delete_orphaned_files('{ALIAS}', older_than => {unused})",
                 ),
             )
+
+    def forget_past(self) -> None:
+        """Let go of all but the present: every earlier snapshot, the files behind it, and what the catalogue kept.
+
+        PostgreSQL keeps deleted rows until a table is written anew, and samples of columns, so that both are done here.
+        Raises EngineError while somebody reads the catalogue as it was before.
+        """
+        with closing(self.open()) as connection:
+            _execute(
+                connection,
+                (
+                    f"call ducklake_expire_snapshots('{ALIAS}', older_than => timestamptz '9999-01-01')",
+                    f"call ducklake_cleanup_old_files('{ALIAS}', cleanup_all => true)",
+                    f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)",
+                ),
+            )
+        with self._connect_catalog() as connection:
+            self._wait_for_readers(connection)
+            for table in [*sa.inspect(connection).get_table_names(), _SAMPLES]:
+                connection.exec_driver_sql(f"vacuum (full, analyze) {table}")
+
+    def _wait_for_readers(self, connection: sa.Connection) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while connection.scalar(sa.text(_OLD_READERS)):
+            if time.monotonic() > deadline:
+                raise EngineError(
+                    f"{self.name}: somebody has read the catalogue for over {PATIENCE_SECONDS} s, and rows that were "
+                    "deleted stay in it for them. End what reads (`pg_stat_activity` lists it), and run this again."
+                )
+            time.sleep(0.2)
+
+    @contextmanager
+    def _connect_catalog(self) -> Iterator[sa.Connection]:
+        engine = sa.create_engine(self.catalog_url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def catalog_url(self) -> sa.URL:
+        """The catalogue's address for SQLAlchemy."""
+        return make_url(self.catalog).set(drivername="postgresql+psycopg2")
 
     def list_snapshots(self, limit: int) -> list[tuple[int, datetime, list[str]]]:
         """Return number, moment in UTC and changed tables of the newest snapshots, those that are gone left out."""

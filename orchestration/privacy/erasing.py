@@ -15,11 +15,19 @@ from orchestration.control.privacy_requests import PrivacyRequests
 from orchestration.deployment import Deployment
 from orchestration.home import hold
 from orchestration.privacy.informing import MEDIUM, SourceSystems
-from orchestration.privacy.stores import OWN_RECORDS, Erasable, find_stores, find_uncovered, name_encrypted
+from orchestration.privacy.stores import (
+    OWN_RECORDS,
+    Erasable,
+    find_folders,
+    find_stores,
+    find_uncovered,
+    name_encrypted,
+)
 from orchestration.privacy.subjects import find_identifiers, find_linked_ids, reveal
 from orchestration.resources import open_warehouse
 from orchestration.sending import open_channels
-from privacy.duckdb_file import Mode, remove_leftovers
+from privacy.duckdb_file import remove_leftovers
+from privacy.duckdb_tables import Mode
 from privacy.files import Search, search
 from privacy.identifiers import Identifiers, Keyring, join
 from privacy.receipt import sign
@@ -153,8 +161,9 @@ class Erasing:
         stores = self.find_stores()
         left = {each.name: each.plan(identifiers) for each in stores}
         self._let_go()
-        found = search(self.deployment.settings.home, identifiers, key=self.deployment.settings.encryption_key)
-        sealed = tuple(name_encrypted(self.deployment.settings))
+        settings = self.deployment.settings
+        found = search(find_folders(settings), identifiers, key=settings.encryption_key)
+        sealed = tuple(name_encrypted(settings))
         return Proof(
             search=found,
             stores=tuple(each.name for each in stores),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from privacy.duckdb_file import Mode
+from privacy.duckdb_tables import Mode
 from privacy.identifiers import Identifiers
 from privacy.traces import ErasureError, Evidence, Trace
 from retention.acting.channels import Channel

@@ -12,12 +12,15 @@ from sqlalchemy.engine import make_url
 from company.encryption import EncryptionError, sqlite_driver, unlock
 from ingestion.keyring import KEYS_URL_NAME, keys_address
 from ingestion.vault import URL_NAME, Vault
+from orchestration.engines import Lake, open_engine
+from orchestration.privacy.lake_store import LakeStore
 from orchestration.settings import Settings
 from privacy.database import SqlDatabase
-from privacy.duckdb_file import DuckDbFile, Mode
+from privacy.duckdb_file import DuckDbFile
+from privacy.duckdb_tables import Mode
 from privacy.files import DUCKDB, SQLITE, Files, kind_of, list_files
 from privacy.identifiers import Identifiers
-from privacy.traces import ErasureError, Evidence, Trace
+from privacy.traces import Evidence, Trace
 from retention.store.tables import BLANK, METADATA, ON_ERASURE
 
 _LEAST_PAGE = 512  # bytes; a SQLite file has whole pages
@@ -77,13 +80,7 @@ def list_vault_addresses(environment: Mapping[str, str]) -> list[str]:
 
 
 def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -> list[Erasable]:
-    """Return every store of the instance, the vault as the last one. Raises ErasureError on a lake."""
-    if settings.target == "lake":
-        raise ErasureError(
-            "On the target lake nothing can be erased: its catalogue keeps the least and greatest value of every file. "
-            "Run `holdfast migrate --to duckdb`, set HOLDFAST_TARGET=duckdb, drop the catalogue and its files, run "
-            "this again, and move to a new lake after it."
-        )
+    """Return every store of the instance, the vault as the last one."""
     key = settings.encryption_key
     inside = [(path, find_kind(path, key=key)) for path in list_files(settings.home)]
     vault = [_path_of(url) for url in list_vault_addresses(settings.environment)]
@@ -101,10 +98,20 @@ def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -
     ]
     stores += [SqlDatabase(name=name, url=url, blanked=_find_blanked()) for name, url in outside.items()]
     stores += [DuckDbFile(name=_name(settings, path), path=path, key=key) for path, kind in inside if kind == DUCKDB]
+    engine = open_engine(settings)
+    if isinstance(engine, Lake):
+        stores.append(LakeStore(lake=engine))
     stores.append(Files(name="files", folder=settings.home, key=key))
     if Vault.is_named(settings.environment):
         stores.append(VaultStore(environment=settings.environment, sources=sources, at=at))
     return stores
+
+
+def find_folders(settings: Settings) -> list[Path]:
+    """Return the folders in which the files of the instance are: the state folder, and that of a lake elsewhere."""
+    engine = open_engine(settings)
+    files = [Path(engine.files)] if isinstance(engine, Lake) else []
+    return [settings.home, *(folder for folder in files if not folder.is_relative_to(settings.home))]
 
 
 def find_kind(path: Path, *, key: str) -> bytes | None:
@@ -141,6 +148,8 @@ def find_uncovered(settings: Settings) -> list[str]:
         "receivers of messages that left through the company's channels",
         "backups, of which those of the vault cannot be read once its keys are destroyed",
     ]
+    if settings.target == Lake.target:
+        uncovered.append("the write-ahead log, replicas and backups of the server of the lake's catalogue")
     if settings.tracking_uri.startswith("http"):
         uncovered.append(f"the MLflow server at {settings.tracking_uri}, which keeps models and figures, no rows")
     return uncovered

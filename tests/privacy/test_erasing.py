@@ -36,7 +36,7 @@ OTHERS = "cyn-005"
 
 
 def find(folder: Path, words: tuple[str, ...]) -> dict[str, int]:
-    return search(folder, Identifiers(customers=words)).hits
+    return search([folder], Identifiers(customers=words)).hits
 
 
 def test_files_that_are_encrypted_are_erased_from_as_those_in_clear(encrypted_scene: Scene) -> None:
@@ -309,7 +309,7 @@ def test_an_erasure_that_would_change_rows_of_others_is_refused_whole(
     with duckdb.connect(str(path)) as connection:
         connection.execute("create table orders as select 'c0001' as customer_id, 1 as n union all select 'c0002', 2")
     monkeypatch.setattr(
-        "privacy.duckdb_file._Eraser._delete", lambda self, _table: [("deleted", self._count("delete from orders"))]
+        "privacy.duckdb_tables.Eraser._delete", lambda self, _table: [("deleted", self._count("delete from orders"))]
     )
     with pytest.raises(ErasureError, match=r"main\.orders"):
         DuckDbFile(name="w", path=path).erase(Identifiers(customers=("c0001",)), mode="erasure")
