@@ -97,7 +97,7 @@ class SqlDatabase:
             free.exec_driver_sql("pragma wal_checkpoint(truncate)")
             return
         for place in sorted({trace.place for trace in traces}):
-            free.exec_driver_sql(f"vacuum full {connection.dialect.identifier_preparer.quote(place)}")
+            free.exec_driver_sql(f"vacuum (full, analyze) {connection.dialect.identifier_preparer.quote(place)}")
 
     def _erase(
         self, connection: sa.Connection, identifiers: Identifiers, *, renamed: dict[str, str]

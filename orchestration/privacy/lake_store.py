@@ -77,7 +77,10 @@ class LakeStore:
         """Return the tables of the catalogue in which an identifier stands, be it as a bound or as a row kept there."""
         database = SqlDatabase(name=self.name, url=self.lake.catalog_url.render_as_string(hide_password=False))
         found = database.find(identifiers)
-        return [Trace(place=f"catalogue.{table}", action="deleted", rows=rows) for table, rows in found.items()]
+        return [
+            Trace(place=f"catalogue.{table}", action="deleted", rows=rows, rows_before=rows)
+            for table, rows in found.items()
+        ]
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = self.lake.open()
