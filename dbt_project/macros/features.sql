@@ -40,15 +40,15 @@
     {%- set rows = [] -%}
     {%- set columns = graph.nodes['model.holdfast.customer_features'].columns.values() if execute else [] -%}
     {%- for feature in columns if feature.meta.needs is defined and feature.meta.needs | reject('in', connected_tables()) | list | length == 0 -%}
-        {#- sums of doubles end with the order of the rows: what is said leaves out the last digits; what is written
-            keeps more, since a mean of few values may lie halfway between two of nine digits -#}
-        {%- set mean = 'round(avg(' ~ feature.name ~ '), 9)' -%}
+        {#- sums of doubles end with the order of the rows: what the last digits say is left out, first those that
+            decide where a mean of few values lies halfway between two of nine digits -#}
+        {%- set mean = 'round(round(avg(' ~ feature.name ~ '), 12), 9)' -%}
         {%- do rows.append({
             'attribute_name': "'" ~ feature.name ~ "'",
             'count_known': 'count(' ~ feature.name ~ ')',
-            'mean_value': 'round(avg(' ~ feature.name ~ '), 12)',
+            'mean_value': mean,
             'median_value': 'median(' ~ feature.name ~ ')',
-            'variance': 'round(var_samp(' ~ feature.name ~ '), 12)',
+            'variance': 'round(round(var_samp(' ~ feature.name ~ '), 12), 9)',
             'said_en': phrase_of(feature.meta.en, mean),
             'said_zh': phrase_of(feature.meta.zh, mean),
             'finely_en': phrase_of(feature.meta.en, mean, finer=2),
