@@ -39,6 +39,7 @@ from orchestration.privacy.answering import export
 from orchestration.privacy.dates import compute_due_date
 from orchestration.privacy.erasing import SIGNING_KEY, Erasing
 from orchestration.privacy.stores import OWN_RECORDS
+from orchestration.row_digest import digest_rows
 from orchestration.settings import read_settings
 from privacy.identifiers import Identifiers, join, make_keyring
 from privacy.receipt import ReceiptError, public_key_of, verify
@@ -259,17 +260,11 @@ def compare_others(before: Path, after: Path, values: Identifiers) -> dict[str, 
             name, others = f'"{schema}"."{table}"', " and ".join(_not_theirs(columns)) or "true"
             old = f"select * {_emptied(columns)} from b.{name} where {others}"
             new = f"select * from a.{name}"
-            before_it, after_it = (_sum_up(connection, query) for query in (old, new))
+            before_it, after_it = (digest_rows(connection, f"({query})") for query in (old, new))
             if before_it != after_it:
                 query = f"select count(*) from (({old} except all {new}) union all ({new} except all {old}))"
                 changed[f"{schema}.{table}"] = (connection.execute(query).fetchone() or (0,))[0]
     return changed
-
-
-def _sum_up(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, str]:
-    """Return how many rows there are, and a sum over all cells in any order."""
-    summed = f"select count(*), sum(cast(hash(entry) as hugeint))::varchar from ({query}) as entry"
-    return connection.execute(summed).fetchone() or (0, "")
 
 
 def _not_theirs(columns: list[str]) -> Iterator[str]:

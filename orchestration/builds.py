@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.dbt import Dbt, NodeResult
+from orchestration.row_digest import digest_rows
 from orchestration.warehouse import Warehouse
 
 BUILDS = "monitoring.finished_builds"
@@ -75,16 +76,10 @@ def _read_content(connection: duckdb.DuckDBPyConnection, models: Collection[str]
         "select schema_name, table_name from duckdb_tables() where database_name = current_database() order by all"
     ).fetchall():
         if f"{schema}.{name}" in models or schema in LANDED or schema.startswith("raw_"):
-            yield (schema, name, *digest_rows(connection, schema, name))
+            yield (schema, name, *digest_rows(connection, f'"{schema}"."{name}"'))
     for schema, name, definition in connection.execute(
         "select schema_name, view_name, sql from duckdb_views() "
         "where database_name = current_database() and not internal order by all"
     ).fetchall():
         if f"{schema}.{name}" in models:
             yield schema, name, definition
-
-
-def digest_rows(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[Any, ...]:
-    """Return count and hash of the rows of a table: equal rows in any order, equal hash."""
-    query = f'select count(*), sum(cast(hash(entry) as hugeint)) from "{schema}"."{name}" as entry'
-    return connection.execute(query).fetchone() or ()

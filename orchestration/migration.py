@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import duckdb
 
 from orchestration.engines import Engine
+from orchestration.row_digest import digest_rows
 
 SOURCE = "migrated"  # the name of the warehouse that is read, while it is
 
@@ -53,15 +54,10 @@ def _copy(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> Move
     address = f'"{schema}"."{name}"'
     connection.execute(f'create schema if not exists "{schema}"')
     connection.execute(f"create table {address} as select * from {SOURCE}.{address}")
-    before, after = (_sum_up(connection, place) for place in (f"{SOURCE}.{address}", address))
+    before, after = (digest_rows(connection, place) for place in (f"{SOURCE}.{address}", address))
     if before != after:
         raise MigrationError(
             f"{schema}.{name} differs after the copy: {before[0]:,} rows with checksum {before[1]} became {after[0]:,} "
             f"with {after[1]}. Nothing was moved; go on with the engine as it was, and report the table's types."
         )
     return Moved(table=f"{schema}.{name}", rows=after[0], checksum=after[1])
-
-
-def _sum_up(connection: duckdb.DuckDBPyConnection, address: str) -> tuple[int, str]:
-    query = f"select count(*), coalesce(sum(cast(hash(entry) as hugeint)), 0)::varchar from {address} as entry"
-    return connection.execute(query).fetchone() or (0, "")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from expectations.gate import Database
 
 
+PATIENCE_SECONDS = 60  # for whoever else has the warehouse open
+
+
 class EngineError(Exception):
     """The warehouse cannot be opened; the message is one paragraph that names what is wrong and the fix."""
 

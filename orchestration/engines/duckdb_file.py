@@ -14,10 +14,8 @@ import duckdb
 
 from company.encryption import attach, open_file
 from expectations.gate import Database
-from orchestration.engines.base import Engine, EngineError
+from orchestration.engines.base import PATIENCE_SECONDS, Engine, EngineError
 from orchestration.settings import Settings
-
-PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)

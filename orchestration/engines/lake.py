@@ -21,14 +21,13 @@ from sqlalchemy.engine import make_url
 from company.encryption import Connection
 from expectations.gate import Database
 from ingestion.transaction import transaction
-from orchestration.engines.base import Engine, EngineError
+from orchestration.engines.base import PATIENCE_SECONDS, Engine, EngineError
 from orchestration.engines.extensions import prepare_extensions
 from orchestration.settings import Settings
 
 CATALOG, FILES = "HOLDFAST_LAKE_CATALOG", "HOLDFAST_LAKE_FILES"
 ALIAS = "lake"  # as dbt's profile attaches it
 WRITERS = 0x686F6C64  # the key of the lock that writers hold in turn
-PATIENCE_SECONDS = 60
 _SAMPLES = "pg_catalog.pg_statistic"  # where PostgreSQL keeps the samples of columns
 _OLD_READERS = """
     select count(*) from pg_stat_activity

@@ -32,8 +32,7 @@ class LakeStore:
                 traces = list(Eraser(connection=connection, identifiers=identifiers, mode="erasure").erase())
             finally:
                 connection.execute("rollback")
-            snapshots = _count(connection, "select count(*) from lake.snapshots()")
-        past = Trace(place=_SNAPSHOTS, action="expired", rows=snapshots - 1, rows_before=snapshots, rows_after=1)
+            past = _trace_past(connection)
         return [*traces, *([past] if past.rows else []), *self._search_catalog(identifiers)]
 
     def erase(self, identifiers: Identifiers, *, mode: Mode) -> Evidence:
@@ -53,10 +52,9 @@ class LakeStore:
                     if table.place in touched or _has_gaps(connection, table)
                 ]
                 eraser.refuse_changes(before, place=self.lake.name)
-            snapshots = _count(connection, "select count(*) from lake.snapshots()")
+            past = _trace_past(connection)
         self.lake.forget_past()
         remarks = tuple(self._describe(written=len(written)))
-        past = Trace(place=_SNAPSHOTS, action="expired", rows=snapshots - 1, rows_before=snapshots, rows_after=1)
         return Evidence(store=self.name, traces=(*traces, past), others_unchanged=True, remarks=remarks)
 
     def _describe(self, *, written: int) -> Iterator[str]:
@@ -86,6 +84,12 @@ class LakeStore:
         connection = self.lake.open()
         connection.execute(f"set memory_limit = '{MEMORY}'")
         return connection
+
+
+def _trace_past(connection: duckdb.DuckDBPyConnection) -> Trace:
+    """Return what becomes of the snapshots: all but the newest one go."""
+    snapshots = _count(connection, "select count(*) from lake.snapshots()")
+    return Trace(place=_SNAPSHOTS, action="expired", rows=snapshots - 1, rows_before=snapshots, rows_after=1)
 
 
 def _has_gaps(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:

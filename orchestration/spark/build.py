@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from expectations.spark import Count
-from orchestration.dbt import Dbt, DbtError, NodeResult
+from orchestration.dbt import BUILT, PASSED, Dbt, DbtError, NodeResult
 from orchestration.deployment import Deployment
 from orchestration.engines import EngineError
 from orchestration.settings import Settings
@@ -73,7 +73,7 @@ class Built:
     @property
     def failed(self) -> list[NodeResult]:
         """The models and tests that failed, or were left out because of one."""
-        return [each for each in self.nodes if each.status not in {"success", "pass"}]
+        return [each for each in self.nodes if each.status not in {BUILT, PASSED}]
 
     @property
     def closed_by(self) -> list[Count]:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from ingestion.transaction import transaction
-from orchestration.builds import digest_rows
+from orchestration.row_digest import digest_rows
 from orchestration.spark.job import SparkFolder
 from orchestration.warehouse import Warehouse
 
@@ -33,7 +33,7 @@ def digest_inputs(warehouse: Warehouse, manifest: Mapping[str, Any], nodes: Coll
     """Return a digest of all that `export_inputs` would write."""
     with warehouse.connect() as connection:
         inputs = _list_inputs(connection, manifest, nodes)
-        content = [(schema, name, *digest_rows(connection, schema, name)) for schema, name in inputs]
+        content = [(schema, name, *digest_rows(connection, f'"{schema}"."{name}"')) for schema, name in inputs]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 
@@ -52,6 +52,11 @@ def _list_inputs(
             yield schema, name
 
 
+def name_table(node: Node) -> str:
+    """Return `schema.name` of a model."""
+    return f"{node['schema']}.{node['name']}"
+
+
 def keeps_days(node: Node) -> bool:
     """Tell whether a model's table keeps the days of earlier runs, of which a run replaces its own."""
     config = node["config"]
@@ -65,7 +70,7 @@ def export_days(
 
     Where the table has the columns of another release the `snapshots` are left out, so that they are built anew.
     """
-    table, declared = f"{node['schema']}.{node['name']}", _list_columns(node, {})
+    table, declared = name_table(node), _list_columns(node, {})
     if not warehouse.has_table(table):
         return
     target = folder.find(table)
@@ -97,7 +102,7 @@ def take_over(
     """
     with warehouse.connect() as connection, transaction(connection):
         for node in nodes:
-            table = f"{node['schema']}.{node['name']}"
+            table = name_table(node)
             connection.execute(f"create schema if not exists {node['schema']}")
             declared, files = _list_columns(node, columns[table]), sorted(folder.find(table).rglob("*.parquet"))
             if keeps_days(node):

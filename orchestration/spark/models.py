@@ -13,7 +13,15 @@ from typing import Any
 from orchestration.dbt import BROKEN, BUILT, Dbt, NodeResult, name_nodes
 from orchestration.deployment import Deployment
 from orchestration.spark.build import call_spark, require_spark
-from orchestration.spark.exchange import Node, digest_inputs, export_days, export_inputs, keeps_days, take_over
+from orchestration.spark.exchange import (
+    Node,
+    digest_inputs,
+    export_days,
+    export_inputs,
+    keeps_days,
+    name_table,
+    take_over,
+)
 from orchestration.spark.job import SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
@@ -73,7 +81,7 @@ class SparkModels:
         require_spark(settings)
         self._prepare()
         models = [node for node in nodes.values() if node["resource_type"] == "model"]
-        for table in map(_name, models):
+        for table in map(name_table, models):
             self._folder.forget(table)
         for node in filter(keeps_days, models):
             others = f"as_of <> date '{self._day}'"
@@ -112,7 +120,7 @@ class SparkModels:
         found, pending = set(nodes), list(nodes)
         while pending:
             for name in self._nodes[pending.pop()]["depends_on"]["nodes"]:
-                if name in self._nodes and name not in found and not self._folder.holds(_name(self._nodes[name])):
+                if name in self._nodes and name not in found and not self._folder.holds(name_table(self._nodes[name])):
                     found.add(name)
                     pending.append(name)
                     yield self._nodes[name]
@@ -152,7 +160,3 @@ def _order(results: Iterable[NodeResult], nodes: Collection[Node]) -> list[NodeR
 
 def _is_view(node: Node) -> bool:
     return bool(node["config"]["materialized"] == "view")
-
-
-def _name(node: Node) -> str:
-    return f"{node['schema']}.{node['name']}"

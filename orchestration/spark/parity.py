@@ -56,8 +56,15 @@ def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Comp
             days = ", ".join(f"date '{day}'" for (day,) in found)
             held += f" where as_of in ({days or 'null'})"
             held += " qualify batch = max(batch) over (partition by as_of)" if "batch" in kinds else ""
-        rows = connection.sql(held).shape[0]
-        differing = sum(_count_columns(connection, held, built, kinds, names) for names in take_some(list(kinds)))
+        rows, known = connection.sql(held).shape[0], _describe(connection, built)
+        order = [f"cast({name} as {kind})" for name, kind in kinds.items() if kind != "DOUBLE" and name in known]
+        differing = sum(
+            count_different(
+                _read(connection, held, kinds, names, order),
+                _read(connection, built, kinds, [name for name in names if name in known], order),
+            )
+            for names in take_some(list(kinds))
+        )
     return Compared(table=table, rows=rows, cells=rows * len(kinds), differing=differing)
 
 
@@ -71,22 +78,16 @@ def take_some(names: Sequence[str]) -> Iterator[Sequence[str]]:
     yield from (names[place : place + COLUMNS_AT_ONCE] for place in range(0, len(names), COLUMNS_AT_ONCE))
 
 
-def _count_columns(
-    connection: duckdb.DuckDBPyConnection, held: str, built: str, kinds: Mapping[str, str], names: Sequence[str]
-) -> int:
-    """Return how many cells of some columns differ, the rows of both in the order of all that is exact."""
-    known = _describe(connection, built)
-    order = [f"cast({name} as {kind})" for name, kind in kinds.items() if kind != "DOUBLE" and name in known] or ["all"]
-    left, right = (
-        ", ".join(f"cast({name} as {kinds[name]}) as {name}" for name in names if name in found) or "1 as nothing"
-        for found in (kinds, known)
-    )
-    return count_different(
-        *(
-            connection.execute(f"select {columns} {query} order by {', '.join(order)}").df()
-            for columns, query in ((left, held), (right, built))
-        )
-    )
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    kinds: Mapping[str, str],
+    names: Sequence[str],
+    order: Sequence[str],
+) -> pd.DataFrame:
+    """Return some columns, each as the type that the warehouse has, the rows in an `order` that both sides know."""
+    columns = ", ".join(f"cast({name} as {kinds[name]}) as {name}" for name in names) or "1 as nothing"
+    return connection.execute(f"select {columns} {query} order by {', '.join(order) or 'all'}").df()
 
 
 def count_different(left: pd.DataFrame, right: pd.DataFrame) -> int:
