@@ -20,18 +20,20 @@ GROUP_WORDS = Feature(
 )
 VALUE = "value_from_now"  # of the customer on the day of the snapshot; no feature
 PARTS = 1_000_000  # into which a hash divides the customers
-LEARNED = "label_until <= $until and (as_of = date_trunc('month', as_of) or as_of = $newest)"
-KNOWN = f"select count(*) from features.labelled_snapshots where {LEARNED}"
+LABELLED = "features.labelled_snapshots"
 # A retrain that was asked for within a month also learns from the newest day whose labels are in.
-NEWEST = "select max(as_of) from features.labelled_snapshots where label_until <= $until"
+LEARNED = "label_until <= {until} and (day(as_of) = 1 or as_of = {newest})"
+NEWEST = f"select max(as_of) from {LABELLED} where label_until <= $until"
+IS_LEARNED = LEARNED.format(until="$until", newest="$newest")
+KNOWN = f"select count(*) as known, coalesce(max(as_of), $until) as newest from {LABELLED} where {IS_LEARNED}"
 TRAINING_SET = f"""
     select * exclude (label_until{{hidden}}){{known}}
-    from features.labelled_snapshots
-    where {LEARNED} and hash(customer_id, $seed) % {PARTS} < $parts
+    from {LABELLED}
+    where {IS_LEARNED} and hash(customer_id, $seed) % {PARTS} < $parts
     order by as_of, customer_id
 """
 KNOWN_AHEAD = "case when {name}_until <= $until then {name} end as {name}"
-COLUMNS = "select * from features.labelled_snapshots limit 0"
+COLUMNS = f"select * from {LABELLED} limit 0"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class TrainingSet:
     lead_labels: Mapping[int, str]  # per further lead time its label column
     features: Sequence[str]  # the declared ones that say anything, without those that are protected
     until: date
+    newest: date  # the last snapshot among the labelled rows
     known: int  # labelled rows; where they are more than the policy allows, customers were drawn by a hash
 
     @cached_property
@@ -60,8 +63,7 @@ def read_training_set(
     columns = warehouse.read(COLUMNS).column_names
     groups = [name for name in (*policy.fairness.protected, *policy.fairness.segments) if f"group_{name}" in columns]
     leads = {lead: f"churned_after_{lead}" for lead in list_lead_times(company.churn, policy)}
-    newest = as_of if until == as_of else warehouse.read_value(NEWEST, {"until": until})
-    total = warehouse.read_value(KNOWN, {"until": until, "newest": newest})
+    total, newest = count_known(warehouse, as_of=as_of, until=until)
     parts = PARTS * min(1.0, policy.training.maximum_rows / max(total, 1))
     query = TRAINING_SET.format(
         hidden="".join(f", {name}_until" for name in leads.values()),
@@ -76,5 +78,13 @@ def read_training_set(
         lead_labels=leads,
         features=list_informative(found, names),
         until=until,
+        newest=newest,
         known=total,
     )
+
+
+def count_known(warehouse: Warehouse, *, as_of: date, until: date) -> tuple[int, date]:
+    """Return how many labelled rows a training of the run `as_of` may learn from, and the last snapshot among them."""
+    newest = as_of if until == as_of else warehouse.read_value(NEWEST, {"until": until})
+    (found,) = warehouse.read(KNOWN, {"until": until, "newest": newest}).to_pylist()
+    return found["known"], found["newest"]

@@ -1,6 +1,7 @@
 """The monthly training: candidates, the challenger in the registry, and its promotion when it is better."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from orchestration.defs.model_trials import is_open
 from orchestration.defs.scores import RULES
 from orchestration.deployment import Deployment
 from orchestration.documents import as_json, describe_data, read_gates
+from orchestration.engines import SPARK
 from orchestration.gates import require_passed
 from orchestration.metadata import describe_table, link_version, round_figures
 from orchestration.partitions import read_as_of
@@ -120,7 +122,7 @@ def training(
     if shortfall.is_cold_start:
         yield from report_cold_start(warehouse, learned, shortfall.reason, trigger=trigger)
         return
-    found = learn(deployment, learned)
+    found, trees = grow_on_all(deployment, warehouse, learn(deployment, learned), learned)
     fitted, insight = found.fitted, look_into(policy, found, learned)
     rival = find_rival(registry, learned.fingerprint)
     groups = judge_groups(policy, fitted, learned)
@@ -128,7 +130,7 @@ def training(
     gates = read_gates(warehouse, store, as_of=until)
     run_url = f"{deployment.settings.webserver_url}/runs/{context.run_id}"
     facts = {"trigger": trigger, "decision": decision.reason, "run": run_url}
-    facts |= {**gates, "treated customers": describe_treated(found.treated)}
+    facts |= {**gates, "treated customers": describe_treated(found.treated), **trees}
     version = registry.register(
         fitted,
         as_of=as_of.isoformat(),
@@ -189,6 +191,27 @@ def learn(deployment: Deployment, learned: TrainingSet) -> "Training":
     config = TrainConfig.from_policy(policy, deployment.company.churn)
     require_no_leaks(learned.rows, columns, config)
     return train(learned.rows, columns, config)
+
+
+def grow_on_all(
+    deployment: Deployment, warehouse: Warehouse, found: "Training", learned: TrainingSet
+) -> tuple["Training", dict[str, str]]:
+    """Let Spark, where it computes the models, grow the trees on the rows beyond the policy's limit, too.
+
+    Returns the training, and the facts that its card shows.
+    """
+    from ml.training.spark import adopt, plan_regrowth
+
+    policy, model = deployment.policy, found.fitted.model
+    days = {"until": learned.until, "newest": learned.newest}
+    regrowth = plan_regrowth(model, known=learned.known, **days, training=policy.training)
+    if deployment.settings.models_on != SPARK or regrowth is None:
+        return found, {}
+    from orchestration.spark.training import grow_on_spark
+
+    grown = grow_on_spark(deployment, warehouse, regrowth)
+    fitted, why = adopt(found.fitted, grown, promotion=policy.promotion, seed=policy.training.seed)
+    return replace(found, fitted=fitted), {"trees": why}
 
 
 def look_into(policy: Policy, found: "Training", learned: TrainingSet) -> "Insight":

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +83,12 @@ def export_days(
         _copy(connection, f"select {values} from {table} where {condition}", target, options=options)
 
 
-def export_day(warehouse: Warehouse, relation: str, folder: SparkFolder, *, as_of: date) -> None:
-    """Write a day of a table or view `schema.name` as an input."""
+def export_rows(warehouse: Warehouse, relation: str, folder: SparkFolder, *, condition: str) -> None:
+    """Write the rows of a table or view `schema.name` that hold a `condition` as an input."""
     schema, name = relation.split(".")
     (folder.inputs / schema).mkdir(parents=True, exist_ok=True)
     with warehouse.connect() as connection:
-        query = f"from {relation} where as_of = date '{as_of}'"
-        _copy(connection, query, folder.inputs / schema / f"{name}.parquet")
+        _copy(connection, f"from {relation} where {condition}", folder.inputs / schema / f"{name}.parquet")
 
 
 def take_over(

@@ -5,7 +5,7 @@ import pyarrow.dataset as ds
 from orchestration.deployment import Deployment
 from orchestration.scoring import Scorer
 from orchestration.spark.build import SparkError, require_spark, start_worker
-from orchestration.spark.exchange import export_day
+from orchestration.spark.exchange import export_rows
 from orchestration.spark.job import SCORED, Job, SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
@@ -24,7 +24,7 @@ def score_on_spark(
     folder = SparkFolder(path=settings.spark_folder / "scores")
     folder.clear()
     folder.report.unlink(missing_ok=True)
-    export_day(warehouse, ELIGIBLE, folder, as_of=scorer.as_of)
+    export_rows(warehouse, ELIGIBLE, folder, condition=f"as_of = date '{scorer.as_of}'")
     stages = Stages(scorer=scorer, batch=batch)
     job = Job(folder=folder, master=settings.spark_master, memory=settings.spark_memory, command=(), stages=stages)
     start_worker(job, environment=settings.environment)

@@ -10,10 +10,10 @@ from orchestration.deployment import Deployment
 from orchestration.scoring import make_scorer
 from orchestration.spark.job import Stages
 from orchestration.suites import list_customer_suites, list_feature_suites, list_score_suites
+from orchestration.training_set import count_known
 from orchestration.warehouse import Warehouse
 
 SCORES = "scores.churn_scores"
-KNOWN = "select count(*) from features.labelled_snapshots where label_until <= $until"
 BATCH = f"select coalesce(max(batch), 1) from {SCORES} where as_of = $as_of"
 
 
@@ -40,11 +40,12 @@ def plan_stages(deployment: Deployment, warehouse: Warehouse, registry: Registry
         cutoffs=read_cutoffs(warehouse, as_of),
         points=read_raised(warehouse, as_of),
     )
-    known = int(warehouse.read_value(KNOWN, {"until": as_of}))
+    known, newest = count_known(warehouse, as_of=as_of, until=as_of)
+    training = deployment.policy.training
     return Stages(
         gates=tuple(translate_suites(judged)),
         scorer=scorer,
         batch=batch,
         score_gates=tuple(translate_suites(scored)),
-        regrowth=plan_regrowth(champion.model, known=known, until=as_of, training=deployment.policy.training),
+        regrowth=plan_regrowth(champion.model, known=known, until=as_of, newest=newest, training=training),
     )

@@ -19,14 +19,12 @@ from ml.training.spark import Regrowth, regrow
 from orchestration.scoring import Scorer
 from orchestration.spark.job import SCORED, Job, SparkFolder, Stages
 from orchestration.spark.scores import ELIGIBLE, score_day
+from orchestration.training_set import LABELLED, LEARNED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-LABELLED = """
-    select * from features.labelled_snapshots
-    where label_until <= date '{until}' and churned is not null and not coalesce(is_treated, false)
-"""
+KNOWN = f"select * from {LABELLED} where {LEARNED} and churned is not null and not coalesce(is_treated, false)"
 
 
 def main() -> int:
@@ -99,7 +97,8 @@ def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: Spar
 
 
 def _train(session: "SparkSession", regrowth: Regrowth, folder: SparkFolder) -> dict[str, Any]:
-    grown = regrow(session.sql(LABELLED.format(until=regrowth.until)), regrowth)
+    until, newest = (f"date '{day}'" for day in (regrowth.until, regrowth.newest))
+    grown = regrow(session.sql(KNOWN.format(until=until, newest=newest)), regrowth)
     folder.model.write_bytes(grown.model.to_bytes())
     return grown.describe()
 

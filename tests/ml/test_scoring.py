@@ -1,11 +1,14 @@
 """A part of the customers is scored as it is among all, also by partitions of Spark, which grows trees as well."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,19 +18,26 @@ import pytest
 from company.facts import read_facts
 from company.policy import load_policy
 from ml.dataset import Feature, labels
+from ml.evaluate import evaluate
 from ml.learners.base import Compute
 from ml.learners.trees import Trees
 from ml.training.pipeline import ChurnModel, Model
-from ml.training.spark import Regrowth, plan_regrowth, regrow
+from ml.training.spark import Grown, Regrowth, adopt, plan_regrowth, regrow
 from ml.training.train import Fitted
 from orchestration.defs.scores import score_by_model
+from orchestration.engines import DuckDb
 from orchestration.scoring import Scorer, find_at_risk
-from orchestration.spark.job import SparkFolder
+from orchestration.settings import read_settings
+from orchestration.spark import training
+from orchestration.spark.build import SparkError
+from orchestration.spark.job import Job, SparkFolder
+from orchestration.spark.training import grow_on_spark
+from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DAY = date(2025, 6, 1)
+DAY, MAY = date(2025, 6, 1), date(2025, 5, 1)
 FACTS: dict[str, dict[str, object]] = {
     "facts": {"silent": {"reason": "inactivity", "when": "recency_days >= 20", "en": "no order", "zh": "未下单"}},
     "no_single_cause": {"en": "no single cause", "zh": "没有单一原因"},
@@ -102,14 +112,36 @@ def with_trees(fitted: Fitted, learner: Trees) -> ChurnModel:
 
 
 def test_a_model_is_grown_on_spark_where_the_rows_pass_the_policys_limit(small: Fitted) -> None:
-    training, forest = load_policy().training, with_trees(small, Trees())
+    policy, forest = load_policy().training, with_trees(small, Trees())
 
-    def plan(model: Model, known: int) -> Regrowth | None:
-        return plan_regrowth(model, known=known, until=DAY, training=training)
+    def plan(model: Model, known: int, **others: str) -> Regrowth | None:
+        asked = policy.model_copy(update=others)
+        return plan_regrowth(model, known=known, until=DAY, newest=MAY, training=asked)
 
-    assert plan(forest, training.maximum_rows) is None
-    assert plan(small.model, training.maximum_rows + 1) is None  # a regression has no trees
-    assert plan(forest, training.maximum_rows + 1) == Regrowth(model=forest, until=DAY, capacity=0.1)
+    assert plan(forest, policy.maximum_rows) is None
+    assert plan(small.model, policy.maximum_rows + 1) is None  # a regression has no trees
+    assert plan(forest, policy.maximum_rows + 1, treated="weighted") is None
+    assert plan(forest, policy.maximum_rows + 1) == Regrowth(model=forest, until=DAY, newest=MAY, capacity=0.1)
+
+
+@pytest.mark.parametrize(
+    ("figures", "word"),
+    [({}, "grown on Spark"), ({"auc": 0.65}, "the sample's trees"), ({"ece": 0.5}, "calibration")],
+)
+def test_trees_of_all_rows_are_taken_unless_they_do_worse_than_the_samples(
+    small: Fitted, figures: dict[str, Any], word: str
+) -> None:
+    promotion, fold = load_policy().promotion, small.validation.column("fold")
+    newest = small.validation.filter(pc.equal(fold, pc.max(fold)))
+    shown = evaluate(newest["label"].to_numpy(), newest["probability"].to_numpy())
+    forest = with_trees(small, Trees())
+    grown = Grown(model=forest, rows=9000, earlier=7000, evaluation=replace(shown, **figures))
+
+    fitted, why = adopt(small, grown, promotion=promotion, seed=0)
+
+    assert word in why
+    assert f"{shown.auc:.4f}" in why
+    assert (fitted.model, fitted.rows) == ((small.model, small.rows) if figures else (forest, 9000))
 
 
 def test_trees_grown_on_spark_rank_customers_as_those_of_the_driver_do(
@@ -121,11 +153,48 @@ def test_trees_grown_on_spark_rank_customers_as_those_of_the_driver_do(
     model = with_trees(small, learner)
     labelled = spark_session.read.parquet(str(tmp_path / "rows.parquet"))
 
-    grown = regrow(labelled, Regrowth(model=model, until=date(2025, 7, 1), capacity=0.1))
+    grown = regrow(labelled, Regrowth(model=model, until=date(2025, 7, 1), newest=DAY, capacity=0.1))
 
     matrix, label = model.encoder.encode(table), labels(table, "churned")
     alone = learner.fit(matrix, label, weight=None, seed=0, compute=Compute()).log_odds(matrix)
-    assert (grown.rows, grown.newest) == (table.num_rows, date(2025, 6, 1))
-    assert grown.earlier < grown.rows
+    assert grown.earlier < grown.rows == table.num_rows
+    assert Grown.restore(grown.model, grown.describe()) == grown
     assert grown.evaluation.auc > 0.7
     assert np.corrcoef(alone, grown.model.log_odds(table))[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_trees_learn_from_the_labelled_rows_of_months_or_the_run_ends(
+    small: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ends_well: bool
+) -> None:
+    deployed: Any = SimpleNamespace(settings=read_settings({"HOLDFAST_HOME": str(tmp_path)}))
+    warehouse = Warehouse(engine=DuckDb(path=tmp_path / "warehouse.duckdb"))
+    model, newest = with_trees(small, Trees()), date(2026, 2, 10)
+    shown = small.evaluations[small.chosen]
+
+    def work(job: Job, **_: object) -> int:
+        regrowth = cast("Regrowth", job.stages.regrowth)
+        with duckdb.connect() as connection:
+            handed = connection.sql(f"from '{job.folder.inputs}/features/labelled_snapshots.parquet'").fetchall()
+        if ends_well:
+            grown = Grown(model=regrowth.model, rows=len(handed), earlier=1, evaluation=shown)
+            job.folder.model.write_bytes(grown.model.to_bytes())
+            job.folder.report.write_text(json.dumps({"training": grown.describe()}))
+        return 0 if ends_well else 1
+
+    with warehouse.connect() as connection:
+        connection.execute("create schema features")
+        days = "(date '2026-01-01'), (date '2026-01-15'), (date '2026-02-01'), (date '2026-02-10'), (date '2026-03-01')"
+        connection.execute(
+            "create table features.labelled_snapshots as "
+            f"select day as as_of, day + 28 as label_until, 'c1' as customer_id from (values {days}) as days(day)"
+        )
+    monkeypatch.setattr(training, "require_spark", lambda _: None)
+    monkeypatch.setattr(training, "start_worker", work)
+    regrowth = Regrowth(model=model, until=date(2026, 3, 10), newest=newest, capacity=0.1)
+    if ends_well:
+        grown = grow_on_spark(deployed, warehouse, regrowth)
+        assert (grown.rows, grown.evaluation, grown.model.fingerprint) == (3, shown, model.fingerprint)
+    else:
+        with pytest.raises(SparkError, match="Spark grew no trees"):
+            grow_on_spark(deployed, warehouse, regrowth)
