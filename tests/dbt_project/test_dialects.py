@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import jinja2
+import pytest
 
 from dbt_project.library import HERE
+from orchestration.spark.models import FOLDERS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -46,6 +48,14 @@ EXPRESSIONS: dict[str, tuple[str, Any]] = {
     ),
     "a mark that is divided in a text stays": ("'1 / 2'", "1 / 2"),
 }  # fmt: skip
+# texts are joined here: every part is known, or a row without one is left out later, as Spark would have it
+JOINS_TEXTS = {
+    "bookkeeping/days_to_rebuild.sql",
+    "customer_360/customer_tags.sql",
+    "customer_360/customer_triggers.sql",
+    "features/profiles/leaver_groups.sql",
+    "features/profiles/leaver_profile.sql",
+}
 # what only one of them knows, or reads in another way; what needs it stands in a `duckdb__` macro
 UNPORTABLE = re.compile(
     r"\b(arg_max|arg_min|quantile_cont|generate_series|unnest|strftime|epoch\w*|regexp_matches|json_extract\w*|dayofweek"
@@ -104,6 +114,31 @@ def test_expressions_give_the_same_on_spark(spark_session: "SparkSession") -> No
         row |= spark_session.sql(f"select {', '.join(chosen)} from ({ROWS}) as rows").collect()[0].asDict()
     for number, (name, (_, expected)) in enumerate(EXPRESSIONS.items()):
         assert is_same(row[f"c{number}"], expected), name
+
+
+def test_what_sparks_tables_lack_is_still_lacking(spark_session: "SparkSession") -> None:
+    spark_session.sql("create schema if not exists lacking")
+    spark_session.sql("create table lacking.days using parquet as select 1 as customer")
+    for statement in ("delete from lacking.days", "create table lacking.keyed (id int primary key) using parquet"):
+        with pytest.raises(Exception, match=r"(?i)unsupported|not support"):
+            spark_session.sql(statement)
+    assert render("{{ spark__persist_constraints('days', {}) }}", engine="spark").strip() == ""
+
+
+def test_a_text_with_an_unknown_part_is_joined_on_duckdb_alone(spark_session: "SparkSession") -> None:
+    joined = "select concat('a', cast(null as string)) as joined"
+    assert duckdb.sql(joined).fetchone() == ("a",)
+    assert spark_session.sql(joined).collect()[0]["joined"] is None
+
+
+def test_models_of_spark_join_texts_in_known_places_alone() -> None:
+    found = {
+        str(path.relative_to(HERE / "models"))
+        for folder in FOLDERS
+        for path in HERE.glob(f"models/{folder}/**/*.sql")
+        if re.search(r"\bconcat\(", path.read_text(encoding="utf-8"))
+    }
+    assert found == JOINS_TEXTS
 
 
 def is_same(given: object, expected: object) -> bool:

