@@ -29,6 +29,7 @@ from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from bench.company_plans import SECRETS
 from bench.figures import Figure, at_most, record, without_bar
@@ -39,7 +40,7 @@ from orchestration.engines import Engine, open_engine
 from orchestration.resources import open_registry
 from orchestration.settings import read_settings
 from orchestration.spark.build import build_on_spark
-from orchestration.spark.parity import compare_public, count_different, list_public, take_some
+from orchestration.spark.parity import COLUMNS_AT_ONCE, compare_public, count_different, list_public
 from orchestration.spark.publish import publish
 from orchestration.spark.stages import plan_stages
 from orchestration.warehouse import Warehouse
@@ -216,7 +217,7 @@ def _count_cells(left: Instance, right: Instance, table: str, columns: Mapping[s
     order = [name for name, kind in columns.items() if kind != "DOUBLE"]
     return sum(
         count_different(*(each.read(table, names, order=order) for each in (left, right)))
-        for names in take_some(list(columns))
+        for names in chunked(columns, COLUMNS_AT_ONCE)
     )
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from company.company_file import VAULT_KEYS
 
@@ -100,7 +101,7 @@ class Keyring:
         named = {self._name(owner): owner for owner in owners}
         found: dict[Owner, bytes | None] = {}
         with self._engine.connect() as connection:
-            for piece in _pieces(list(named)):
+            for piece in chunked(named, _AT_ONCE):
                 for row in connection.execute(sa.select(_KEYS).where(_KEYS.c.owner.in_(piece))):
                     found[named[row.owner]] = row.wrapped and _unwrap(self._opened.wrapping, row.wrapped)
         return found
@@ -117,7 +118,7 @@ class Keyring:
         """Destroy keys for ever, all or none; returns how many there were."""
         gone = sa.update(_KEYS).where(_KEYS.c.wrapped.is_not(None)).values(wrapped=None, destroyed_at=at)
         with self._engine.begin() as connection:
-            pieces = _pieces([self._name(owner) for owner in owners])
+            pieces = chunked((self._name(owner) for owner in owners), _AT_ONCE)
             return sum(connection.execute(gone.where(_KEYS.c.owner.in_(piece))).rowcount for piece in pieces)
 
     def rotate(self, master_key: str) -> int:
@@ -305,9 +306,3 @@ def _shrink(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum")
-
-
-def _pieces(names: Sequence[str]) -> Iterable[list[str]]:
-    iterator = iter(names)
-    while piece := list(islice(iterator, _AT_ONCE)):
-        yield piece

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from ingestion.keyring import (
     KEYS_URL_NAME,
@@ -36,7 +37,6 @@ __all__ = ["MASTER_KEY_NAME", "URL_NAME", "Asked", "Sealable", "Vault", "VaultEr
 _NONCE_BYTES = 12
 _CHUNK = 5_000
 _OWNERS = 500  # that one statement names
-_T = TypeVar("_T")
 
 _METADATA = sa.MetaData()
 _VALUES = sa.Table(
@@ -138,7 +138,7 @@ class Vault:
         """
         added = 0
         people = groupby(values, key=lambda value: (value.source, value.customer_id))
-        for chunk in _chunks(((owner, list(held)) for owner, held in people), _CHUNK):
+        for chunk in chunked(((owner, list(held)) for owner, held in people), _CHUNK):
             with self._engine.begin() as connection:
                 added += self._seal_chunk(connection, dict(chunk), at)
         return added
@@ -154,7 +154,7 @@ class Vault:
         """Return the clear values that are still there; each asking is recorded before its answer leaves the vault."""
         clear: dict[Asked, str] = {}
         who = {"asked_at": at, "asker": asker, "purpose": purpose}
-        for chunk in _chunks(sorted(set(asked)), _CHUNK):
+        for chunk in chunked(sorted(set(asked)), _CHUNK):
             with self._engine.begin() as connection:
                 answers = self._open(connection, chunk)
                 rows = [{**who, **one.owner, "column_name": one.column, "is_answered": one in answers} for one in chunk]
@@ -167,7 +167,7 @@ class Vault:
         destroyed = self._keyring.destroy([(source, each) for each in customers], at=at)
         gone = sa.delete(_VALUES).filter_by(source=source)
         with self._engine.begin() as connection:
-            for piece in _chunks(customers, _OWNERS):
+            for piece in chunked(customers, _OWNERS):
                 connection.execute(gone.where(_VALUES.c.customer_id.in_(piece)))
         return destroyed
 
@@ -260,11 +260,5 @@ def _of_owners(
     """Run `query` for the rows of `owners`, in pieces that every database accepts."""
     by_source = groupby(sorted(owners), key=lambda owner: owner[0])
     for source, held in by_source:
-        for piece in _chunks((customer_id for _, customer_id in held), _OWNERS):
+        for piece in chunked((customer_id for _, customer_id in held), _OWNERS):
             yield from connection.execute(query.where(table.c.source == source, table.c.customer_id.in_(piece)))
-
-
-def _chunks(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

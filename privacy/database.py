@@ -1,13 +1,13 @@
 """Erasing from a SQL database, whatever its tables: the customers' rows, what hangs on them, and ids in other texts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from more_itertools import chunked
 
 from company.encryption import sqlite_driver, unlock
 from privacy.identifiers import Identifiers
@@ -213,7 +213,7 @@ def _find_rows(
     first, *others = (sa.func.coalesce(sa.cast(cell, sa.Text), "") for cell in cells)
     joined: sa.ColumnElement[str] = sum((_BETWEEN + each for each in others), start=first)
     selected = sa.select(_row_id(connection, table), joined).select_from(table)
-    for rows in _pieces(connection.execute(selected.execution_options(yield_per=_ROWS)), _ROWS):
+    for rows in chunked(connection.execute(selected.execution_options(yield_per=_ROWS)), _ROWS):
         yield from (rows[place][0] for place in matcher.find_texts([text for _, text in rows]))
 
 
@@ -252,9 +252,3 @@ def _unguarded(connection: sa.Connection, table: sa.Table) -> Iterator[None]:
     yield
     for _, statement in triggers:
         connection.exec_driver_sql(statement)
-
-
-def _pieces(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(values)
-    while piece := list(islice(iterator, size)):
-        yield piece

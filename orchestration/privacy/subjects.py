@@ -7,6 +7,7 @@ from secrets import token_hex
 from uuid import uuid4
 
 import duckdb
+from more_itertools import chunked
 from sqlalchemy import select
 
 from company.contract import TABLES
@@ -176,8 +177,7 @@ def _find_keys(store: Store, groups: Sequence[Sequence[str]]) -> list[tuple[str,
     accounts = sorted(members)
     found: list[set[str]] = [set() for _ in groups]
     with store.database.read() as connection:
-        for start in range(0, len(accounts), _PIECE):
-            piece = accounts[start : start + _PIECE]
+        for piece in chunked(accounts, _PIECE):
             for key in (OUTBOX.c.idempotency_key, ALERTS.c.alert_id, LEDGER.c.entry_id):
                 owner = key.table.c.customer_id
                 for name, account in connection.execute(select(key, owner).where(owner.in_(piece))):

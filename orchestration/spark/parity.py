@@ -1,11 +1,12 @@
 """Whether tables of two engines are the same, cell by cell."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pandas as pd
+from more_itertools import chunked
 
 from orchestration.spark.job import SCORED, SparkFolder
 from orchestration.warehouse import Warehouse
@@ -63,7 +64,7 @@ def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Comp
                 _read(connection, held, kinds, names, order),
                 _read(connection, built, kinds, [name for name in names if name in known], order),
             )
-            for names in take_some(list(kinds))
+            for names in chunked(kinds, COLUMNS_AT_ONCE)
         )
     return Compared(table=table, rows=rows, cells=rows * len(kinds), differing=differing)
 
@@ -71,11 +72,6 @@ def compare_table(warehouse: Warehouse, folder: SparkFolder, table: str) -> Comp
 def _describe(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
     """Return the type of each column by its name."""
     return {name: kind for name, kind, *_ in connection.execute(f"describe {query}").fetchall()}
-
-
-def take_some(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield the names by COLUMNS_AT_ONCE."""
-    yield from (names[place : place + COLUMNS_AT_ONCE] for place in range(0, len(names), COLUMNS_AT_ONCE))
 
 
 def _read(

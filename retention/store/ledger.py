@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from more_itertools import chunked
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func, insert, or_, select
 
 from retention.deciding.plan import CONTROL, HOLDOUT, TREATED
@@ -236,7 +237,7 @@ def _count_events(connection: Connection, keys: Sequence[str]) -> Counter[tuple[
 
 def chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
     """Yield `keys` in pieces that every database accepts as the values of one `in`."""
-    return (keys[start : start + _MOST_KEYS] for start in range(0, len(keys), _MOST_KEYS))
+    return chunked(keys, _MOST_KEYS)
 
 
 def _row(assignment: RowMapping, entry: Entry, counts: Counter[tuple[str, str]]) -> dict[str, Any]:
