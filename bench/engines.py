@@ -4,10 +4,11 @@ A shop that nobody leaves, a simulated company and the shop of the demo run once
 DuckLake with a PostgreSQL catalogue that starts from Python; then every public table is compared. The figures go to
 bench/results/engines.json. `python -m bench.engines --keep FOLDER --companies telecom --targets lake` runs a part; what
 has been run in FOLDER is not run again, and a company is compared once it has run on both; `--customers 100000` makes
-the simulated ones larger. `--targets duckdb spark`
-builds, checks and scores on Spark from what stands in the DuckDB file, and compares those tables; `--targets duckdb
-models-on-spark` compares a whole run whose models Spark computes with the whole run on DuckDB. `--master
-'local-cluster[2,1,1024]'` does so with a master and two workers, each a process with one core.
+the simulated ones larger. `--targets duckdb lake-in-a-bucket` puts the lake's files into a bucket of an S3-compatible
+server, which starts from Python, too. `--targets duckdb spark` builds, checks and scores on Spark from what stands in
+the DuckDB file, and compares those tables; `--targets duckdb models-on-spark` compares a whole run whose models Spark
+computes with the whole run on DuckDB. `--master 'local-cluster[2,1,1024]'` does so with a master and two workers, each
+a process with one core.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import pandas as pd
 import sqlalchemy as sa
 from more_itertools import chunked
 
+from bench.buckets import serve_buckets
 from bench.company_plans import SECRETS
 from bench.figures import Figure, at_most, record, without_bar
 from bench.small_companies import AS_OF, write_faithful
@@ -47,6 +49,7 @@ from orchestration.warehouse import Warehouse
 
 COMMAND = "make bench TOPIC=engines"
 TARGETS, SPARK = ("duckdb", "lake"), "spark"
+IN_A_BUCKET = "lake-in-a-bucket"  # the lake, its files in a bucket of a server that starts from Python
 RUN_ON_SPARK = "models-on-spark"  # a whole run into a DuckDB file, its models computed by Spark
 MASTER = "local[2]"
 SIMULATED = 300  # customers of a company that is simulated, unless another number is asked for
@@ -164,18 +167,35 @@ def run_postgres(folder: Path) -> Iterator[sa.Engine]:
         server.cleanup()
 
 
-def open_instances(folder: Path, server: sa.Engine, name: str) -> dict[str, Instance]:
-    """Return an empty instance per engine."""
+def make_catalog(server: sa.Engine, name: str) -> str:
+    """Return the address of a database, made where it is not there."""
     with server.connect() as connection:
         if not connection.execute(sa.text("select 1 from pg_database where datname = :name"), {"name": name}).first():
             connection.exec_driver_sql(f"create database {name}")
-    catalog = server.url.set(database=name).render_as_string(hide_password=False)
+    return server.url.set(database=name).render_as_string(hide_password=False)
+
+
+def open_instances(folder: Path, server: sa.Engine, name: str) -> dict[str, Instance]:
+    """Return an empty instance per engine."""
+    catalog = make_catalog(server, name)
     common = os.environ | {"HOLDFAST_LAKE_CATALOG": catalog, "OPENBLAS_NUM_THREADS": "1", **SECRETS}
     homes = {target: folder / f"{name}-{target}" for target in TARGETS}
     return {
         target: Instance(home=home, environment=common | {"HOLDFAST_TARGET": target, "HOLDFAST_HOME": str(home)})
         for target, home in homes.items()
     }
+
+
+def open_in_a_bucket(lake: Instance, keep: Path, server: sa.Engine, name: str, served: Mapping[str, str]) -> Instance:
+    """Return an empty instance like a lake's, with a catalogue of its own and files in a bucket."""
+    home, place = keep / f"{name}-{IN_A_BUCKET}", f"{name}_in_a_bucket"
+    (keep / "buckets" / "holdfast").mkdir(parents=True, exist_ok=True)
+    own = {
+        "HOLDFAST_HOME": str(home),
+        "HOLDFAST_LAKE_CATALOG": make_catalog(server, place),
+        "HOLDFAST_LAKE_FILES": f"s3://holdfast/{place}",
+    }
+    return Instance(home=home, environment={**lake.environment, **served, **own})
 
 
 def open_on_spark(instance: Instance, folder: Path, name: str, spark: "OnSpark") -> Instance:
@@ -361,20 +381,21 @@ def measure(
     keep: Path, *, companies: Sequence[str], customers: int, targets: Sequence[str], spark: OnSpark
 ) -> Iterator[Figure]:
     """Run what is asked for and has not been run; compare the companies that have run on every engine."""
-    with run_postgres(keep / "postgres") as server:
+    with run_postgres(keep / "postgres") as server, serve_buckets(keep / "buckets") as served:
         for asked in companies:
             name, place, company = find_company(asked, customers=customers)
             folder = keep / place
             if not folder.exists():
                 company.write(folder)
             instances = open_instances(keep, server, place)
+            instances[IN_A_BUCKET] = open_in_a_bucket(instances["lake"], keep, server, place, served)
             instances[RUN_ON_SPARK] = open_on_spark(instances["duckdb"], keep, place, spark)
             for target in targets:
                 if target != SPARK and instances[target].cost is None:
                     instances[target].run(company, folder)
             if SPARK in targets and instances["duckdb"].cost:
                 yield from compare_spark(name, instances["duckdb"], company, folder, spark)
-            for target in ("lake", RUN_ON_SPARK):
+            for target in ("lake", IN_A_BUCKET, RUN_ON_SPARK):
                 if target in targets and instances["duckdb"].cost and instances[target].cost:
                     yield from compare(name, instances, company, target)
 
@@ -386,7 +407,7 @@ def main() -> None:
     names = (*OWN_SIZE, *INDUSTRIES)
     parser.add_argument("--companies", nargs="+", choices=names, default=names)
     parser.add_argument("--customers", type=int, default=SIMULATED, help="of a company that is simulated")
-    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, SPARK, RUN_ON_SPARK), default=TARGETS)
+    parser.add_argument("--targets", nargs="+", choices=(*TARGETS, IN_A_BUCKET, SPARK, RUN_ON_SPARK), default=TARGETS)
     parser.add_argument("--master", default=MASTER, help="where Spark works")
     parser.add_argument("--memory", default="2g", help="of Spark's driver")
     parser.add_argument(

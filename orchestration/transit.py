@@ -4,12 +4,15 @@ from collections.abc import Collection, Iterator, Mapping
 
 from company.company_file import Company
 from company.transit import SECURED_BY_MODE, TransitError, find_plain, list_addresses
+from orchestration.engines.bucket import ENDPOINT, FILES, SCHEME
 
 
 def refuse_plain(company: Company, environment: Mapping[str, str]) -> None:
     """Raise TransitError where an address would be reached in clear, unless `allow_plain` names its host."""
     named = environment.keys() & {*company.secret_names, *_list_secrets(company)}
     ours = {name for name in environment if name.startswith("HOLDFAST_")}
+    if environment.get(FILES, "").startswith(SCHEME):
+        ours |= {ENDPOINT} & environment.keys()
     for place, address in _list_all(company, {name: environment[name] for name in named | ours}):
         _check(place, address, allowed=company.allow_plain)
 

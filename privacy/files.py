@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -46,7 +47,8 @@ class Files:
 
     def _treat(self, path: Path, matcher: Matcher, *, is_trial: bool) -> Trace | None:
         place = str(path.relative_to(self.folder))
-        is_found = any(matcher.count(piece) for piece in _read(path, overlap=matcher.longest, key=self.key))
+        pieces = _read(_open(path, key=self.key), overlap=matcher.longest)
+        is_found = any(matcher.count(piece) for piece in pieces)
         if matcher.count(path.name.encode(errors="surrogateescape")) or (is_found and self._is_archive(path)):
             if not is_trial:
                 path.unlink()
@@ -127,17 +129,19 @@ class Search:
     values: int
 
 
-def search(folders: Iterable[Path], identifiers: Identifiers, *, key: str = "") -> Search:
-    """Search the name and every byte of every file below the folders for the identifiers.
+def search(
+    folders: Iterable[Path], identifiers: Identifiers, *, key: str = "", objects: Iterable[tuple[str, bytes]] = ()
+) -> Search:
+    """Search the name and every byte of every file below the folders, and of objects by name, for the identifiers.
 
     Archives are unpacked, and sealed files opened with `key`.
     """
     matcher = identifiers.matcher
     hits: Counter[str] = Counter()
     files = bytes_read = 0
-    for name, path in ((str(path.relative_to(top)), path) for top in folders for path in list_files(top)):
-        count = matcher.count(path.name.encode(errors="surrogateescape")).total()
-        for piece in _read(path, overlap=matcher.longest, key=key):
+    for name, file in chain(_open_all(folders, key=key), ((name, io.BytesIO(content)) for name, content in objects)):
+        count = matcher.count(Path(name).name.encode(errors="surrogateescape")).total()
+        for piece in _read(file, overlap=matcher.longest):
             count += matcher.count(piece).total()
             bytes_read += len(piece)
         files += 1
@@ -146,9 +150,13 @@ def search(folders: Iterable[Path], identifiers: Identifiers, *, key: str = "") 
     return Search(hits=dict(hits), files=files, bytes_read=bytes_read, values=len(matcher.values))
 
 
-def _read(path: Path, *, overlap: int, key: str) -> Iterator[bytes]:
-    """Yield a file in pieces that overlap, then what is packed in it."""
-    with _open(path, key=key) as file:
+def _open_all(folders: Iterable[Path], *, key: str) -> Iterator[tuple[str, IO[bytes]]]:
+    return ((str(path.relative_to(top)), _open(path, key=key)) for top in folders for path in list_files(top))
+
+
+def _read(opened: IO[bytes], *, overlap: int) -> Iterator[bytes]:
+    """Yield a file in pieces that overlap, then what is packed in it; close it."""
+    with opened as file:
         kind = _kind(file.read(_HEAD))
         file.seek(0)
         yield from _in_pieces(file, overlap)

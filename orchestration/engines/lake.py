@@ -22,10 +22,11 @@ from company.encryption import Connection
 from expectations.gate import Database
 from ingestion.transaction import transaction
 from orchestration.engines.base import PATIENCE_SECONDS, Engine, EngineError
+from orchestration.engines.bucket import FILES, Bucket
 from orchestration.engines.extensions import prepare_extensions
 from orchestration.settings import Settings
 
-CATALOG, FILES = "HOLDFAST_LAKE_CATALOG", "HOLDFAST_LAKE_FILES"
+CATALOG = "HOLDFAST_LAKE_CATALOG"
 ALIAS = "lake"  # as dbt's profile attaches it
 WRITERS = 0x686F6C64  # the key of the lock that writers hold in turn
 _SAMPLES = "pg_catalog.pg_statistic"  # where PostgreSQL keeps the samples of columns
@@ -37,7 +38,7 @@ _OLD_READERS = """
 
 @dataclass(frozen=True, kw_only=True)
 class Lake(Engine):
-    """The lake of a PostgreSQL `catalog`, a database of its own, with Parquet below the folder `files`.
+    """The lake of a PostgreSQL `catalog`, a database of its own, with Parquet below `files`, a folder or a `bucket`.
 
     `scratch` is a local folder for what does not fit into memory, and for the extensions.
     """
@@ -46,29 +47,32 @@ class Lake(Engine):
     files: str
     scratch: Path
     key: str = field(default="", repr=False)
+    bucket: Bucket | None = None
     target: ClassVar[str] = "lake"
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the lake that the environment names; raises EngineError where it names no catalogue."""
+        """Return the lake that the environment names; raises EngineError where it names no catalogue, or no place."""
         environment = settings.environment
         catalog = environment.get(CATALOG, "")
         if not catalog:
             raise EngineError(
                 f"HOLDFAST_TARGET is `lake`, but {CATALOG} is not set. Name a PostgreSQL database of its own, such as "
                 f"postgresql://holdfast:...@host/lake; its tables are made at the first start. {FILES} names the "
-                "folder of the Parquet files, by default `lake` in the state folder."
+                "folder of the Parquet files, by default `lake` in the state folder, or a place in a bucket: s3://bucket/prefix."
             )
+        files = environment.get(FILES, "").rstrip("/") or str(settings.home / "lake")
         return cls(
             catalog=_as_libpq(catalog),
-            files=environment.get(FILES, "") or str(settings.home / "lake"),
+            files=files,
             scratch=settings.home / "scratch",
             key=settings.encryption_key,
+            bucket=Bucket.of(files, environment) if "://" in files else None,
         )
 
     @property
     def name(self) -> str:
-        """The catalogue and the folder."""
+        """The catalogue and the place of the files."""
         return f"the lake of {make_url(self.catalog).render_as_string()} with files in {self.files}"
 
     def exists(self) -> bool:
@@ -85,18 +89,26 @@ class Lake(Engine):
     def open(self) -> duckdb.DuckDBPyConnection:
         """Attach the lake to an empty database of this process, or go on with the one that is attached already."""
         name = hashlib.sha256(f"{self.catalog} {self.files}".encode()).hexdigest()[:16]
-        Path(self.files).mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(f":memory:{name}", config={**self.config})
         try:
+            self._reach_files(connection)
             _execute(connection, self._setup(is_read_only=False))
-        except duckdb.Error as error:
+        except (duckdb.Error, EngineError) as error:
             connection.close()
             raise self._explain(error) from None
         return connection
 
+    def _reach_files(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the folder, or see that the bucket answers: no statement of the setup needs it yet."""
+        if self.bucket:
+            _execute(connection, self.bucket.statements)
+            self.bucket.check(connection)
+        else:
+            Path(self.files).mkdir(parents=True, exist_ok=True)
+
     def attach_to(self, connection: duckdb.DuckDBPyConnection, alias: str) -> None:
         """Attach the lake for reading only."""
-        connection.execute(self._attach(alias, is_read_only=True))
+        _execute(connection, self._attach(alias, is_read_only=True))
 
     @contextmanager
     def rebuild(self, source: Engine, alias: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -160,6 +172,21 @@ class Lake(Engine):
             for table in [*sa.inspect(connection).get_table_names(), _SAMPLES]:
                 connection.exec_driver_sql(f"vacuum (full, analyze) {table}")
 
+    def list_files(self, pattern: str = "**") -> list[str]:
+        """Return the paths, or addresses in a bucket, of the files below the lake's place that fit a pattern."""
+        with closing(self.open()) as connection:
+            found = connection.execute(
+                "select file from glob($place) order by file", {"place": f"{self.files}/{pattern}"}
+            )
+            return [str(file) for (file,) in found.fetchall()]
+
+    def read_objects(self) -> Iterator[tuple[str, bytes]]:
+        """Yield name below the lake's place and content of each object in its bucket, one in memory at a time."""
+        with closing(self.open()) as connection:
+            for file in self.list_files():
+                row = connection.execute("select content from read_blob($file)", {"file": file}).fetchone()
+                yield file.removeprefix(f"{self.files}/"), row[0] if row else b""
+
     def _wait_for_readers(self, connection: sa.Connection) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while connection.scalar(sa.text(_OLD_READERS)):
@@ -218,14 +245,17 @@ class Lake(Engine):
     def environment(self) -> Mapping[str, str]:
         """What the target `lake` reads; the catalogue's address under a name whose value dbt keeps out of its logs."""
         return {
-            "HOLDFAST_TARGET": self.target,
+            "HOLDFAST_TARGET": "lake_in_a_bucket" if self.bucket else self.target,
             "DBT_ENV_SECRET_LAKE_CATALOG": self.catalog,
             FILES: self.files,
             "HOLDFAST_EXTENSIONS": self.config["extension_directory"],
+            **(self.bucket.environment if self.bucket else {}),
         }
 
     def _explain(self, error: Exception) -> EngineError:
         """Return what went wrong in one paragraph, without the password that the library repeats."""
+        if isinstance(error, EngineError):
+            return error
         shown = make_url(self.catalog).render_as_string()
         reason = str(error).replace(self.catalog, shown).strip().splitlines()[0]
         return EngineError(
@@ -244,11 +274,12 @@ class Lake(Engine):
         """Return the statements that make the lake the current database of a connection."""
         # landing lets SQL reach no other place from then on
         allowed = f"set allowed_directories = [{_quote(self.files)}]"
-        return (self._attach(ALIAS, is_read_only=is_read_only), f"use {ALIAS}", allowed)
+        return (*self._attach(ALIAS, is_read_only=is_read_only), f"use {ALIAS}", allowed)
 
-    def _attach(self, alias: str, *, is_read_only: bool) -> str:
+    def _attach(self, alias: str, *, is_read_only: bool) -> tuple[str, ...]:
         option = "read_only" if is_read_only else f"data_path {_quote(self.files)}{', encrypted' if self.key else ''}"
-        return f"attach if not exists {_quote(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})"
+        attach = f"attach if not exists {_quote(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})"
+        return (*(self.bucket.statements if self.bucket else ()), attach)
 
 
 def _name_tables(changed: Iterable[str], names: Mapping[str, str]) -> list[str]:

@@ -22,6 +22,7 @@ from orchestration.privacy.stores import (
     find_stores,
     find_uncovered,
     name_encrypted,
+    read_objects,
 )
 from orchestration.privacy.subjects import find_identifiers, find_linked_ids, reveal
 from orchestration.resources import open_warehouse
@@ -162,7 +163,8 @@ class Erasing:
         left = {each.name: each.plan(identifiers) for each in stores}
         self._let_go()
         settings = self.deployment.settings
-        found = search(find_folders(settings), identifiers, key=settings.encryption_key)
+        objects = read_objects(settings)
+        found = search(find_folders(settings), identifiers, key=settings.encryption_key, objects=objects)
         sealed = tuple(name_encrypted(settings))
         return Proof(
             search=found,

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
@@ -60,7 +59,7 @@ class LakeStore:
     def _describe(self, *, written: int) -> Iterator[str]:
         """Yield what the receipt says of the lake."""
         ((_, moment, _),) = self.lake.list_snapshots(2)
-        files = sum(1 for _ in Path(self.lake.files).rglob("*.parquet"))
+        files = len(self.lake.list_files("**/*.parquet"))
         yield f"The past of the tables can be read from {moment:%Y-%m-%d %H:%M:%S} UTC on, and no more from before."
         yield (
             f"{written} tables were written anew, with bounds and keys of their own; {files} Parquet files are left, "

@@ -110,8 +110,15 @@ def find_stores(settings: Settings, *, sources: tuple[str, ...], at: datetime) -
 def find_folders(settings: Settings) -> list[Path]:
     """Return the folders in which the files of the instance are: the state folder, and that of a lake elsewhere."""
     engine = open_engine(settings)
-    files = [Path(engine.files)] if isinstance(engine, Lake) else []
+    files = [Path(engine.files)] if isinstance(engine, Lake) and not engine.bucket else []
     return [settings.home, *(folder for folder in files if not folder.is_relative_to(settings.home))]
+
+
+def read_objects(settings: Settings) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of what the instance keeps in a bucket: the files of a lake, nothing on other engines."""
+    engine = open_engine(settings)
+    if isinstance(engine, Lake) and engine.bucket:
+        yield from engine.read_objects()
 
 
 def find_kind(path: Path, *, key: str) -> bytes | None:
@@ -148,8 +155,14 @@ def find_uncovered(settings: Settings) -> list[str]:
         "receivers of messages that left through the company's channels",
         "backups, of which those of the vault cannot be read once its keys are destroyed",
     ]
-    if settings.target == Lake.target:
+    engine = open_engine(settings)
+    if isinstance(engine, Lake):
         uncovered.append("the write-ahead log, replicas and backups of the server of the lake's catalogue")
+        if engine.bucket:
+            uncovered.append(
+                f"earlier versions and unfinished uploads that the server keeps of the bucket of {engine.files}, which "
+                "no list of its objects shows"
+            )
     if settings.tracking_uri.startswith("http"):
         uncovered.append(f"the MLflow server at {settings.tracking_uri}, which keeps models and figures, no rows")
     return uncovered
