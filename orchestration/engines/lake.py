@@ -257,7 +257,7 @@ class Lake(Engine):
         if isinstance(error, EngineError):
             return error
         shown = make_url(self.catalog).render_as_string()
-        reason = str(error).replace(self.catalog, shown).strip().splitlines()[0]
+        reason = str(error).replace(self.catalog, shown).strip().splitlines()[0].rstrip(".")
         return EngineError(
             f"The warehouse on {self.name} cannot be opened: {reason}. Check {CATALOG} and {FILES}: the database must "
             "be there and be this company's alone, and the files must be within reach."

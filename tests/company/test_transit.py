@@ -76,6 +76,10 @@ def test_every_address_of_a_company_is_looked_at(tmp_path: Path) -> None:
         refuse_plain(write(tmp_path, "channels: {chat: {address: ROOM}}"), {"ROOM": "json://chat.example/room"})
     with pytest.raises(TransitError, match=r"HOLDFAST_OPERATIONAL_URL: db.example .*sslmode=verify-full"):
         refuse_plain(write(tmp_path), {"HOLDFAST_OPERATIONAL_URL": "postgresql://me:word@db.example/holdfast"})
+    server = {"AWS_ENDPOINT_URL": "http://store.example:9000"}
+    with pytest.raises(TransitError, match=r"AWS_ENDPOINT_URL: store.example would be reached without TLS"):
+        refuse_plain(write(tmp_path), {"HOLDFAST_LAKE_FILES": "s3://acme/lake", **server})
+    refuse_plain(write(tmp_path), {"HOLDFAST_LAKE_FILES": "/srv/lake", **server})
 
 
 def test_a_host_that_the_company_file_names_is_allowed(tmp_path: Path) -> None:
