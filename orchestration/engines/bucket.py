@@ -18,7 +18,7 @@ KEY_ID, SECRET, TOKEN = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSI
 ENDPOINT, REGION, AUTHORITIES = "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_CA_BUNDLE"
 SCHEME = "s3://"
 _ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/(?!\.+(/|$))[A-Za-z0-9_.=-]+)+")  # nothing that a pattern could mean
-_OF_AWS = ("s3.amazonaws.com", "us-east-1")
+_REGION = "us-east-1"
 _FAULTS = {  # what the server or DuckDB reports, and what to do
     "NoSuchBucket": f"the bucket is not there. Make it, or correct {FILES}; no bucket is made by itself",
     "InvalidAccessKeyId": f"the server does not know the key. Correct {KEY_ID}",
@@ -63,7 +63,7 @@ class Bucket:
         return cls(
             address=address,
             endpoint=_check_endpoint(environment.get(ENDPOINT, "")),
-            region=environment.get(REGION, "") or _OF_AWS[1],
+            region=environment.get(REGION, "") or _REGION,
             authorities=environment.get(AUTHORITIES, ""),
             key_id=environment[KEY_ID],
             secret=environment[SECRET],
@@ -88,7 +88,7 @@ class Bucket:
 
     @property
     def _options(self) -> dict[str, str]:
-        """The options of DuckDB's secret. Servers of one's own have one name for all buckets, AWS one for each."""
+        """The options of DuckDB's secret, which finds AWS by the region. Other servers have one name for all buckets."""
         server = urlsplit(self.endpoint)
         return {
             "scope": f"{self.address}/",
@@ -96,7 +96,7 @@ class Bucket:
             "secret": self.secret,
             "session_token": self.token,
             "region": self.region,
-            "endpoint": server.netloc or _OF_AWS[0],
+            "endpoint": server.netloc,
             "url_style": "path" if self.endpoint else "vhost",
             "use_ssl": str(server.scheme != "http").lower(),
         }
