@@ -88,7 +88,7 @@ class Bucket:
 
     @property
     def _options(self) -> dict[str, str]:
-        """The options of DuckDB's secret, which finds AWS by the region. Other servers have one name for all buckets."""
+        """The options of DuckDB's secret: AWS is found by the region, other servers have one name for all buckets."""
         server = urlsplit(self.endpoint)
         return {
             "scope": f"{self.address}/",
