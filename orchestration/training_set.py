@@ -22,9 +22,9 @@ VALUE = "value_from_now"  # of the customer on the day of the snapshot; no featu
 PARTS = 1_000_000  # into which a hash divides the customers
 LABELLED = "features.labelled_snapshots"
 # A retrain that was asked for within a month also learns from the newest day whose labels are in.
-LEARNED = "label_until <= {until} and (day(as_of) = 1 or as_of = {newest})"
+_LEARNED = "label_until <= {until} and (day(as_of) = 1 or as_of = {newest})"
 NEWEST = f"select max(as_of) from {LABELLED} where label_until <= $until"
-IS_LEARNED = LEARNED.format(until="$until", newest="$newest")
+IS_LEARNED = _LEARNED.format(until="$until", newest="$newest")
 KNOWN = f"select count(*) as known, coalesce(max(as_of), $until) as newest from {LABELLED} where {IS_LEARNED}"
 TRAINING_SET = f"""
     select * exclude (label_until{{hidden}}){{known}}
@@ -81,6 +81,11 @@ def read_training_set(
         newest=newest,
         known=total,
     )
+
+
+def name_learned(*, until: date, newest: date) -> str:
+    """Return the condition of the rows that a training learns from, in SQL that every engine knows."""
+    return _LEARNED.format(until=f"date '{until}'", newest=f"date '{newest}'")
 
 
 def count_known(warehouse: Warehouse, *, as_of: date, until: date) -> tuple[int, date]:

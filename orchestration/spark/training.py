@@ -9,7 +9,7 @@ from orchestration.deployment import Deployment
 from orchestration.spark.build import SparkError, require_spark, start_worker
 from orchestration.spark.exchange import export_rows
 from orchestration.spark.job import Job, SparkFolder, Stages
-from orchestration.training_set import LABELLED, LEARNED
+from orchestration.training_set import LABELLED, name_learned
 from orchestration.warehouse import Warehouse
 
 
@@ -23,8 +23,8 @@ def grow_on_spark(deployment: Deployment, warehouse: Warehouse, regrowth: Regrow
     folder = SparkFolder(path=settings.spark_folder / "training")
     folder.clear()
     folder.report.unlink(missing_ok=True)
-    until, newest = (f"date '{day}'" for day in (regrowth.until, regrowth.newest))
-    export_rows(warehouse, LABELLED, folder, condition=LEARNED.format(until=until, newest=newest))
+    learned = name_learned(until=regrowth.until, newest=regrowth.newest)
+    export_rows(warehouse, LABELLED, folder, condition=learned)
     job = Job(
         folder=folder, master=settings.spark_master, memory=settings.spark_memory, command=(),
         stages=Stages(regrowth=regrowth),

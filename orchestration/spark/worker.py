@@ -19,12 +19,12 @@ from ml.training.spark import Regrowth, regrow
 from orchestration.scoring import Scorer
 from orchestration.spark.job import SCORED, Job, SparkFolder, Stages
 from orchestration.spark.scores import ELIGIBLE, score_day
-from orchestration.training_set import LABELLED, LEARNED
+from orchestration.training_set import LABELLED, name_learned
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-KNOWN = f"select * from {LABELLED} where {LEARNED} and churned is not null and not coalesce(is_treated, false)"
+KNOWN = f"select * from {LABELLED} where {{learned}} and churned is not null and not coalesce(is_treated, false)"
 
 
 def main() -> int:
@@ -97,8 +97,8 @@ def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: Spar
 
 
 def _train(session: "SparkSession", regrowth: Regrowth, folder: SparkFolder) -> dict[str, Any]:
-    until, newest = (f"date '{day}'" for day in (regrowth.until, regrowth.newest))
-    grown = regrow(session.sql(KNOWN.format(until=until, newest=newest)), regrowth)
+    learned = name_learned(until=regrowth.until, newest=regrowth.newest)
+    grown = regrow(session.sql(KNOWN.format(learned=learned)), regrowth)
     folder.model.write_bytes(grown.model.to_bytes())
     return grown.describe()
 
