@@ -42,15 +42,18 @@
 
 {#
     A query in Spark's words. A text without a length is a `varchar` everywhere but there; and what Spark divides, or takes
-    the mean of, stays a decimal of few digits, so that both begin with a double. Texts in quotes stay as they are.
+    the mean of, stays a decimal of few digits, so that both begin with a double. It counts distinct values by reading the
+    rows once more for each count, unless it collects them as sets. Texts in quotes stay as they are.
 #}
 {% macro on_spark(sql) -%}
     {%- set parts = [] -%}
+    {%- set counted_once = 'count\\(distinct ([^()]+)\\)(\\s+filter \\(where [^()]*\\))?' -%}
     {%- for part in modules.re.sub('--[^\\n]*', '', sql).split("'") -%}
         {%- if loop.index0 % 2 == 0 -%}
             {%- set typed = modules.re.sub('\\bas\\s+varchar\\s*\\)', 'as string)', part) -%}
             {%- set divided = modules.re.sub('\\s/\\s', ' / 1D / ', typed) -%}
-            {%- do parts.append(modules.re.sub('\\bavg\\(', 'avg(1D * ', divided)) -%}
+            {%- set averaged = modules.re.sub('\\bavg\\(', 'avg(1D * ', divided) -%}
+            {%- do parts.append(modules.re.sub(counted_once, 'cast(size(collect_set(\\1)\\2) as bigint)', averaged)) -%}
         {%- else -%}
             {%- do parts.append(part) -%}
         {%- endif -%}

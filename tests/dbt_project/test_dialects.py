@@ -28,6 +28,8 @@ ROWS = (
 EXPRESSIONS: dict[str, tuple[str, Any]] = {
     "a quotient of decimals keeps its digits": ("amount / 0.7", 1.5 / 0.7),
     "a mean of decimals keeps its digits": ("avg(amount / 7)", 1.5 / 7),
+    "distinct values are counted": ("count(distinct days)", 1),
+    "distinct values are counted where a condition holds": ("count(distinct days) filter (where days > 3)", 0),
     "a power of a quotient keeps its digits": ("power(0.5, days / 7.0)", 0.5 ** (3 / 7)),
     "a text needs no length": ("cast(days as varchar)", "3"),
     "what leads a text is trimmed": ("trim(leading ',' from ',a,b')", "a,b"),
@@ -107,10 +109,10 @@ def test_expressions_give_the_same_on_duckdb_as_they_should() -> None:
 
 def test_expressions_give_the_same_on_spark(spark_session: "SparkSession") -> None:
     columns = [f"{render(sql, engine='spark')} as c{number}" for number, (sql, _) in enumerate(EXPRESSIONS.values())]
-    means = [each for each in columns if "avg(" in each]
-    plain = [each for each in columns if each not in means]
+    of_groups = [each for each in columns if "avg(" in each or "collect_set(" in each]
+    plain = [each for each in columns if each not in of_groups]
     row: dict[str, Any] = {}
-    for chosen in (plain, means):
+    for chosen in (plain, of_groups):
         row |= spark_session.sql(f"select {', '.join(chosen)} from ({ROWS}) as rows").collect()[0].asDict()
     for number, (name, (_, expected)) in enumerate(EXPRESSIONS.items()):
         assert is_same(row[f"c{number}"], expected), name
