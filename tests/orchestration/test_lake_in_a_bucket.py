@@ -85,11 +85,18 @@ def describe(served: Served, home: Path, **more: str) -> Settings:
     return read_settings({**served.variables, **own, **more})
 
 
-def open_lake(settings: Settings, *, is_filled: bool = True) -> Lake:
+@pytest.fixture
+def lake(settings: Settings) -> Iterator[Lake]:
+    """The instance's lake with a table; it stays open, since to attach it takes longer than to read it."""
+    lake = open_lake(settings)
+    with closing(lake.open()):
+        Warehouse(engine=lake).append({"scores.churn": ROWS})
+        yield lake
+
+
+def open_lake(settings: Settings) -> Lake:
     lake = open_engine(settings)
     assert isinstance(lake, Lake)
-    if is_filled:
-        Warehouse(engine=lake).append({"scores.churn": ROWS})
     return lake
 
 
@@ -102,12 +109,16 @@ def test_a_warehouse_moves_into_a_bucket_and_back_and_is_read_and_published_ther
 ) -> None:
     file, back = (DuckDb(path=tmp_path / f"{name}.duckdb") for name in ("warehouse", "back"))
     Warehouse(engine=file).append({"scores.churn": ROWS})
-    lake = open_lake(settings, is_filled=False)
+    lake = open_lake(settings)
     assert not lake.exists()
-    moved = migrate(file, lake)
-    assert [*served.read(lake.files)] == [f"scores/churn/{name}" for name in served.read(f"{lake.files}/scores/churn")]
+    with closing(lake.open()):
+        moved = migrate(file, lake)
+        assert migrate(lake, back) == moved
+        Warehouse(engine=lake).publish(tmp_path / "published.duckdb", {"churn": "from scores.churn"})
+    assert [Path(name).parent for name in served.read(lake.files)] == [Path("scores/churn")]
     assert not Path("s3:").exists()
-    assert (lake.exists(), migrate(lake, back)) == (True, moved)
+    with duckdb.connect(tmp_path / "published.duckdb") as published:
+        assert published.execute("select count(*), sum(spent) from churn").fetchone() == (200, 9850.5)
     gate = lake.database
     with duckdb.connect(gate.address, config={**gate.config}) as connection:
         gate.enter(connection)
@@ -116,16 +127,14 @@ def test_a_warehouse_moves_into_a_bucket_and_back_and_is_read_and_published_ther
         ]
         with pytest.raises(duckdb.InvalidInputException, match="read-only"):
             connection.execute("drop table scores.churn")
-    Warehouse(engine=lake).publish(tmp_path / "published.duckdb", {"churn": "from scores.churn"})
-    with duckdb.connect(tmp_path / "published.duckdb") as published:
-        assert published.execute("select count(*), sum(spent) from churn").fetchone() == (200, 9850.5)
 
 
-def test_sql_of_a_company_reaches_the_lakes_place_and_no_other_one(settings: Settings, tmp_path: Path) -> None:
-    lake = open_lake(settings)
+def test_sql_of_a_company_reaches_the_lakes_place_and_no_other_one(
+    settings: Settings, lake: Lake, tmp_path: Path
+) -> None:
     (file,), endpoint = lake.list_files(), settings.environment["AWS_ENDPOINT_URL"]
     elsewhere = "?s3_endpoint=127.0.0.1:9&s3_use_ssl=false"
-    with Warehouse(engine=lake).connect_alone() as connection:
+    with Warehouse(engine=lake).connect() as connection:
         confine(connection, files=[], scratch=tmp_path / "read")
         connection.execute("create table scores.confined as select * from scores.churn")
         assert connection.execute(f"select count(*) from '{file}'").fetchone() == (200,)
@@ -139,9 +148,8 @@ def test_sql_of_a_company_reaches_the_lakes_place_and_no_other_one(settings: Set
 
 
 def test_dbt_opens_the_bucket_by_the_profile_and_no_key_is_in_what_it_may_log(
-    served: Served, settings: Settings, tmp_path: Path
+    served: Served, settings: Settings, lake: Lake, tmp_path: Path
 ) -> None:
-    lake = open_lake(settings)
     variables = {"HOLDFAST_HOME": str(tmp_path), **lake.environment}
     dbt = open_as_dbt(variables)
     with closing(dbt.handle().cursor()) as cursor:
@@ -157,9 +165,8 @@ def test_dbt_opens_the_bucket_by_the_profile_and_no_key_is_in_what_it_may_log(
 
 
 def test_a_killed_writer_loses_nothing_committed_and_what_it_left_goes_with_the_past(
-    served: Served, settings: Settings
+    served: Served, settings: Settings, lake: Lake
 ) -> None:
-    lake = open_lake(settings)
     Warehouse(engine=lake).replace("scores.churn", ROWS.slice(1))
     _, moment, _ = lake.list_snapshots(1)[0]
     killed = subprocess.run([sys.executable, "-c", WRITER], env={**os.environ, **settings.environment}, check=False)
@@ -179,8 +186,7 @@ def count_by_table(served: Served, lake: Lake) -> dict[str, int]:
     return {table: tables.count(table) for table in sorted({*tables})}
 
 
-def test_an_erasure_leaves_nothing_of_a_customer_in_any_object(served: Served, settings: Settings) -> None:
-    lake = open_lake(settings)
+def test_an_erasure_leaves_nothing_of_a_customer_in_any_object(served: Served, settings: Settings, lake: Lake) -> None:
     Warehouse(engine=lake).replace("scores.others", ROWS.slice(1))
     kept = Warehouse(engine=lake).read("from scores.churn where customer_id <> 'ann-4711' order by all")
     assert [name.split("/")[1] for name in search_all(settings).hits] == ["churn"]
@@ -200,6 +206,7 @@ def test_files_in_a_bucket_are_encrypted_where_the_instance_is(
     key = {"HOLDFAST_ENCRYPTION_KEY": "q7Jw2mZx0aVf9KtB3sLr8YdH"}
     catalog = settings.environment["HOLDFAST_LAKE_CATALOG"]
     lake = open_lake(describe(served, tmp_path, HOLDFAST_LAKE_CATALOG=catalog, **key))
+    Warehouse(engine=lake).append({"scores.churn": ROWS})
     (content,) = served.read(lake.files).values()
     assert (content[:4], b"bob-" in content) == (b"PARE", False)  # of an encrypted file of Parquet
     assert Warehouse(engine=lake).read_value("select sum(spent) from scores.churn") == 9850.5
@@ -232,8 +239,8 @@ def test_a_bucket_that_cannot_be_reached_is_one_paragraph_that_names_the_variabl
     assert not [each for each in ("sesame", SECRET, KEY_ID) if each in message]
 
 
-def test_a_command_shows_what_is_wrong_with_the_bucket(settings: Settings) -> None:
-    open_lake(settings)
+@pytest.mark.usefixtures("lake")
+def test_a_command_shows_the_past_or_what_is_wrong_with_the_bucket(settings: Settings) -> None:
     asked = ["lake", "snapshots", "--home", str(settings.home)]
     by_tls = settings.environment["AWS_ENDPOINT_URL"].replace("http", "https")
     well = {**settings.environment, "COLUMNS": "999", "NO_COLOR": "1"}
