@@ -23,7 +23,7 @@ def score_day(eligible: "DataFrame", scorer: Scorer, folder: SparkFolder, *, bat
 
     Who is at risk depends on the mean of the day, so that reasons follow when every partition has been scored.
     """
-    features = eligible.persist()
+    features = spread(eligible).persist()
     try:
         _map(features, scorer.score, SCORED_SCHEMA, batch=batch).parquet(str(folder.find(SCORES)))
         _map(features, scorer.score_ahead, AHEAD_SCHEMA, batch=batch).parquet(str(folder.find(AHEAD)))
@@ -37,6 +37,12 @@ def score_day(eligible: "DataFrame", scorer: Scorer, folder: SparkFolder, *, bat
         _map(features, explain, REASONS_SCHEMA, batch=batch).parquet(str(folder.find(REASONS)))
     finally:
         features.unpersist()
+
+
+def spread(rows: "DataFrame") -> "DataFrame":
+    """Return the rows in partitions for every core: those of a small file, or of a day, are one."""
+    cores = rows.sparkSession.sparkContext.defaultParallelism
+    return rows if rows.rdd.getNumPartitions() >= cores else rows.repartition(cores)
 
 
 def count_at_risk(scores: "DataFrame", *, mean: float) -> int:
