@@ -84,7 +84,9 @@ class Dbt:
         report = self.target / "run_results.json"
         report.unlink(missing_ok=True)
         # unit tests judge the models' code, not a night's data: `make test` runs them
-        command = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "empty", "--select", *nodes]
+        command = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "empty"]
+        # each node has its result, and dbt a log of everything: to format all that again, for printing, takes time
+        command += ["--log-level", "none", "--select", *nodes]
         code = self._build(command, run=run, report=report)
         if not report.exists():
             raise DbtError(f"`dbt build` ended with code {code} and no results; see {self.home / 'dbt' / 'logs'}.")

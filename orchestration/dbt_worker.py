@@ -6,6 +6,7 @@ warehouse when it ends, as DuckDB's one writer needs; the interpreter's start, d
 paid for once.
 """
 
+import gc
 import json
 import os
 import sys
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     parsed = dbtRunner().invoke(["--quiet", "parse", *arguments])
     answer(read_code(parsed), replies)
     manifest = parsed.result if parsed.success else None  # a call then reports what is wrong with the project
+    gc.freeze()  # no call need look through the project for garbage time and again
     serve(manifest, requests=sys.stdin, replies=replies)  # type: ignore[arg-type]
 
 

@@ -309,11 +309,13 @@ def sort_out(files: Sequence[FileSeen], *, taken: Iterable[FileSeen]) -> tuple[l
 
 def _bundles(files: Iterable[FileSeen]) -> Iterator[list[FileSeen]]:
     bundle: list[FileSeen] = []
+    size = 0
     for file in files:
-        if bundle and sum(held.size for held in bundle) + file.size > _BUNDLE_BYTES:
+        if bundle and size + file.size > _BUNDLE_BYTES:
             yield bundle
-            bundle = []
+            bundle, size = [], 0
         bundle.append(file)
+        size += file.size
     if bundle:
         yield bundle
 
