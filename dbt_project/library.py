@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from company.taxonomy import FAMILIES, REASONS
+from company.yaml_file import load_yaml
 
 HERE = Path(__file__).parent
 GENERATED = "models/features/generated"
@@ -104,7 +105,7 @@ class Library:
 
 def load_library(folder: Path = HERE / "library") -> Library:
     """Read and check the library; raises LibraryError for a wrong entry."""
-    documents = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))}
+    documents = {path: load_yaml(path) for path in sorted(folder.glob("*.yaml"))}
     declared = [(path, each) for path, body in documents.items() for each in _each(body)]
     groups = tuple(_group(path, body) for path, body in sorted(declared, key=lambda pair: pair[1]["name"]))
     derived = tuple(

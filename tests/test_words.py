@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import yaml
+from company.yaml_file import load_yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
@@ -115,7 +115,7 @@ def yaml_prose() -> Iterator[tuple[str, str]]:
     for path in (*ROOT.glob("company/**/*.yaml"), *ROOT.glob("examples/*/*.yaml"), *models):
         text = path.read_text(encoding="utf-8")
         yield relative(path), "\n".join(re.findall(r"# (.*)", text))
-        yield relative(path), "\n".join(values(yaml.safe_load(text), {"description", "means", "en"}))
+        yield relative(path), "\n".join(values(load_yaml(path), {"description", "means", "en"}))
 
 
 def values(node: object, keys: set[str]) -> Iterator[str]:
@@ -181,13 +181,13 @@ def dbt_names() -> Iterator[tuple[str, str]]:
     for path in (ROOT / "dbt_project/models").rglob("*.sql"):
         yield relative(path), path.stem
     for path in (ROOT / "dbt_project/models").rglob("*.yml"):
-        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+        for model in load_yaml(path).get("models", []):
             yield from ((relative(path), column["name"]) for column in model.get("columns", []))
 
 
 def policy_keys() -> Iterator[tuple[str, str]]:
     for path in ROOT.glob("company/**/*.yaml"):
-        yield from ((relative(path), key) for key in keys(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        yield from ((relative(path), key) for key in keys(load_yaml(path)))
 
 
 def keys(node: object) -> Iterator[str]:

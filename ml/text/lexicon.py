@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from company.yaml_file import load_yaml
 
 FILE = Path(__file__).with_name("lexicon.yaml")
 CHINESE, ENGLISH = LANGUAGES = ("zh", "en")
@@ -144,4 +144,4 @@ def _list_topics(document: Mapping[str, Any]) -> list[tuple[Topic, Mapping[str, 
 @cache
 def load_lexicon() -> Lexicon:
     """Return the lexicon of the file."""
-    return Lexicon(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return Lexicon(load_yaml(FILE))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
+from company.yaml_file import load_yaml
 from ml.text.lexicon import LANGUAGES, Findings, detect_language, load_lexicon
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def load_labelled(path: Path = LABELLED) -> Labelled:
 
 
 def _read_labelled(path: Path) -> Iterator[tuple[str, int]]:
-    for sentiments in yaml.safe_load(path.read_text(encoding="utf-8")).values():
+    for sentiments in load_yaml(path).values():
         for name, texts in sentiments.items():
             yield from ((text, SENTIMENTS.index(name)) for text in texts)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from company.taxonomy import REASONS
+from company.yaml_file import load_yaml
 from ml.text.lexicon import FILE, detect_language, load_lexicon
 from ml.text.reading import SCHEMA, TextReader
 from ml.text.sentiment import LABELLED, NGRAMS, SENTIMENTS, Labelled, SentimentModel, load_base_model, load_labelled
@@ -66,7 +66,7 @@ def test_a_negation_turns_praise_around(pair: tuple[str, str]) -> None:
 
 
 def test_keywords_are_terms_of_the_lexicon_and_no_other_word_is_kept() -> None:
-    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    document = load_yaml(FILE)
     terms = {" ".join(term.replace("*", "").replace("..", " ").split()) for term in _strings(document)}
     rows = TextReader().read([LATE, *load_labelled(HELD_BACK).texts])
     kept = {word for words in rows["keywords"].to_pylist() if words for word in words.split(",")}
@@ -75,7 +75,7 @@ def test_keywords_are_terms_of_the_lexicon_and_no_other_word_is_kept() -> None:
 
 
 def test_every_reason_of_the_lexicon_is_one_of_the_taxonomy_and_no_term_holds_a_comma() -> None:
-    document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    document = load_yaml(FILE)
     reasons = {symptom["reason"] for symptoms in document["topics"].values() for symptom in symptoms.values()}
     assert reasons - {*REASONS} == set()
     assert [term for term in _strings(document) if "," in term] == []

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from company.file_faults import CompanyError
 from company.industries import load_industry, names
 from company.policy import Policy, load_policy
 from company.taxonomy import REASONS
+from company.yaml_file import load_yaml
 from dbt_project.library import HERE
 from retention.deciding.matching import match
 from retention.deciding.strategies import Strategy
@@ -97,7 +97,7 @@ def test_every_industry_has_the_plays_of_each_stage_and_trigger(name: str) -> No
 
 @pytest.mark.parametrize("name", names())
 def test_a_strategy_asks_only_for_tags_that_are_declared(name: str) -> None:
-    declared = yaml.safe_load((HERE / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]["tags"]
+    declared = load_yaml(HERE / "dbt_project.yml")["vars"]["tags"]
     wanted = {tag for strategy in _library(name)[0] for tag in strategy.tags}
     assert wanted <= {tag["name"] for tag in declared}
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from published_shop import make_tables, write_snapshot
 
+from company.yaml_file import load_yaml
 from serving.access import (
     MASK_OF_TEXT,
     Access,
@@ -168,7 +168,7 @@ def test_every_published_column_has_a_class() -> None:
     """Of the columns that dbt publishes none is forgotten: a forgotten one would be hidden from everybody."""
     models = {}
     for path in (ROOT / "dbt_project/models").rglob("*.yml"):
-        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+        for model in load_yaml(path).get("models", []):
             models[model["name"]] = [column["name"] for column in model.get("columns", [])]
     published = {*models["customers"], *models["published_customers"]}
     assert sorted(published - {name for names in ACCESS.fields.values() for name in names}) == []
