@@ -1,17 +1,22 @@
 """What several test modules share: a company, its first run, and which process runs which tests."""
 
+import gc
 import os
 from contextlib import ExitStack
 from pathlib import Path
 
 # before numpy is imported: the threads of several processes wait for each other longer than they compute
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# no test reads dbt's log of everything, and to write it takes dbt longer than many a model
+os.environ.setdefault("DBT_LOG_LEVEL_FILE", "none")
 
 import processes
 import pytest
 from instance import Instance, PreparedRun, make_once, prepare_run, write_shop
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+gc.disable()  # to the end of collection: nothing of what is imported and collected is garbage
 
 pytest_plugins = ["spark_sessions", "stores"]
 
@@ -66,6 +71,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest."""
     places: dict[str | None, int] = {path: place for place, path in enumerate(SCOPES)}
     items.sort(key=lambda item: places.get(find_listed(item.nodeid), len(SCOPES)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

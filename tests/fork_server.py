@@ -6,6 +6,7 @@ answers are the process's number and, at its end, its exit code.
 """
 
 import atexit
+import gc
 import json
 import multiprocessing
 import os
@@ -32,10 +33,18 @@ def main(listener: socket.socket) -> None:
         if sys.stdin in ready:
             return
         with listener.accept()[0] as connection:
-            for name in [*LIBRARIES, PARSED]:
-                import_module(name)
+            if PARSED not in sys.modules:
+                prepare()
             if not os.fork():
                 wait(connection)
+
+
+def prepare() -> None:
+    """Import and parse what all processes need; none of them then looks through it for garbage time and again."""
+    for name in [*LIBRARIES, PARSED]:
+        import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def wait(connection: socket.socket) -> None:

@@ -182,15 +182,14 @@ def test_customers_who_vanished_upstream_are_no_churners(new_warehouse: Build) -
 def test_days_on_which_a_shop_is_closed_as_a_rule_for_a_holiday_or_as_declared_lack_nothing(
     new_warehouse: Build,
 ) -> None:
-    holidays = ["2025-04-18", "2025-04-19"]
-    trading = shop(closed_on=holidays, weekdays=range(5))
-    assert labels_of(labelled(new_warehouse, trading)) == {month: truth(trading, month) for month in MONTHS}
-    summer = [f"2025-05-{day:02d}" for day in range(5, 20)]
-    rested = shop(closed_on=summer)
-    assert "2025-05-01" not in known_months(labels_of(labelled(new_warehouse, rested)))
+    holidays, summer = ["2025-04-18", "2025-04-19"], [f"2025-05-{day:02d}" for day in range(5, 20)]
+    trading = shop(closed_on=[*holidays, *summer], weekdays=range(5))
+    expected = {month: truth(trading, month) for month in MONTHS}
+    undeclared, known = labels_of(labelled(new_warehouse, trading)), ["2025-03-01", "2025-04-01", "2025-07-01"]
+    assert known_months(undeclared) == known
+    assert {month: undeclared[month] for month in known} == {month: expected[month] for month in known}
     closed = [{"from": "2025-05-05", "until": "2025-05-19"}]
-    declared = labels_of(labelled(new_warehouse, rested, closed=closed))
-    assert declared == {month: truth(rested, month) for month in MONTHS}
+    assert labels_of(labelled(new_warehouse, trading, closed=closed)) == expected
 
 
 def test_knowledge_ends_with_the_feed_that_ends_first_unless_it_is_declared_to_have_ended(
