@@ -90,9 +90,12 @@ def run_stages(
 
 
 def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: SparkFolder) -> None:
+    for table in SCORED:
+        session.sql(
+            f"drop table if exists {table}"
+        )  # dbt makes an empty one of a source, which would take the files along
     score_day(session.sql(ELIGIBLE.format(as_of=scorer.as_of)), scorer, folder, batch=stages.batch)
     for table in SCORED:
-        session.sql(f"drop table if exists {table}")
         show(session, table, folder.find(table))
 
 

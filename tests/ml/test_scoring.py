@@ -30,7 +30,7 @@ from orchestration.scoring import Scorer, find_at_risk
 from orchestration.settings import read_settings
 from orchestration.spark import training
 from orchestration.spark.build import SparkError
-from orchestration.spark.job import Job, SparkFolder
+from orchestration.spark.job import Job, SparkFolder, Stages
 from orchestration.spark.training import grow_on_spark
 from orchestration.warehouse import Warehouse
 
@@ -94,6 +94,24 @@ def test_spark_scores_by_partition_what_one_call_scores(
     mean = float(np.mean(scores["probability"]))
     counted = count_at_risk(spark_session.read.parquet(str(folder.find("scores.churn_scores"))), mean=mean)
     assert counted == find_at_risk(scores, mean=mean).sum() > 0
+
+
+def test_scores_take_the_place_of_the_empty_table_that_dbt_makes_of_a_source(
+    spark_session: "SparkSession", scorer: Scorer, rows: pa.Table, tmp_path: Path
+) -> None:
+    from orchestration.spark.worker import run_stages
+
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    for schema in ("features", "scores"):
+        spark_session.sql(f"create schema if not exists {schema}")
+    spark_session.read.parquet(str(tmp_path / "rows.parquet")).createOrReplaceTempView("eligible")
+    spark_session.sql("create table features.eligible_snapshots using parquet as select * from eligible")
+    spark_session.sql("create table scores.churn_scores using parquet as select 1 as batch where false")
+    folder = SparkFolder(path=Path(str(spark_session.conf.get("spark.sql.warehouse.dir")).removeprefix("file:")).parent)
+
+    run_stages(spark_session, Stages(scorer=scorer), folder, seconds={})
+
+    assert spark_session.table("scores.churn_scores").count() == rows.num_rows
 
 
 def require_alike(found: pa.Table, wanted: pa.Table) -> None:
