@@ -18,7 +18,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ["dagster", "dbt.cli.main", "duckdb", "great_expectations", "mlflow", "sklearn.pipeline", "xgboost"]
+LIBRARIES = [
+    "dagster._core.storage.event_log", "dbt.cli.main", "duckdb", "great_expectations", "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store", "sklearn.ensemble", "sklearn.pipeline", "sqlglot.lineage", "xgboost",
+]  # fmt: skip
 PARSED = "parsed_project"
 LARGEST = 1 << 20  # bytes of what to run
 

@@ -1,6 +1,7 @@
 """DuckDB's extensions out of the packages of the extra `lake`, laid out as DuckDB looks for them without a network."""
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -29,6 +30,7 @@ def prepare_extensions(folder: Path) -> Path:
     return folder
 
 
+@cache
 def _find_file(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     folder = Path(spec.origin).parent if spec and spec.origin else None
@@ -42,6 +44,7 @@ def _find_file(package: str) -> Path:
     return found[0]
 
 
+@cache
 def _read_platform() -> str:
     with duckdb.connect() as connection:
         row = connection.execute("pragma platform").fetchone()

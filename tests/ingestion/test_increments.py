@@ -5,9 +5,13 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from ingestion.readers.extract import FileSeen
+from ingestion.readers.files import sort_out
 
 if TYPE_CHECKING:
     from conftest import Shop
@@ -129,6 +133,14 @@ def test_many_files_land_in_bundles_as_one_landing(shop: "Shop", logs: Write, mo
     assert (report.rows_in, report.rows_landed + report.rows_duplicate + report.rows_quarantined) == (16, 16)
     assert [event for event, _ in newest] == [f"e{number}" for number in range(1, 10)]
     assert shop.rows("select count(*), count(distinct content) from ingestion.files where source = 'web'") == [(8, 8)]
+
+
+def test_a_bundle_is_as_large_as_it_may_be_and_one_file_may_be_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingestion.readers.files._BUNDLE_BYTES", 100)
+    sizes = {"a": 40, "b": 40, "c": 40, "d": 60, "e": 400, "f": 10}
+    files = [FileSeen(path=Path(name), content=name, size=size, modified_ns=0) for name, size in sizes.items()]
+    bundles, _ = sort_out(files, taken=[])
+    assert ["".join(file.content for file in bundle) for bundle in bundles] == ["ab", "cd", "e", "f"]
 
 
 def test_a_new_field_in_a_later_file_is_reported_and_a_field_left_out_is_null(shop: "Shop", logs: Write) -> None:
