@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
@@ -383,7 +383,8 @@ def measure(
     keep: Path, *, companies: Sequence[str], customers: int, targets: Sequence[str], spark: OnSpark
 ) -> Iterator[Figure]:
     """Run what is asked for and has not been run; compare the companies that have run on every engine."""
-    with run_postgres(keep / "postgres") as server, serve_buckets(keep / "buckets") as served:
+    buckets = serve_buckets(keep / "buckets") if IN_A_BUCKET in targets else nullcontext({})
+    with run_postgres(keep / "postgres") as server, buckets as served:
         for asked in companies:
             name, place, company = find_company(asked, customers=customers)
             folder = keep / place

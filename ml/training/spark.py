@@ -113,9 +113,8 @@ def adopt(fitted: Fitted, grown: Grown, *, promotion: Promotion, seed: int) -> t
     refusals = list_refusals(grown.evaluation, promotion)
     if refusals or grown.evaluation.auc < sampled.low:
         return fitted, f"the sample's trees, not those of all {grown.rows:,} rows: {', '.join([*refusals, figures])}"
-    return replace(
-        fitted, model=_put_back(fitted.model, grown.model), rows=grown.rows
-    ), f"grown on Spark from all {grown.rows:,} rows: {figures}"
+    adopted = replace(fitted, model=_put_back(fitted.model, grown.model), rows=grown.rows)
+    return adopted, f"grown on Spark from all {grown.rows:,} rows: {figures}"
 
 
 def _put_back(model: Model, shared: ChurnModel) -> Model:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from ingestion.values import literal
 from orchestration.engines.base import EngineError
 
 FILES = "HOLDFAST_LAKE_FILES"
@@ -73,8 +74,8 @@ class Bucket:
     @property
     def statements(self) -> tuple[str, ...]:
         """What lets a connection of DuckDB reach the bucket, and no other one, until its database is closed."""
-        options = ", ".join(f"{name} {_quote(value)}" for name, value in self._options.items())
-        certificates = [f"set ca_cert_file = {_quote(self.authorities)}"] if self.authorities else []
+        options = ", ".join(f"{name} {literal(value)}" for name, value in self._options.items())
+        certificates = [f"set ca_cert_file = {literal(self.authorities)}"] if self.authorities else []
         return (f"create or replace temporary secret lake (type s3, provider config, {options})", *certificates)
 
     @property
@@ -104,7 +105,7 @@ class Bucket:
     def check(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Ask for a list of nothing, by the connection that will be worked with; raises EngineError when it fails."""
         try:
-            connection.execute(f"from glob({_quote(f'{self.address}/.none*')})").fetchall()
+            connection.execute(f"from glob({literal(f'{self.address}/.none*')})").fetchall()
         except duckdb.Error as error:
             raise self._explain(str(error)) from None
 
@@ -136,7 +137,3 @@ def _check_endpoint(address: str) -> str:
             "without keys; leave it out for AWS."
         )
     return address.rstrip("/")
-
-
-def _quote(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

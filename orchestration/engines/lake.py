@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from company.encryption import Connection
 from expectations.gate import Database
 from ingestion.transaction import transaction
+from ingestion.values import literal
 from orchestration.engines.base import PATIENCE_SECONDS, Engine, EngineError
 from orchestration.engines.bucket import FILES, Bucket
 from orchestration.engines.extensions import prepare_extensions
@@ -273,12 +274,12 @@ class Lake(Engine):
     def _setup(self, *, is_read_only: bool) -> tuple[str, ...]:
         """Return the statements that make the lake the current database of a connection."""
         # landing lets SQL reach no other place from then on
-        allowed = f"set allowed_directories = [{_quote(self.files)}]"
+        allowed = f"set allowed_directories = [{literal(self.files)}]"
         return (*self._attach(ALIAS, is_read_only=is_read_only), f"use {ALIAS}", allowed)
 
     def _attach(self, alias: str, *, is_read_only: bool) -> tuple[str, ...]:
-        option = "read_only" if is_read_only else f"data_path {_quote(self.files)}{', encrypted' if self.key else ''}"
-        attach = f"attach if not exists {_quote(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})"
+        option = "read_only" if is_read_only else f"data_path {literal(self.files)}{', encrypted' if self.key else ''}"
+        attach = f"attach if not exists {literal(f'ducklake:postgres:{self.catalog}')} as {alias} ({option})"
         return (*(self.bucket.statements if self.bucket else ()), attach)
 
 
@@ -296,7 +297,3 @@ def _as_libpq(address: str) -> str:
 def _execute(connection: Connection, statements: Iterable[str]) -> None:
     for statement in statements:
         connection.execute(statement)
-
-
-def _quote(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -16,7 +16,7 @@ from orchestration.dbt import BUILT, PASSED, Dbt, DbtError, NodeResult
 from orchestration.deployment import Deployment
 from orchestration.engines import EngineError
 from orchestration.settings import Settings
-from orchestration.spark.exchange import export_days, export_inputs
+from orchestration.spark.exchange import export_days, export_inputs, export_rows
 from orchestration.spark.job import Job, SparkFolder, Stages
 from orchestration.warehouse import Warehouse
 
@@ -54,6 +54,28 @@ def start_worker(job: Job, *, environment: Mapping[str, str]) -> int:
             [sys.executable, "-P", "-m", "orchestration.spark.worker"], input=pickle.dumps(job), stdout=log, stderr=log,
             env={**environment, **(own if job.master.startswith("local") else {})}, check=False,
         ).returncode  # fmt: skip
+
+
+def call_stages(
+    deployment: Deployment, warehouse: Warehouse, stages: Stages, *, name: str, relation: str, condition: str,
+    failure: str,
+) -> SparkFolder:  # fmt: skip
+    """Go through stages in a session of their own, on the rows of `relation` that hold a `condition`.
+
+    Returns the folder HOME/spark/`name`, in which they left what they made. Raises SparkError when Spark is missing, or
+    with the `failure` when it breaks.
+    """
+    settings = deployment.settings
+    require_spark(settings)
+    folder = SparkFolder(path=settings.spark_folder / name)
+    folder.clear()
+    folder.report.unlink(missing_ok=True)
+    export_rows(warehouse, relation, folder, condition=condition)
+    job = Job(folder=folder, master=settings.spark_master, memory=settings.spark_memory, command=(), stages=stages)
+    start_worker(job, environment=settings.environment)
+    if not folder.report.exists():
+        raise SparkError(f"{failure} on {settings.spark_master}; what it reported is in {folder.log}.")
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,8 @@ import pyarrow.dataset as ds
 
 from orchestration.deployment import Deployment
 from orchestration.scoring import Scorer
-from orchestration.spark.build import SparkError, require_spark, start_worker
-from orchestration.spark.exchange import export_rows
-from orchestration.spark.job import SCORED, Job, SparkFolder, Stages
+from orchestration.spark.build import call_stages
+from orchestration.spark.job import SCORED, Stages
 from orchestration.warehouse import Warehouse
 
 ELIGIBLE = "features.eligible_snapshots"
@@ -19,15 +18,6 @@ def score_on_spark(
 
     Raises SparkError when Spark is missing or breaks.
     """
-    settings = deployment.settings
-    require_spark(settings)
-    folder = SparkFolder(path=settings.spark_folder / "scores")
-    folder.clear()
-    folder.report.unlink(missing_ok=True)
-    export_rows(warehouse, ELIGIBLE, folder, condition=f"as_of = date '{scorer.as_of}'")
-    stages = Stages(scorer=scorer, batch=batch)
-    job = Job(folder=folder, master=settings.spark_master, memory=settings.spark_memory, command=(), stages=stages)
-    start_worker(job, environment=settings.environment)
-    if not folder.report.exists():
-        raise SparkError(f"Spark scored nobody on {settings.spark_master}; what it reported is in {folder.log}.")
+    given = {"relation": ELIGIBLE, "condition": f"as_of = date '{scorer.as_of}'", "failure": "Spark scored nobody"}
+    folder = call_stages(deployment, warehouse, Stages(scorer=scorer, batch=batch), name="scores", **given)
     return {table: ds.dataset(folder.find(table), format="parquet") for table in SCORED}

@@ -28,7 +28,7 @@ from orchestration.defs.scores import score_by_model
 from orchestration.engines import DuckDb
 from orchestration.scoring import Scorer, find_at_risk
 from orchestration.settings import read_settings
-from orchestration.spark import training
+from orchestration.spark import build
 from orchestration.spark.build import SparkError
 from orchestration.spark.job import Job, SparkFolder, Stages
 from orchestration.spark.training import grow_on_spark
@@ -207,8 +207,8 @@ def test_trees_learn_from_the_labelled_rows_of_months_or_the_run_ends(
             "create table features.labelled_snapshots as "
             f"select day as as_of, day + 28 as label_until, 'c1' as customer_id from (values {days}) as days(day)"
         )
-    monkeypatch.setattr(training, "require_spark", lambda _: None)
-    monkeypatch.setattr(training, "start_worker", work)
+    monkeypatch.setattr(build, "require_spark", lambda _: None)
+    monkeypatch.setattr(build, "start_worker", work)
     regrowth = Regrowth(model=model, until=date(2026, 3, 10), newest=newest, capacity=0.1)
     if ends_well:
         grown = grow_on_spark(deployed, warehouse, regrowth)

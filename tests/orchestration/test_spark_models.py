@@ -15,7 +15,7 @@ import pytest
 from orchestration.dbt import NodeResult
 from orchestration.engines import DuckDb, EngineError, check_models_on, choose_engine
 from orchestration.settings import Settings, read_settings
-from orchestration.spark import models, scoring
+from orchestration.spark import build, models
 from orchestration.spark.build import Built, SparkError, require_spark
 from orchestration.spark.exchange import export_days, take_over
 from orchestration.spark.job import SCORED, Job, SparkFolder
@@ -323,8 +323,8 @@ def test_scores_come_back_as_a_batch_or_not_at_all(
             "create view features.eligible_snapshots as "
             "select date '2026-03-01' + n as as_of, 'c' || n as customer_id from (values (0), (1)) as days(n)"
         )
-    monkeypatch.setattr(scoring, "require_spark", lambda _: None)
-    monkeypatch.setattr(scoring, "start_worker", work)
+    monkeypatch.setattr(build, "require_spark", lambda _: None)
+    monkeypatch.setattr(build, "start_worker", work)
     if ends_well:
         warehouse.append(score_on_spark(deployed, warehouse, scorer, batch=7))
         assert [read(warehouse, table) for table in SCORED] == [[("c1", 7)]] * 3
