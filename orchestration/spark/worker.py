@@ -90,10 +90,8 @@ def run_stages(
 
 
 def _score(session: "SparkSession", stages: Stages, scorer: Scorer, folder: SparkFolder) -> None:
-    for table in SCORED:
-        session.sql(
-            f"drop table if exists {table}"
-        )  # dbt makes an empty one of a source, which would take the files along
+    for table in SCORED:  # before the files are there: an empty one that dbt makes of a source would take them along
+        session.sql(f"drop table if exists {table}")
     score_day(session.sql(ELIGIBLE.format(as_of=scorer.as_of)), scorer, folder, batch=stages.batch)
     for table in SCORED:
         show(session, table, folder.find(table))
